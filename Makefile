@@ -1,0 +1,35 @@
+# make demo · make test · make format · make slow
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: install demo test format slow
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml .requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement .requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+demo: install
+	$(BIN)/lmd-bench search --dataset synthetic --method lmd,crt,logit_adjustment,cross_entropy \
+		--imbalance-factor 50 --image-size 32 --trials 3 --epochs 4 --confirm-seeds 2 --results results/runs/demo
+	$(BIN)/lmd-bench leaderboard --results results/runs/demo
+
+test: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright --level error
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q -m "not slow and not real and not gpu"
+
+slow: install
+	$(BIN)/pytest -q -m "slow or real"
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .

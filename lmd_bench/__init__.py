@@ -1,0 +1,1 @@
+"""Fair, resumable benchmarking of long-tailed medical image classification."""

@@ -1,0 +1,16 @@
+"""The one error a person sees: a sentence that says what came, what is allowed and how to mend it."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Bad input. The command line prints its text alone and exits with code 2."""
+
+
+def unknown(kind: str, given: str, choices: Iterable[str]) -> UserError:
+    """Return the error for a name that is none of `choices`, with the nearest one suggested."""
+    names = sorted(choices)
+    near = get_close_matches(given, names, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return UserError(f"Unknown {kind} '{given}'; choose from {', '.join(names)}.{hint}")

@@ -1,0 +1,33 @@
+"""Where search spaces, raw data, caches and results lie."""
+
+import os
+from pathlib import Path
+
+
+def search_spaces() -> Path:
+    """Return the folder of search spaces: in the installed package, else beside it (a checkout)."""
+    package = Path(__file__).resolve().parent
+    installed = package / "search_spaces"
+    return installed if installed.is_dir() else package.parent / "search_spaces"
+
+
+def data_root(dataset: str, given: Path | None = None) -> Path | None:
+    """Return the raw data folder: the one given, else `$LMD_BENCH_DATA/<dataset>`, else None."""
+    if given is not None:
+        return given.expanduser().resolve()
+    base = os.environ.get("LMD_BENCH_DATA")
+    return Path(base).expanduser().resolve() / dataset if base else None
+
+
+def cache_root() -> Path:
+    """Return the folder of prepared arrays: `$LMD_BENCH_CACHE`, else the user's cache folder."""
+    given = os.environ.get("LMD_BENCH_CACHE")
+    if given:
+        return Path(given).expanduser().resolve()
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "lmd_bench"
+
+
+def default_results() -> Path:
+    """Return the default results folder, `results/runs` below the working directory."""
+    return Path("results") / "runs"

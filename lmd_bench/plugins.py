@@ -1,0 +1,41 @@
+"""Plug-ins by file name: `representation/rrl.py` is the representation `rrl`. There is no registry."""
+
+import ast
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+from lmd_bench.errors import unknown
+
+Kind = Literal["representation", "calibration", "datasets"]
+
+
+def names(kind: Kind) -> list[str]:
+    """Return the sorted names of all plug-ins of a kind, without importing them."""
+    folder = Path(__file__).parent / kind
+    return sorted(file.stem for file in folder.glob("[!_]*.py"))
+
+
+def load(kind: Kind, name: str) -> ModuleType:
+    """Import one plug-in; a broken one fails loudly.
+
+    Raises:
+        UserError: no plug-in of that name.
+    """
+    if name not in names(kind):
+        raise unknown(kind.removesuffix("s"), name, names(kind))
+    return importlib.import_module(f"lmd_bench.{kind}.{name}")
+
+
+def plugin_class(kind: Kind, name: str) -> type:
+    """Return the class of a plug-in: the file name in CamelCase."""
+    return getattr(load(kind, name), "".join(word.capitalize() for word in name.split("_")))
+
+
+def card(kind: Kind, name: str) -> str:
+    """Return a plug-in's card, its module docstring, without importing it."""
+    if name not in names(kind):
+        raise unknown(kind.removesuffix("s"), name, names(kind))
+    source = (Path(__file__).parent / kind / f"{name}.py").read_text()
+    return ast.get_docstring(ast.parse(source)) or ""

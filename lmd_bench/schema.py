@@ -1,0 +1,104 @@
+"""The data that flows between the parts: frozen dataclasses, and how they are hashed."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Int64
+
+SCHEMA_VERSION = 1  # of the results folder; raised when a column changes its meaning
+
+Scalar = str | int | float | bool
+Config = Mapping[str, Scalar]  # "section.key" -> value, e.g. {"rrl.ema_decay": 0.999}
+Phase = Literal["search", "confirm"]
+Status = Literal["ok", "diverged", "oom", "error", "lost"]
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """What a person must know of a data set before using it."""
+
+    name: str
+    title: str
+    class_names: tuple[str, ...]
+    licence: str
+    citation: str
+    url: str
+    how_to_get: str  # what to download and where to put it
+    expected_counts: tuple[int, ...] | None = None  # images of each class when complete
+    group: str | None = None  # what a group is ("lesion"), None where there is none
+    downloads: bool = True  # False: drawn on the fly, needs no files
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """One row per image. All arrays have length n_images and one order."""
+
+    image_ids: tuple[str, ...]
+    labels: Int64[np.ndarray, " images"]  # index into class_names
+    groups: tuple[str, ...]  # lesion or patient; an image without one is its own group
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What a person asks for: data set x protocol x imbalance factor x split seed x image size."""
+
+    dataset: str
+    protocol: str = "balanced"
+    imbalance_factor: float | None = None  # n_max / n_min of train; None keeps what exists
+    split_seed: int = 0
+    image_size: int = 64  # pixels, square
+    n_max: int | None = None  # images of the largest training class; None: all that exist
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How every encoder is trained, whatever the representation; ranges in training.yaml."""
+
+    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
+    pretrained: bool = False  # ImageNet weights of torchvision
+    batch_size: int = 128
+    lr: float = 0.05  # SGD with Nesterov-free momentum
+    momentum: float = 0.9
+    weight_decay: float = 5.0e-4
+    schedule: Literal["cosine", "constant"] = "cosine"
+    augmentation: Literal["strong", "weak"] = "strong"  # the view that the loss sees
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """Everything that shapes one trial. Equal specs give equal results on one kind of machine."""
+
+    task: TaskSpec
+    task_fingerprint: str
+    method: str
+    representation: str
+    calibration: str
+    config: Config  # complete: every key of training, representation and calibration
+    seed: int
+    n_epochs: int  # stage-1 epochs
+    phase: Phase = "search"
+    study: str = ""
+    versions: Mapping[str, int] = field(default_factory=dict[str, int])  # plug-in -> version
+
+    @property
+    def key(self) -> str:
+        """Return the content hash that names this trial's row."""
+        return content_hash(asdict(self))
+
+
+def canonical_json(data: Any) -> str:
+    """Return the one JSON text of `data`: sorted keys, floats by repr, no NaN."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def content_hash(data: Any) -> str:
+    """Return 20 hex digits of the SHA-256 of `data`'s canonical JSON."""
+    return hashlib.sha256(canonical_json(data).encode()).hexdigest()[:20]
