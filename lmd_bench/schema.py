@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -92,6 +93,34 @@ class TrialSpec:
     def key(self) -> str:
         """Return the content hash that names this trial's row."""
         return content_hash(asdict(self))
+
+
+@dataclass(frozen=True)
+class TrialContext:
+    """Where and how a trial runs, and what its row says of it; never part of its key."""
+
+    results: Path
+    data_root: Path | None = None
+    allow_missing: bool = False
+    device: str = "auto"  # "auto", "cpu" or "cuda"
+    n_threads: int = 1
+    gpu_share: float = 0.0  # share of one GPU that this trial holds
+    trial_number: int = 0  # within its study
+    is_default: bool = False  # the config is the method's default
+    encoder_rank: int | None = None  # rank on val of the encoder it stands on, staged search only
+    source_key: str = ""  # confirmation: the search row whose config this is
+    command: str = ""  # the command line that asked for it
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a trial reports after each epoch of either stage."""
+
+    stage: str  # "representation" or "calibration"
+    epoch: int  # from 1
+    n_epochs: int
+    loss: float
+    val_balanced_accuracy: float
 
 
 def canonical_json(data: Any) -> str:
