@@ -14,3 +14,7 @@ def unknown(kind: str, given: str, choices: Iterable[str]) -> UserError:
     near = get_close_matches(given, names, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return UserError(f"Unknown {kind} '{given}'; choose from {', '.join(names)}.{hint}")
+
+
+class DivergedError(ArithmeticError):
+    """Training gave a loss or logits that are not finite; the trial's row says where."""

@@ -4,11 +4,16 @@ import ast
 import importlib
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 from lmd_bench.errors import unknown
 
 Kind = Literal["representation", "calibration", "datasets"]
+_BASES = {
+    "representation": "Representation",
+    "calibration": "Calibration",
+    "datasets": "Dataset",
+}
 
 
 def names(kind: Kind) -> list[str]:
@@ -28,9 +33,17 @@ def load(kind: Kind, name: str) -> ModuleType:
     return importlib.import_module(f"lmd_bench.{kind}.{name}")
 
 
-def plugin_class(kind: Kind, name: str) -> type:
-    """Return the class of a plug-in: the file name in CamelCase."""
-    return getattr(load(kind, name), "".join(word.capitalize() for word in name.split("_")))
+def plugin_class(kind: Kind, name: str) -> Any:
+    """Return the class of a plug-in: the one subclass of its kind's base that the file defines."""
+    module = load(kind, name)
+    base = getattr(importlib.import_module(f"lmd_bench.{kind}._base"), _BASES[kind])
+    classes = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__
+    ]
+    assert len(classes) == 1, f"{module.__name__} must define one {_BASES[kind]}, has {classes}"
+    return classes[0]
 
 
 def card(kind: Kind, name: str) -> str:

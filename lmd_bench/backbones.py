@@ -1,0 +1,52 @@
+"""torchvision backbones without their classifier, and the model that puts a head on one."""
+
+from urllib.error import URLError
+
+import torch
+import torchvision
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lmd_bench.errors import UserError
+
+
+class Model(nn.Module):
+    """An encoder and its head. `forward` returns features and logits."""
+
+    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
+        """Join an encoder (images -> features) and a head (features -> logits)."""
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    def forward(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, "batch classes"]]:
+        """Return features (post-ReLU, average-pooled) and logits."""
+        features = self.encoder(images)
+        return features, self.head(features)
+
+
+def build_model(name: str, n_classes: int, *, pretrained: bool, seed: int) -> Model:
+    """Return a torchvision ResNet with a fresh linear head, initialised from `seed`.
+
+    Raises:
+        UserError: ImageNet weights were asked for and can neither be found nor downloaded.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        encoder = _load_pretrained(name) if pretrained else torchvision.models.get_model(name)
+        n_features = int(encoder.fc.in_features)
+        encoder.fc = nn.Identity()
+        return Model(encoder, nn.Linear(n_features, n_classes))
+
+
+def _load_pretrained(name: str) -> nn.Module:
+    try:
+        return torchvision.models.get_model(name, weights="DEFAULT")
+    except (URLError, OSError) as error:
+        raise UserError(
+            f"The ImageNet weights of {name} could not be downloaded ({error}); connect to the "
+            "network once, put the file into torch's hub cache, or train from random weights "
+            "with --set training.pretrained=false."
+        ) from error

@@ -1,0 +1,1 @@
+"""Stage 2: one file per method that turns a trained encoder into the final classifier."""

@@ -1,0 +1,215 @@
+"""The command line: parse, call, print. Heavy imports wait until a command needs them."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from lmd_bench import paths
+from lmd_bench.errors import UserError
+
+app = typer.Typer(
+    name="lmd-bench",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Fair, resumable benchmarking of long-tailed medical image classification.",
+)
+
+Dataset = Annotated[str, typer.Option(help="Data set; `lmd-bench datasets` lists them.")]
+Datasets = Annotated[list[str], typer.Option("--dataset", help="Data sets; repeat or use commas.")]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the raw images; default $LMD_BENCH_DATA/<dataset>."),
+]
+ImageSize = Annotated[int, typer.Option(min=8, help="Side of the square images, in pixels.")]
+AllowMissing = Annotated[
+    bool, typer.Option("--allow-missing", help="Go on with the images that are present.")
+]
+Factors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--imbalance-factor",
+        help="n_max / n_min of train, or `natural` (default); repeat or use commas.",
+    ),
+]
+Protocol = Annotated[str, typer.Option(help="How splits are cut: balanced or lmd.")]
+SplitSeed = Annotated[int, typer.Option(help="Seed of the splits.")]
+NMax = Annotated[int | None, typer.Option("--n-max", help="Images of the largest train class.")]
+Epochs = Annotated[int, typer.Option(min=1, help="Epochs of stage 1.")]
+Seed = Annotated[int, typer.Option(help="Base of all training seeds.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Fix a hyperparameter: section.key=value; repeat."),
+]
+Results = Annotated[Path, typer.Option(help="Folder of the results.")]
+RESULTS = paths.default_results()
+
+
+def main() -> NoReturn:
+    """Run the command line; a UserError is one sentence on stderr and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("Stopped; the same command goes on from what is stored.", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)
+
+
+@app.command()
+def datasets(name: Annotated[str | None, typer.Argument()] = None) -> None:
+    """List the data sets: what is present, class counts, licence, how to get it."""
+    from lmd_bench.listings import show_dataset, show_datasets
+
+    if name is None:
+        show_datasets()
+    else:
+        show_dataset(name)
+
+
+@app.command()
+def methods(name: Annotated[str | None, typer.Argument()] = None) -> None:
+    """List the methods, or show one: its two stages, paper, search space and defaults."""
+    from lmd_bench.listings import show_method, show_methods
+
+    if name is None:
+        show_methods()
+    else:
+        show_method(name)
+
+
+@app.command()
+def prepare(
+    dataset: Dataset,
+    data_root: DataRoot = None,
+    image_size: ImageSize = 64,
+    allow_missing: AllowMissing = False,
+) -> None:
+    """Decode and resize all images once, into the cache that every trial reads."""
+    from lmd_bench.planning import prepare_dataset
+
+    prepared = prepare_dataset(dataset, data_root, image_size, allow_missing)
+    missing = f", {prepared.n_missing} missing" if prepared.n_missing else ""
+    print(
+        f"{dataset}: {len(prepared.table)} images at {image_size} px{missing}; "
+        f"fingerprint {prepared.fingerprint}, in {prepared.folder}"
+    )
+
+
+@app.command()
+def train(
+    dataset: Dataset,
+    method: Annotated[str, typer.Option(help="Method, or representation+calibration.")],
+    data_root: DataRoot = None,
+    image_size: ImageSize = 64,
+    imbalance_factor: Annotated[str, typer.Option(help="n_max / n_min, or `natural`.")] = "natural",
+    protocol: Protocol = "balanced",
+    split_seed: SplitSeed = 0,
+    n_max: NMax = None,
+    epochs: Epochs = 10,
+    seed: Seed = 0,
+    settings: Settings = None,
+    allow_missing: AllowMissing = False,
+    results: Results = RESULTS,
+) -> None:
+    """Train one trial, without Ray, and judge it on val; its row goes to the results."""
+    from lmd_bench.planning import parse_factors, task_specs
+    from lmd_bench.single import train_one
+
+    tasks = task_specs(
+        [dataset], parse_factors([imbalance_factor]), protocol, split_seed, image_size, n_max
+    )
+    row = train_one(
+        tasks[0], method, epochs, seed, settings or [], results.resolve(), data_root, allow_missing, _command()
+    )
+    if row["status"] != "ok":
+        raise typer.Exit(1)
+
+
+@app.command()
+def search(
+    dataset: Datasets,
+    method: Annotated[list[str], typer.Option(help="Methods; repeat or use commas.")],
+    data_root: DataRoot = None,
+    image_size: ImageSize = 64,
+    imbalance_factor: Factors = None,
+    protocol: Protocol = "balanced",
+    split_seed: SplitSeed = 0,
+    n_max: NMax = None,
+    trials: Annotated[int, typer.Option(help="Trials of each study, the default config first.")] = 8,
+    epochs: Epochs = 10,
+    confirm_seeds: Annotated[
+        int, typer.Option(help="Fresh seeds that the chosen and default configs are retrained on.")
+    ] = 3,
+    seed: Seed = 0,
+    top_k: Annotated[
+        int, typer.Option(help="Encoders, best on val, that a calibration may stand on.")
+    ] = 3,
+    settings: Settings = None,
+    allow_missing: AllowMissing = False,
+    max_concurrent: Annotated[int | None, typer.Option(help="Trials at once.")] = None,
+    cpus_per_trial: Annotated[int | None, typer.Option(help="Cores, and threads, a trial.")] = None,
+    gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs a trial, or a share.")] = None,
+    address: Annotated[
+        str, typer.Option(help="Ray cluster to join; `local` starts one on loopback.")
+    ] = "local",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and start nothing.")
+    ] = False,
+    results: Results = RESULTS,
+) -> None:
+    """Search hyperparameters of methods on tasks, then confirm the chosen ones on test."""
+    from lmd_bench.planning import build_tasks, parse_factors, split_commas, task_specs
+    from lmd_bench.search.request import SearchRequest
+    from lmd_bench.search_space import parse_settings, resolve_method
+
+    chosen = tuple(resolve_method(name) for name in split_commas(method))
+    overrides = parse_settings(settings or [])
+    factors = parse_factors(imbalance_factor or ["natural"])
+    specs = task_specs(split_commas(dataset), factors, protocol, split_seed, image_size, n_max)
+    request = SearchRequest(
+        methods=chosen,
+        tasks=build_tasks(specs, data_root, allow_missing),
+        results=results.resolve(),
+        n_trials=trials,
+        n_epochs=epochs,
+        confirm_seeds=confirm_seeds,
+        seed=seed,
+        top_k=top_k,
+        overrides=overrides,
+        data_root=data_root.resolve() if data_root else None,
+        allow_missing=allow_missing,
+        max_concurrent=max_concurrent,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
+        command=_command(),
+        address=address,
+    )
+    if dry_run:
+        from lmd_bench.search.plan import print_plan
+
+        print_plan(request)
+        return
+    from lmd_bench.search.run import run_search
+
+    raise typer.Exit(run_search(request).exit_code)
+
+
+@app.command()
+def leaderboard(
+    results: Results = RESULTS,
+    format: Annotated[str, typer.Option(help="table, markdown, csv or json.")] = "table",
+) -> None:
+    """Print the methods of each task by mean test balanced accuracy over confirmation seeds."""
+    from lmd_bench.leaderboard.tables import print_leaderboard
+
+    print_leaderboard(results, format)
+
+
+def _command() -> str:
+    return "lmd-bench " + shlex.join(sys.argv[1:])

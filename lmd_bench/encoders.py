@@ -1,0 +1,166 @@
+"""The encoder cache: a stage-1 model is trained once, and every calibration shares it.
+
+An encoder lies in `<results>/encoders/<key>/` as `model.safetensors`, `encoder.json` (curve, best
+epoch, seconds) and, once a calibration asked for them, `features.safetensors`. The folder gets its
+name by a rename when it is complete. A lock per key keeps two workers from training the same one;
+it is the operating system's, so a dead worker's lock is free.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from jaxtyping import Float
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lmd_bench import plugins
+from lmd_bench.backbones import Model, build_model
+from lmd_bench.batches import ImageSet, predict, steps_per_epoch
+from lmd_bench.schema import Progress, TrainingConfig, TrialSpec, content_hash
+from lmd_bench.search_space import section_config
+from lmd_bench.seeding import derive_seed
+from lmd_bench.selection import Report
+from lmd_bench.training import train
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A trained stage-1 model and what it cost."""
+
+    key: str
+    model: Model
+    curve: tuple[Progress, ...]
+    best_epoch: int
+    seconds: float  # what its training cost when it was trained
+    cached: bool  # True: this trial found it in the cache
+    folder: Path
+
+
+def encoder_key(spec: TrialSpec) -> str:
+    """Return the content hash of everything that shapes the stage-1 model of a trial."""
+    sections = ("training.", f"{spec.representation}.")
+    return content_hash(
+        {
+            "task": spec.task_fingerprint,
+            "representation": spec.representation,
+            "version": spec.versions.get(spec.representation, 0),
+            "config": {k: v for k, v in spec.config.items() if k.startswith(sections)},
+            "seed": spec.seed,
+            "n_epochs": spec.n_epochs,
+        }
+    )
+
+
+def obtain(
+    spec: TrialSpec, results: Path, n_classes: int, sets: tuple[ImageSet, ImageSet], report: Report
+) -> Encoder:
+    """Return the encoder of a trial, from the cache or trained now (and then cached)."""
+    key = encoder_key(spec)
+    root = results / "encoders"
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / f".{key}.lock"):
+        if (root / key / "encoder.json").is_file():
+            return _load(root / key, spec, n_classes, sets[0].labels.device)
+        return _train(root / key, spec, n_classes, sets, report)
+
+
+def cached_features(
+    encoder: Encoder, sets: tuple[ImageSet, ImageSet]
+) -> tuple[Float[Tensor, "train features"], Float[Tensor, "val features"]]:
+    """Return the test-view features of train and val, computed once for each encoder."""
+    path = encoder.folder / "features.safetensors"
+    device = sets[0].labels.device
+    with FileLock(encoder.folder / ".features.lock"):
+        if path.is_file():
+            stored = load_file(path)
+            return stored["train"].to(device), stored["val"].to(device)
+        features = {
+            "train": predict(encoder.model, sets[0])[0],
+            "val": predict(encoder.model, sets[1])[0],
+        }
+        _write_atomically(path, lambda temporary: save_file(features, temporary))
+    return features["train"], features["val"]
+
+
+def _train(
+    folder: Path,
+    spec: TrialSpec,
+    n_classes: int,
+    sets: tuple[ImageSet, ImageSet],
+    report: Report,
+) -> Encoder:
+    train_set, val_set = sets
+    config: TrainingConfig = section_config("training", spec.config)
+    model = _build(spec, config, n_classes, train_set.labels.device)
+    started = time.perf_counter()
+    counts = torch.bincount(train_set.labels, minlength=n_classes)
+    n_steps = steps_per_epoch(len(train_set), config.batch_size) * spec.n_epochs
+    method = plugins.plugin_class("representation", spec.representation)(
+        section_config(spec.representation, spec.config), model, counts, n_steps
+    )
+    seed = derive_seed(spec.seed, "representation")
+    fitted = train(method, train_set, val_set, config, spec.n_epochs, seed, report)
+    seconds = time.perf_counter() - started
+    encoder = Encoder(
+        folder.name, model, fitted.curve, fitted.best_epoch, seconds, cached=False, folder=folder
+    )
+    _store(encoder)
+    return encoder
+
+
+def _store(encoder: Encoder) -> None:
+    temporary = encoder.folder.with_name(f".{encoder.key}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    state = {name: value.contiguous() for name, value in encoder.model.state_dict().items()}
+    save_file(state, temporary / "model.safetensors")
+    facts = {
+        "curve": [asdict(progress) for progress in encoder.curve],
+        "best_epoch": encoder.best_epoch,
+        "seconds": encoder.seconds,
+    }
+    (temporary / "encoder.json").write_text(json.dumps(facts))
+    shutil.rmtree(encoder.folder, ignore_errors=True)
+    temporary.replace(encoder.folder)
+
+
+def _load(folder: Path, spec: TrialSpec, n_classes: int, device: torch.device) -> Encoder:
+    facts: dict[str, Any] = json.loads((folder / "encoder.json").read_text())
+    config: TrainingConfig = section_config("training", spec.config)
+    model = _build(spec, config, n_classes, device, load_pretrained=False)
+    model.load_state_dict(load_file(folder / "model.safetensors", device=str(device)))
+    curve = tuple(Progress(**point) for point in facts["curve"])
+    return Encoder(
+        folder.name, model, curve, facts["best_epoch"], facts["seconds"], cached=True, folder=folder
+    )
+
+
+def _build(
+    spec: TrialSpec,
+    config: TrainingConfig,
+    n_classes: int,
+    device: torch.device,
+    *,
+    load_pretrained: bool = True,
+) -> Model:
+    model = build_model(
+        config.backbone,
+        n_classes,
+        pretrained=config.pretrained and load_pretrained,
+        seed=derive_seed(spec.seed, "initialisation"),
+    )
+    return model.to(device=device, memory_format=torch.channels_last)
+
+
+def _write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    write(temporary)
+    temporary.replace(path)

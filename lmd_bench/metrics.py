@@ -1,0 +1,108 @@
+"""Metrics of a classifier's logits: pure NumPy functions; each metric knows its direction.
+
+An undefined value is NaN, never a number: the recall of a class without images, the mean recall of
+a group without such classes.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+Labels = Int64[np.ndarray, " images"]
+Logits = Float[np.ndarray, "images classes"]
+Recall = Float[np.ndarray, " classes"]
+Group = Literal["many", "medium", "few"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named number of labels and logits."""
+
+    name: str
+    higher_is_better: bool
+    function: Callable[[Labels, Logits], float]
+
+
+def per_class_recall(labels: Labels, logits: Logits) -> Recall:
+    """Return the share of each class's images that are predicted as that class.
+
+    Args:
+        labels: Index of the true class of each image.
+        logits: Scores; the predicted class is the first of the highest.
+
+    Returns:
+        Recall in [0, 1], one for each column of `logits`; NaN where a class has no image.
+    """
+    confusion = _confusion(labels, logits)
+    n_images = confusion.sum(axis=1)
+    recall = np.full(len(n_images), np.nan)
+    return np.divide(confusion.diagonal(), n_images, out=recall, where=n_images > 0)
+
+
+def balanced_accuracy(labels: Labels, logits: Logits) -> float:
+    """Return the mean recall over the classes that have images, in [0, 1]."""
+    recall = per_class_recall(labels, logits)
+    return float(recall[~np.isnan(recall)].mean())
+
+
+def macro_f1(labels: Labels, logits: Logits) -> float:
+    """Return the mean F1 over the classes that have images, in [0, 1].
+
+    F1 = 2 TP / (2 TP + FP + FN). It is defined for every class with images: one that is never
+    predicted has F1 = 0, although its precision is undefined.
+    """
+    confusion = _confusion(labels, logits)
+    n_images, n_predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    present = n_images > 0
+    f1 = 2 * confusion.diagonal()[present] / (n_images + n_predicted)[present]
+    return float(f1.mean())
+
+
+def accuracy(labels: Labels, logits: Logits) -> float:
+    """Return the share of images that are predicted right, in [0, 1]."""
+    confusion = _confusion(labels, logits)
+    return float(confusion.trace() / confusion.sum())
+
+
+def group_recall(recall: Recall, groups: Sequence[str], group: Group) -> float:
+    """Return the mean recall over a group's classes that have images; NaN if there are none.
+
+    Args:
+        recall: Recall of each class, NaN where a class has no image.
+        groups: Group of each class.
+        group: The group to average.
+    """
+    inside = np.array([name == group for name in groups], dtype=bool) & ~np.isnan(recall)
+    return float(recall[inside].mean()) if inside.any() else float("nan")
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("balanced_accuracy", higher_is_better=True, function=balanced_accuracy),
+        Metric("macro_f1", higher_is_better=True, function=macro_f1),
+        Metric("accuracy", higher_is_better=True, function=accuracy),
+    )
+}
+
+
+def evaluate(labels: Labels, logits: Logits, groups: tuple[str, ...]) -> dict[str, float]:
+    """Return every metric by name, and the mean recall of each group as `<group>_recall`."""
+    recall = per_class_recall(labels, logits)
+    return {name: metric.function(labels, logits) for name, metric in METRICS.items()} | {
+        "many_recall": group_recall(recall, groups, "many"),
+        "medium_recall": group_recall(recall, groups, "medium"),
+        "few_recall": group_recall(recall, groups, "few"),
+    }
+
+
+def _confusion(labels: Labels, logits: Logits) -> Int64[np.ndarray, "classes classes"]:
+    # argmax would quietly name NaN the winner and turn a diverged run into a result
+    assert not np.isnan(logits).any(), "logits hold NaN"
+    assert len(labels) > 0, "there are no images to judge"
+    n_classes = logits.shape[1]
+    cells = labels * n_classes + logits.argmax(axis=1)
+    return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes).astype(np.int64)

@@ -1,0 +1,1 @@
+"""The search: studies, their queue, and the Ray Tune run that works through it."""

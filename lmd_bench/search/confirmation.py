@@ -1,0 +1,42 @@
+"""Confirmation: the selected and the default config of a study, retrained with fresh seeds."""
+
+from dataclasses import replace
+
+from lmd_bench.schema import TrialContext
+from lmd_bench.search.jobs import Job, Row, config_of, make_job, ranked, value_of
+from lmd_bench.search.studies import Study
+from lmd_bench.seeding import derive_seed
+
+
+def confirmed_rows(study: Study) -> list[Row]:
+    """Return the search rows to confirm: the best on val, then the default if it is another.
+
+    Failed trials are not among them.
+    """
+    best = ranked(study.rows)[:1]
+    default = [row for row in study.rows if row["is_default"] and value_of(row) is not None]
+    return best + [row for row in default if row["key"] != best[0]["key"]]
+
+
+def confirmation_jobs(
+    study: Study, base_seed: int, n_seeds: int, context: TrialContext
+) -> list[Job]:
+    """Return the full-pipeline trials that confirm a finished study, done or not.
+
+    The seeds are the same for every study, so methods are compared on pairs and share encoders.
+    """
+    found: list[Job] = []
+    for row in confirmed_rows(study):
+        config = config_of(row)
+        how = replace(
+            context,
+            trial_number=int(row["trial_number"]),
+            is_default=bool(row["is_default"]),
+            encoder_rank=study.rank_of(config),
+            source_key=row["key"],
+        )
+        for index in range(n_seeds):
+            seed = derive_seed(base_seed, "confirm", index)
+            spec = replace(study.spec_of(config), seed=seed, phase="confirm")
+            found.append(make_job(spec, how))
+    return found

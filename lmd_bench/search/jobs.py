@@ -1,0 +1,74 @@
+"""A job: one trial as the queue hands it to a worker, and the text it travels as."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from lmd_bench.schema import Config, TaskSpec, TrialContext, TrialSpec, content_hash
+
+Row = Mapping[str, Any]  # a row of the store
+
+
+@dataclass(frozen=True)
+class Job:
+    """One trial to run: what shapes it, and how it runs."""
+
+    spec: TrialSpec
+    context: TrialContext
+    key: str  # of the spec, which is the name of its row
+    encoder: str  # equal for jobs that need the same encoder
+
+    def to_payload(self) -> dict[str, Any]:
+        """Return the job as plain JSON-able data."""
+        spec, context = asdict(self.spec), asdict(self.context)
+        context["results"] = str(self.context.results)
+        context["data_root"] = None if self.context.data_root is None else str(context["data_root"])
+        return {"spec": spec, "context": context}
+
+
+def make_job(spec: TrialSpec, context: TrialContext) -> Job:
+    """Return the job of a spec."""
+    return Job(spec, context, spec.key, encoder_identity(spec))
+
+
+def from_payload(payload: Mapping[str, Any]) -> Job:
+    """Return the job that `Job.to_payload` wrote."""
+    spec, context = dict(payload["spec"]), dict(payload["context"])
+    spec["task"] = TaskSpec(**spec["task"])
+    context["results"] = Path(context["results"])
+    context["data_root"] = None if context["data_root"] is None else Path(context["data_root"])
+    return make_job(TrialSpec(**spec), TrialContext(**context))
+
+
+def encoder_identity(spec: TrialSpec) -> str:
+    """Return a text that is equal for trials that share an encoder; needs no torch to compute."""
+    shape = (spec.task_fingerprint, spec.representation, spec.versions.get(spec.representation, 0))
+    return content_hash([*shape, stage1_part(spec.config, spec.representation), spec.seed, spec.n_epochs])
+
+
+def stage1_part(config: Config, representation: str) -> Config:
+    """Return the keys of the sections `training` and `representation`."""
+    sections = ("training.", f"{representation}.")
+    return {key: value for key, value in config.items() if key.startswith(sections)}
+
+
+def config_of(row: Row) -> Config:
+    """Return the config of a row."""
+    return json.loads(row["config_json"])
+
+
+def value_of(row: Row) -> float | None:
+    """Return what a row is judged by, val balanced accuracy; None for a failed trial."""
+    value = row["val_balanced_accuracy"]
+    if row["status"] != "ok" or value is None or not isfinite(value):
+        return None
+    return float(value)
+
+
+def ranked(rows: list[Row]) -> list[Row]:
+    """Return the successful rows, best on val first; of equals the earlier trial comes first."""
+    scored = [(value, row) for row in rows if (value := value_of(row)) is not None]
+    return [row for _, row in sorted(scored, key=lambda pair: (-pair[0], pair[1]["trial_number"]))]

@@ -1,0 +1,159 @@
+"""The plan of a search, for --dry-run: what it would run, and what the store already holds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from lmd_bench.results import Store, open_store
+from lmd_bench.schema import TrialSpec
+from lmd_bench.search.jobs import encoder_identity
+from lmd_bench.search.queue import JobQueue
+from lmd_bench.search.request import SearchRequest
+from lmd_bench.search.sampling import size
+from lmd_bench.search.studies import Study
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What is left of one study."""
+
+    id: str
+    method: str
+    stands_on: str  # the method of the representation study; "" for such a study itself
+    budget: int  # at most, while the encoders that a calibration may stand on are not known
+    done: int
+    confirmations: int  # at most, while the selected config is not known
+    confirmed: int
+
+    @property
+    def left(self) -> int:
+        """Return the search trials that are still to run, at most."""
+        return max(0, self.budget - self.done)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is left of a search."""
+
+    studies: tuple[StudyPlan, ...]
+    encoders: int  # to train, at most
+
+    @property
+    def trials(self) -> int:
+        """Return the search trials that are still to run, at most."""
+        return sum(study.left for study in self.studies)
+
+    @property
+    def confirmations(self) -> int:
+        """Return the confirmations that are still to run, at most."""
+        return sum(study.confirmations - study.confirmed for study in self.studies)
+
+    @property
+    def stored(self) -> int:
+        """Return how many rows of these studies the store holds."""
+        return sum(study.done + study.confirmed for study in self.studies)
+
+
+def plan(queue: JobQueue, is_cached: Callable[[TrialSpec], bool]) -> Plan:
+    """Return what a search would run; `is_cached` says whether a trial's encoder is stored."""
+    studies = tuple(_study_plan(queue, study) for study in queue.studies.values())
+    return Plan(studies, _encoders(queue, is_cached))
+
+
+def print_plan(request: SearchRequest) -> None:
+    """Print what `lmd-bench search` would run for a request; nothing is started or written."""
+    queue = JobQueue(request, _stored(request))
+    outline = plan(queue, lambda spec: _is_cached(request, spec))
+    table = Table("study", "stands on", "trials", "stored", "to run", "confirm", "stored", "to run")
+    for study in outline.studies:
+        counts = (study.budget, study.done, study.left)
+        confirm = (study.confirmations, study.confirmed, study.confirmations - study.confirmed)
+        table.add_row(study.id, study.stands_on, *map(str, (*counts, *confirm)))
+    console = Console()
+    console.print(table)
+    console.print(
+        f"At most {outline.trials} search trials, {outline.confirmations} confirmations and "
+        f"{outline.encoders} encoders to train; {outline.stored} trials are stored.",
+        highlight=False,
+    )
+
+
+class _Empty:
+    """The store of a search that has not been run."""
+
+    def get(self, key: str) -> None:
+        return None
+
+    def rows(self) -> list[dict[str, object]]:
+        return []
+
+    def write(self, row: object, logits: object = ()) -> None:
+        raise AssertionError("a plan writes nothing")
+
+
+def _stored(request: SearchRequest) -> Store | _Empty:
+    if not (request.results / "store.json").exists():
+        return _Empty()
+    return open_store(request.results)
+
+
+def _is_cached(request: SearchRequest, spec: TrialSpec) -> bool:
+    from lmd_bench.trial import encoder_key  # imports torch, which a plan without trials spares
+
+    return (request.results / "encoders" / encoder_key(spec) / "encoder.json").is_file()
+
+
+def _study_plan(queue: JobQueue, study: Study) -> StudyPlan:
+    base = queue.studies.get(study.spec.stands_on or "")
+    known = queue.confirmations.get(study.spec.id)
+    if known is None:
+        configs = min(2, most_trials(queue, study))  # the selected and the default one
+        n = configs * queue.request.confirm_seeds if study.spec.requested else 0
+        confirmed = 0
+    else:
+        n, confirmed = len(known), sum(job.key in queue.confirmed for job in known)
+    return StudyPlan(
+        id=study.spec.id,
+        method=study.spec.method.name,
+        stands_on=base.spec.method.name if base else "",
+        budget=most_trials(queue, study),
+        done=len(study.rows),
+        confirmations=n,
+        confirmed=confirmed,
+    )
+
+
+def most_trials(queue: JobQueue, study: Study) -> int:
+    """Return a study's budget; at most, while it is not known how many encoders it is offered."""
+    if study.ready:
+        return max(study.budget, len(study.rows))
+    if queue.blocked(study):
+        return len(study.rows)
+    base = queue.studies[study.spec.stands_on or ""]
+    n_configs = size(study.spec.space)
+    n_encoders = min(base.budget, queue.request.top_k + 1)
+    return study.spec.n_trials if n_configs is None else min(study.spec.n_trials, n_configs * n_encoders)
+
+
+def _encoders(queue: JobQueue, is_cached: Callable[[TrialSpec], bool]) -> int:
+    """Count distinct encoders; those of configs that are not known yet are all taken as new."""
+    new: set[object] = set()
+    for study in queue.studies.values():
+        base = study.spec.stands_on or study.spec.id
+        seeds = range(queue.request.confirm_seeds)
+        if study.spec.stands_on is None:
+            first = study.spec_of(study.spec.default)
+            left = max(0, study.budget - len(study.rows))
+            new |= {(study.spec.id, n) for n in range(left)}
+            if left and not study.rows and is_cached(first):
+                new.discard((study.spec.id, 0))
+        if study.spec.id in queue.confirmations:
+            specs = [job.spec for job in queue.pending_confirmations(study.spec.id)]
+            new |= {encoder_identity(spec) for spec in specs if not is_cached(spec)}
+        elif study.spec.requested and not queue.blocked(study):
+            new |= {(base, "default", index) for index in seeds}
+            if most_trials(queue, study) > 1:
+                new |= {(study.spec.id, "selected", index) for index in seeds}
+    return len(new)

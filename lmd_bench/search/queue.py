@@ -1,0 +1,220 @@
+"""The queue over all studies of a search: what runs next. Knows neither Ray nor torch.
+
+Built from the store, so that the same request after any kind of death runs what is missing.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, Protocol
+
+from lmd_bench import paths
+from lmd_bench.results import make_row
+from lmd_bench.schema import TrialContext
+from lmd_bench.search.confirmation import confirmation_jobs
+from lmd_bench.search.jobs import Job, Row, make_job, value_of
+from lmd_bench.search.request import SearchRequest
+from lmd_bench.search.stages import study_specs
+from lmd_bench.search.studies import Study
+
+
+class Store(Protocol):
+    """What the queue needs of the results folder."""
+
+    def get(self, key: str, /) -> Any:
+        """Return the row of a key, None where there is none."""
+        ...
+
+    def rows(self) -> Sequence[Any]:
+        """Return all rows."""
+        ...
+
+    def write(self, row: Any, logits: Any = ()) -> None:
+        """Write a row."""
+        ...
+
+
+class Signal(Enum):
+    """What the queue answers where it has no job to give."""
+
+    WAIT = "running trials decide what comes next"
+    DONE = "nothing is left to run"
+
+
+class JobQueue:
+    """Search trials of all studies, evenly, then confirmations as studies finish."""
+
+    def __init__(self, request: SearchRequest, store: Store) -> None:
+        """Read what the store holds of the request's studies."""
+        self.request = request
+        self.studies: dict[str, Study] = {}
+        self.confirmations: dict[str, list[Job]] = {}  # of finished studies, done or not
+        self.confirmed: dict[str, Row] = {}  # key -> stored row
+        self.running: dict[str, Job] = {}
+        self._store = store
+        self._losses: Counter[str] = Counter()
+        self._put_back: list[Job] = []
+        self._alone: list[Job] = []  # these run when nothing else does
+        self._trained: set[str] = set()  # encoders known to be in the cache
+        self._started: dict[str, datetime] = {}
+        by_study: dict[str, list[Row]] = {}
+        for row in store.rows():
+            by_study.setdefault(row["study"], []).append(row)
+        for spec in study_specs(request):
+            rows = by_study.get(spec.id, [])
+            self.studies[spec.id] = Study(spec, [r for r in rows if r["phase"] == "search"])
+            self.confirmed |= {r["key"]: r for r in rows if r["phase"] == "confirm"}
+        self._advance()
+
+    def next(self) -> Job | Signal:
+        """Return a job that may start now, and count it as running."""
+        if any(job.key in self.running for job in self._alone):
+            return Signal.WAIT
+        job = self._put_back.pop(0) if self._put_back else self._ready()
+        if job is None and not self.running:
+            job = self._alone[0] if self._alone else None
+        if job is None:
+            return Signal.WAIT if self.running else Signal.DONE
+        self.running[job.key] = job
+        self._started[job.key] = datetime.now(UTC)
+        return job
+
+    def complete(self, key: str, row: Row) -> None:
+        """Take the row of a running job."""
+        job = self.running.pop(key)
+        self._alone = [other for other in self._alone if other.key != key]
+        if value_of(row) is not None:
+            self._trained.add(job.encoder)
+        if job.spec.phase == "search":
+            self.studies[job.spec.study].tell(row)
+            self._advance()
+        else:
+            self.confirmed[key] = row
+
+    def ended(self, key: str, cause: str, alone: bool = False) -> Row | None:
+        """Take the row that the worker of a running job wrote; without one the job is lost."""
+        row = self._store.get(key)
+        if row is None:
+            return self.lost(key, cause, alone)
+        self.complete(key, row)
+        return row
+
+    def lost(self, key: str, cause: str, alone: bool = False) -> Row | None:
+        """Put back a job whose worker died; the second time, write it off as a row and return it.
+
+        `alone` is for a death of unknown origin: the job is then tried again with no other job
+        beside it, so that the guilty one takes no innocent one along.
+        """
+        self._losses[key] += 1
+        if self._losses[key] < 2:
+            job = self.running.pop(key)
+            (self._alone if alone else self._put_back).append(job)
+            return None
+        row = _lost_row(self.running[key], cause, self._started[key])
+        self._store.write(row)
+        self.complete(key, row)
+        return row
+
+    def pending_confirmations(self, study_id: str) -> list[Job]:
+        """Return the confirmations of a finished study that are neither done nor running."""
+        jobs = self.confirmations.get(study_id, [])
+        return [j for j in jobs if j.key not in self.confirmed and j.key not in self.running]
+
+    def blocked(self, study: Study) -> bool:
+        """Say whether a calibration study has no encoder, because every stage 1 failed."""
+        base = self.studies.get(study.spec.stands_on or "")
+        return base is not None and base.done and not study.ready
+
+    def n_stored(self) -> int:
+        """Return how many rows the studies of this search have."""
+        return len(self.confirmed) + sum(len(study.rows) for study in self.studies.values())
+
+    def problems(self) -> list[str]:
+        """Return a sentence for each requested study that gives no result."""
+        found: list[str] = []
+        for study in self.studies.values():
+            if self.blocked(study):
+                base = self.studies[study.spec.stands_on or ""]
+                found.append(
+                    f"{study.spec.id}: no calibration could run, because all {len(base.rows)} "
+                    f"trials of {base.spec.method.name} failed ({_causes(base.rows)})."
+                )
+            elif study.done and study.spec.requested and not self.confirmations[study.spec.id]:
+                found.append(
+                    f"{study.spec.id}: nothing to confirm, because all {len(study.rows)} "
+                    f"trials failed ({_causes(study.rows)})."
+                )
+        return found
+
+    def _ready(self) -> Job | None:
+        wanting = [study for study in self.studies.values() if study.wants_trial]
+        if wanting:
+            return self._ask(min(wanting, key=lambda study: study.share))
+        waiting = {id: jobs for id in self.confirmations if (jobs := self._unstarted(id))}
+        # A job whose encoder is being trained would wait for a lock: it goes last.
+        training = {job.encoder for job in self.running.values()} - self._trained
+        order = [
+            (job.encoder in training, 1 - len(jobs) / len(self.confirmations[id]), place, job)
+            for place, (id, jobs) in enumerate(waiting.items())
+            for job in jobs
+        ]
+        return min(order, key=lambda entry: entry[:3])[3] if order else None
+
+    def _unstarted(self, study_id: str) -> list[Job]:
+        held = {job.key for job in (*self._put_back, *self._alone)}
+        return [job for job in self.pending_confirmations(study_id) if job.key not in held]
+
+    def _ask(self, study: Study) -> Job:
+        proposal = study.ask()
+        context = replace(
+            self._context(study),
+            trial_number=proposal.trial_number,
+            is_default=proposal.is_default,
+            encoder_rank=proposal.encoder_rank,
+        )
+        return make_job(proposal.spec, context)
+
+    def _advance(self) -> None:
+        """Open the studies whose encoders are ready; list the confirmations of finished ones."""
+        for study in self.studies.values():
+            base = self.studies.get(study.spec.stands_on or "")
+            if base is not None and base.done and not study.ready:
+                study.open(base.ranked_encoders(), self.request.top_k)
+        for study in self.studies.values():
+            if study.done and study.spec.requested and study.spec.id not in self.confirmations:
+                self.confirmations[study.spec.id] = confirmation_jobs(
+                    study, self.request.seed, self.request.confirm_seeds, self._context(study)
+                )
+
+    def _context(self, study: Study) -> TrialContext:
+        request = self.request
+        return TrialContext(
+            results=request.results,
+            data_root=paths.data_root(study.spec.task.dataset, request.data_root),
+            allow_missing=request.allow_missing,
+            n_threads=request.cpus_per_trial or 1,
+            gpu_share=request.gpus_per_trial or 0.0,
+            command=request.command,
+        )
+
+
+def _lost_row(job: Job, cause: str, started: datetime) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    seconds = (now - started).total_seconds()
+    return make_row(
+        job.spec,
+        job.context,
+        status="lost",
+        cause=cause,
+        seconds=seconds,
+        standalone_seconds=seconds,
+        started_at=started.isoformat(timespec="seconds"),
+        finished_at=now.isoformat(timespec="seconds"),
+    )
+
+
+def _causes(rows: list[Row]) -> str:
+    counts = Counter(str(row["status"]) for row in rows)
+    return ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))

@@ -1,0 +1,56 @@
+"""What a person asks of a search."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lmd_bench.errors import UserError
+from lmd_bench.schema import Config, Scalar, TaskSpec
+from lmd_bench.search_space import Method, check_keys, default_config
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """Which methods are searched on which tasks, under which budget, and where it is stored."""
+
+    methods: tuple[Method, ...]
+    tasks: tuple[tuple[TaskSpec, str], ...]  # each with the fingerprint of the built task
+    results: Path
+    n_trials: int = 8  # of each study
+    n_epochs: int = 10  # of stage 1
+    confirm_seeds: int = 3
+    seed: int = 0  # base of all seeds
+    top_k: int = 3  # encoders, best on val first, that a calibration study may stand on
+    overrides: Config = field(default_factory=dict[str, Scalar])  # these keys are not searched
+    data_root: Path | None = None
+    allow_missing: bool = False
+    max_concurrent: int | None = None  # None: as many as fit
+    cpus_per_trial: int | None = None
+    gpus_per_trial: float | None = None
+    command: str = ""  # the command line, for the rows
+    address: str = "local"  # of a Ray cluster to join; "local" starts one on loopback
+
+    def __post_init__(self) -> None:
+        """Check the numbers and the overrides.
+
+        Raises:
+            UserError: nothing to search, a number that is too small, or an unknown override.
+        """
+        if not self.methods or not self.tasks:
+            raise UserError("A search takes at least one method and one task.")
+        least = {"--trials": (self.n_trials, 1), "--epochs": (self.n_epochs, 1)}
+        least |= {"--confirm-seeds": (self.confirm_seeds, 0), "--top-k": (self.top_k, 1)}
+        for option, (value, low) in least.items():
+            if value < low:
+                raise UserError(f"{option} {value} is not possible; give {low} or more.")
+        check_keys(self.overrides, self.methods)
+
+    def default_of(self, method: Method) -> dict[str, Scalar]:
+        """Return the complete default config of a method, the overrides it has applied."""
+        known = default_config(method)
+        return default_config(method, {k: v for k, v in self.overrides.items() if k in known})
+
+    def fixed_of(self, method: Method) -> Mapping[str, Scalar]:
+        """Return what is not searched for a method: its settings and the overrides it has."""
+        default = self.default_of(method)
+        return {k: default[k] for k in (*method.settings, *self.overrides) if k in default}

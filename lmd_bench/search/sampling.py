@@ -1,0 +1,153 @@
+"""Optuna behind one study: rebuilt from rows, asked for configs, told results.
+
+Optuna lives in memory. Each ask gets a sampler of its own, seeded by the number of the trial, so
+that what a trial draws depends on the results before it and not on when the search was resumed.
+"""
+
+import random
+import warnings
+from collections.abc import Callable, Mapping
+from itertools import count, product
+from math import prod
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import Trial, TrialState, create_trial
+
+from lmd_bench.schema import Scalar
+from lmd_bench.search_space import Space
+from lmd_bench.seeding import derive_seed
+
+Params = dict[str, Scalar]
+N_ASKS = 20  # before a sampler that repeats itself is replaced by a random draw
+N_LISTED = 10_000  # configs; a random draw from a larger space soon hits a new one
+
+
+class Proposals:
+    """The configs that a study tries, and what is known of them."""
+
+    def __init__(self, space: Space, seed: int) -> None:
+        """Start without trials; `seed` is the base of every draw."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces each new study
+        self.space = space
+        self._seed = seed
+        self._study = optuna.create_study(direction="maximize", sampler=tpe(seed))
+        self._open: dict[int, int] = {}  # trial number -> Optuna's number
+
+    def add(self, params: Mapping[str, Scalar], value: float | None) -> None:
+        """Add a finished trial of an earlier run; a value of None is a failed one."""
+        state = TrialState.FAIL if value is None else TrialState.COMPLETE
+        known = {key: self.space[key] for key in params}
+        self._study.add_trial(
+            create_trial(state=state, value=value, params=dict(params), distributions=known)
+        )
+
+    def ask(self, number: int, is_new: Callable[[Params], bool]) -> Params:
+        """Return params for trial `number` that `is_new` accepts; some must be left.
+
+        A repeated proposal is closed as failed, which the sampler ignores: told a second time, its
+        value would count twice, and a resumed search, which has one row for it, would draw others.
+        """
+        for attempt in range(N_ASKS):
+            trial = self._ask(tpe(derive_seed(self._seed, number, attempt)))
+            if is_new(trial.params):
+                return self._opened(number, trial)
+            self._study.tell(trial, state=TrialState.FAIL)
+        return self.use(number, self._draw(number, is_new))
+
+    def use(self, number: int, params: Params) -> Params:
+        """Make `params` trial `number`, as if they had been proposed."""
+        self._study.enqueue_trial(params)
+        return self._opened(number, self._ask(self._study.sampler))
+
+    def tell(self, number: int, value: float | None) -> None:
+        """Tell the result of a trial that was asked; a value of None is a failed one."""
+        optuna_number = self._open.pop(number)
+        if value is None:
+            self._study.tell(optuna_number, state=TrialState.FAIL)
+        else:
+            self._study.tell(optuna_number, value)
+
+    def states(self) -> list[TrialState]:
+        """Return the state of each of Optuna's trials, in its order."""
+        return [trial.state for trial in self._study.get_trials(deepcopy=False)]
+
+    def _ask(self, sampler: BaseSampler) -> Trial:
+        self._study.sampler = sampler
+        return self._study.ask(self.space)
+
+    def _opened(self, number: int, trial: Trial) -> Params:
+        self._open[number] = trial.number
+        return dict(trial.params)
+
+    def _draw(self, number: int, is_new: Callable[[Params], bool]) -> Params:
+        n_configs = size(self.space)
+        if n_configs is not None and n_configs <= N_LISTED:
+            left = [params for params in all_params(self.space) if is_new(params)]
+            return random.Random(derive_seed(self._seed, number, "draw")).choice(left)
+        for attempt in count():
+            sampler = RandomSampler(seed=derive_seed(self._seed, number, "draw", attempt))
+            trial = self._ask(sampler)
+            self._study.tell(trial, state=TrialState.FAIL)
+            if is_new(trial.params):
+                return dict(trial.params)
+        raise AssertionError("unreachable")
+
+
+def tpe(seed: int) -> TPESampler:
+    """Return the sampler. Its defaults differ between Optuna 4 and 5, so none is left to them.
+
+    The arguments that Optuna 5 deprecates are not given: it warns of each, and keeps the values
+    they had.
+    """
+    with warnings.catch_warnings():
+        # Optuna 4 calls multivariate and constant_liar experimental; 5 made them its defaults.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return TPESampler(
+            n_startup_trials=10,
+            n_ei_candidates=24,
+            seed=seed,
+            multivariate=True,
+            group=False,
+            constant_liar=True,
+        )
+
+
+def size(space: Space) -> int | None:
+    """Return how many configs a space holds; None where a float makes them uncountable."""
+    sizes = [_n_values(distribution) for distribution in space.values()]
+    known = [n for n in sizes if n is not None]
+    return prod(known) if len(known) == len(sizes) else None
+
+
+def all_params(space: Space) -> list[Params]:
+    """Return every config of a finite space."""
+    values = [_values(distribution) for distribution in space.values()]
+    return [dict(zip(space, chosen, strict=True)) for chosen in product(*values)]
+
+
+def _n_values(distribution: BaseDistribution) -> int | None:
+    if isinstance(distribution, FloatDistribution) and not distribution.single():
+        return None
+    if isinstance(distribution, IntDistribution):
+        return len(range(distribution.low, distribution.high + 1, distribution.step))
+    return len(_values(distribution))
+
+
+def _values(distribution: BaseDistribution) -> list[Scalar]:
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return list(choices)  # pyright: ignore[reportReturnType]  # YAML gives no None
+        case IntDistribution(low=low, high=high, step=step):
+            return list(range(low, high + 1, step))
+        case FloatDistribution(low=low):
+            return [low]
+        case _:
+            raise AssertionError(f"unknown distribution {distribution}")

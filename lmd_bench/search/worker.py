@@ -1,0 +1,41 @@
+"""What a Ray worker runs: one job, whose row it writes itself."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ray import tune
+
+from lmd_bench.errors import UserError
+from lmd_bench.schema import Progress
+from lmd_bench.search.jobs import from_payload
+
+REPORT_SECONDS = 0.2  # a report waits for the driver, and calibration epochs take milliseconds
+
+
+def run_job(config: Mapping[str, Any]) -> None:
+    """Run the job of a Tune trial. Ordinary failures are rows; what raises ends the worker."""
+    from lmd_bench.trial import execute_trial  # torch, which the driver does not need
+
+    job = from_payload(config["job"])
+    try:
+        row = execute_trial(job.spec, job.context, Reporter())
+    except UserError as error:  # the data or the request, so no other trial would run either
+        tune.report({"refusal": str(error)})
+        return
+    tune.report({key: row[key] for key in ("key", "status", "val_balanced_accuracy")})
+
+
+class Reporter:
+    """Passes a trial's epochs on to Tune, at most one in `REPORT_SECONDS`."""
+
+    def __init__(self) -> None:
+        """Start with a report that is due."""
+        self._last = float("-inf")
+
+    def __call__(self, progress: Progress) -> None:
+        """Report an epoch."""
+        if time.monotonic() - self._last >= REPORT_SECONDS:
+            tune.report(asdict(progress))
+            self._last = time.monotonic()

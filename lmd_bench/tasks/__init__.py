@@ -1,0 +1,1 @@
+"""From a table of images to train, val and test: long-tail profiles, protocols, tasks."""

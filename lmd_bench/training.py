@@ -1,0 +1,97 @@
+"""The one epoch loop: trains a model by a representation's loss, judged on val each epoch."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from lmd_bench.batches import ImageSet, autocast, epoch_batches, predict, steps_per_epoch
+from lmd_bench.representation._base import Representation
+from lmd_bench.schema import Progress, TrainingConfig
+from lmd_bench.seeding import derive_seed
+from lmd_bench.selection import BestOnVal, Report
+from lmd_bench.views import View, make_view
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training leaves beside the model: its curve and the epoch that was kept."""
+
+    curve: tuple[Progress, ...]
+    best_epoch: int
+
+
+def train(
+    method: Representation,
+    train_set: ImageSet,
+    val_set: ImageSet,
+    config: TrainingConfig,
+    n_epochs: int,
+    seed: int,
+    report: Report,
+) -> Fitted:
+    """Train `method.model` in place and leave it at its best epoch by val balanced accuracy.
+
+    Raises:
+        DivergedError: a loss that is not finite.
+    """
+    model = method.model
+    optimiser = torch.optim.SGD(
+        model.parameters(),
+        lr=config.lr,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+    )
+    batch_size = min(config.batch_size, len(train_set))
+    scheduler = _schedule(optimiser, config, method.n_steps)
+    best = BestOnVal("representation", n_epochs, val_set.labels, report)
+    step = 0
+    for epoch in range(n_epochs):
+        model.train()
+        total = torch.zeros((), device=train_set.labels.device)
+        batches = epoch_batches(len(train_set), batch_size, derive_seed(seed, "order", epoch))
+        for indices in batches:
+            total += _step(method, optimiser, train_set, indices, config, seed, step).detach()
+            scheduler.step()
+            step += 1
+        loss = float(total) / steps_per_epoch(len(train_set), batch_size)
+        best.update(epoch + 1, loss, predict(model, val_set)[1], model)
+    best.restore(model)
+    return Fitted(tuple(best.curve), best.best_epoch)
+
+
+def _step(
+    method: Representation,
+    optimiser: torch.optim.Optimizer,
+    train_set: ImageSet,
+    indices: Int64[Tensor, " batch"],
+    config: TrainingConfig,
+    seed: int,
+    step: int,
+) -> Float[Tensor, ""]:
+    indices = indices.to(train_set.labels.device)
+    pixels, labels = train_set.pixels[indices], train_set.labels[indices]
+    student: View = config.augmentation
+    views = [
+        make_view(student if wanted == "student" else "weak", pixels, derive_seed(seed, step, n))
+        for n, wanted in enumerate(method.views)
+    ]
+    with autocast(labels.device):
+        loss = method.loss(views, labels, step)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()
+    method.after_step(step)
+    return loss
+
+
+def _schedule(
+    optimiser: torch.optim.Optimizer, config: TrainingConfig, n_steps: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    def factor(step: int) -> float:
+        if config.schedule == "constant":
+            return 1.0
+        return 0.5 * (1.0 + math.cos(math.pi * min(step, n_steps) / n_steps))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)

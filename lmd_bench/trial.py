@@ -1,0 +1,233 @@
+"""One trial: the full pipeline, both stages, for one config and seed on one task.
+
+`run_trial` is a plain function that knows nothing of Ray. `execute_trial` wraps it for a worker:
+an ordinary failure becomes a row, and the worker writes that row itself. Test is opened here alone,
+and only in confirmation.
+"""
+
+import os
+import time
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from lmd_bench import images, metrics, paths, plugins
+from lmd_bench.batches import ImageSet, predict
+from lmd_bench.calibration._base import Calibrated, Stage1
+from lmd_bench.encoders import Encoder, cached_features, encoder_key, obtain
+from lmd_bench.errors import DivergedError, UserError
+from lmd_bench.images import PreparedImages
+from lmd_bench.results import make_row, open_store
+from lmd_bench.schema import Status, TaskSpec, TrialContext, TrialSpec
+from lmd_bench.search_space import section_config
+from lmd_bench.seeding import derive_seed
+from lmd_bench.selection import Report
+from lmd_bench.tasks.task import Task, build_task, open_test
+
+__all__ = ["encoder_key", "execute_trial", "run_trial"]
+
+Row = dict[str, Any]
+Scores = dict[str, tuple[tuple[str, ...], Int64[np.ndarray, " images"], np.ndarray]]
+
+
+def execute_trial(spec: TrialSpec, context: TrialContext, report: Report) -> Row:
+    """Run a trial, write its row and return it; an ordinary failure is a row with its cause.
+
+    Raises:
+        UserError: the data or the config are not usable; no trial could run.
+    """
+    started = _now()
+    clock = time.perf_counter()
+    scores: Scores = {}
+    try:
+        measured, scores = run_trial(spec, context, report)
+    except DivergedError as error:
+        measured = _failure("diverged", error, spec, context)
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        measured = _failure("oom", error, spec, context)
+    except UserError:
+        raise
+    except (RuntimeError, ValueError, ArithmeticError, TypeError, KeyError, OSError) as error:
+        measured = _failure("error", error, spec, context)
+    seconds = time.perf_counter() - clock
+    measured.setdefault("standalone_seconds", seconds)
+    row = make_row(
+        spec, context, seconds=seconds, started_at=started, finished_at=_now(), **measured
+    )
+    open_store(context.results, create=True).write(row, _logit_rows(scores))
+    return row
+
+
+def run_trial(spec: TrialSpec, context: TrialContext, report: Report) -> tuple[Row, Scores]:
+    """Run both stages and judge the result on val; in confirmation on test as well.
+
+    Returns:
+        what was measured, as columns of the row; and ids, labels and logits by split.
+
+    Raises:
+        DivergedError: a loss that is not finite.
+        UserError: the data do not give this task.
+    """
+    clock = time.perf_counter()
+    device = _device(context)
+    torch.set_num_threads(context.n_threads)
+    prepared, task = load_task(spec, context)
+    sets = (_on_device(prepared, task.train, device), _on_device(prepared, task.val, device))
+    encoder = obtain(spec, context.results, len(task.class_names), sets, report)
+    calibrated = _calibrate(spec, encoder, sets, report)
+    scores: Scores = {"val": _scores(prepared, task.val, calibrated, sets[1])}
+    if spec.phase == "confirm":
+        test = open_test(prepared.table, spec.task, prepared.fingerprint, task.fingerprint)
+        test_set = _on_device(prepared, test, device)
+        scores["test"] = _scores(prepared, test, calibrated, test_set)
+    seconds = time.perf_counter() - clock
+    measured = {
+        "status": "ok",
+        "encoder_key": encoder.key,
+        "best_epoch": encoder.best_epoch,
+        "curve": _curve(encoder, calibrated),
+        "standalone_seconds": seconds + (encoder.seconds if encoder.cached else 0.0),
+        **_task_columns(task, scores),
+        **_device_columns(device, context),
+    }
+    for split, (_, labels, logits) in scores.items():
+        measured |= _metric_columns(split, labels, logits, task.groups)
+    return measured, scores
+
+
+def load_task(spec: TrialSpec, context: TrialContext) -> tuple[PreparedImages, Task]:
+    """Return the prepared images and the task of a trial, the same objects within a process.
+
+    Raises:
+        UserError: the data on this machine are not those that the trial was planned for.
+    """
+    prepared, task = _load_task(spec.task, context.data_root, context.allow_missing)
+    if spec.task_fingerprint and task.fingerprint != spec.task_fingerprint:
+        raise UserError(
+            f"The data of {spec.task.dataset} here give task {task.fingerprint}, but the trial was "
+            f"planned for {spec.task_fingerprint}; give every worker the same files."
+        )
+    return prepared, task
+
+
+@cache
+def _load_task(spec: TaskSpec, root: Path | None, allow_missing: bool) -> tuple[PreparedImages, Task]:
+    raw = paths.data_root(spec.dataset, root)
+    prepared = images.prepare(spec.dataset, raw, spec.image_size, allow_missing=allow_missing)
+    return prepared, build_task(prepared.table, spec, prepared.fingerprint)
+
+
+def _calibrate(
+    spec: TrialSpec, encoder: Encoder, sets: tuple[ImageSet, ImageSet], report: Report
+) -> Calibrated:
+    stage1 = Stage1(
+        encoder.model,
+        sets,
+        lambda: cached_features(encoder, sets),
+        seed=derive_seed(spec.seed, "calibration"),
+        report=report,
+    )
+    config = section_config(spec.calibration, spec.config)
+    return plugins.plugin_class("calibration", spec.calibration)(config).fit(stage1)
+
+
+def _scores(
+    prepared: PreparedImages, indices: Int64[np.ndarray, " n"], final: Calibrated, split: ImageSet
+) -> tuple[tuple[str, ...], Int64[np.ndarray, " n"], Float[np.ndarray, "n classes"]]:
+    logits = predict(final.model, split)[1].cpu().numpy()
+    if not np.isfinite(logits).all():
+        raise DivergedError("the final classifier gives logits that are not finite")
+    ids = tuple(prepared.table.image_ids[index] for index in indices)
+    return ids, prepared.table.labels[indices], logits
+
+
+def _metric_columns(
+    split: str,
+    labels: Int64[np.ndarray, " n"],
+    logits: Float[np.ndarray, "n classes"],
+    groups: tuple[str, ...],
+) -> Mapping[str, Any]:
+    values = metrics.evaluate(labels, logits, groups)
+    recall = metrics.per_class_recall(labels, logits)
+    return {f"{split}_{name}": value for name, value in values.items()} | {
+        f"{split}_recall": [float(value) for value in recall]
+    }
+
+
+def _task_columns(task: Task, scores: Scores) -> Row:
+    return {
+        "class_names": list(task.class_names),
+        "class_counts": list(task.class_counts),
+        "groups": list(task.groups),
+        "n_train": len(task.train),
+        "n_val": len(task.val),
+        "n_test": len(scores["test"][1]) if "test" in scores else None,
+    }
+
+
+def _device_columns(device: torch.device, context: TrialContext) -> Row:
+    if device.type == "cpu":
+        return {"device": "cpu", "n_threads": context.n_threads}
+    return {
+        "device": torch.cuda.get_device_name(device),
+        "n_threads": context.n_threads,
+        "peak_memory_mib": torch.cuda.max_memory_allocated(device) / 2**20,
+    }
+
+
+def _curve(encoder: Encoder, calibrated: Calibrated) -> list[Row]:
+    return [
+        {
+            "stage": point.stage,
+            "epoch": point.epoch,
+            "loss": point.loss,
+            "val_balanced_accuracy": point.val_balanced_accuracy,
+        }
+        for point in (*encoder.curve, *calibrated.curve)
+    ]
+
+
+def _on_device(
+    prepared: PreparedImages, indices: Int64[np.ndarray, " n"], device: torch.device
+) -> ImageSet:
+    pixels = torch.from_numpy(prepared.read(indices)).to(device)
+    labels: Tensor = torch.from_numpy(prepared.table.labels[indices]).to(device)
+    return ImageSet(pixels, labels)
+
+
+def _device(context: TrialContext) -> torch.device:
+    if context.device != "auto":
+        return torch.device(context.device)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _failure(status: Status, error: Exception, spec: TrialSpec, context: TrialContext) -> Row:
+    folder = context.results / "tracebacks"
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{spec.key}.{os.getpid()}.tmp"
+    temporary.write_text(traceback.format_exc())
+    temporary.replace(folder / f"{spec.key}.txt")
+    cause = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return {"status": status, "cause": cause, "encoder_key": encoder_key(spec)}
+
+
+def _logit_rows(scores: Scores) -> list[tuple[str, str, int, list[float]]]:
+    return [
+        (image_id, split, int(label), [float(value) for value in logits])
+        for split, (ids, labels, matrix) in scores.items()
+        for image_id, label, logits in zip(ids, labels, matrix, strict=True)
+    ]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+

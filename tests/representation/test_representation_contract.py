@@ -1,0 +1,76 @@
+"""Every stage-1 method: a few steps stay finite, move the model, and repeat to the bit."""
+
+import dataclasses
+
+import pytest
+import torch
+import yaml
+from optuna.distributions import CategoricalDistribution
+
+from lmd_bench import paths, plugins
+from lmd_bench.schema import TrainingConfig
+from lmd_bench.search_space import search_space, section_defaults
+from lmd_bench.selection import no_report
+from lmd_bench.training import train
+from tests import tiny
+
+NAMES = plugins.names("representation")
+
+
+def trained(name: str, seed: int = 0):
+    train_set, val_set = tiny.sets()
+    network = tiny.model()
+    counts = torch.bincount(train_set.labels)
+    config = TrainingConfig(batch_size=8, lr=0.01)
+    method = plugins.plugin_class("representation", name)(
+        plugins.load("representation", name).Config(), network, counts, n_steps=8
+    )
+    fitted = train(method, train_set, val_set, config, 2, seed, no_report)
+    return network, fitted
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_few_steps_are_finite_move_the_model_and_repeat(name: str):
+    before = tiny.model().state_dict()
+    first, fitted = trained(name)
+    again, _ = trained(name)
+    assert len(fitted.curve) == 2
+    assert all(torch.isfinite(value).all() for value in first.state_dict().values())
+    assert any(not torch.equal(before[k], v) for k, v in first.state_dict().items())
+    for ours, theirs in zip(first.parameters(), again.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", ["representation", "calibration"])
+def test_every_plugin_has_a_card_with_paper_and_url_and_a_version(kind: str):
+    for name in plugins.names(kind):
+        text = plugins.card(kind, name)
+        assert "Paper: " in text, name
+        assert "URL: https://" in text, name
+        assert plugins.load(kind, name).VERSION >= 1
+
+
+@pytest.mark.parametrize(
+    "section",
+    ["training", *plugins.names("representation"), *plugins.names("calibration")],
+)
+def test_ranges_name_the_config_fields_and_hold_the_defaults(section: str):
+    folders = [paths.search_spaces() / part for part in ("", "representation", "calibration")]
+    (path,) = [f / f"{section}.yaml" for f in folders if (f / f"{section}.yaml").is_file()]
+    defaults = section_defaults(section)
+    named = {f"{section}.{key}" for key in yaml.safe_load(path.read_text()) or {}}
+    assert named == set(defaults)
+    for key, distribution in search_space([section]).items():
+        value = defaults[key]
+        if isinstance(distribution, CategoricalDistribution):
+            assert value in distribution.choices, key
+        else:
+            assert distribution._contains(value), key
+
+
+def test_configs_are_frozen():
+    for kind in ("representation", "calibration"):
+        for name in plugins.names(kind):
+            config = plugins.load(kind, name).Config()
+            assert dataclasses.fields(config) is not None
+            assert config.__dataclass_params__.frozen

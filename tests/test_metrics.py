@@ -1,0 +1,130 @@
+from math import isnan
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
+
+from lmd_bench import metrics
+
+
+def one_hot(predicted: list[int], n_classes: int) -> np.ndarray:
+    """Logits whose highest column is the predicted class."""
+    return np.eye(n_classes, dtype=np.float32)[predicted]
+
+
+@pytest.fixture
+def by_hand() -> tuple[np.ndarray, np.ndarray]:
+    # class 0: 3 of 4 right; class 1: 1 of 2; class 2: 0 of 1; class 3 has no image
+    labels = np.array([0, 0, 0, 0, 1, 1, 2], dtype=np.int64)
+    return labels, one_hot([0, 0, 0, 1, 1, 3, 0], 4)
+
+
+def random_case(dtype: type) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 5, 200)
+    return labels, generator.normal(size=(200, 5)).astype(dtype)
+
+
+def test_recall_of_each_class_and_nan_without_images(by_hand) -> None:
+    recall = metrics.per_class_recall(*by_hand)
+
+    np.testing.assert_allclose(recall, [0.75, 0.5, 0.0, np.nan], atol=0)
+
+
+def test_balanced_accuracy_averages_the_classes_that_have_images(by_hand) -> None:
+    assert metrics.balanced_accuracy(*by_hand) == pytest.approx((0.75 + 0.5 + 0.0) / 3)
+
+
+def test_macro_f1_by_hand(by_hand) -> None:
+    # 0: TP 3, FP 1, FN 1 -> 6/8; 1: TP 1, FP 1, FN 1 -> 2/4; 2: never predicted -> 0
+    assert metrics.macro_f1(*by_hand) == pytest.approx((0.75 + 0.5 + 0.0) / 3)
+
+
+def test_accuracy_is_the_share_of_images(by_hand) -> None:
+    assert metrics.accuracy(*by_hand) == pytest.approx(4 / 7)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_metrics_agree_with_scikit_learn(dtype: type) -> None:
+    labels, logits = random_case(dtype)
+    predicted = logits.argmax(axis=1)
+
+    found = metrics.evaluate(labels, logits, ("many", "many", "medium", "few", "few"))
+
+    expected_recall = recall_score(labels, predicted, average=None)
+    np.testing.assert_allclose(metrics.per_class_recall(labels, logits), expected_recall)
+    assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, predicted))
+    assert found["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert found["accuracy"] == pytest.approx(accuracy_score(labels, predicted))
+    assert found["few_recall"] == pytest.approx(expected_recall[3:].mean())
+
+
+def test_macro_f1_agrees_with_scikit_learn_over_the_classes_present() -> None:
+    labels = np.array([0, 0, 1, 2], dtype=np.int64)
+    predicted = [0, 3, 1, 1]
+
+    found = metrics.macro_f1(labels, one_hot(predicted, 5))
+
+    expected = f1_score(labels, predicted, labels=[0, 1, 2], average="macro", zero_division=0)
+    assert found == pytest.approx(expected)
+
+
+def test_on_balanced_data_balanced_accuracy_is_accuracy() -> None:
+    labels = np.repeat(np.arange(4), 25)
+    logits = np.random.default_rng(1).normal(size=(100, 4))
+
+    assert metrics.balanced_accuracy(labels, logits) == pytest.approx(
+        metrics.accuracy(labels, logits)
+    )
+
+
+def test_predicting_one_class_gives_chance() -> None:
+    labels = np.array([0] * 90 + [1] * 9 + [2], dtype=np.int64)
+
+    assert metrics.balanced_accuracy(labels, one_hot([0] * 100, 3)) == pytest.approx(1 / 3)
+
+
+def test_metrics_do_not_change_with_the_scale_and_offset_of_logits() -> None:
+    labels, logits = random_case(np.float64)
+    groups = ("many", "many", "medium", "few", "few")
+
+    assert metrics.evaluate(labels, 3.0 * logits - 7.0, groups) == metrics.evaluate(
+        labels, logits, groups
+    )
+
+
+def test_group_recall_averages_its_classes_and_skips_those_without_images() -> None:
+    recall = np.array([0.9, 0.7, np.nan, 0.2])
+    groups = ("many", "many", "few", "few")
+
+    assert metrics.group_recall(recall, groups, "many") == pytest.approx(0.8)
+    assert metrics.group_recall(recall, groups, "few") == pytest.approx(0.2)
+
+
+def test_recall_of_an_empty_group_is_nan() -> None:
+    assert isnan(metrics.group_recall(np.array([0.9, 0.1]), ("many", "few"), "medium"))
+
+
+def test_evaluate_names_every_metric_and_group(by_hand) -> None:
+    found = metrics.evaluate(*by_hand, ("many", "medium", "few", "few"))
+
+    assert set(found) == {*metrics.METRICS, "many_recall", "medium_recall", "few_recall"}
+    assert found["many_recall"] == pytest.approx(0.75)
+
+
+def test_each_metric_is_found_by_its_own_name_and_higher_is_better() -> None:
+    for name, metric in metrics.METRICS.items():
+        assert metric.name == name
+        assert metric.higher_is_better
+
+
+def test_nan_logits_are_refused_instead_of_scored() -> None:
+    logits = np.array([[0.0, np.nan], [1.0, 0.0]])
+
+    with pytest.raises(AssertionError, match="NaN"):
+        metrics.accuracy(np.array([0, 0], dtype=np.int64), logits)
+
+
+def test_no_images_are_refused_instead_of_scored() -> None:
+    with pytest.raises(AssertionError, match="no images"):
+        metrics.balanced_accuracy(np.array([], dtype=np.int64), np.zeros((0, 3)))

@@ -1,0 +1,43 @@
+"""A tiny long-tailed image problem on tensors, for tests of the two stages."""
+
+import torch
+
+from lmd_bench.backbones import Model, build_model
+from lmd_bench.batches import ImageSet, predict
+from lmd_bench.calibration._base import Stage1
+from lmd_bench.selection import no_report
+
+COUNTS = (24, 12, 3)  # many, medium, and a class with three images
+
+
+def image_set(counts: tuple[int, ...], seed: int, size: int = 16) -> ImageSet:
+    """Return noisy images whose brightness tells the class."""
+    rng = torch.Generator().manual_seed(seed)
+    labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    noise = torch.rand(len(labels), size, size, 3, generator=rng) * 80
+    pixels = (noise + labels[:, None, None, None] * 60).to(torch.uint8)
+    return ImageSet(pixels, labels)
+
+
+def sets() -> tuple[ImageSet, ImageSet]:
+    """Return a long-tailed train set and a balanced val set."""
+    return image_set(COUNTS, seed=0), image_set((4, 4, 4), seed=1)
+
+
+def model(seed: int = 0) -> Model:
+    """Return a fresh ResNet-18 for three classes."""
+    return build_model("resnet18", len(COUNTS), pretrained=False, seed=seed)
+
+
+def stage1(seed: int = 0, report=no_report) -> Stage1:
+    """Return an untrained encoder with its head and features."""
+    both = sets()
+    network = model()
+    network.eval()
+    return Stage1(
+        network,
+        both,
+        lambda: (predict(network, both[0])[0], predict(network, both[1])[0]),
+        seed=seed,
+        report=report,
+    )
