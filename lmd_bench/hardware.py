@@ -72,7 +72,10 @@ def share_out(
 def _check(
     max_concurrent: int | None, cpus_per_trial: int | None, gpu_share: float, gpus: int
 ) -> None:
-    for option, value in (("--max-concurrent", max_concurrent), ("--cpus-per-trial", cpus_per_trial)):
+    for option, value in (
+        ("--max-concurrent", max_concurrent),
+        ("--cpus-per-trial", cpus_per_trial),
+    ):
         if value is not None and value < 1:
             raise UserError(f"{option} {value} is not possible; give 1 or more.")
     if not 0 <= gpu_share <= gpus:

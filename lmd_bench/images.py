@@ -10,11 +10,12 @@ import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from filelock import AcquireReturnProxy, FileLock
+from filelock import FileLock
 from jaxtyping import Int64, UInt8
 
 from lmd_bench import datasets, paths
@@ -78,7 +79,7 @@ def prepare(
     folder = cache / f"{data.card.name}-{image_size}px-{source}"
     if (prepared := _open(folder)) is not None:
         return prepared
-    with _lock(folder):
+    with _locked(folder):
         if (prepared := _open(folder)) is not None:  # another process was first
             return prepared
         table, sources, n_missing = _present(data, root, allow_missing)
@@ -99,12 +100,19 @@ def _check_size(image_size: int) -> None:
         )
 
 
-def _lock(folder: Path) -> AcquireReturnProxy:
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; concurrent runs wait for one another."""
+    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder.with_name(f"{folder.name}.lock")).acquire()
+        lock.acquire()
     except OSError as error:
         raise _cannot_write(folder.parent, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _cannot_write(cache: Path, error: OSError) -> UserError:

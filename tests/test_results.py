@@ -127,7 +127,7 @@ def test_measured_device_stands_for_the_one_that_was_asked_for() -> None:
     ("measured", "message"),
     [
         ({"colour": "red"}, "columns missing or unknown: \\['colour'\\]"),
-        ({"seed": 3}, "given by the spec"),
+        ({"method": "lmd"}, "given by the spec were measured: \\['method'\\]"),
         ({"status": None}, "must have a value are None: \\['status'\\]"),
     ],
 )
@@ -311,4 +311,6 @@ def test_readme_gives_each_column_its_type() -> None:
 
 def _spelled(kind: str) -> str:
     inner = re.fullmatch(r"list<(?:element|item): (\w+)>", kind)
-    return f"list of {_spelled(inner[1])}" if inner else kind.replace("double", "float64")
+    if inner:
+        return f"list of {_spelled(inner[1])}"
+    return {"double": "float64", "float": "float32"}.get(kind, kind)

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from lmd_bench.errors import DivergedError
+
 CovarianceModel = Literal["eps", "diag", "shrink_diag", "oas", "pooled", "tail_borrow"]
 Covariances = Float[Tensor, "classes features features"]
 
@@ -38,11 +40,10 @@ class ClassGaussians:
     ) -> Float[Tensor, "batch classes"]:
         """Return squared Mahalanobis distances of each feature to each class.
 
-        d2_k(f) = || L_k^{-1} (f - mu_k) ||^2: one product of [batch, C] with [C, K C].
+        d2_k(f) = || L_k^{-1} (f - mu_k) ||^2: one product of [batch, C] with [C, C] a class.
         """
-        centre = torch.einsum("kij,kj->ki", self.whitener, self.mean)
-        whitened = torch.einsum("bj,kij->kbi", features, self.whitener) - centre[:, None, :]
-        return whitened.square().sum(dim=2).T
+        centred = features - self.mean[:, None, :]
+        return (centred @ self.whitener.mT).square().sum(dim=2).T
 
     def log_determinant(self) -> Float[Tensor, " classes"]:
         """Return log det Sigma_k."""
@@ -67,11 +68,14 @@ class ClassGaussians:
 def class_moments(
     features: Float[Tensor, "images features"], labels: Int64[Tensor, " images"], n_classes: int
 ) -> ClassMoments:
-    """Return the moments of each class; a class with one image has covariance 0."""
+    """Return the moments of each class; a class with one image has covariance 0.
+
+    In float64: features are far from zero beside their spread, and eps must not drown.
+    """
     means: list[Tensor] = []
     covariances: list[Tensor] = []
     for label in range(n_classes):
-        of_class = features[labels == label]
+        of_class = features[labels == label].double()
         mean = of_class.mean(dim=0)
         centred = of_class - mean
         means.append(mean)
@@ -86,6 +90,7 @@ def fit_gaussians(
     eps: float = 1e-2,
     shrinkage: float = 0.5,
     n_neighbours: int = 2,
+    dtype: torch.dtype = torch.float32,
 ) -> ClassGaussians:
     """Return the Gaussians of a covariance model; eps * I is added under every one.
 
@@ -98,6 +103,7 @@ def fit_gaussians(
         eps: variance added to each direction, in squared feature units.
         shrinkage: s in [0, 1].
         n_neighbours: head classes that a tail class borrows from.
+        dtype: of the result, that of the features it will be used on.
     """
     covariance = moments.covariance
     diagonal = torch.diag_embed(torch.diagonal(covariance, dim1=1, dim2=2))
@@ -115,17 +121,29 @@ def fit_gaussians(
         case "tail_borrow":
             covariance = borrowed_covariance(moments, n_neighbours)
     identity = torch.eye(covariance.shape[1], dtype=covariance.dtype, device=covariance.device)
-    return factored(moments.mean, covariance + eps * identity)
+    return factored(moments.mean, covariance + eps * identity, dtype)
 
 
-def factored(mean: Float[Tensor, "classes features"], covariance: Covariances) -> ClassGaussians:
-    """Return Gaussians with their Cholesky factors and inverse factors."""
-    cholesky = torch.linalg.cholesky(covariance)
-    identity = torch.eye(covariance.shape[1], dtype=covariance.dtype, device=covariance.device)
+def factored(
+    mean: Float[Tensor, "classes features"], covariance: Covariances, dtype: torch.dtype
+) -> ClassGaussians:
+    """Return Gaussians with their Cholesky factors and inverse factors, in `dtype`.
+
+    Factored in float64: rank-deficient covariances are held up by eps alone.
+
+    Raises:
+        DivergedError: a covariance that is not finite or too badly scaled to factor.
+    """
+    cholesky, info = torch.linalg.cholesky_ex(covariance.double())
+    if int(info.abs().max()) != 0:
+        raise DivergedError("a class covariance of the features cannot be factored")
+    identity = torch.eye(covariance.shape[1], dtype=torch.float64, device=covariance.device)
     whitener = torch.linalg.solve_triangular(
         cholesky, identity.expand_as(cholesky), upper=False
     )
-    return ClassGaussians(mean, covariance, cholesky, whitener)
+    return ClassGaussians(
+        mean.to(dtype), covariance.to(dtype), cholesky.to(dtype), whitener.to(dtype)
+    )
 
 
 def oas_covariance(covariance: Covariances, counts: Int64[Tensor, " classes"]) -> Covariances:

@@ -1,4 +1,4 @@
-from lmd_bench.leaderboard.render import render
-from lmd_bench.leaderboard.tables import Leaderboard, build, load
+from lmd_bench.leaderboard.board import Leaderboard, build, load
+from lmd_bench.leaderboard.tables import print_leaderboard, render
 
-__all__ = ["Leaderboard", "build", "load", "render"]
+__all__ = ["Leaderboard", "build", "load", "print_leaderboard", "render"]

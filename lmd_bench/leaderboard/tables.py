@@ -1,200 +1,254 @@
-"""Rows to the leaderboard: one line per study that was searched and confirmed.
+"""The leaderboard as text: a terminal table, Markdown, CSV or JSON."""
 
-The columns of `Leaderboard.frame` are the columns of its CSV and JSON; scores are fractions.
-"""
-
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
-from lmd_bench.errors import UserError
-from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY, SelectionRule, best_row
-from lmd_bench.leaderboard.statistics import spread
-from lmd_bench.metrics import METRICS
-from lmd_bench.results import open_store
+from lmd_bench.errors import unknown
+from lmd_bench.leaderboard.board import PRIMARY, Leaderboard, load
 
-Row = dict[str, Any]
-PRIMARY = METRICS["balanced_accuracy"]
-SCORES = ("balanced_accuracy", "macro_f1", "many_recall", "medium_recall", "few_recall")
-TASK_COLUMNS = (
-    *("dataset", "protocol", "imbalance_factor", "image_size"),
-    *("split_seed", "n_max", "task_fingerprint"),
-)
-LINE_COLUMNS = (
-    *("task", *TASK_COLUMNS, "n_classes", "chance", "method", "study", "label", "n_epochs"),
-    *(f"test_{name}{suffix}" for name in SCORES for suffix in ("", "_sd")),
-    *("n_seeds", "n_seeds_failed"),
-    *(f"default_test_{name}{suffix}" for name in SCORES[:2] for suffix in ("", "_sd")),
-    *("default_n_seeds", "default_n_seeds_failed", "default_was_selected"),
-    *("val_balanced_accuracy", "n_trials", "n_trials_ok", "fewer_trials"),
-    *("seconds", "standalone_seconds", "selected_key"),
-)
+Line = dict[str, Any]
+FORMATS = ("table", "markdown", "csv", "json")
+_GAPS = (2, 1)  # blanks between the columns of a terminal table: the first if it loses no column
+_METHOD_WIDTH = 24  # longer names are folded
+_FEWER = "* fewer trials than the largest study of its task (its space may be smaller)"
+_NOTHING = "No study is confirmed yet, so there is no line to show."
 
 
 @dataclass(frozen=True)
-class Leaderboard:
-    """What `render` prints."""
+class _Column:
+    header: str
+    cell: Callable[[Line], str]
+    priority: int  # a narrow terminal drops the highest first; 0 is always shown
+    meaning: str = ""
 
-    frame: pd.DataFrame  # one line per confirmed study, best first within its task
-    notes: tuple[str, ...]  # sentences on what is missing, failed or unequal
-    rule: SelectionRule
+
+def _percent(line: Line, name: str) -> str:
+    return "–" if isnan(line[name]) else f"{100 * line[name]:.1f}"
 
 
-def load(root: Path, rule: SelectionRule = VAL_BALANCED_ACCURACY) -> Leaderboard:
-    """Return the leaderboard of a results folder.
+def _with_spread(line: Line, name: str) -> str:
+    mean, sd = _percent(line, name), _percent(line, f"{name}_sd")
+    return mean if sd == "–" else f"{mean} ± {sd}"
+
+
+def _trials(line: Line) -> str:
+    return f"{line['n_trials_ok']}/{line['n_trials']}" + ("*" if line["fewer_trials"] else "")
+
+
+def _seeds(line: Line) -> str:
+    n_failed = line["n_seeds_failed"]
+    return f"{line['n_seeds']}" + (f" of {line['n_seeds'] + n_failed}" if n_failed else "")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+_COLUMNS = (
+    _Column("Method", lambda line: line["label"], 0),
+    _Column("Bal. acc.\ntuned", lambda line: _with_spread(line, "test_balanced_accuracy"), 0),
+    _Column(
+        "Bal. acc.\ndefault", lambda line: _with_spread(line, "default_test_balanced_accuracy"), 3
+    ),
+    _Column("Macro\nF1", lambda line: _with_spread(line, "test_macro_f1"), 4),
+    _Column("Many", lambda line: _percent(line, "test_many_recall"), 2),
+    _Column("Med.", lambda line: _percent(line, "test_medium_recall"), 2),
+    _Column("Few", lambda line: _percent(line, "test_few_recall"), 1),
+    _Column("Val", lambda line: _percent(line, "val_balanced_accuracy"), 8),
+    _Column("Trials", _trials, 5, "Trials: ended well / all."),
+    _Column("Seeds", _seeds, 7),
+    _Column("Time", lambda line: _duration(line["seconds"]), 6, "Time: all runs of the study."),
+    _Column(
+        "Alone",
+        lambda line: _duration(line["standalone_seconds"]),
+        9,
+        "Alone: the time had every run trained its own stage 1.",
+    ),
+)
+
+
+def render(
+    board: Leaderboard, form: str = "table", *, width: int | None = None, color: bool = False
+) -> str:
+    """Return the leaderboard as text, with a newline at its end.
+
+    Args:
+        board: What to show.
+        form: `table` (for a terminal), `markdown`, `csv` or `json`. The last two carry fractions
+            and every column; CSV has no room for the notes.
+        width: Columns of the terminal; None asks the terminal, and takes 120 where there is none.
+            A narrow one drops the less needed columns and says which.
+        color: Whether the terminal table may carry colour codes.
 
     Raises:
-        UserError: no results there, none that can be read, or those of another version.
+        UserError: no such format.
     """
-    store = open_store(root)
-    rows, damaged = store.rows(), store.damaged()
-    names = ", ".join(f"trials/{path.name}" for path in damaged)
-    if not rows:
-        broken = f" but files that cannot be read ({names})" if damaged else ""
-        raise UserError(
-            f"There are no rows in {root}{broken}; run lmd-bench search first, or name another "
-            "folder with --results."
-        )
-    note = (f"left out, cannot be read: {names}; run the same search again to redo it",)
-    return build(rows, rule, notes=note if damaged else ())
+    if form not in FORMATS:
+        raise unknown("format", form, FORMATS)
+    if form == "csv":
+        return board.frame.to_csv(index=False)
+    if form == "json":
+        return _json(board)
+    if form == "markdown":
+        return _markdown(board)
+    return _terminal(board, width or shutil.get_terminal_size((120, 24)).columns, color)
 
 
-def build(
-    rows: Iterable[Row], rule: SelectionRule = VAL_BALANCED_ACCURACY, notes: tuple[str, ...] = ()
-) -> Leaderboard:
-    """Return the leaderboard of rows; a study without confirmation becomes a note.
+def print_leaderboard(root: Path, form: str = "table") -> None:
+    """Print the leaderboard of a results folder; the notes of a CSV go to stderr.
 
-    `notes` come first among the notes.
+    Raises:
+        UserError: no such format, or no results that can be read.
     """
-    studies: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        studies[(*(row[name] for name in TASK_COLUMNS), row["method"], row["study"])].append(row)
-    lines: list[Row] = []
-    found = list(notes)
-    for study in studies.values():
-        line, study_notes = _study_line(study, rule)
-        lines += [line] if line else []
-        found += study_notes
-    _mark_smaller_studies(lines, studies.values())
-    _tell_repeats_apart(lines)
-    found += _unequal_epochs(lines)
-    lines.sort(key=_place)
-    return Leaderboard(pd.DataFrame(lines, columns=pd.Index(LINE_COLUMNS)), tuple(found), rule)
+    if form not in FORMATS:
+        raise unknown("format", form, FORMATS)
+    board = load(root)
+    color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    text = render(board, form, color=color)
+    encoding = sys.stdout.encoding or "utf-8"  # one that lacks a sign shows "?", not a traceback
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    if form == "csv":
+        for note in board.notes:
+            print(f"Note: {note}.", file=sys.stderr)
 
 
-def task_label(row: Row) -> str:
-    """Return how a task is called in tables, like `ham10000 · balanced · IF 100 · 64 px · 3fa2`."""
-    factor = row["imbalance_factor"]
-    parts = [row["dataset"], row["protocol"], "natural" if factor is None else f"IF {factor:g}"]
-    parts += [f"n_max {row['n_max']}"] if row["n_max"] is not None else []
-    parts += [f"split {row['split_seed']}"] if row["split_seed"] else []
-    return " · ".join([*parts, f"{row['image_size']} px", row["task_fingerprint"][:8]])
+def _lines(board: Leaderboard) -> list[Line]:
+    return [{str(k): v for k, v in line.items()} for line in board.frame.to_dict("records")]
 
 
-def _study_line(study: Sequence[Row], rule: SelectionRule) -> tuple[Row | None, list[str]]:
-    trials = [row for row in study if row["phase"] == "search"]
-    selected = best_row(trials, rule)
-    name = f"{study[0]['method']} on {task_label(study[0])}"
-    if selected is None:
-        return None, [f"searched, no trial finished: {name} ({_outcomes(trials)})"]
-    tuned = _confirmation(study, selected)
-    if not tuned:
-        stale = any(row["phase"] == "confirm" and row["source_key"] for row in study)
-        why = "; only other configurations are confirmed" if stale else ""
-        return None, [f"searched, not confirmed: {name} ({_outcomes(trials)}{why})"]
-    defaults = [row for row in trials if row["is_default"]]
-    default = min(defaults, key=lambda row: row["trial_number"]) if defaults else None
-    default_runs = _confirmation(study, default) if default else []
-    line: Row = {"task": task_label(selected)}
-    line |= {column: selected[column] for column in TASK_COLUMNS}
-    n_classes = len(selected["class_names"])
-    line |= {"n_classes": n_classes, "chance": 1 / n_classes}
-    line |= {column: selected[column] for column in ("method", "study", "n_epochs")}
-    line |= _scores(tuned, "test", SCORES)
-    line |= _scores(default_runs, "default_test", SCORES[:2])
-    line["default_was_selected"] = default is not None and default["key"] == selected["key"]
-    line["val_balanced_accuracy"] = selected["val_balanced_accuracy"]
-    line |= {"n_trials": len(trials), "n_trials_ok": _n_ok(trials), "fewer_trials": False}
-    line["seconds"] = sum(row["seconds"] for row in study)
-    line["standalone_seconds"] = sum(row["standalone_seconds"] for row in study)
-    line["selected_key"] = selected["key"]
-    runs = {"tuned": tuned, "default": [] if line["default_was_selected"] else default_runs}
-    notes = [
-        f"the {which} configuration did not finish with every seed: {name} ({_outcomes(found)})"
-        for which, found in runs.items()
-        if _n_ok(found) < len(found)
-    ]
-    return line, notes
+def _tasks(lines: Sequence[Line]) -> dict[str, list[Line]]:
+    return {
+        task: [line for line in lines if line["task"] == task]
+        for task in dict.fromkeys(line["task"] for line in lines)
+    }
 
 
-def _confirmation(study: Sequence[Row], source: Row) -> list[Row]:
+def _title(task: str, lines: Sequence[Line]) -> str:
+    chance, n_classes = lines[0]["chance"], lines[0]["n_classes"]
+    return f"{task} · {n_classes} classes, chance {100 * chance:.1f}"
+
+
+def _header(board: Leaderboard) -> list[str]:
+    """Say what the numbers are, over what the spread is, the groups, and how it was selected."""
+    seeds = sorted({int(n) for n in board.frame["n_seeds"]})
+    if not seeds:
+        return [_NOTHING]
+    counts = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    arrow = "higher" if PRIMARY.higher_is_better else "lower"
     return [
-        row for row in study if row["phase"] == "confirm" and row["source_key"] == source["key"]
+        f"Test balanced accuracy in %, {arrow} is better; mean ± SD over the retraining seeds of "
+        f"one configuration (n = {counts}), not over searches, splits or data sets.",
+        f"Tuned: selected by {board.rule.name} ({board.rule.description}).",
+        "Many, med., few: mean test recall in % of the classes of each third by training images.",
     ]
 
 
-def _scores(runs: Sequence[Row], prefix: str, names: Sequence[str]) -> Row:
-    ok = [row for row in runs if row["status"] == "ok"]
-    line: Row = {}
-    for name in names:
-        found = spread([row[f"test_{name}"] for row in ok])
-        line |= {f"{prefix}_{name}": found.mean, f"{prefix}_{name}_sd": found.sd}
-    seeds = "n_seeds" if prefix == "test" else "default_n_seeds"
-    return line | {seeds: len(ok), f"{seeds}_failed": len(runs) - len(ok)}
-
-
-def _mark_smaller_studies(lines: Sequence[Row], studies: Iterable[Sequence[Row]]) -> None:
-    largest: Counter[str] = Counter()
-    for study in studies:
-        n_trials = sum(row["phase"] == "search" for row in study)
-        label = task_label(study[0])
-        largest[label] = max(largest[label], n_trials)
-    for line in lines:
-        line["fewer_trials"] = line["n_trials"] < largest[line["task"]]
-
-
-def _unequal_epochs(lines: Sequence[Row]) -> list[str]:
-    epochs: dict[str, set[int]] = defaultdict(set)
-    for line in lines:
-        epochs[line["task"]].add(line["n_epochs"])
+def _footnotes(board: Leaderboard, lines: Sequence[Line], shown: Sequence[_Column]) -> list[str]:
+    meanings = " ".join(column.meaning for column in shown if column.meaning) if lines else ""
+    fewer = any(line["fewer_trials"] for line in lines)
+    left_out = [column.header.replace("\n", " ") for column in _COLUMNS if column not in shown]
     return [
-        f"trained for different numbers of epochs on {task}: {', '.join(map(str, sorted(found)))}"
-        for task, found in epochs.items()
-        if len(found) > 1
+        *([meanings] if meanings else []),
+        *([_FEWER] if fewer else []),
+        *([f"Too narrow for: {', '.join(left_out)}; see --format csv."] if left_out else []),
+        *(f"Note: {note}." for note in board.notes),
     ]
 
 
-def _tell_repeats_apart(lines: Sequence[Row]) -> None:
-    """Name the study too where a method has several on one task: other epochs, other settings."""
-    counts = Counter((line["task"], line["method"]) for line in lines)
+def _terminal(board: Leaderboard, width: int, color: bool) -> str:
+    console = Console(
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,  # whatever TERM says
+        markup=False,
+        emoji=False,
+    )
+    lines = _lines(board)
+    fits = {gap: _fitting(lines, width, gap) for gap in _GAPS}
+    gap = max(_GAPS, key=lambda gap: len(fits[gap]))
+    shown = fits[gap] if lines else _COLUMNS
+    with console.capture() as capture:
+        for text in _header(board):
+            console.print(text, highlight=False)
+        for task, members in _tasks(lines).items():
+            console.print()
+            console.print(_title(task, members), style="bold", highlight=False)
+            console.print(_table(members, shown, gap), highlight=False)
+        for text in _footnotes(board, lines, shown):
+            console.print(text, highlight=False)
+    return capture.get()
+
+
+def _fitting(lines: Sequence[Line], width: int, gap: int) -> list[_Column]:
+    """Return the columns that fit: taken by priority, shown in their usual order."""
+    chosen: list[_Column] = []
+    room = width + gap
+    for column in sorted(_COLUMNS, key=lambda column: column.priority):
+        texts = [*column.header.split("\n"), *(column.cell(line) for line in lines)]
+        widest = max(len(text) for text in texts)
+        needed = gap + (min(widest, _METHOD_WIDTH) if column is _COLUMNS[0] else widest)
+        if needed > room and column.priority > 0:
+            break
+        chosen.append(column)
+        room -= needed
+    return [column for column in _COLUMNS if column in chosen]
+
+
+def _table(lines: Sequence[Line], columns: Sequence[_Column], gap: int) -> Table:
+    # one blank of the gap is the padding, the other the divider of the box
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, gap - 1, 0, 0))
+    for column in columns:
+        if column is _COLUMNS[0]:
+            table.add_column(column.header, overflow="fold", max_width=_METHOD_WIDTH)
+        else:
+            table.add_column(column.header, justify="right", no_wrap=True)
     for line in lines:
-        repeated = counts[line["task"], line["method"]] > 1
-        line["label"] = f"{line['method']} [{line['study']}]" if repeated else line["method"]
+        table.add_row(*(column.cell(line) for column in columns))
+    return table
 
 
-def _place(line: Row) -> tuple[Any, ...]:
-    score = line[f"test_{PRIMARY.name}"]
-    undefined = score != score
-    rank = 0.0 if undefined else (-score if PRIMARY.higher_is_better else score)
-    factor = line["imbalance_factor"] or 0.0
-    task = (line["dataset"], line["protocol"], factor, line["image_size"], line["task"])
-    return (*task, undefined, rank, line["label"])
+def _markdown(board: Leaderboard) -> str:
+    lines = _lines(board)
+    text = [*_header(board), ""]
+    for task, members in _tasks(lines).items():
+        text += [f"### {_title(task, members)}", ""]
+        text.append(_markdown_row([column.header.replace("\n", " ") for column in _COLUMNS]))
+        text.append(_markdown_row(["---", *("---:" for _ in _COLUMNS[1:])]))
+        text += [_markdown_row([column.cell(line) for column in _COLUMNS]) for line in members]
+        text.append("")
+    notes = [note.replace("*", "\\*") for note in _footnotes(board, lines, _COLUMNS)]
+    return "\n".join([*text, *(f"- {note}" for note in notes)]).rstrip() + "\n"
 
 
-def _n_ok(rows: Iterable[Row]) -> int:
-    return sum(row["status"] == "ok" for row in rows)
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("*", "\\*") for cell in cells) + " |"
 
 
-def _outcomes(rows: Sequence[Row]) -> str:
-    """Return `8 trials`, or `8 trials: 5 ok, 3 diverged` where some failed."""
-    counts = Counter(row["status"] for row in rows)
-    kind = "trial" if rows and rows[0]["phase"] == "search" else "run"
-    total = f"{len(rows)} {kind}{'' if len(rows) == 1 else 's'}"
-    if set(counts) <= {"ok"}:
-        return total
-    parts = sorted(counts.items(), key=lambda item: (item[0] != "ok", item[0]))
-    return f"{total}: " + ", ".join(f"{n} {status}" for status, n in parts)
+def _json(board: Leaderboard) -> str:
+    data = {
+        "metric": f"test_{PRIMARY.name}",
+        "higher_is_better": PRIMARY.higher_is_better,
+        "spread": "sample standard deviation over the retraining seeds of one configuration",
+        "selection": {"name": board.rule.name, "description": board.rule.description},
+        "groups": "third",
+        "rows": [{k: _json_value(v) for k, v in line.items()} for line in _lines(board)],
+        "notes": list(board.notes),
+    }
+    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _json_value(value: Any) -> Any:
+    return None if isinstance(value, float) and isnan(value) else value

@@ -1,12 +1,16 @@
 """The Ray cluster of a search: one of our own on loopback, or one to join."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from lmd_bench.hardware import Slots
+from lmd_bench.errors import UserError
+from lmd_bench.hardware import Slots, n_cores, n_gpus, share_out
+from lmd_bench.search.request import SearchRequest
 
+LOCAL = "local"  # the address that starts a cluster of our own
 OBJECT_STORE_BYTES = 100 * 2**20  # jobs and rows are small; images never pass through it
 
 _ENVIRONMENT = {
@@ -32,28 +36,49 @@ def prepare_environment() -> None:
 @contextmanager
 def cluster(address: str, slots: Slots) -> Iterator[None]:
     """Hold a Ray cluster with room for `slots`, and let it go at the end."""
+    with _connected(_options(address, slots)):
+        yield
+
+
+def find_slots(request: SearchRequest) -> Slots:
+    """Return the slots that a request gets: of this machine, or of the cluster it joins.
+
+    Raises:
+        UserError: a number of slots or a share of a GPU that cannot be had.
+    """
+    asked = (request.max_concurrent, request.cpus_per_trial, request.gpus_per_trial)
+    if request.address == LOCAL:
+        return share_out(n_cores(), n_gpus(), *asked)
+    with _connected(_options(request.address, None)):
+        import ray
+
+        there = ray.cluster_resources()
+        return share_out(int(there.get("CPU", 1)), int(there.get("GPU", 0)), *asked)
+
+
+@contextmanager
+def _connected(options: dict[str, Any]) -> Iterator[None]:
     prepare_environment()
     import ray
 
-    ray.init(**_options(address, slots))
+    try:
+        ray.init(**options)
+    except ConnectionError as error:
+        raise UserError(
+            f"No Ray cluster answers at {options['address']} ({error}); start one with `ray start "
+            "--head`, set RAY_AUTH_MODE=token on both sides, or leave out --address."
+        ) from error
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _options(address: str, slots: Slots) -> dict[str, Any]:
-    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    variables = dict.fromkeys(threads, str(slots.cpus))  # read when a worker imports torch
-    variables |= {name: os.environ[name] for name in _FORWARDED if name in os.environ}
-    options = {
-        "address": address,
-        "runtime_env": {"env_vars": variables},
-        "log_to_driver": False,
-        "logging_level": "ERROR",
-    }
-    if address != "local":
-        return options
+def _options(address: str, slots: Slots | None) -> dict[str, Any]:
+    options = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
+    if address != LOCAL or slots is None:
+        variables = {name: os.environ[name] for name in _FORWARDED if name in os.environ}
+        return options | {"runtime_env": {"env_vars": variables}}
     return options | {
         "num_cpus": slots.total_cpus(),
         "num_gpus": slots.total_gpus(),

@@ -46,7 +46,9 @@ def from_payload(payload: Mapping[str, Any]) -> Job:
 def encoder_identity(spec: TrialSpec) -> str:
     """Return a text that is equal for trials that share an encoder; needs no torch to compute."""
     shape = (spec.task_fingerprint, spec.representation, spec.versions.get(spec.representation, 0))
-    return content_hash([*shape, stage1_part(spec.config, spec.representation), spec.seed, spec.n_epochs])
+    return content_hash(
+        [*shape, stage1_part(spec.config, spec.representation), spec.seed, spec.n_epochs]
+    )
 
 
 def stage1_part(config: Config, representation: str) -> Config:

@@ -134,7 +134,11 @@ def most_trials(queue: JobQueue, study: Study) -> int:
     base = queue.studies[study.spec.stands_on or ""]
     n_configs = size(study.spec.space)
     n_encoders = min(base.budget, queue.request.top_k + 1)
-    return study.spec.n_trials if n_configs is None else min(study.spec.n_trials, n_configs * n_encoders)
+    return (
+        study.spec.n_trials
+        if n_configs is None
+        else min(study.spec.n_trials, n_configs * n_encoders)
+    )
 
 
 def _encoders(queue: JobQueue, is_cached: Callable[[TrialSpec], bool]) -> int:

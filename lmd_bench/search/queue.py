@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from lmd_bench import paths
 from lmd_bench.results import make_row
@@ -20,6 +20,7 @@ from lmd_bench.search.stages import study_specs
 from lmd_bench.search.studies import Study
 
 
+@runtime_checkable
 class Store(Protocol):
     """What the queue needs of the results folder."""
 
@@ -126,6 +127,14 @@ class JobQueue:
         """Say whether a calibration study has no encoder, because every stage 1 failed."""
         base = self.studies.get(study.spec.stands_on or "")
         return base is not None and base.done and not study.ready
+
+    @property
+    def finished(self) -> bool:
+        """Say whether nothing runs and nothing is left to run."""
+        if self.running or self._put_back or self._alone:
+            return False
+        searched = all(study.done or self.blocked(study) for study in self.studies.values())
+        return searched and not any(self.pending_confirmations(id) for id in self.confirmations)
 
     def n_stored(self) -> int:
         """Return how many rows the studies of this search have."""

@@ -1,25 +1,184 @@
 """Runs a search: Ray Tune drives the queue on a cluster until nothing is left."""
 
+import importlib
 import logging
 import signal
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING
+from typing import Any
 
-from lmd_bench import hardware
 from lmd_bench.errors import UserError
 from lmd_bench.hardware import Slots
 from lmd_bench.results import open_store
-from lmd_bench.search.cluster import cluster, prepare_environment
+from lmd_bench.search.cluster import LOCAL, cluster, find_slots, prepare_environment
 from lmd_bench.search.progress import Display, make_display
-from lmd_bench.search.queue import JobQueue, Signal
+from lmd_bench.search.queue import JobQueue
 from lmd_bench.search.request import SearchRequest
 
-if TYPE_CHECKING:
+MOST_DEATHS = 3  # of Tune, in a row, without a finished trial in between
+INTERRUPTED = 130  # the exit code of a shell command that Ctrl-C ended
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a search ended."""
+
+    n_stored: int  # trials of this search in the store
+    n_run: int  # of them, run now
+    stopped: bool  # by Ctrl-C or SIGTERM
+    problems: tuple[str, ...]  # studies without a result, or why the search broke off
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0, 1 where something asked for has no result, or 130 when stopped."""
+        if self.stopped:
+            return INTERRUPTED
+        return 1 if self.problems else 0
+
+
+def run_search(request: SearchRequest, display: Display | None = None) -> Outcome:
+    """Run what the store lacks of a search, and say what came of it.
+
+    Raises:
+        UserError: data, numbers or a results folder that cannot be used.
+    """
+    display = display or make_display()
+    store = open_store(request.results, create=True)
+    log = request.results / "logs" / "ray.log"
+    with _quiet(log):
+        slots = find_slots(request)
+    sized = replace(request, cpus_per_trial=slots.cpus, gpus_per_trial=slots.gpus)
+    queue = JobQueue(sized, store)
+    before = queue.n_stored()
+    stopped, failure = False, ""
+    display.open(queue, slots.n_slots)
+    try:
+        if not queue.finished:
+            failure = _work_through(queue, slots, display, log)
+    except KeyboardInterrupt:
+        stopped = True
+    finally:
+        display.close()
+    problems = (*queue.problems(), *([failure] if failure else []))
+    outcome = Outcome(queue.n_stored(), queue.n_stored() - before, stopped, problems)
+    _say(outcome, display)
+    return outcome
+
+
+def _say(outcome: Outcome, display: Display) -> None:
+    for problem in outcome.problems:
+        display.note(problem)
+    if outcome.stopped:
+        display.note(f"stopped: {outcome.n_stored} trials are stored; the same command goes on")
+        return
+    old = outcome.n_stored - outcome.n_run
+    display.note(f"{outcome.n_stored} trials are stored: {outcome.n_run} run now, {old} before.")
+
+
+def _work_through(queue: JobQueue, slots: Slots, display: Display, log: Path) -> str:
+    """Run the queue to its end; return why that was not possible, or nothing.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C or SIGTERM.
+        UserError: a worker found data or request unusable.
+    """
+    prepare_environment()
+    from ray.exceptions import RayError
+    from ray.tune import TuneError
+
     from lmd_bench.search.searcher import QueueSearcher
 
-MOST_DEATHS = 3  # of Tune in a row without a finished trial
+    deaths, cause = 0, "it ended early"
+    while not queue.finished:
+        before = queue.n_stored()
+        searcher = QueueSearcher(queue, display)
+        with _quiet(log), cluster(queue.request.address, slots), _stoppable():
+            try:
+                _fit(searcher, queue.request, slots)
+            # Ray's memory monitor kills a worker with an error that Tune does not survive.
+            except (RayError, TuneError) as error:
+                cause = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            searcher.all_lost(f"Ray Tune died while it ran ({cause})")
+        if searcher.refusal:
+            raise UserError(searcher.refusal)
+        deaths = 0 if queue.n_stored() > before else deaths + 1
+        if deaths == MOST_DEATHS:
+            return (
+                f"The search broke off: Ray Tune died {deaths} times without a finished trial "
+                f"({cause}). See {log}; the same command goes on."
+            )
+    return ""
+
+
+def _fit(searcher: Any, request: SearchRequest, slots: Slots) -> None:
+    from ray import tune
+
+    from lmd_bench.search.worker import run_job
+
+    # Workers on other machines have to see Tune's folder, though nothing in it is kept.
+    folder = None if request.address == LOCAL else request.results
+    with tempfile.TemporaryDirectory(
+        prefix=".tune-", dir=folder, ignore_cleanup_errors=True
+    ) as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(run_job, {"cpu": slots.cpus, "gpu": slots.gpus}),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=-1,
+                max_concurrent_trials=slots.n_slots,
+                reuse_actors=True,
+                trial_name_creator=_trial_name,
+                trial_dirname_creator=_trial_name,
+            ),
+            run_config=tune.RunConfig(
+                name="search",
+                storage_path=scratch,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=0),  # the queue tries again itself
+            ),
+        )
+        tuner.fit()
+
+
+def _trial_name(trial: Any) -> str:
+    return str(trial.trial_id)  # the default name holds every hyperparameter
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM end the search as Ctrl-C does. Ray sets handlers of its own when it starts."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _quiet(log: Path) -> Iterator[None]:
+    """Send what Ray prints and logs to a file: it would garble the display."""
+    prepare_environment()
+    importlib.import_module("ray")  # makes the logger that is changed here
+
+    log.parent.mkdir(parents=True, exist_ok=True)
+    logger = logging.getLogger("ray")
+    handlers, to_file = list(logger.handlers), logging.FileHandler(log)
+    for handler in handlers:
+        logger.removeHandler(handler)
+    logger.addHandler(to_file)
+    try:
+        with log.open("a", buffering=1) as file, redirect_stdout(file), redirect_stderr(file):
+            yield
+    finally:
+        logger.removeHandler(to_file)
+        to_file.close()
+        for handler in handlers:
+            logger.addHandler(handler)

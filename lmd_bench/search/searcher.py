@@ -1,11 +1,11 @@
 """The queue as a Tune `Searcher`: Tune asks it for trials and tells it how they ended."""
 
-from typing import Any, Literal
+from typing import Any
 
 from ray.tune.search import Searcher
 
 from lmd_bench.schema import Progress
-from lmd_bench.search.jobs import Job, Row
+from lmd_bench.search.jobs import Job
 from lmd_bench.search.progress import Display
 from lmd_bench.search.queue import JobQueue, Signal
 
@@ -27,7 +27,7 @@ class QueueSearcher(Searcher):
         """Return nothing: Tune pickles its searcher for a restore that is never used."""
         return {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | Literal["FINISHED"] | None:
+    def suggest(self, trial_id: str) -> Any:
         """Return the next job as plain data, None while there is none, or FINISHED."""
         if self.refusal:
             return None if self._jobs else "FINISHED"

@@ -1,161 +1,156 @@
-from math import isnan, sqrt
+import csv
+import io
+import json
 from pathlib import Path
 
 import pytest
 
 from lmd_bench.errors import UserError
-from lmd_bench.leaderboard.tables import LINE_COLUMNS, build, load, task_label
+from lmd_bench.leaderboard.board import LINE_COLUMNS, Leaderboard, build
+from lmd_bench.leaderboard.tables import FORMATS, print_leaderboard, render
 from lmd_bench.results import open_store
-from lmd_bench.schema import TaskSpec
 
 
-def test_scores_are_the_mean_and_spread_of_the_selected_configs_confirmation(study) -> None:
-    board = build(study("crt", [0.3, 0.5], {1: [0.6, 0.8], 0: [0.4, 0.4]}))
-
-    line = board.frame.iloc[0]
-    assert line["test_balanced_accuracy"] == pytest.approx(0.7)
-    assert line["test_balanced_accuracy_sd"] == pytest.approx(0.1 * sqrt(2.0))
-    assert line["n_seeds"] == 2
-    assert line["test_macro_f1"] == pytest.approx(0.65)
-    assert line["test_many_recall"] == pytest.approx(0.9)
-    assert line["test_few_recall"] == pytest.approx(0.5)
-    assert line["val_balanced_accuracy"] == 0.5
-    assert board.notes == ()
+@pytest.fixture
+def board(study) -> Leaderboard:
+    rows = study("lmd", [0.3, 0.5], {1: [0.62, 0.60], 0: [0.50, 0.52]})
+    rows += study("logit_adjustment", [0.3], {0: [0.55, None]})
+    rows += study("cross_entropy+tau_norm_of_a_long_name", [0.3, 0.2], {0: [0.4, 0.4]})
+    return build(rows + study("rrl", [0.2, None]))
 
 
-def test_default_config_stands_beside_the_tuned_one(study) -> None:
-    line = build(study("crt", [0.3, 0.5], {1: [0.6, 0.8], 0: [0.4, 0.5]})).frame.iloc[0]
+def test_percentages_have_one_decimal_and_their_spread(board: Leaderboard) -> None:
+    text = render(board, "table", width=140)
 
-    assert line["default_test_balanced_accuracy"] == pytest.approx(0.45)
-    assert line["default_n_seeds"] == 2
-    assert not line["default_was_selected"]
-
-
-def test_a_selected_default_is_shown_in_both_places(study) -> None:
-    line = build(study("crt", [0.5, 0.3], {0: [0.6, 0.8]})).frame.iloc[0]
-
-    assert line["default_was_selected"]
-    assert line["default_test_balanced_accuracy"] == line["test_balanced_accuracy"]
+    assert "61.0 ± 1.4" in text  # sd of 62 and 60 is the square root of 2
+    assert "51.0 ± 1.4" in text
+    assert "81.0" in text
 
 
-def test_an_unconfirmed_default_is_undefined_and_not_left_out(study) -> None:
-    line = build(study("crt", [0.3, 0.5], {1: [0.6]})).frame.iloc[0]
+def test_header_says_metric_spread_selection_groups_and_chance(board: Leaderboard) -> None:
+    text = " ".join(render(board, "table", width=100).split())
 
-    assert isnan(line["default_test_balanced_accuracy"])
-    assert line["default_n_seeds"] == 0
-
-
-def test_methods_are_sorted_by_tuned_test_score_within_their_task(study) -> None:
-    other = TaskSpec(dataset="toy", imbalance_factor=20.0, image_size=32)
-    rows = study("low", [0.9], {0: [0.3]}) + study("high", [0.1], {0: [0.6]})
-    rows += study("other", [0.5], {0: [0.9]}, task=other)
-
-    assert list(build(rows).frame["method"]) == ["other", "high", "low"]
+    assert "Test balanced accuracy in %, higher is better" in text
+    assert "mean ± SD over the retraining seeds of one configuration (n = 1 to 2)" in text
+    assert "selected by val_balanced_accuracy" in text
+    assert "each third by training images" in text
+    assert "4 classes, chance 25.0" in text
 
 
-def test_seconds_sum_every_row_of_the_study(study) -> None:
-    line = build(study("crt", [0.3, None], {0: [0.6, None]})).frame.iloc[0]
+def test_notes_and_the_footnote_of_unequal_trials_are_printed(board: Leaderboard) -> None:
+    text = " ".join(render(board, "table", width=140).split())
 
-    assert line["seconds"] == 4 * 10.0
-    assert line["standalone_seconds"] == 4 * 30.0
-
-
-def test_failed_trials_count_as_trials_but_not_as_ended_well(study) -> None:
-    line = build(study("crt", [0.3, None, None], {0: [0.6]})).frame.iloc[0]
-
-    assert (line["n_trials_ok"], line["n_trials"]) == (1, 3)
+    assert "1/1*" in text
+    assert "* fewer trials than the largest study of its task (its space may be smaller)" in text
+    assert "searched, not confirmed: rrl on toy" in text
+    assert "1 of 2" in text
 
 
-def test_failed_confirmation_runs_are_counted_and_told(study) -> None:
-    board = build(study("crt", [0.3], {0: [0.6, None]}))
+@pytest.mark.parametrize("width", [20, 40, 80, 100, 200])
+def test_no_line_of_a_terminal_table_is_wider_than_the_terminal(
+    board: Leaderboard, width: int
+) -> None:
+    text = render(board, "table", width=width)
 
-    line = board.frame.iloc[0]
-    assert (line["n_seeds"], line["n_seeds_failed"]) == (1, 1)
-    assert line["test_balanced_accuracy"] == 0.6
-    assert len(board.notes) == 1
-    assert board.notes[0].startswith("the tuned configuration did not finish with every seed: crt")
-    assert "(2 runs: 1 ok, 1 oom)" in board.notes[0]
+    assert max(len(line) for line in text.splitlines()) <= width
 
 
-def test_a_confirmation_that_failed_throughout_stays_in_the_table_at_the_end(study) -> None:
-    rows = study("broken", [0.9], {0: [None]}) + study("crt", [0.3], {0: [0.1]})
+def test_eighty_columns_keep_every_score_whole_and_name_what_is_left_out(
+    board: Leaderboard,
+) -> None:
+    text = render(board, "table", width=80)
 
-    frame = build(rows).frame
-
-    assert list(frame["method"]) == ["crt", "broken"]
-    assert isnan(frame["test_balanced_accuracy"].iloc[1])
-
-
-def test_a_study_without_confirmation_becomes_a_note(study) -> None:
-    board = build(study("rrl", [0.3, 0.4]))
-
-    assert len(board.frame) == 0
-    assert tuple(board.frame.columns) == LINE_COLUMNS
-    assert board.notes[0].startswith("searched, not confirmed: rrl on toy")
-    assert "(2 trials)" in board.notes[0]
+    assert "61.0 ± 1.4 51.0 ± 1.4 56.0 ± 1.4 81.0 61.0 41.0" in text
+    assert "…" not in text
+    assert "Too narrow for: Val" in text
 
 
-def test_a_study_whose_selection_changed_since_confirmation_becomes_a_note(study) -> None:
-    board = build(study("crt", [0.3, 0.5], {0: [0.6]}))
+def test_eighty_columns_hold_trials_and_time_beside_the_scores(study) -> None:
+    text = render(build(study("logit_adjustment", [0.3], {0: [0.55, 0.56]})), "table", width=80)
 
-    assert len(board.frame) == 0
-    assert "only other configurations are confirmed" in board.notes[0]
-
-
-def test_a_study_without_any_finished_trial_becomes_a_note(study) -> None:
-    board = build(study("crt", [None, None]))
-
-    assert board.notes[0].startswith("searched, no trial finished: crt on toy")
-    assert "(2 trials: 2 diverged)" in board.notes[0]
+    assert "Trials" in text
+    assert "30 s" in text
 
 
-def test_a_study_with_fewer_trials_than_the_largest_of_its_task_is_marked(study) -> None:
-    rows = study("crt", [0.3, 0.4], {1: [0.5]}) + study("tau_norm", [0.3], {0: [0.6]})
+def test_a_wide_terminal_shows_every_column(board: Leaderboard) -> None:
+    text = render(board, "table", width=160)
 
-    frame = build(rows).frame.set_index("method")
-
-    assert frame["fewer_trials"].to_dict() == {"tau_norm": True, "crt": False}
-
-
-def test_several_studies_of_one_method_are_told_apart_and_unequal_epochs_are_noted(study) -> None:
-    rows = study("crt", [0.3], {0: [0.5]}) + study("crt", [0.3], {0: [0.6]}, n_epochs=20)
-
-    board = build(rows)
-
-    assert list(board.frame["label"]) == ["crt [toy-100.0/crt/20]", "crt [toy-100.0/crt/8]"]
-    assert board.notes[-1].startswith("trained for different numbers of epochs on toy")
-    assert board.notes[-1].endswith(": 8, 20")
+    assert "Too narrow" not in text
+    for header in ("Method", "Macro", "Many", "Few", "Val", "Trials", "Seeds", "Time", "Alone"):
+        assert header in text
 
 
-def test_task_label_says_what_differs_between_tasks(row) -> None:
-    assert task_label(row("crt")) == "toy · balanced · IF 100 · 32 px · 01234567"
-    natural = TaskSpec(dataset="toy", protocol="lmd", split_seed=3, image_size=64, n_max=500)
-    label = task_label(row("crt", task=natural))
-    assert label == "toy · lmd · natural · n_max 500 · split 3 · 64 px · 01234567"
+def test_text_carries_colour_codes_only_when_asked(board: Leaderboard) -> None:
+    assert "\x1b" not in render(board, "table", width=80)
+    assert "\x1b" in render(board, "table", width=80, color=True)
 
 
-def test_a_folder_without_rows_is_an_error_that_says_what_to_run(tmp_path: Path) -> None:
-    open_store(tmp_path, create=True)
+def test_markdown_table_has_equally_many_cells_in_each_line(board: Leaderboard) -> None:
+    lines = [line for line in render(board, "markdown").splitlines() if line.startswith("|")]
 
-    with pytest.raises(UserError, match=r"no rows in .*run lmd-bench search first"):
-        load(tmp_path)
+    assert len(lines) == 2 + 3
+    assert len({line.count("|") for line in lines}) == 1
+    assert "61.0 ± 1.4" in lines[2]
 
 
-def test_damaged_files_are_named_in_a_note(tmp_path: Path, study) -> None:
+def test_csv_carries_fractions_under_stable_names(board: Leaderboard) -> None:
+    lines = list(csv.DictReader(io.StringIO(render(board, "csv"))))
+
+    assert tuple(lines[0]) == LINE_COLUMNS
+    assert [line["method"] for line in lines][:2] == ["lmd", "logit_adjustment"]
+    assert float(lines[0]["test_balanced_accuracy"]) == pytest.approx(0.61)
+
+
+def test_json_parses_and_says_null_for_what_is_undefined(board: Leaderboard) -> None:
+    data = json.loads(render(board, "json"))
+
+    assert data["rows"][0]["test_balanced_accuracy"] == pytest.approx(0.61)
+    assert data["rows"][1]["test_balanced_accuracy_sd"] is None  # one seed
+    assert data["selection"]["name"] == "val_balanced_accuracy"
+    assert any("not confirmed: rrl" in note for note in data["notes"])
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_renders_a_board_without_lines(study, form: str) -> None:
+    board = build(study("rrl", [0.2]))
+
+    text = render(board, form)
+
+    assert text.endswith("\n")
+    if form in ("table", "markdown"):
+        assert "No study is confirmed yet" in text
+        assert "not confirmed: rrl" in text
+
+
+def test_an_unknown_format_is_an_error_that_lists_the_choices(board: Leaderboard) -> None:
+    with pytest.raises(UserError, match="Unknown format 'html'; choose from csv, json, markdown"):
+        render(board, "html")
+
+
+def test_printed_csv_keeps_its_notes_out_of_the_data(
+    tmp_path: Path, study, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = open_store(tmp_path, create=True)
-    for row in study("crt", [0.3], {0: [0.5]}):
+    for row in study("crt", [0.3], {0: [0.5]}) + study("rrl", [0.3]):
         store.write(row)
-    (tmp_path / "trials" / "broken.parquet").write_bytes(b"PAR1")
 
-    board = load(tmp_path)
+    print_leaderboard(tmp_path, "csv")
 
-    assert len(board.frame) == 1
-    assert "trials/broken.parquet" in board.notes[0]
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 2
+    assert "not confirmed: rrl" in err
 
 
-def test_a_folder_with_damaged_files_alone_names_them(tmp_path: Path) -> None:
-    open_store(tmp_path, create=True)
-    (tmp_path / "trials" / "broken.parquet").write_bytes(b"")
+def test_an_encoding_without_the_signs_does_not_stop_the_print(
+    tmp_path: Path, study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tmp_path, create=True)
+    for row in study("crt", [0.3], {0: [0.5, 0.6]}):
+        store.write(row)
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", stdout)
 
-    with pytest.raises(UserError, match=r"cannot be read \(trials/broken.parquet\)"):
-        load(tmp_path)
+    print_leaderboard(tmp_path)
+
+    stdout.seek(0)
+    assert "55.0 ? 7.1" in stdout.read()

@@ -1,0 +1,101 @@
+"""The EM loop: what each repaired defect of the published code now does."""
+
+import pytest
+import torch
+
+from lmd_bench.batches import predict
+from lmd_bench.calibration import icc
+from lmd_bench.calibration._gaussians import ClassMoments
+from lmd_bench.metrics import balanced_accuracy
+from tests import tiny
+
+QUICK = {"em_epochs": 2, "estep_fraction": 1.0, "batch_size": 8}
+
+
+def loop(**settings):
+    stage1 = tiny.stage1()
+    return icc._EmLoop(icc.Config(**{**QUICK, **settings}), stage1)
+
+
+def encoder_gradient(**settings) -> float:
+    em = loop(**settings)
+    gaussians = em._gaussians(em._moments(0))
+    em.head.requires_grad_(False)
+    loss = em._e_loss(torch.arange(8), gaussians)
+    if not loss.requires_grad:
+        return 0.0
+    loss.backward()
+    grads = [p.grad for p in em.model.encoder.parameters() if p.grad is not None]
+    return float(sum(g.abs().sum() for g in grads))
+
+
+def test_the_gradient_of_gce_reaches_the_encoder_through_the_frozen_classifier():
+    assert encoder_gradient(fdc_weight=0.0) > 0.0
+
+
+def test_with_the_official_switch_gce_gives_the_encoder_no_gradient():
+    assert encoder_gradient(fdc_weight=0.0, estep_gce_grad=False) == 0.0
+
+
+def test_the_e_step_moves_the_encoder_and_not_the_classifier():
+    em = loop()
+    encoder = em.model.encoder.conv1.weight.detach().clone()
+    head = em.head.weight.detach().clone()
+    em._e_step(em._gaussians(em._moments(0)), epoch=0)
+    assert not torch.equal(encoder, em.model.encoder.conv1.weight)
+    assert torch.equal(head, em.head.weight)
+
+
+@pytest.mark.parametrize(("switch", "moves"), [("train", True), ("frozen", False)])
+def test_batch_norm_statistics_move_only_where_told_to(switch, moves):
+    em = loop(estep_bn=switch)
+    before = em.model.encoder.bn1.running_mean.clone()
+    em._e_step(em._gaussians(em._moments(0)), epoch=0)
+    assert torch.equal(before, em.model.encoder.bn1.running_mean) is not moves
+
+
+def test_features_are_evaluated_after_the_e_step():
+    stage1 = tiny.stage1()
+    reports = []
+    stage1.report = reports.append
+    result = icc.Icc(icc.Config(**QUICK, encoder_lr=0.005)).fit(stage1)
+    labels = stage1.val_set.labels.numpy()
+    final = balanced_accuracy(labels, predict(result.model, stage1.val_set)[1].numpy())
+    assert final == pytest.approx(max(point.val_balanced_accuracy for point in reports))
+
+
+def test_the_official_evaluation_judges_the_encoder_before_the_e_step():
+    em = loop(evaluation="official", encoder_lr=0.005)
+    before = em.model.encoder.conv1.weight.detach().clone()
+    _, judged, logits = em.epoch(0)
+    assert torch.equal(judged.encoder.conv1.weight, before)
+    assert not torch.equal(em.model.encoder.conv1.weight, before)
+    assert torch.allclose(logits, predict(judged, em.stage1.val_set)[1], atol=1e-5)
+
+
+def test_the_published_average_of_statistics_is_a_running_mean():
+    def moments(value: float) -> ClassMoments:
+        return ClassMoments(
+            torch.full((1, 1), value), torch.full((1, 1, 1), value), torch.tensor([1])
+        )
+
+    average = None
+    for epoch, value in enumerate((1.0, 2.0, 6.0)):
+        average = icc.running_mean(average, moments(value), epoch)
+    assert average.mean.item() == pytest.approx(3.0)
+    assert average.covariance.item() == pytest.approx(3.0)
+
+
+def test_a_balanced_bootstrap_changes_each_epoch_and_all_real_does_not():
+    drawn = loop(stats_source="balanced_bootstrap")
+    assert not torch.equal(drawn._moments(0).mean, drawn._moments(1).mean)
+    real = loop()
+    assert torch.equal(real._moments(0).mean, real._moments(1).mean)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"em_epochs": 0}, {"gce_q": 0.0}, {"eps": 0.0}, {"estep_fraction": 0.0}]
+)
+def test_values_for_which_the_loop_is_not_defined_are_refused(bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        icc.Config(**bad)

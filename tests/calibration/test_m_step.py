@@ -1,0 +1,100 @@
+"""The M-step: the expected form agrees with sampling, in value and in gradient."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lmd_bench.calibration import _m_step as m
+from lmd_bench.calibration._gaussians import class_moments, factored, fit_gaussians
+
+
+@pytest.fixture
+def gaussians():
+    rng = torch.Generator().manual_seed(0)
+    labels = torch.arange(3).repeat_interleave(50)
+    features = torch.randn(150, 8, generator=rng, dtype=torch.float64)
+    return fit_gaussians(class_moments(features + labels[:, None] * 0.7, labels, 3), dtype=torch.float64)
+
+
+@pytest.fixture
+def head():
+    torch.manual_seed(0)
+    return nn.Linear(8, 3).double()
+
+
+def sampled_gradient(head, gaussians, n_each=200_000):
+    draws = gaussians.draw(n_each, torch.Generator().manual_seed(1)).flatten(0, 1)
+    loss = F.cross_entropy(head(draws), torch.arange(3).repeat_interleave(n_each))
+    return loss.detach(), torch.autograd.grad(loss, (head.weight, head.bias))
+
+
+def test_the_expected_loss_and_gradient_agree_with_sampling(gaussians, head):
+    points = m.normal_points(3, 4096, seed=0)
+    loss = m.expected_cross_entropy(head.weight, head.bias, gaussians, points)
+    ours = torch.autograd.grad(loss, (head.weight, head.bias))
+    sampled, theirs = sampled_gradient(head, gaussians)
+    assert loss.item() == pytest.approx(sampled.item(), rel=5e-3)
+    for a, b in zip(ours, theirs, strict=True):
+        assert (a - b).abs().max() < 0.01 * b.abs().max()
+
+
+def test_the_gradient_tends_to_steins_formula(gaussians, head):
+    """dJ/dW = 1/K sum_k E[p - y] mu_k^T + E[diag(p) - p p^T] W Sigma_k."""
+    points = m.normal_points(3, 8192, seed=0)
+    loss = m.expected_cross_entropy(head.weight, head.bias, gaussians, points)
+    (ours,) = torch.autograd.grad(loss, head.weight)
+    w = head.weight.detach()
+    expected = torch.zeros_like(w)
+    for k in range(3):
+        covariance = w @ gaussians.covariance[k] @ w.T
+        mean = w @ gaussians.mean[k] + head.bias.detach()
+        z = mean + points @ torch.linalg.cholesky(covariance).T
+        p = z.softmax(1)
+        residual = (p - F.one_hot(torch.tensor(k), 3)).mean(0)
+        curvature = torch.diag(p.mean(0)) - p.T @ p / len(p)
+        expected += torch.outer(residual, gaussians.mean[k]) + curvature @ w @ gaussians.covariance[k]
+    expected /= 3
+    assert (ours - expected).abs().max() < 0.01 * expected.abs().max()
+
+
+def test_without_spread_the_expected_loss_is_cross_entropy_at_the_means(head):
+    mean = torch.randn(3, 8, dtype=torch.float64)
+    point_masses = factored(mean, torch.eye(8, dtype=torch.float64).expand(3, 8, 8) * 1e-18, torch.float64)
+    loss = m.expected_cross_entropy(head.weight, head.bias, point_masses, m.normal_points(3, 64, 0))
+    expected = F.cross_entropy(head(mean), torch.arange(3))
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_expected_step_reaches_at_least_the_loss_of_many_sampled_steps(gaussians, head):
+    start = head.weight.detach().clone()
+    reached = m.expected_m_step(head, gaussians, decay=1e-4, n_points=1024)
+    assert not torch.equal(start, head.weight.detach())
+    other = nn.Linear(8, 3).double()
+    optimiser = torch.optim.SGD(other.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
+    rng = torch.Generator().manual_seed(0)
+    m.sampled_m_step(other, gaussians, optimiser, 1500, 300, rng)
+    sampled = sampled_gradient(other, gaussians)[0].item()
+    assert sampled_gradient(head, gaussians)[0].item() <= sampled + 2e-3
+    assert reached == pytest.approx(sampled_gradient(head, gaussians)[0].item(), abs=5e-3)
+
+
+def test_sampled_steps_lower_the_loss_and_repeat_with_their_seed(gaussians, head):
+    def run():
+        torch.manual_seed(0)
+        network = nn.Linear(8, 3).double()
+        optimiser = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
+        rng = torch.Generator().manual_seed(3)
+        losses = [m.sampled_m_step(network, gaussians, optimiser, 50, 60, rng) for _ in range(4)]
+        return losses, network.weight.detach()
+
+    (losses, weight), (again, same) = run(), run()
+    assert losses == again
+    assert torch.equal(weight, same)
+    assert losses[-1] < losses[0]
+
+
+def test_normal_points_have_exact_first_and_close_second_moments():
+    points = m.normal_points(4, 2048, seed=0)
+    assert points.mean(0).abs().max() < 1e-12
+    assert (torch.cov(points.T) - torch.eye(4)).abs().max() < 0.02

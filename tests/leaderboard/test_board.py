@@ -1,0 +1,167 @@
+from math import isnan, sqrt
+from pathlib import Path
+
+import pytest
+
+from lmd_bench.errors import UserError
+from lmd_bench.leaderboard.board import LINE_COLUMNS, build, load, task_label
+from lmd_bench.results import open_store
+from lmd_bench.schema import TaskSpec
+
+
+def test_scores_are_the_mean_and_spread_of_the_selected_configs_confirmation(study) -> None:
+    board = build(study("crt", [0.3, 0.5], {1: [0.6, 0.8], 0: [0.4, 0.4]}))
+
+    line = board.frame.iloc[0]
+    assert line["test_balanced_accuracy"] == pytest.approx(0.7)
+    assert line["test_balanced_accuracy_sd"] == pytest.approx(0.1 * sqrt(2.0))
+    assert line["n_seeds"] == 2
+    assert line["test_macro_f1"] == pytest.approx(0.65)
+    assert line["test_many_recall"] == pytest.approx(0.9)
+    assert line["test_few_recall"] == pytest.approx(0.5)
+    assert line["val_balanced_accuracy"] == 0.5
+    assert board.notes == ()
+
+
+def test_default_config_stands_beside_the_tuned_one(study) -> None:
+    line = build(study("crt", [0.3, 0.5], {1: [0.6, 0.8], 0: [0.4, 0.5]})).frame.iloc[0]
+
+    assert line["default_test_balanced_accuracy"] == pytest.approx(0.45)
+    assert line["default_n_seeds"] == 2
+    assert not line["default_was_selected"]
+
+
+def test_a_selected_default_is_shown_in_both_places(study) -> None:
+    line = build(study("crt", [0.5, 0.3], {0: [0.6, 0.8]})).frame.iloc[0]
+
+    assert line["default_was_selected"]
+    assert line["default_test_balanced_accuracy"] == line["test_balanced_accuracy"]
+
+
+def test_an_unconfirmed_default_is_undefined_and_not_left_out(study) -> None:
+    line = build(study("crt", [0.3, 0.5], {1: [0.6]})).frame.iloc[0]
+
+    assert isnan(line["default_test_balanced_accuracy"])
+    assert line["default_n_seeds"] == 0
+
+
+def test_methods_are_sorted_by_tuned_test_score_within_their_task(study) -> None:
+    other = TaskSpec(dataset="toy", imbalance_factor=20.0, image_size=32)
+    rows = study("low", [0.9], {0: [0.3]}) + study("high", [0.1], {0: [0.6]})
+    rows += study("other", [0.5], {0: [0.9]}, task=other)
+
+    assert list(build(rows).frame["method"]) == ["other", "high", "low"]
+
+
+def test_seconds_sum_every_row_of_the_study(study) -> None:
+    line = build(study("crt", [0.3, None], {0: [0.6, None]})).frame.iloc[0]
+
+    assert line["seconds"] == 4 * 10.0
+    assert line["standalone_seconds"] == 4 * 30.0
+
+
+def test_failed_trials_count_as_trials_but_not_as_ended_well(study) -> None:
+    line = build(study("crt", [0.3, None, None], {0: [0.6]})).frame.iloc[0]
+
+    assert (line["n_trials_ok"], line["n_trials"]) == (1, 3)
+
+
+def test_failed_confirmation_runs_are_counted_and_told(study) -> None:
+    board = build(study("crt", [0.3], {0: [0.6, None]}))
+
+    line = board.frame.iloc[0]
+    assert (line["n_seeds"], line["n_seeds_failed"]) == (1, 1)
+    assert line["test_balanced_accuracy"] == 0.6
+    assert len(board.notes) == 1
+    assert board.notes[0].startswith("the tuned configuration did not finish with every seed: crt")
+    assert "(2 runs: 1 ok, 1 oom)" in board.notes[0]
+
+
+def test_a_confirmation_that_failed_throughout_stays_in_the_table_at_the_end(study) -> None:
+    rows = study("broken", [0.9], {0: [None]}) + study("crt", [0.3], {0: [0.1]})
+
+    frame = build(rows).frame
+
+    assert list(frame["method"]) == ["crt", "broken"]
+    assert isnan(frame["test_balanced_accuracy"].iloc[1])
+
+
+def test_a_study_without_confirmation_becomes_a_note(study) -> None:
+    board = build(study("rrl", [0.3, 0.4]))
+
+    assert len(board.frame) == 0
+    assert tuple(board.frame.columns) == LINE_COLUMNS
+    assert board.notes[0].startswith("searched, not confirmed: rrl on toy")
+    assert "(2 trials)" in board.notes[0]
+
+
+def test_a_study_whose_selection_changed_since_confirmation_becomes_a_note(study) -> None:
+    board = build(study("crt", [0.3, 0.5], {0: [0.6]}))
+
+    assert len(board.frame) == 0
+    assert "only other configurations are confirmed" in board.notes[0]
+
+
+def test_a_study_without_any_finished_trial_becomes_a_note(study) -> None:
+    board = build(study("crt", [None, None]))
+
+    assert board.notes[0].startswith("searched, no trial finished: crt on toy")
+    assert "(2 trials: 2 diverged)" in board.notes[0]
+
+
+def test_a_study_with_fewer_trials_than_the_largest_of_its_task_is_marked(study) -> None:
+    rows = study("crt", [0.3, 0.4], {1: [0.5]}) + study("tau_norm", [0.3], {0: [0.6]})
+
+    frame = build(rows).frame.set_index("method")
+
+    assert frame["fewer_trials"].to_dict() == {"tau_norm": True, "crt": False}
+
+
+def test_a_study_outside_the_table_marks_no_other(study) -> None:
+    rows = study("crt", [0.3], {0: [0.5]}) + study("rrl", [0.3, 0.4])
+
+    assert not build(rows).frame["fewer_trials"].any()
+
+
+def test_several_studies_of_one_method_are_told_apart_and_unequal_epochs_are_noted(study) -> None:
+    rows = study("crt", [0.3], {0: [0.5]}) + study("crt", [0.3], {0: [0.6]}, n_epochs=20)
+
+    board = build(rows)
+
+    assert list(board.frame["label"]) == ["crt [toy-100.0/crt/20]", "crt [toy-100.0/crt/8]"]
+    assert board.notes[-1].startswith("trained for different numbers of epochs on toy")
+    assert board.notes[-1].endswith(": 8, 20")
+
+
+def test_task_label_says_what_differs_between_tasks(row) -> None:
+    assert task_label(row("crt")) == "toy · balanced · IF 100 · 32 px · 01234567"
+    natural = TaskSpec(dataset="toy", protocol="lmd", split_seed=3, image_size=64, n_max=500)
+    label = task_label(row("crt", task=natural))
+    assert label == "toy · lmd · natural · n_max 500 · split 3 · 64 px · 01234567"
+
+
+def test_a_folder_without_rows_is_an_error_that_says_what_to_run(tmp_path: Path) -> None:
+    open_store(tmp_path, create=True)
+
+    with pytest.raises(UserError, match=r"no rows in .*run lmd-bench search first"):
+        load(tmp_path)
+
+
+def test_damaged_files_are_named_in_a_note(tmp_path: Path, study) -> None:
+    store = open_store(tmp_path, create=True)
+    for row in study("crt", [0.3], {0: [0.5]}):
+        store.write(row)
+    (tmp_path / "trials" / "broken.parquet").write_bytes(b"PAR1")
+
+    board = load(tmp_path)
+
+    assert len(board.frame) == 1
+    assert "trials/broken.parquet" in board.notes[0]
+
+
+def test_a_folder_with_damaged_files_alone_names_them(tmp_path: Path) -> None:
+    open_store(tmp_path, create=True)
+    (tmp_path / "trials" / "broken.parquet").write_bytes(b"")
+
+    with pytest.raises(UserError, match=r"cannot be read \(trials/broken.parquet\)"):
+        load(tmp_path)
