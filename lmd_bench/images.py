@@ -7,7 +7,9 @@ changed source is prepared anew. It is written under another name and renamed wh
 import hashlib
 import json
 import multiprocessing
+import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -72,20 +74,20 @@ def prepare(
     """
     data = datasets.load(dataset)
     _check_size(image_size)
-    if data.card.downloads:
-        root = data.check_root(paths.data_root(data.card.name, root))
+    name = data.card.name
+    root = data.check_root(paths.data_root(name, root)) if data.card.downloads else None
     source = _source_hash(data, root, image_size, allow_missing)
     cache = paths.cache_root()
-    folder = cache / f"{data.card.name}-{image_size}px-{source}"
+    folder = cache / f"{name}-{image_size}px-{source}"
     if (prepared := _open(folder)) is not None:
         return prepared
     with _locked(folder):
         if (prepared := _open(folder)) is not None:  # another process was first
             return prepared
         table, sources, n_missing = _present(data, root, allow_missing)
-        blocks = _decode(data.card.name, sources, image_size, n_workers)
+        blocks = _decode(name, sources, image_size, n_workers)
         try:
-            _write(folder, data.card.name, table, image_size, n_missing, blocks, progress)
+            _write(folder, name, table, image_size, n_missing, blocks, progress)
         except OSError as error:
             raise _cannot_write(cache, error) from error
     prepared = _open(folder)
@@ -184,11 +186,25 @@ def _decode(
         return
     # Not forked: the caller may hold threads (torch, Ray) that do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(n_workers, len(chunks)), mp_context=context)
+    pool = ProcessPoolExecutor(
+        min(n_workers, len(chunks)), mp_context=context, initializer=_end_with_parent
+    )
     try:
         yield from pool.map(_decode_chunk, [name] * len(chunks), chunks, [image_size] * len(chunks))
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Let a worker end when the process that started it is killed; it would wait for ever."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _decode_chunk(
@@ -262,7 +278,7 @@ def _open(folder: Path) -> PreparedImages | None:
         meta = json.loads((folder / "meta.json").read_text())
         index = pq.read_table(folder / "index.parquet")
         shape = _open_pixels(folder).shape
-    except (FileNotFoundError, ValueError):  # ValueError: a file that was cut short
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a file cut short
         return None
     size = meta["image_size"]
     if shape != (meta["n_images"], size, size, 3) or len(index) != meta["n_images"]:

@@ -89,7 +89,7 @@ def _work_through(queue: JobQueue, slots: Slots, display: Display, log: Path) ->
     from ray.exceptions import RayError
     from ray.tune import TuneError
 
-    from lmd_bench.search.searcher import QueueSearcher
+    from lmd_bench.search.searcher import NodeLostError, QueueSearcher
 
     deaths, cause = 0, "it ended early"
     while not queue.finished:
@@ -99,7 +99,7 @@ def _work_through(queue: JobQueue, slots: Slots, display: Display, log: Path) ->
             try:
                 _fit(searcher, queue.request, slots)
             # Ray's memory monitor kills a worker with an error that Tune does not survive.
-            except (RayError, TuneError) as error:
+            except (RayError, TuneError, NodeLostError) as error:
                 cause = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             searcher.all_lost(f"Ray Tune died while it ran ({cause})")
         if searcher.refusal:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import ray
 from ray.tune.search import Searcher
 
 from lmd_bench.schema import Progress
@@ -10,6 +11,10 @@ from lmd_bench.search.progress import Display
 from lmd_bench.search.queue import JobQueue, Signal
 
 LOST = "the process that ran it died; kill -9, out of host memory, or a node that went away"
+
+
+class NodeLostError(Exception):
+    """The Ray node of the search itself is gone: nothing that waits for it would ever run."""
 
 
 class QueueSearcher(Searcher):
@@ -22,13 +27,21 @@ class QueueSearcher(Searcher):
         self._queue = queue
         self._display = display
         self._jobs: dict[str, Job] = {}  # by Tune's trial id
+        self._suspicious = False  # a job was lost since the node was last looked at
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune pickles its searcher for a restore that is never used."""
         return {}
 
     def suggest(self, trial_id: str) -> Any:
-        """Return the next job as plain data, None while there is none, or FINISHED."""
+        """Return the next job as plain data, None while there is none, or FINISHED.
+
+        Raises:
+            NodeLostError: a job was lost because this node's Ray died. Tune alone would wait on.
+        """
+        if self._suspicious:
+            _check_node()
+            self._suspicious = False
         if self.refusal:
             return None if self._jobs else "FINISHED"
         job = self._queue.next()
@@ -53,6 +66,7 @@ class QueueSearcher(Searcher):
         job = self._jobs.pop(trial_id)
         self.refusal = self.refusal or (result or {}).get("refusal", "")
         row = None if self.refusal else self._queue.ended(job.key, LOST)
+        self._suspicious = self._suspicious or row is None
         self._display.finished(job, row)
 
     def all_lost(self, cause: str) -> None:
@@ -66,3 +80,9 @@ class QueueSearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Restore nothing: a search resumes from the store."""
+
+
+def _check_node() -> None:
+    here = ray.get_runtime_context().get_node_id()
+    if here not in {node["NodeID"] for node in ray.nodes() if node["Alive"]}:
+        raise NodeLostError("the Ray node of the search died")
