@@ -36,9 +36,10 @@ def build_model(name: str, n_classes: int, *, pretrained: bool, seed: int) -> Mo
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         encoder = _load_pretrained(name) if pretrained else torchvision.models.get_model(name)
-        n_features = int(encoder.fc.in_features)
+        classifier = encoder.get_submodule("fc")
+        assert isinstance(classifier, nn.Linear)
         encoder.fc = nn.Identity()
-        return Model(encoder, nn.Linear(n_features, n_classes))
+        return Model(encoder, nn.Linear(classifier.in_features, n_classes))
 
 
 def _load_pretrained(name: str) -> nn.Module:

@@ -125,7 +125,15 @@ def train(
         [dataset], parse_factors([imbalance_factor]), protocol, split_seed, image_size, n_max
     )
     row = train_one(
-        tasks[0], method, epochs, seed, settings or [], results.resolve(), data_root, allow_missing, _command()
+        tasks[0],
+        method,
+        epochs,
+        seed,
+        settings or [],
+        results.resolve(),
+        data_root,
+        allow_missing,
+        _command(),
     )
     if row["status"] != "ok":
         raise typer.Exit(1)
@@ -141,7 +149,9 @@ def search(
     protocol: Protocol = "balanced",
     split_seed: SplitSeed = 0,
     n_max: NMax = None,
-    trials: Annotated[int, typer.Option(help="Trials of each study, the default config first.")] = 8,
+    trials: Annotated[
+        int, typer.Option(help="Trials of each study, the default config first.")
+    ] = 8,
     epochs: Epochs = 10,
     confirm_seeds: Annotated[
         int, typer.Option(help="Fresh seeds that the chosen and default configs are retrained on.")

@@ -157,7 +157,7 @@ def _build(
         pretrained=config.pretrained and load_pretrained,
         seed=derive_seed(spec.seed, "initialisation"),
     )
-    return model.to(device=device, memory_format=torch.channels_last)
+    return model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def _write_atomically(path: Path, write: Callable[[Path], None]) -> None:

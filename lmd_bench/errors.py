@@ -1,4 +1,4 @@
-"""The one error a person sees: a sentence that says what came, what is allowed and how to mend it."""
+"""The errors: one sentence for a person's mistake, and the one of a training that diverged."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -81,10 +81,10 @@ def show_method(name: str) -> None:
     if method.paper:
         console.print(f"{method.paper} ({method.year})\n{method.url}")
     console.print(_settings_table(method))
-    stages = (("representation", method.representation), ("calibration", method.calibration))
-    for kind, stage in stages:
-        console.rule(f"{kind} {stage}")
-        console.print(plugins.card(kind, stage), markup=False)
+    console.rule(f"representation {method.representation}")
+    console.print(plugins.card("representation", method.representation), markup=False)
+    console.rule(f"calibration {method.calibration}")
+    console.print(plugins.card("calibration", method.calibration), markup=False)
 
 
 def _settings_table(method: Method) -> Table:

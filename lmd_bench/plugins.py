@@ -1,4 +1,4 @@
-"""Plug-ins by file name: `representation/rrl.py` is the representation `rrl`. There is no registry."""
+"""Plug-ins by file name: `representation/rrl.py` is the representation `rrl`; no registry."""
 
 import ast
 import importlib
@@ -40,7 +40,9 @@ def plugin_class(kind: Kind, name: str) -> Any:
     classes = [
         value
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__
+        if isinstance(value, type)
+        and issubclass(value, base)
+        and value.__module__ == module.__name__
     ]
     assert len(classes) == 1, f"{module.__name__} must define one {_BASES[kind]}, has {classes}"
     return classes[0]

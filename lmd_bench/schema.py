@@ -14,7 +14,7 @@ SCHEMA_VERSION = 1  # of the results folder; raised when a column changes its me
 
 Scalar = str | int | float | bool
 Config = Mapping[str, Scalar]  # "section.key" -> value, e.g. {"rrl.ema_decay": 0.999}
-Phase = Literal["search", "confirm"]
+Phase = Literal["search", "confirm", "single"]  # single: one trial by hand
 Status = Literal["ok", "diverged", "oom", "error", "lost"]
 
 

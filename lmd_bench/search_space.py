@@ -57,9 +57,10 @@ def resolve_method(name: str) -> Method:
     representation, plus, calibration = name.partition("+")
     if not plus:
         raise unknown("method", name, named_methods())
-    for kind, stage in (("representation", representation), ("calibration", calibration)):
-        if stage not in plugins.names(kind):
-            raise unknown(kind, stage, plugins.names(kind))
+    if representation not in plugins.names("representation"):
+        raise unknown("representation", representation, plugins.names("representation"))
+    if calibration not in plugins.names("calibration"):
+        raise unknown("calibration", calibration, plugins.names("calibration"))
     return Method(name=name, representation=representation, calibration=calibration)
 
 

@@ -45,6 +45,7 @@ def train_one(
         config=config,
         seed=seed,
         n_epochs=n_epochs,
+        phase="single",
         study=f"single/{method.name}",
         versions={
             method.representation: plugins.load("representation", method.representation).VERSION,

@@ -14,6 +14,7 @@ from lmd_bench.seeding import derive_seed
 from lmd_bench.selection import BestOnVal, Report
 from lmd_bench.views import View, make_view
 
+
 @dataclass(frozen=True)
 class Fitted:
     """What a training leaves beside the model: its curve and the epoch that was kept."""

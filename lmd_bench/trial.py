@@ -86,7 +86,7 @@ def run_trial(spec: TrialSpec, context: TrialContext, report: Report) -> tuple[R
     calibrated = _calibrate(spec, encoder, sets, report)
     scores: Scores = {"val": _scores(prepared, task.val, calibrated, sets[1])}
     if spec.phase == "confirm":
-        test = open_test(prepared.table, spec.task, prepared.fingerprint, task.fingerprint)
+        test = open_test(prepared.table, task, prepared.fingerprint)
         test_set = _on_device(prepared, test, device)
         scores["test"] = _scores(prepared, test, calibrated, test_set)
     seconds = time.perf_counter() - clock
@@ -120,7 +120,9 @@ def load_task(spec: TrialSpec, context: TrialContext) -> tuple[PreparedImages, T
 
 
 @cache
-def _load_task(spec: TaskSpec, root: Path | None, allow_missing: bool) -> tuple[PreparedImages, Task]:
+def _load_task(
+    spec: TaskSpec, root: Path | None, allow_missing: bool
+) -> tuple[PreparedImages, Task]:
     raw = paths.data_root(spec.dataset, root)
     prepared = images.prepare(spec.dataset, raw, spec.image_size, allow_missing=allow_missing)
     return prepared, build_task(prepared.table, spec, prepared.fingerprint)
@@ -230,4 +232,3 @@ def _logit_rows(scores: Scores) -> list[tuple[str, str, int, list[float]]]:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-

@@ -15,6 +15,7 @@ from lmd_bench.batches import ImageSet
 from lmd_bench.schema import Progress
 from lmd_bench.selection import Report
 
+
 class Stage1:
     """A trained encoder with its head, its data, and features computed once when asked for.
 
@@ -49,7 +50,7 @@ class Stage1:
     @property
     def n_classes(self) -> int:
         """Return K."""
-        return int(self.model.head.weight.shape[0])
+        return len(self.model.head.get_parameter("weight"))
 
     @cached_property
     def class_counts(self) -> Int64[Tensor, " classes"]:

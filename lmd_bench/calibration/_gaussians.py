@@ -49,9 +49,7 @@ class ClassGaussians:
         """Return log det Sigma_k."""
         return 2.0 * torch.diagonal(self.cholesky, dim1=1, dim2=2).log().sum(dim=1)
 
-    def draw(
-        self, n_each: int, rng: torch.Generator
-    ) -> Float[Tensor, "classes draws features"]:
+    def draw(self, n_each: int, rng: torch.Generator) -> Float[Tensor, "classes draws features"]:
         """Return `n_each` draws of every class; nothing is kept."""
         n_classes, n_features = self.mean.shape
         noise = torch.randn(
@@ -138,9 +136,7 @@ def factored(
     if int(info.abs().max()) != 0:
         raise DivergedError("a class covariance of the features cannot be factored")
     identity = torch.eye(covariance.shape[1], dtype=torch.float64, device=covariance.device)
-    whitener = torch.linalg.solve_triangular(
-        cholesky, identity.expand_as(cholesky), upper=False
-    )
+    whitener = torch.linalg.solve_triangular(cholesky, identity.expand_as(cholesky), upper=False)
     return ClassGaussians(
         mean.to(dtype), covariance.to(dtype), cholesky.to(dtype), whitener.to(dtype)
     )

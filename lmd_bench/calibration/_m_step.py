@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lmd_bench.calibration._gaussians import ClassGaussians
+from lmd_bench.errors import DivergedError
 
 JITTER = 1e-6  # of the mean logit variance, keeps K x K factors defined
 
@@ -56,10 +57,18 @@ def expected_m_step(
     n_points: int = 256,
     seed: int = 0,
 ) -> float:
-    """Minimise J by L-BFGS from the head's present weights; return the cross-entropy reached."""
-    points = normal_points(len(gaussians.mean), n_points, seed).to(gaussians.mean)
+    """Minimise J by L-BFGS from the head's present weights; return the cross-entropy reached.
+
+    In float64: a confident head makes W Sigma W^T nearly singular.
+
+    Raises:
+        DivergedError: the logits' covariance cannot be factored.
+    """
+    mean, covariance = gaussians.mean.double(), gaussians.covariance.double()
+    points = normal_points(len(mean), n_points, seed).to(mean)
+    weight, bias = (p.detach().double().requires_grad_() for p in (head.weight, head.bias))
     optimiser = torch.optim.LBFGS(
-        head.parameters(),
+        [weight, bias],
         max_iter=n_iterations,
         history_size=10,
         tolerance_grad=1e-6,
@@ -70,32 +79,41 @@ def expected_m_step(
 
     def closure() -> Tensor:
         optimiser.zero_grad(set_to_none=True)
-        loss = expected_cross_entropy(head.weight, head.bias, gaussians, points)
-        penalty = head.weight.square().sum() + head.bias.square().sum()
-        objective = loss + 0.5 * decay * penalty
+        loss = expected_cross_entropy(weight, bias, mean, covariance, points)
+        objective = loss + 0.5 * decay * (weight.square().sum() + bias.square().sum())
         objective.backward()
         reached[0] = float(loss.detach())
         return objective
 
     optimiser.step(closure)
+    with torch.no_grad():
+        head.weight.copy_(weight)
+        head.bias.copy_(bias)
     return reached[0]
 
 
 def expected_cross_entropy(
     weight: Float[Tensor, "classes features"],
     bias: Float[Tensor, " classes"],
-    gaussians: ClassGaussians,
+    mean: Float[Tensor, "classes features"],
+    covariance: Float[Tensor, "classes features features"],
     points: Float[Tensor, "points classes"],
 ) -> Float[Tensor, ""]:
-    """Return 1/K sum_k E CE(z, k), z ~ N(W mu_k + b, W Sigma_k W^T), over the given points."""
+    """Return 1/K sum_k E CE(z, k), z ~ N(W mu_k + b, W Sigma_k W^T), over the given points.
+
+    Raises:
+        DivergedError: W Sigma_k W^T cannot be factored.
+    """
     n_classes = len(weight)
-    mean = gaussians.mean @ weight.T + bias
-    covariance = (weight @ gaussians.covariance) @ weight.T
-    variance = torch.diagonal(covariance, dim1=1, dim2=2).mean(dim=1)
+    centre = mean @ weight.T + bias
+    spread = (weight @ covariance) @ weight.T
+    variance = torch.diagonal(spread, dim1=1, dim2=2).mean(dim=1)
     identity = torch.eye(n_classes, dtype=weight.dtype, device=weight.device)
     jitter = JITTER * variance.detach().clamp_min(1e-12)
-    cholesky = torch.linalg.cholesky(covariance + jitter[:, None, None] * identity)
-    logits = mean[:, None, :] + points @ cholesky.mT
+    cholesky, info = torch.linalg.cholesky_ex(spread + jitter[:, None, None] * identity)
+    if int(info.abs().max()) != 0:
+        raise DivergedError("the covariance of the classifier's logits cannot be factored")
+    logits = centre[:, None, :] + points @ cholesky.mT
     labels = torch.arange(n_classes, device=weight.device)[:, None].expand(logits.shape[:2])
     return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
 

@@ -112,9 +112,7 @@ class Icc(Calibration):
     def fit(self, stage1: Stage1) -> Calibrated:
         """Return the encoder and classifier of the EM epoch best on val."""
         loop = _EmLoop(self.config, stage1)
-        best = BestOnVal(
-            "calibration", self.config.em_epochs, stage1.val_set.labels, stage1.report
-        )
+        best = BestOnVal("calibration", self.config.em_epochs, stage1.val_set.labels, stage1.report)
         for epoch in range(self.config.em_epochs):
             loss, judged, logits = loop.epoch(epoch)
             best.update(epoch + 1, loss, logits, judged)
@@ -258,5 +256,5 @@ def running_mean(average: ClassMoments | None, new: ClassMoments, epoch: int) ->
 def freeze_batch_norm(module: nn.Module) -> None:
     """Put every BatchNorm layer in eval mode, so that its running statistics stay."""
     for layer in module.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+        if isinstance(layer, nn.BatchNorm2d):
             layer.eval()

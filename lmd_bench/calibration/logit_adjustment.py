@@ -74,6 +74,6 @@ class LogitAdjustment(Calibration):
             logits = head(val_features)
             grid = torch.linspace(0.0, config.tau_max, config.tau_steps)
             tau = best_tau(logits, stage1.val_set.labels, prior.log(), grid)
-            head.bias -= tau * prior.log()
+            head.get_parameter("bias").sub_(tau * prior.log())
         stage1.model.head = head
         return Calibrated(stage1.model)

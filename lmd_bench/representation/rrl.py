@@ -160,8 +160,7 @@ class Rrl(Representation):
             return (
                 config.probability_loss_weight * probability_loss(logits, teacher_logits)
                 + config.batch_loss_weight * batch_relation_loss(f_s, f_t)
-                + config.channel_loss_weight
-                * channel_relation_loss(f_s, f_t, config.channel_norm)
+                + config.channel_loss_weight * channel_relation_loss(f_s, f_t, config.channel_norm)
             )
 
 
@@ -174,4 +173,5 @@ def _float_buffers(module: nn.Module) -> list[Tensor]:
 
 
 def _lerp(targets: Any, sources: Any, weight: float) -> None:
-    torch._foreach_lerp_(list(targets), list(sources), weight)
+    for target, source in zip(targets, sources, strict=True):
+        target.lerp_(source, weight)
