@@ -17,7 +17,8 @@ $(INSTALLED): pyproject.toml .requirements.lock
 
 demo: install
 	$(BIN)/lmd-bench search --dataset synthetic --method lmd,crt,logit_adjustment,cross_entropy \
-		--imbalance-factor 50 --image-size 32 --trials 3 --epochs 4 --confirm-seeds 2 --results results/runs/demo
+		--imbalance-factor 50 --image-size 32 --trials 2 --epochs 4 --confirm-seeds 2 \
+		--set training.batch_size=32 --results results/runs/demo
 	$(BIN)/lmd-bench leaderboard --results results/runs/demo
 
 test: install
@@ -25,7 +26,7 @@ test: install
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright --level error
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -m "not slow and not real and not gpu"
+	$(BIN)/pytest -q -n 2 -m "not slow and not real and not gpu"
 
 slow: install
 	$(BIN)/pytest -q -m "slow or real"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from math import isfinite
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from lmd_bench.schema import Progress
@@ -39,7 +40,9 @@ def totals(queue: JobQueue, n_slots: int) -> Totals:
 
 def study_table(queue: JobQueue) -> Table:
     """Return the table of studies."""
-    table = Table("task", "method", "trials", "failed", "best val bal. acc.", "confirmed")
+    heads = ("task", "method", "trials", "failed", "best val bal. acc.", "confirmed")
+    table = Table(*heads, box=SIMPLE_HEAD)
+    last = ""
     for study in queue.studies.values():
         task, method, _ = study.spec.id.split("/")
         failed = sum(value_of(row) is None for row in study.rows)
@@ -47,19 +50,20 @@ def study_table(queue: JobQueue) -> Table:
         jobs = queue.confirmations.get(study.spec.id)
         done = sum(job.key in queue.confirmed for job in jobs or ())
         table.add_row(
-            task,
+            task if task != last else "",
             method,
             f"{len(study.rows)}/{most_trials(queue, study)}",
             str(failed) if failed else "",
             f"{best[0]['val_balanced_accuracy']:.3f}" if best else "",
             f"{done}/{len(jobs)}" if jobs else "",
         )
+        last = task
     return table
 
 
 def running_table(epochs: dict[str, tuple[str, Progress | None]]) -> Table:
     """Return the table of running trials."""
-    table = Table("running", "stage", "epoch", "loss", "val bal. acc.")
+    table = Table("running", "stage", "epoch", "loss", "val bal. acc.", box=SIMPLE_HEAD)
     for name, progress in epochs.values():
         if progress is None:
             table.add_row(name, "starting")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -66,11 +67,12 @@ def print_plan(request: SearchRequest) -> None:
     """Print what `lmd-bench search` would run for a request; nothing is started or written."""
     queue = JobQueue(request, _stored(request))
     outline = plan(queue, lambda spec: _is_cached(request, spec))
-    table = Table("study", "stands on", "trials", "stored", "to run", "confirm", "stored", "to run")
+    table = Table("task", "method", "stands on", "trials", "confirmations", box=SIMPLE_HEAD)
     for study in outline.studies:
-        counts = (study.budget, study.done, study.left)
-        confirm = (study.confirmations, study.confirmed, study.confirmations - study.confirmed)
-        table.add_row(study.id, study.stands_on, *map(str, (*counts, *confirm)))
+        task, method, _ = study.id.split("/")
+        trials = f"{study.done} of {study.budget} stored"
+        confirmations = f"{study.confirmed} of {study.confirmations} stored"
+        table.add_row(task, method, study.stands_on, trials, confirmations)
     console = Console()
     console.print(table)
     console.print(

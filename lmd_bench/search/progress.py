@@ -104,19 +104,19 @@ class LiveDisplay:
 
     def __init__(self, console: Console) -> None:
         """Draw on `console`."""
-        self._live = Live(
-            console=console,
-            get_renderable=self._render,
-            refresh_per_second=4,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
         self._queue: JobQueue | None = None
         self._n_slots = 1
         self._began = time.monotonic()
         self._epochs: dict[str, tuple[str, Progress | None]] = {}  # running: name, last epoch
         self._studies: RenderableType = Text()  # drawn anew by the search, never by the clock
         self._totals = Totals(0, 0, None)
+        self._live = Live(  # draws at once, so it comes last
+            console=console,
+            get_renderable=self._render,
+            refresh_per_second=4,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
 
     def open(self, queue: JobQueue, n_slots: int) -> None:
         """Show what is stored."""
@@ -155,10 +155,10 @@ class LiveDisplay:
 
     def _render(self) -> RenderableType:
         # Runs on Rich's clock, in a thread of its own: it reads only what is replaced as a whole.
-        elapsed = time.monotonic() - self._began
-        left = self._totals.seconds_left
-        foot = (
-            f"{self._totals.done} of at most {self._totals.total} trials · {clock(elapsed)} so far"
-        )
-        foot += "" if left is None else f" · about {clock(left)} to go"
-        return Group(self._studies, running_table(self._epochs), Text(foot))
+        now, left = self._totals, self._totals.seconds_left
+        line = f"{now.done} of at most {now.total} trials · "
+        line += f"{clock(time.monotonic() - self._began)} so far"
+        line += "" if left is None else f" · about {clock(left)} to go"
+        # The studies come last: a terminal that is too low for all of them cuts off the end.
+        running = [running_table(self._epochs)] if self._epochs else []
+        return Group(Text(line), *running, self._studies)

@@ -14,7 +14,7 @@ from lmd_bench import paths
 from lmd_bench.results import make_row
 from lmd_bench.schema import TrialContext
 from lmd_bench.search.confirmation import confirmation_jobs
-from lmd_bench.search.jobs import Job, Row, make_job, value_of
+from lmd_bench.search.jobs import Job, Row, make_job, ranked, value_of
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.stages import study_specs
 from lmd_bench.search.studies import Study
@@ -142,20 +142,29 @@ class JobQueue:
 
     def problems(self) -> list[str]:
         """Return a sentence for each requested study that gives no result."""
-        found: list[str] = []
-        for study in self.studies.values():
-            if self.blocked(study):
-                base = self.studies[study.spec.stands_on or ""]
-                found.append(
-                    f"{study.spec.id}: no calibration could run, because all {len(base.rows)} "
-                    f"trials of {base.spec.method.name} failed ({_causes(base.rows)})."
-                )
-            elif study.done and study.spec.requested and not self.confirmations[study.spec.id]:
-                found.append(
-                    f"{study.spec.id}: nothing to confirm, because all {len(study.rows)} "
-                    f"trials failed ({_causes(study.rows)})."
-                )
-        return found
+        found = [self._problem(study) for study in self.studies.values()]
+        return [sentence for sentence in found if sentence]
+
+    def _problem(self, study: Study) -> str:
+        name = study.spec.id
+        if self.blocked(study):
+            base = self.studies[study.spec.stands_on or ""]
+            return (
+                f"{name}: no calibration could run, because all {len(base.rows)} trials of "
+                f"{base.spec.method.name} failed ({_causes(base.rows)})."
+            )
+        if not study.done or not study.spec.requested:
+            return ""
+        jobs = self.confirmations[name]
+        if not jobs and self.request.confirm_seeds:
+            return (
+                f"{name}: nothing to confirm, because all {len(study.rows)} trials failed "
+                f"({_causes(study.rows)})."
+            )
+        rows = [self.confirmed[job.key] for job in jobs if job.key in self.confirmed]
+        if rows and len(rows) == len(jobs) and not ranked(rows):
+            return f"{name}: all {len(rows)} confirmations failed ({_causes(rows)})."
+        return ""
 
     def _ready(self) -> Job | None:
         wanting = [study for study in self.studies.values() if study.wants_trial]

@@ -65,7 +65,9 @@ class QueueSearcher(Searcher):
         """Take the end of a trial, which the store tells more of than Tune does."""
         job = self._jobs.pop(trial_id)
         self.refusal = self.refusal or (result or {}).get("refusal", "")
-        row = None if self.refusal else self._queue.ended(job.key, LOST)
+        if self.refusal:  # the search is about to end with it
+            return
+        row = self._queue.ended(job.key, LOST)
         self._suspicious = self._suspicious or row is None
         self._display.finished(job, row)
 

@@ -225,3 +225,17 @@ def test_confirmations_come_after_searches_so_that_no_study_waits_for_them(ask):
     store = MemoryStore()
     ran = run_all(JobQueue(ask("cross_entropy", "crt"), store), store)
     assert phases(ran) == sorted(phases(ran), reverse=True)
+
+
+def test_a_study_whose_every_confirmation_failed_is_reported(ask):
+    queue = JobQueue(ask("cross_entropy", n_trials=1), store := MemoryStore())
+    run_all(queue, store, status=lambda j: "oom" if j.spec.phase == "confirm" else "ok")
+    (problem,) = queue.problems()
+    assert problem.endswith("all 2 confirmations failed (2 oom).")
+
+
+def test_a_search_without_confirmation_has_no_problem(ask):
+    queue = JobQueue(ask("crt", confirm_seeds=0), store := MemoryStore())
+    run_all(queue, store)
+    assert queue.finished
+    assert queue.problems() == []

@@ -1,0 +1,20 @@
+import json
+
+from memory_search import MemoryStore
+
+from lmd_bench.search.jobs import from_payload, ranked
+from lmd_bench.search.queue import JobQueue
+
+
+def test_a_job_comes_back_from_its_text_with_the_same_key(ask, tmp_path):
+    job = JobQueue(ask("lmd", results=tmp_path, data_root=tmp_path), MemoryStore()).next()
+    assert from_payload(json.loads(json.dumps(job.to_payload()))) == job
+
+
+def test_rows_are_ranked_by_value_then_by_trial_number():
+    rows = [
+        {"status": "ok", "val_balanced_accuracy": value, "trial_number": number}
+        for number, value in ((2, 0.5), (0, 0.3), (1, 0.5))
+    ]
+    rows.append({"status": "error", "val_balanced_accuracy": None, "trial_number": 3})
+    assert [row["trial_number"] for row in ranked(rows)] == [1, 2, 0]

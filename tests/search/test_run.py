@@ -1,0 +1,140 @@
+"""The search loop around Tune, with Tune replaced by a loop that runs formulas."""
+
+import os
+import signal
+from contextlib import nullcontext
+
+import pytest
+from memory_search import MemoryStore, row_of
+
+from lmd_bench.errors import UserError
+from lmd_bench.hardware import Slots
+from lmd_bench.search import run
+from lmd_bench.search.jobs import from_payload
+
+
+class Lines:
+    """A display that keeps what it is told."""
+
+    def __init__(self):
+        self.notes = []
+
+    def open(self, queue, n_slots): ...
+    def started(self, job): ...
+    def advanced(self, job, progress): ...
+    def finished(self, job, row): ...
+    def close(self): ...
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+@pytest.fixture
+def store(monkeypatch):
+    memory = MemoryStore()
+    monkeypatch.setattr(run, "open_store", lambda root, create: memory)
+    monkeypatch.setattr(run, "find_slots", lambda request: Slots(2, 1, 0.0))
+    monkeypatch.setattr(run, "cluster", lambda address, slots: nullcontext())
+    return memory
+
+
+def play(searcher, store, most=1000):
+    """Run up to `most` trials as Tune does; leave the last one running if there were more."""
+    for number in range(most + 1):
+        suggested = searcher.suggest(f"t{number}")
+        if suggested == "FINISHED":
+            return
+        if number < most:
+            store.write(row_of(from_payload(suggested["job"])))
+            searcher.on_trial_complete(f"t{number}", {})
+
+
+def search(ask, tmp_path, display=None, **fields):
+    return run.run_search(ask("crt", results=tmp_path, n_trials=2, **fields), display or Lines())
+
+
+def test_a_search_runs_to_the_end(ask, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "_fit", lambda searcher, request, slots: play(searcher, store))
+    outcome = search(ask, tmp_path)
+    assert outcome.n_run == outcome.n_stored == len(store.by_key)
+    assert outcome.exit_code == 0
+
+
+def test_a_finished_search_does_not_start_ray(ask, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "_fit", lambda searcher, request, slots: play(searcher, store))
+    search(ask, tmp_path)
+    monkeypatch.setattr(run, "cluster", lambda address, slots: pytest.fail("it started Ray"))
+    assert search(ask, tmp_path).n_run == 0
+
+
+def test_the_search_outlives_tune_as_long_as_trials_finish(ask, store, tmp_path, monkeypatch):
+    from ray.exceptions import OutOfMemoryError
+
+    starts = []
+
+    def fit(searcher, request, slots):
+        starts.append(1)
+        play(searcher, store, most=1)
+        raise OutOfMemoryError("killed by the memory monitor")
+
+    monkeypatch.setattr(run, "_fit", fit)
+    outcome = search(ask, tmp_path)
+    assert outcome.exit_code == 0
+    assert outcome.n_stored == len(starts)
+    assert {row["status"] for row in store.rows()} == {"ok"}
+
+
+def test_a_trial_that_kills_tune_every_time_becomes_a_row(ask, store, tmp_path, monkeypatch):
+    from ray.exceptions import OutOfMemoryError
+
+    def fit(searcher, request, slots):
+        for number in range(1000):
+            suggested = searcher.suggest(f"t{number}")
+            if suggested == "FINISHED":
+                return
+            job = from_payload(suggested["job"])
+            if (job.spec.method, job.context.trial_number) == ("crt", 1):
+                raise OutOfMemoryError("too large")
+            store.write(row_of(job))
+            searcher.on_trial_complete(f"t{number}", {})
+
+    monkeypatch.setattr(run, "_fit", fit)
+    assert search(ask, tmp_path).exit_code == 0
+    (lost,) = (row for row in store.rows() if row["status"] == "lost")
+    assert "too large" in lost["cause"]
+
+
+def test_the_search_gives_up_when_nothing_moves(ask, store, tmp_path, monkeypatch):
+    from ray.tune import TuneError
+
+    def fit(searcher, request, slots):
+        raise TuneError("no")
+
+    monkeypatch.setattr(run, "_fit", fit)
+    outcome = search(ask, tmp_path)
+    assert outcome.exit_code == 1
+    assert "died 3 times" in outcome.problems[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_search_and_says_how_to_go_on(ask, store, tmp_path, monkeypatch, number):
+    def fit(searcher, request, slots):
+        play(searcher, store, most=2)
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(run, "_fit", fit)
+    outcome = search(ask, tmp_path, display := Lines())
+    assert outcome.exit_code == 130
+    assert display.notes == ["stopped: 2 trials are stored; the same command goes on"]
+
+
+def test_what_a_worker_finds_wrong_with_the_data_ends_the_search(ask, store, tmp_path, monkeypatch):
+    def fit(searcher, request, slots):
+        searcher.suggest("t0")
+        searcher.on_trial_complete("t0", {"refusal": "an image is gone"})
+        assert searcher.suggest("t1") == "FINISHED"
+
+    monkeypatch.setattr(run, "_fit", fit)
+    with pytest.raises(UserError, match="an image is gone"):
+        search(ask, tmp_path)
+    assert store.rows() == []

@@ -1,0 +1,88 @@
+"""Named methods, settings and distributions; each refusal with its sentence."""
+
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+from lmd_bench import plugins
+from lmd_bench import search_space as s
+from lmd_bench.errors import UserError
+
+
+@pytest.mark.parametrize("name", s.named_methods())
+def test_every_named_method_resolves_and_has_a_paper_and_complete_defaults(name: str):
+    method = s.resolve_method(name)
+    assert method.representation in plugins.names("representation")
+    assert method.calibration in plugins.names("calibration")
+    assert method.url.startswith("https://")
+    config = s.default_config(method)
+    assert set(s.search_space(method.sections)) <= set(config)
+    assert all(config[key] == value for key, value in method.settings.items())
+
+
+def test_any_pair_of_stages_is_a_method():
+    pair = s.resolve_method("rrl+crt")
+    assert (pair.representation, pair.calibration) == ("rrl", "crt")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("lmdd", "Unknown method 'lmdd'; choose from .*Did you mean 'lmd'"),
+        ("rrl+cart", "Unknown calibration 'cart'; choose from"),
+        ("rll+crt", "Unknown representation 'rll'.*Did you mean 'rrl'"),
+    ],
+)
+def test_an_unknown_method_is_refused_with_the_choices(name: str, sentence: str):
+    with pytest.raises(UserError, match=sentence):
+        s.resolve_method(name)
+
+
+def test_settings_are_parsed_and_typed_like_the_default():
+    settings = s.parse_settings(["rrl.batch_loss_weight=5", "training.weight_decay=1e-5"])
+    config = s.default_config(s.resolve_method("lmd"), settings)
+    assert config["rrl.batch_loss_weight"] == 5.0
+    assert isinstance(config["rrl.batch_loss_weight"], float)
+    assert config["training.weight_decay"] == 1e-5
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("rrl.batch_loss_weight", "not of the form section.key=value"),
+        ("lr=0.1", "not of the form section.key=value"),
+        ("training.lrr=0.1", "Unknown setting 'training.lrr'.*Did you mean 'training.lr'"),
+        ("training.lr=fast", "takes one float"),
+        ("training.batch_size=12.5", "takes one int"),
+        ("training.pretrained=1", "takes one bool"),
+        ("rrl.ramp=linear", "choose from hard, sigmoid"),
+        ("rrl.ema_decay=1.5", r"must lie in \[0, 1\)"),
+    ],
+)
+def test_a_bad_setting_is_refused_with_what_is_allowed(text: str, sentence: str):
+    with pytest.raises(UserError, match=sentence):
+        s.default_config(s.resolve_method("lmd"), s.parse_settings([text]))
+
+
+def test_a_setting_must_belong_to_one_of_the_methods():
+    methods = [s.resolve_method("crt"), s.resolve_method("lmd")]
+    s.check_keys({"rrl.ramp": "hard"}, methods)
+    with pytest.raises(UserError, match="Unknown setting 'vfc.eps'"):
+        s.check_keys({"vfc.eps": 0.1}, methods)
+
+
+def test_fixed_keys_leave_the_space():
+    space = s.search_space(["training"], fixed=["training.lr"])
+    assert "training.lr" not in space
+    assert "training.backbone" not in space
+    assert isinstance(space["training.weight_decay"], FloatDistribution)
+    assert isinstance(space["training.schedule"], CategoricalDistribution)
+
+
+def test_scientific_notation_without_a_dot_is_named():
+    with pytest.raises(UserError, match="write scientific notation with a dot"):
+        s._distribution("rrl.x", {"type": "float", "low": "1e-5", "high": 1.0})
+
+
+def test_an_unknown_distribution_is_refused():
+    with pytest.raises(UserError, match="choose from categorical, fixed, float, int"):
+        s._distribution("rrl.x", {"type": "normal"})

@@ -1,0 +1,87 @@
+"""The epoch loop, its batches, and the rule that keeps the best epoch."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lmd_bench.batches import ImageSet, epoch_batches, predict, steps_per_epoch
+from lmd_bench.errors import DivergedError
+from lmd_bench.representation.cross_entropy import Config, CrossEntropy
+from lmd_bench.schema import TrainingConfig
+from lmd_bench.selection import BestOnVal, no_report
+from lmd_bench.training import train
+from tests import tiny
+
+
+def test_an_epoch_visits_images_once_in_full_batches():
+    batches = list(epoch_batches(10, 4, seed=0))
+    assert [len(batch) for batch in batches] == [4, 4]
+    assert len(set(torch.cat(batches).tolist())) == 8
+    assert steps_per_epoch(10, 4) == 2
+    assert steps_per_epoch(3, 4) == 1
+
+
+def test_the_order_of_an_epoch_repeats_with_its_seed_and_changes_with_another():
+    first, again, other = (torch.cat(list(epoch_batches(64, 8, s))) for s in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_the_first_best_epoch_is_kept_and_restored():
+    head = nn.Linear(1, 2)
+    labels = torch.tensor([0, 1])
+    right, wrong = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    best = BestOnVal("representation", 3, labels, no_report)
+    for epoch, (value, logits) in enumerate(((1.0, wrong), (2.0, right), (3.0, right)), start=1):
+        with torch.no_grad():
+            head.weight.fill_(value)
+        best.update(epoch, 0.5, logits, head)
+    best.restore(head)
+    assert (best.best_epoch, best.best_value) == (2, 1.0)
+    assert head.weight.flatten().tolist() == [2.0, 2.0]
+    assert [point.val_balanced_accuracy for point in best.curve] == [0.5, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(("loss", "logit"), [(float("nan"), 0.0), (1.0, float("inf"))])
+def test_a_loss_or_logit_that_is_not_finite_is_a_divergence(loss: float, logit: float):
+    best = BestOnVal("representation", 1, torch.tensor([0, 1]), no_report)
+    with pytest.raises(DivergedError, match="representation epoch 1"):
+        best.update(1, loss, torch.full((2, 2), logit), nn.Linear(1, 2))
+
+
+def test_training_learns_a_problem_it_can_learn():
+    train_set = tiny.image_set((32, 32, 32), seed=0)
+    val_set = tiny.image_set((8, 8, 8), seed=1)
+    network = tiny.model()
+    config = TrainingConfig(batch_size=16, lr=0.02, augmentation="weak")
+    counts = torch.bincount(train_set.labels)
+    method = CrossEntropy(Config(), network, counts, n_steps=24)
+    fitted = train(method, train_set, val_set, config, 4, 0, no_report)
+    logits = predict(network, val_set)[1]
+    assert fitted.best_epoch >= 1
+    assert (logits.argmax(1) == val_set.labels).float().mean() > 0.9
+
+
+def test_prediction_in_batches_is_prediction_at_once(monkeypatch: pytest.MonkeyPatch):
+    images = tiny.image_set((5, 4), seed=0)
+    network = tiny.model().train()
+    whole = predict(network, images)[1]
+    monkeypatch.setattr("lmd_bench.batches.EVAL_BATCH", 4)
+    assert torch.allclose(whole, predict(network, images)[1], atol=1e-5)
+    assert network.training
+
+
+def test_cross_entropy_is_torchs():
+    network = tiny.model().eval()
+    method = CrossEntropy(Config(), network, torch.tensor(tiny.COUNTS), n_steps=1)
+    images, labels = torch.rand(4, 3, 16, 16), torch.tensor([0, 1, 2, 0])
+    expected = F.cross_entropy(network(images)[1], labels)
+    assert torch.equal(method.loss([images], labels, 0), expected)
+
+
+def test_an_image_set_is_as_long_as_its_labels():
+    images = ImageSet(torch.zeros(3, 4, 4, 3, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64))
+    assert len(images) == 3
+    assert np.asarray(images.labels).shape == (3,)
