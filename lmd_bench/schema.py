@@ -71,6 +71,7 @@ class TrainingConfig:
     weight_decay: float = 5.0e-4
     schedule: Literal["cosine", "constant"] = "cosine"
     augmentation: Literal["strong", "weak"] = "strong"  # the view that the loss sees
+    keep: Literal["best", "last"] = "best"  # which epoch: the best on val, or the last
 
 
 @dataclass(frozen=True)

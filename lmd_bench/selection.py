@@ -1,6 +1,7 @@
 """Keeps the best state seen on val; the one rule by which every stage picks its epoch."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,14 +19,23 @@ class BestOnVal:
     """Records each epoch's val balanced accuracy and keeps the first best state of the modules."""
 
     def __init__(
-        self, stage: str, n_epochs: int, labels: Int64[Tensor, " images"], report: Report
+        self,
+        stage: str,
+        n_epochs: int,
+        labels: Int64[Tensor, " images"],
+        report: Report,
+        keep: Literal["best", "last"] = "best",
     ) -> None:
-        """Start with nothing seen; `labels` are those of the val set."""
+        """Start with nothing seen; `labels` are those of the val set.
+
+        `keep="last"` keeps the last epoch instead, as published codes without selection do.
+        """
         self.curve: list[Progress] = []
         self.best_epoch = 0
         self.best_value = -1.0
         self._stage = stage
         self._n_epochs = n_epochs
+        self._keep = keep
         self._labels = labels.cpu().numpy()
         self._report = report
         self._state: list[dict[str, Tensor]] = []
@@ -42,7 +52,7 @@ class BestOnVal:
         if not (np.isfinite(loss) and np.isfinite(scores).all()):
             raise DivergedError(f"{self._stage} epoch {epoch}: loss {loss:.4g} is not usable")
         value = float(balanced_accuracy(self._labels, scores))
-        if value > self.best_value:
+        if self._keep == "last" or value > self.best_value:
             self.best_epoch, self.best_value = epoch, value
             self._state = [_copy_state(module) for module in modules]
         progress = Progress(self._stage, epoch, self._n_epochs, loss, value)

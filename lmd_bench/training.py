@@ -46,7 +46,7 @@ def train(
     )
     batch_size = min(config.batch_size, len(train_set))
     scheduler = _schedule(optimiser, config, method.n_steps)
-    best = BestOnVal("representation", n_epochs, val_set.labels, report)
+    best = BestOnVal("representation", n_epochs, val_set.labels, report, config.keep)
     step = 0
     for epoch in range(n_epochs):
         model.train()

@@ -93,6 +93,7 @@ class Config:
     estep_bn: Literal["train", "frozen"] = "train"
     estep_balanced: bool = False
     evaluation: Literal["post", "official"] = "post"
+    keep: Literal["best", "last"] = "best"
 
     def __post_init__(self) -> None:
         """Refuse values for which the loop is not defined."""
@@ -112,7 +113,8 @@ class Icc(Calibration):
     def fit(self, stage1: Stage1) -> Calibrated:
         """Return the encoder and classifier of the EM epoch best on val."""
         loop = _EmLoop(self.config, stage1)
-        best = BestOnVal("calibration", self.config.em_epochs, stage1.val_set.labels, stage1.report)
+        n_epochs, keep = self.config.em_epochs, self.config.keep
+        best = BestOnVal("calibration", n_epochs, stage1.val_set.labels, stage1.report, keep)
         for epoch in range(self.config.em_epochs):
             loss, judged, logits = loop.epoch(epoch)
             best.update(epoch + 1, loss, logits, judged)

@@ -15,11 +15,29 @@ from lmd_bench.results import open_store
 
 pytestmark = pytest.mark.slow
 
-ARGUMENTS = (
-    "search --dataset synthetic --image-size 32 --imbalance-factor 10 --n-max 40 "
-    "--method cross_entropy,crt,logit_adjustment --trials 3 --epochs 1 --confirm-seeds 1 "
-    "--set crt.n_epochs=2 --max-concurrent 2"
-).split()
+ARGUMENTS = [
+    "search",
+    "--dataset",
+    "synthetic",
+    "--image-size",
+    "32",
+    "--imbalance-factor",
+    "10",
+    "--n-max",
+    "40",
+    "--method",
+    "cross_entropy,crt,logit_adjustment",
+    "--trials",
+    "3",
+    "--epochs",
+    "1",
+    "--confirm-seeds",
+    "1",
+    "--set",
+    "crt.n_epochs=2",
+    "--max-concurrent",
+    "2",
+]
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
 
 
