@@ -1,0 +1,223 @@
+"""Speed and memory of LMD's stage 2, each against its straightforward form, side by side.
+
+    python benchmarks/calibration.py [--threads 2] [--device cpu] [mahalanobis|draws|m_step|memory]
+
+Prints Markdown rows for benchmarks/README.md. Ratios are of medians taken in one run.
+"""
+
+import argparse
+import copy
+import resource
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lmd_bench.calibration._gaussians import ClassGaussians, class_moments, fit_gaussians
+from lmd_bench.calibration._heads import fresh_head
+from lmd_bench.calibration._m_step import (
+    expected_cross_entropy,
+    expected_m_step,
+    normal_points,
+    sampled_m_step,
+)
+
+BATCH, WIDTH, CLASSES, VIRTUAL = 64, 512, 8, 50_000
+OFFICIAL_STEPS, OFFICIAL_BATCH, OFFICIAL_LR = 1137, 352, 1e-5
+
+
+def seconds(run: Callable[[], object], repeats: int) -> float:
+    """Return the median of `repeats` runs after one that is not counted."""
+    run()
+    times: list[float] = []
+    for _ in range(repeats):
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        run()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def problem(n_classes: int, device: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return long-tailed features that look like those of a ResNet-18: rectified, correlated."""
+    rng = torch.Generator().manual_seed(0)
+    counts = (2000 * 100 ** -(torch.arange(n_classes) / (n_classes - 1))).int()
+    labels = torch.arange(n_classes).repeat_interleave(counts)
+    mixing = torch.randn(WIDTH, WIDTH, generator=rng) / WIDTH**0.5
+    centres = torch.randn(n_classes, WIDTH, generator=rng) * 0.5
+    noise = torch.randn(len(labels), WIDTH, generator=rng) @ mixing
+    features = torch.relu(centres[labels] + noise)
+    return features.to(device, dtype), labels.to(device)
+
+
+def gaussians_of(n_classes: int, device: str, dtype: torch.dtype) -> ClassGaussians:
+    features, labels = problem(n_classes, device, dtype)
+    return fit_gaussians(class_moments(features, labels, n_classes), dtype=dtype)
+
+
+def per_sample_mahalanobis(features: Tensor, gaussians: ClassGaussians) -> Tensor:
+    """Return squared distances with one Cholesky factorisation for each sample and class."""
+    n_classes = len(gaussians.mean)
+    covariance = gaussians.covariance[None].expand(len(features), -1, -1, -1)
+    difference = (features[:, None, :] - gaussians.mean)[..., None]
+    cholesky = torch.linalg.cholesky(covariance.reshape(-1, WIDTH, WIDTH))
+    solved = torch.linalg.solve_triangular(cholesky, difference.flatten(0, 1), upper=False)
+    return solved.square().sum(dim=(1, 2)).view(-1, n_classes)
+
+
+def mahalanobis(device: str) -> None:
+    gaussians = gaussians_of(CLASSES, device, torch.float64)
+    features = problem(CLASSES, device, torch.float64)[0][:BATCH]
+
+    def with_gradient(distance: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        x = features.clone().requires_grad_()
+        d2 = distance(x)
+        d2.sum().backward()
+        assert x.grad is not None
+        return d2.detach(), x.grad
+
+    ours = with_gradient(gaussians.mahalanobis)
+    theirs = with_gradient(lambda x: per_sample_mahalanobis(x, gaussians))
+    errors = [float((a - b).norm() / b.norm()) for a, b in zip(ours, theirs, strict=True)]
+    fast = seconds(lambda: with_gradient(gaussians.mahalanobis), 20)
+    slow = seconds(lambda: with_gradient(lambda x: per_sample_mahalanobis(x, gaussians)), 3)
+    moments = class_moments(*problem(CLASSES, device, torch.float64), CLASSES)
+    factor = seconds(lambda: fit_gaussians(moments, dtype=torch.float64), 5)
+    row("E-step distances, forward and gradient, float64", slow, fast)
+    print(f"relative difference: forward {errors[0]:.1e}, gradient {errors[1]:.1e}")
+    print(f"factoring all {CLASSES} classes, once per EM epoch: {1e3 * factor:.0f} ms")
+
+
+def numpy_draws(gaussians: ClassGaussians, n_each: int, n_classes: int) -> np.ndarray:
+    """Return draws of each class as the published code makes them, into one array."""
+    rng = np.random.RandomState(0)  # noqa: NPY002 - what is compared with
+    mean, covariance = gaussians.mean.cpu().numpy(), gaussians.covariance.cpu().numpy()
+    return np.concatenate(
+        [rng.multivariate_normal(mean[k], covariance[k], n_each) for k in range(n_classes)]
+    )
+
+
+def draws(device: str) -> None:
+    gaussians = gaussians_of(CLASSES, device, torch.float32)
+    rng = torch.Generator(device=device).manual_seed(0)
+    each = OFFICIAL_BATCH // CLASSES
+
+    def ours() -> None:
+        for _ in range(VIRTUAL // each):
+            gaussians.draw(each, rng)
+
+    slow = seconds(lambda: numpy_draws(gaussians, VIRTUAL, 1), 2) * CLASSES
+    row(f"drawing {VIRTUAL:,} features of each of {CLASSES} classes", slow, seconds(ours, 3))
+
+
+def stored_m_step(gaussians: ClassGaussians, head: nn.Linear) -> None:
+    """Run one official M-step: draw all with NumPy, store, shuffle, and step through."""
+    device = gaussians.mean.device
+    stored = torch.from_numpy(numpy_draws(gaussians, VIRTUAL, CLASSES)).float()
+    labels = torch.arange(CLASSES).repeat_interleave(VIRTUAL)
+    optimiser = torch.optim.SGD(head.parameters(), OFFICIAL_LR, momentum=0.9, weight_decay=1e-4)
+    order = torch.randperm(len(labels))
+    for indices in order.split(OFFICIAL_BATCH):
+        batch, target = stored[indices].to(device), labels[indices].to(device)
+        loss = F.cross_entropy(head(batch), target)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+
+def m_step(device: str) -> None:
+    gaussians = gaussians_of(CLASSES, device, torch.float32)
+    start = fresh_head(WIDTH, CLASSES, seed=0, device=torch.device(device))
+
+    def sampled(lr: float, n_steps: int = OFFICIAL_STEPS) -> nn.Linear:
+        head = copy.deepcopy(start)
+        rng = torch.Generator(device=device).manual_seed(0)
+        optimiser = torch.optim.SGD(head.parameters(), lr, momentum=0.9, weight_decay=1e-4)
+        sampled_m_step(head, gaussians, optimiser, n_steps, OFFICIAL_BATCH, rng)
+        return head
+
+    def expected(n_iterations: int) -> nn.Linear:
+        head = copy.deepcopy(start)
+        expected_m_step(head, gaussians, 1e-4, n_iterations)
+        return head
+
+    def objective(head: nn.Linear) -> float:
+        """Return cross-entropy and penalty on points that no fit has seen."""
+        with torch.no_grad():
+            weight, bias = head.weight.double(), head.bias.double()
+            points = normal_points(CLASSES, 8192, seed=1).to(weight)
+            loss = expected_cross_entropy(
+                weight, bias, gaussians.mean.double(), gaussians.covariance.double(), points
+            )
+            return float(loss + 0.5e-4 * (weight.square().sum() + bias.square().sum()))
+
+    slow = seconds(lambda: stored_m_step(gaussians, copy.deepcopy(start)), 1)
+    fast = seconds(lambda: sampled(OFFICIAL_LR), 3)
+    row("one official-size M-step, 1,137 steps of 352", slow, fast)
+    print(f"objective: fresh head {objective(start):.4f}", end="")
+    for lr in (OFFICIAL_LR, 2e-3, 2e-2, 1e-1):
+        reached = objective(sampled(lr))
+        n = next(
+            (
+                n
+                for n in (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120)
+                if objective(expected(n)) <= reached
+            ),
+            None,
+        )
+        if n is None:
+            print(f"; lr {lr:g}: sampled {reached:.4f}, not reached by the expected step")
+            continue
+        quick = seconds(lambda n=n: expected(n), 5)
+        print(
+            f"\nlr {lr:g}: sampled reaches {reached:.4f}; expected, {n} iterations, "
+            f"{objective(expected(n)):.4f} in {1e3 * quick:.0f} ms"
+        )
+        row("the same objective, stored NumPy against expected", slow, quick)
+        row("the same objective, sampled against expected", fast, quick)
+
+
+def memory(device: str) -> None:
+    """Print how far the resident peak rises while a 23-class M-step of each size runs."""
+    gaussians = gaussians_of(23, device, torch.float32)
+    head = fresh_head(WIDTH, 23, seed=0, device=torch.device(device))
+    optimiser = torch.optim.SGD(head.parameters(), 1e-3, momentum=0.9)
+    rng = torch.Generator(device=device).manual_seed(0)
+    sampled_m_step(head, gaussians, optimiser, 2, OFFICIAL_BATCH, rng)
+    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for virtual in (500, 5_000, 50_000):
+        steps = virtual * 23 // OFFICIAL_BATCH
+        sampled_m_step(head, gaussians, optimiser, steps, OFFICIAL_BATCH, rng)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(
+            f"K=23, {virtual:,} virtual features a class: peak {(peak - base) / 1024:.0f} MiB "
+            f"above the baseline of {base / 1024:.0f} MiB"
+        )
+
+
+def row(what: str, slow: float, fast: float) -> None:
+    print(f"| {what} | {slow:.4g} s | {fast:.4g} s | {slow / fast:.1f}x |")
+
+
+def main() -> None:
+    parts = {"mahalanobis": mahalanobis, "draws": draws, "m_step": m_step, "memory": memory}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("parts", nargs="*", default=list(parts), choices=[*parts, []])
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    print("| what | straightforward | here | ratio |\n|---|---|---|---|")
+    for name in arguments.parts:
+        parts[name](arguments.device)
+
+
+if __name__ == "__main__":
+    main()
