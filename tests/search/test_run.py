@@ -74,13 +74,15 @@ def test_the_search_outlives_tune_as_long_as_trials_finish(ask, store, tmp_path,
 
     def fit(searcher, request, slots):
         starts.append(1)
+        if len(starts) == 3:
+            return play(searcher, store)
         play(searcher, store, most=1)
         raise OutOfMemoryError("killed by the memory monitor")
 
     monkeypatch.setattr(run, "_fit", fit)
     outcome = search(ask, tmp_path)
     assert outcome.exit_code == 0
-    assert outcome.n_stored == len(starts)
+    assert len(starts) == 3
     assert {row["status"] for row in store.rows()} == {"ok"}
 
 

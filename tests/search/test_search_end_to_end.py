@@ -15,35 +15,17 @@ from lmd_bench.results import open_store
 
 pytestmark = pytest.mark.slow
 
-ARGUMENTS = [
-    "search",
-    "--dataset",
-    "synthetic",
-    "--image-size",
-    "32",
-    "--imbalance-factor",
-    "10",
-    "--n-max",
-    "40",
-    "--method",
-    "cross_entropy,crt,logit_adjustment",
-    "--trials",
-    "3",
-    "--epochs",
-    "1",
-    "--confirm-seeds",
-    "1",
-    "--set",
-    "crt.n_epochs=2",
-    "--max-concurrent",
-    "2",
-]
+COMMAND = (
+    "search --dataset synthetic --image-size 32 --imbalance-factor 10 --n-max 40 "
+    "--method cross_entropy,crt,logit_adjustment --trials 3 --epochs 1 --confirm-seeds 1 "
+    "--set crt.n_epochs=2 --max-concurrent 2"
+)
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
 
 
 def start(results: Path, cache: Path) -> subprocess.Popen[str]:
     main = "from lmd_bench.commands import main; main()"
-    command = [sys.executable, "-c", main, *ARGUMENTS, "--results", str(results)]
+    command = [sys.executable, "-c", main, *COMMAND.split(), "--results", str(results)]
     return subprocess.Popen(
         command,
         env=os.environ | {"LMD_BENCH_CACHE": str(cache)},
