@@ -40,7 +40,7 @@ def totals(queue: JobQueue, n_slots: int) -> Totals:
 
 def study_table(queue: JobQueue) -> Table:
     """Return the table of studies."""
-    heads = ("task", "method", "trials", "failed", "best val bal. acc.", "confirmed")
+    heads = ("method", "trials", "failed", "best val bal. acc.", "confirmed")
     table = Table(*heads, box=SIMPLE_HEAD)
     last = ""
     for study in queue.studies.values():
@@ -49,8 +49,9 @@ def study_table(queue: JobQueue) -> Table:
         best = ranked(study.rows)[:1]
         jobs = queue.confirmations.get(study.spec.id)
         done = sum(job.key in queue.confirmed for job in jobs or ())
+        if task != last:
+            table.add_row(f"[bold]{task}[/bold]")
         table.add_row(
-            task if task != last else "",
             method,
             f"{len(study.rows)}/{most_trials(queue, study)}",
             str(failed) if failed else "",

@@ -1,7 +1,8 @@
 """The plan of a search, for --dry-run: what it would run, and what the store already holds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import groupby
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -67,19 +68,24 @@ def print_plan(request: SearchRequest) -> None:
     """Print what `lmd-bench search` would run for a request; nothing is started or written."""
     queue = JobQueue(request, _stored(request))
     outline = plan(queue, lambda spec: _is_cached(request, spec))
-    table = Table("task", "method", "stands on", "trials", "confirmations", box=SIMPLE_HEAD)
-    for study in outline.studies:
-        task, method, _ = study.id.split("/")
-        trials = f"{study.done} of {study.budget} stored"
-        confirmations = f"{study.confirmed} of {study.confirmations} stored"
-        table.add_row(task, method, study.stands_on, trials, confirmations)
     console = Console()
-    console.print(table)
+    for task, studies in groupby(outline.studies, key=lambda study: study.id.split("/")[0]):
+        console.print(_plan_table(task, studies))
     console.print(
         f"At most {outline.trials} search trials, {outline.confirmations} confirmations and "
         f"{outline.encoders} encoders to train; {outline.stored} trials are stored.",
         highlight=False,
     )
+
+
+def _plan_table(task: str, studies: Iterable[StudyPlan]) -> Table:
+    heads = ("method", "stands on", "trials stored", "confirmations stored")
+    table = Table(*heads, title=task, title_justify="left", box=SIMPLE_HEAD)
+    for study in studies:
+        trials = f"{study.done} of {study.budget}"
+        confirmations = f"{study.confirmed} of {study.confirmations}"
+        table.add_row(study.id.split("/")[1], study.stands_on, trials, confirmations)
+    return table
 
 
 class _Empty:
