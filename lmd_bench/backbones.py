@@ -22,9 +22,13 @@ class Model(nn.Module):
     def forward(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, "batch classes"]]:
-        """Return features (post-ReLU, average-pooled) and logits."""
-        features = self.encoder(images)
-        return features, self.head(features)
+        """Return features (post-ReLU, average-pooled) and logits, both float32.
+
+        The head never runs in half precision: what was chosen on val must be what is stored.
+        """
+        features = self.encoder(images).float()
+        with torch.autocast(features.device.type, enabled=False):
+            return features, self.head(features)
 
 
 def build_model(name: str, n_classes: int, *, pretrained: bool, seed: int) -> Model:
@@ -33,7 +37,7 @@ def build_model(name: str, n_classes: int, *, pretrained: bool, seed: int) -> Mo
     Raises:
         UserError: ImageNet weights were asked for and can neither be found nor downloaded.
     """
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):  # built on the CPU
         torch.manual_seed(seed)
         encoder = _load_pretrained(name) if pretrained else torchvision.models.get_model(name)
         classifier = encoder.get_submodule("fc")

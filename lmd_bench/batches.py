@@ -59,5 +59,5 @@ def predict(
 
 def autocast(device: torch.device) -> torch.autocast:
     """Return bfloat16 autocast on a GPU that has it; float32 elsewhere."""
-    enabled = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    enabled = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)

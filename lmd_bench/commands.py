@@ -36,7 +36,7 @@ Factors = Annotated[
     ),
 ]
 Protocol = Annotated[str, typer.Option(help="How splits are cut: balanced or lmd.")]
-SplitSeed = Annotated[int, typer.Option(help="Seed of the splits.")]
+SplitSeed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the splits.")]
 NMax = Annotated[int | None, typer.Option("--n-max", help="Images of the largest train class.")]
 Epochs = Annotated[int, typer.Option(min=1, help="Epochs of stage 1.")]
 Seed = Annotated[int, typer.Option(help="Base of all training seeds.")]
@@ -55,9 +55,6 @@ def main() -> NoReturn:
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("Stopped; the same command goes on from what is stored.", file=sys.stderr)
-        sys.exit(130)
     sys.exit(0)
 
 
@@ -121,9 +118,10 @@ def train(
     from lmd_bench.planning import parse_factors, task_specs
     from lmd_bench.single import train_one
 
-    tasks = task_specs(
-        [dataset], parse_factors([imbalance_factor]), protocol, split_seed, image_size, n_max
-    )
+    factors = parse_factors([imbalance_factor])
+    if len(factors) != 1:
+        raise UserError(f"train takes one imbalance factor, but '{imbalance_factor}' came.")
+    tasks = task_specs([dataset], factors, protocol, split_seed, image_size, n_max)
     row = train_one(
         tasks[0],
         method,
@@ -169,7 +167,7 @@ def search(
         str, typer.Option(help="Ray cluster to join; `local` starts one on loopback.")
     ] = "local",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan and start nothing.")
+        bool, typer.Option("--dry-run", help="Print the plan and start no trial.")
     ] = False,
     results: Results = RESULTS,
 ) -> None:

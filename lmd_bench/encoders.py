@@ -10,21 +10,22 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock
 from jaxtyping import Float
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lmd_bench import plugins
 from lmd_bench.backbones import Model, build_model
 from lmd_bench.batches import ImageSet, predict, steps_per_epoch
-from lmd_bench.schema import Progress, TrainingConfig, TrialSpec, content_hash
+from lmd_bench.schema import Progress, TrainingConfig, TrialSpec
 from lmd_bench.search_space import section_config
 from lmd_bench.seeding import derive_seed
 from lmd_bench.selection import Report
@@ -42,34 +43,23 @@ class Encoder:
     seconds: float  # what its training cost when it was trained
     cached: bool  # True: this trial found it in the cache
     folder: Path
-
-
-def encoder_key(spec: TrialSpec) -> str:
-    """Return the content hash of everything that shapes the stage-1 model of a trial."""
-    sections = ("training.", f"{spec.representation}.")
-    return content_hash(
-        {
-            "task": spec.task_fingerprint,
-            "representation": spec.representation,
-            "version": spec.versions.get(spec.representation, 0),
-            "config": {k: v for k, v in spec.config.items() if k.startswith(sections)},
-            "seed": spec.seed,
-            "n_epochs": spec.n_epochs,
-        }
-    )
+    waited: float = 0.0  # seconds for which another worker, training the same one, held it up
 
 
 def obtain(
     spec: TrialSpec, results: Path, n_classes: int, sets: tuple[ImageSet, ImageSet], report: Report
 ) -> Encoder:
     """Return the encoder of a trial, from the cache or trained now (and then cached)."""
-    key = encoder_key(spec)
+    key = spec.encoder_key
     root = results / "encoders"
     root.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
     with FileLock(root / f".{key}.lock"):
-        if (root / key / "encoder.json").is_file():
-            return _load(root / key, spec, n_classes, sets[0].labels.device)
-        return _train(root / key, spec, n_classes, sets, report)
+        waited = time.perf_counter() - started
+        encoder = _load(root / key, spec, n_classes, sets[0].labels.device)
+        if encoder is None:
+            encoder = _train(root / key, spec, n_classes, sets, report)
+        return replace(encoder, waited=waited)
 
 
 def cached_features(
@@ -79,14 +69,19 @@ def cached_features(
     path = encoder.folder / "features.safetensors"
     device = sets[0].labels.device
     with FileLock(encoder.folder / ".features.lock"):
-        if path.is_file():
-            stored = load_file(path)
+        stored = _read_tensors(path)
+        if stored is not None:
             return stored["train"].to(device), stored["val"].to(device)
         features = {
             "train": predict(encoder.model, sets[0])[0],
             "val": predict(encoder.model, sets[1])[0],
         }
-        _write_atomically(path, lambda temporary: save_file(features, temporary))
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            _write_tensors(temporary, features)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     return features["train"], features["val"]
 
 
@@ -118,25 +113,34 @@ def _train(
 
 def _store(encoder: Encoder) -> None:
     temporary = encoder.folder.with_name(f".{encoder.key}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    state = {name: value.contiguous() for name, value in encoder.model.state_dict().items()}
-    save_file(state, temporary / "model.safetensors")
     facts = {
         "curve": [asdict(progress) for progress in encoder.curve],
         "best_epoch": encoder.best_epoch,
         "seconds": encoder.seconds,
     }
-    (temporary / "encoder.json").write_text(json.dumps(facts))
-    shutil.rmtree(encoder.folder, ignore_errors=True)
-    temporary.replace(encoder.folder)
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        _write_tensors(temporary / "model.safetensors", encoder.model.state_dict())
+        (temporary / "encoder.json").write_text(json.dumps(facts))
+        shutil.rmtree(encoder.folder, ignore_errors=True)
+        temporary.replace(encoder.folder)
+    finally:  # a full disk must not fill further
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _load(folder: Path, spec: TrialSpec, n_classes: int, device: torch.device) -> Encoder:
-    facts: dict[str, Any] = json.loads((folder / "encoder.json").read_text())
+def _load(folder: Path, spec: TrialSpec, n_classes: int, device: torch.device) -> Encoder | None:
+    """Return the encoder in a folder; None where there is none or it is damaged."""
+    state = _read_tensors(folder / "model.safetensors")
+    try:
+        facts: dict[str, Any] = json.loads((folder / "encoder.json").read_text())
+    except (OSError, ValueError):
+        return None
+    if state is None:
+        return None
     config: TrainingConfig = section_config("training", spec.config)
     model = _build(spec, config, n_classes, device, load_pretrained=False)
-    model.load_state_dict(load_file(folder / "model.safetensors", device=str(device)))
+    model.load_state_dict(state)
     curve = tuple(Progress(**point) for point in facts["curve"])
     return Encoder(
         folder.name, model, curve, facts["best_epoch"], facts["seconds"], cached=True, folder=folder
@@ -160,7 +164,20 @@ def _build(
     return model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
-def _write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    write(temporary)
-    temporary.replace(path)
+def _read_tensors(path: Path) -> dict[str, Tensor] | None:
+    if not path.is_file():
+        return None
+    try:
+        return load_file(path)
+    except SafetensorError:  # cut short by a crash of the machine: made anew
+        return None
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors to disk for good; a full disk is an OSError, as for any other file."""
+    try:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, path)
+    except SafetensorError as error:
+        raise OSError(f"cannot write {path.name}: {error}") from error
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

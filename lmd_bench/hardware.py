@@ -59,7 +59,7 @@ def share_out(
     """
     gpu_share = float(gpus_per_trial if gpus_per_trial is not None else min(gpus, 1))
     _check(max_concurrent, cpus_per_trial, gpu_share, gpus)
-    by_gpu = int(gpus / gpu_share + 1e-9) if gpu_share > 0 else None
+    by_gpu = _trials_on(gpus, gpu_share) if gpu_share > 0 else None
     if max_concurrent is None:
         by_core = max(1, cores // (cpus_per_trial or 1))
         max_concurrent = by_core if by_gpu is None else max(1, min(by_gpu, by_core))
@@ -83,6 +83,18 @@ def _check(
             f"--gpus-per-trial {gpu_share:g} is not possible; "
             f"this machine has {gpus} GPU(s), so give a number from 0 to {gpus}."
         )
+    if gpu_share > 1 and gpu_share != int(gpu_share):
+        raise UserError(
+            f"--gpus-per-trial {gpu_share:g} is not possible; give a share of one GPU, such as "
+            "0.5, or a whole number of GPUs."
+        )
+
+
+def _trials_on(gpus: int, share: float) -> int:
+    """Return how many trials fit: a share lies on one GPU, it is never put together from two."""
+    if share >= 1:
+        return gpus // int(share)
+    return gpus * int(1 / share + 1e-9)
 
 
 def _quota() -> int | None:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int64
 
 SCHEMA_VERSION = 1  # of the results folder; raised when a column changes its meaning
+PIPELINE_VERSION = 1  # raised when shared training code changes results; part of every key
 
 Scalar = str | int | float | bool
 Config = Mapping[str, Scalar]  # "section.key" -> value, e.g. {"rrl.ema_decay": 0.999}
@@ -66,12 +67,19 @@ class TrainingConfig:
     backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
     pretrained: bool = False  # ImageNet weights of torchvision
     batch_size: int = 128
-    lr: float = 0.05  # SGD with Nesterov-free momentum
+    lr: float = 0.05  # SGD with momentum
     momentum: float = 0.9
     weight_decay: float = 5.0e-4
     schedule: Literal["cosine", "constant"] = "cosine"
     augmentation: Literal["strong", "weak"] = "strong"  # the view that the loss sees
     keep: Literal["best", "last"] = "best"  # which epoch: the best on val, or the last
+
+    def __post_init__(self) -> None:
+        """Refuse values that no training can run with."""
+        require(self.batch_size >= 2, f"batch_size={self.batch_size} must be at least 2")
+        require(self.lr > 0, f"lr={self.lr} must be above 0")
+        require(0 <= self.momentum < 1, f"momentum={self.momentum} must lie in [0, 1)")
+        require(self.weight_decay >= 0, f"weight_decay={self.weight_decay} must not be negative")
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,28 @@ class TrialSpec:
     @property
     def key(self) -> str:
         """Return the content hash that names this trial's row."""
-        return content_hash(asdict(self))
+        return content_hash([PIPELINE_VERSION, asdict(self)])
+
+    @property
+    def stage1_config(self) -> Config:
+        """Return the keys of the sections `training` and the representation."""
+        sections = ("training.", f"{self.representation}.")
+        return {key: value for key, value in self.config.items() if key.startswith(sections)}
+
+    @property
+    def encoder_key(self) -> str:
+        """Return the content hash of everything that shapes the stage-1 model."""
+        return content_hash(
+            {
+                "pipeline": PIPELINE_VERSION,
+                "task": self.task_fingerprint,
+                "representation": self.representation,
+                "version": self.versions.get(self.representation, 0),
+                "config": self.stage1_config,
+                "seed": self.seed,
+                "n_epochs": self.n_epochs,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -122,6 +151,12 @@ class Progress:
     n_epochs: int
     loss: float
     val_balanced_accuracy: float
+
+
+def require(condition: bool, sentence: str) -> None:
+    """Raise ValueError with `sentence` unless `condition` holds: for the checks of a Config."""
+    if not condition:
+        raise ValueError(sentence)
 
 
 def canonical_json(data: Any) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
+from math import isfinite
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
@@ -125,7 +126,10 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Scalar]:
                 f"Setting '{text}' is not of the form section.key=value, "
                 "for example training.lr=0.1 or rrl.batch_loss_weight=5."
             )
-        settings[key.strip()] = yaml.safe_load(value)
+        try:
+            settings[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(f"Setting '{text}' has a value that cannot be read.") from error
     return settings
 
 
@@ -146,6 +150,8 @@ def check_value(key: str, value: Any, config: Mapping[str, Scalar]) -> Scalar:
         return value
     if hint is float and not isinstance(value, bool):
         value = _as_float(value)
+    if isinstance(value, float) and not isfinite(value):
+        raise UserError(f"Setting {key}={value} is not allowed; it takes a finite number.")
     if type(value) is not hint:
         raise UserError(f"Setting {key}={value} is not allowed; it takes one {hint.__name__}.")
     return value

@@ -57,6 +57,7 @@ def train_one(
         data_root=data_root,
         allow_missing=allow_missing,
         n_threads=hardware.n_cores(),
+        gpu_share=float(min(1, hardware.n_gpus())),
         is_default=not overrides,
         command=command,
     )

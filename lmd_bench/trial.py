@@ -22,7 +22,7 @@ from torch import Tensor
 from lmd_bench import images, metrics, paths, plugins
 from lmd_bench.batches import ImageSet, predict
 from lmd_bench.calibration._base import Calibrated, Stage1
-from lmd_bench.encoders import Encoder, cached_features, encoder_key, obtain
+from lmd_bench.encoders import Encoder, cached_features, obtain
 from lmd_bench.errors import DivergedError, UserError
 from lmd_bench.images import PreparedImages
 from lmd_bench.results import make_row, open_store
@@ -32,8 +32,6 @@ from lmd_bench.seeding import derive_seed
 from lmd_bench.selection import Report
 from lmd_bench.tasks.task import Task, build_task, open_test
 
-__all__ = ["encoder_key", "execute_trial", "run_trial"]
-
 Row = dict[str, Any]
 Scores = dict[str, tuple[tuple[str, ...], Int64[np.ndarray, " images"], np.ndarray]]
 
@@ -42,23 +40,26 @@ def execute_trial(spec: TrialSpec, context: TrialContext, report: Report) -> Row
     """Run a trial, write its row and return it; an ordinary failure is a row with its cause.
 
     Raises:
-        UserError: the data or the config are not usable; no trial could run.
+        UserError: the data, the config or the disk are not usable; no trial could run.
+        torch.AcceleratorError: the GPU refuses this process from now on; a new one may go on.
     """
     started = _now()
     clock = time.perf_counter()
     scores: Scores = {}
     try:
         measured, scores = run_trial(spec, context, report)
-    except DivergedError as error:
-        measured = _failure("diverged", error, spec, context)
-    except torch.OutOfMemoryError as error:
-        torch.cuda.empty_cache()
-        measured = _failure("oom", error, spec, context)
-    except UserError:
+    except (UserError, torch.AcceleratorError):
         raise
-    except (RuntimeError, ValueError, ArithmeticError, TypeError, KeyError, OSError) as error:
-        measured = _failure("error", error, spec, context)
-    seconds = time.perf_counter() - clock
+    except OSError as error:  # a full disk or a lost share would fail every trial after this one
+        raise UserError(
+            f"A trial could not read or write its files ({error}); mend that, then the same "
+            "command goes on."
+        ) from error
+    except Exception as error:  # the worker's border: whatever a stage raises is a row
+        measured = _failure(error, spec, context)
+    if measured["status"] == "oom":
+        torch.cuda.empty_cache()  # only now: the traceback held the tensors
+    seconds = time.perf_counter() - clock - measured.pop("waited", 0.0)
     measured.setdefault("standalone_seconds", seconds)
     row = make_row(
         spec, context, seconds=seconds, started_at=started, finished_at=_now(), **measured
@@ -80,6 +81,8 @@ def run_trial(spec: TrialSpec, context: TrialContext, report: Report) -> tuple[R
     clock = time.perf_counter()
     device = _device(context)
     torch.set_num_threads(context.n_threads)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     prepared, task = load_task(spec, context)
     sets = (_on_device(prepared, task.train, device), _on_device(prepared, task.val, device))
     encoder = obtain(spec, context.results, len(task.class_names), sets, report)
@@ -89,9 +92,10 @@ def run_trial(spec: TrialSpec, context: TrialContext, report: Report) -> tuple[R
         test = open_test(prepared.table, task, prepared.fingerprint)
         test_set = _on_device(prepared, test, device)
         scores["test"] = _scores(prepared, test, calibrated, test_set)
-    seconds = time.perf_counter() - clock
+    seconds = time.perf_counter() - clock - encoder.waited
     measured = {
         "status": "ok",
+        "waited": encoder.waited,
         "encoder_key": encoder.key,
         "best_epoch": encoder.best_epoch,
         "curve": _curve(encoder, calibrated),
@@ -212,14 +216,24 @@ def _device(context: TrialContext) -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _failure(status: Status, error: Exception, spec: TrialSpec, context: TrialContext) -> Row:
+def _failure(error: Exception, spec: TrialSpec, context: TrialContext) -> Row:
     folder = context.results / "tracebacks"
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{spec.key}.{os.getpid()}.tmp"
-    temporary.write_text(traceback.format_exc())
+    temporary.write_text("".join(traceback.format_exception(error)))
     temporary.replace(folder / f"{spec.key}.txt")
-    cause = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    return {"status": status, "cause": cause, "encoder_key": encoder_key(spec)}
+    return {
+        "status": _status(error),
+        "cause": " ".join(f"{type(error).__name__}: {error}".split())[:300],
+        "encoder_key": spec.encoder_key,
+        **_device_columns(_device(context), context),
+    }
+
+
+def _status(error: Exception) -> Status:
+    if isinstance(error, DivergedError):
+        return "diverged"
+    return "oom" if isinstance(error, torch.OutOfMemoryError | MemoryError) else "error"
 
 
 def _logit_rows(scores: Scores) -> list[tuple[str, str, int, list[float]]]:

@@ -31,7 +31,7 @@ def make_view(view: View, pixels: Pixels, seed: int) -> Images:
     images = pixels.permute(0, 3, 1, 2).float() / 255.0
     if view == "test":
         return normalise(images)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[pixels.device] if pixels.is_cuda else []):
         torch.manual_seed(seed)
         images = _weak()(images) if view == "weak" else _strong(images)
     return normalise(images)

@@ -1,5 +1,7 @@
 """Named methods, settings and distributions; each refusal with its sentence."""
 
+import re
+
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
@@ -86,3 +88,26 @@ def test_scientific_notation_without_a_dot_is_named():
 def test_an_unknown_distribution_is_refused():
     with pytest.raises(UserError, match="choose from categorical, fixed, float, int"):
         s._distribution("rrl.x", {"type": "normal"})
+
+
+@pytest.mark.parametrize("name", ["lmd_paper", "lmd_official", "lmd_official_4gpu"])
+def test_a_preset_leaves_nothing_to_tune(name: str):
+    method = s.resolve_method(name)
+    assert s.search_space(method.sections, fixed=method.settings) == {}
+
+
+@pytest.mark.parametrize(
+    ("method", "text", "sentence"),
+    [
+        ("crt", "training.lr=[1", "cannot be read"),
+        ("crt", "training.lr=.nan", "finite number"),
+        ("crt", "training.lr=-1", "lr=-1.0 must be above 0"),
+        ("crt", "training.batch_size=0", "batch_size=0 must be at least 2"),
+        ("crt", "crt.n_epochs=0", "n_epochs=0 must be at least 1"),
+        ("vfc", "vfc.n_rounds=0", "n_rounds=0 must be at least 1"),
+        ("lmd", "icc.batch_size=0", "batch_size=0 must be at least 1"),
+    ],
+)
+def test_a_value_that_no_training_can_run_with_is_refused(method: str, text: str, sentence: str):
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        s.default_config(s.resolve_method(method), s.parse_settings([text]))

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from lmd_bench import images, plugins, trial
-from lmd_bench.encoders import encoder_key
 from lmd_bench.errors import UserError
 from lmd_bench.images import PreparedImages
 from lmd_bench.results import open_store
@@ -96,18 +95,18 @@ def test_no_test_image_is_opened_before_confirmation(tmp_path: Path, monkeypatch
 def test_calibrations_share_one_encoder_and_each_row_carries_both_prices(tmp_path: Path):
     first = run(make_spec("cross_entropy"), tmp_path)
     second = run(make_spec("logit_adjustment"), tmp_path)
-    assert first["encoder_key"] == second["encoder_key"] == encoder_key(make_spec())
+    assert first["encoder_key"] == second["encoder_key"] == make_spec().encoder_key
     assert second["standalone_seconds"] > second["seconds"]
     assert len(list((tmp_path / "encoders").glob("[!.]*"))) == 1
 
 
 def test_the_encoder_key_changes_with_stage_one_and_not_with_stage_two():
     base = make_spec("crt")
-    assert encoder_key(base) == encoder_key(make_spec("crt", **{"crt.lr": 0.1}))
-    assert encoder_key(base) != encoder_key(make_spec("crt", **{"training.lr": 0.1}))
-    assert encoder_key(base) != encoder_key(make_spec("crt", seed=1))
-    assert encoder_key(base) != encoder_key(dataclasses.replace(base, n_epochs=3))
-    assert encoder_key(base) != encoder_key(dataclasses.replace(base, task_fingerprint="x"))
+    assert base.encoder_key == make_spec("crt", **{"crt.lr": 0.1}).encoder_key
+    assert base.encoder_key != make_spec("crt", **{"training.lr": 0.1}).encoder_key
+    assert base.encoder_key != make_spec("crt", seed=1).encoder_key
+    assert base.encoder_key != dataclasses.replace(base, n_epochs=3).encoder_key
+    assert base.encoder_key != dataclasses.replace(base, task_fingerprint="x").encoder_key
 
 
 def test_a_divergence_is_a_row_with_its_cause_and_traceback(tmp_path: Path):
@@ -152,3 +151,25 @@ def test_a_row_tells_all_that_shaped_it(tmp_path: Path):
     assert row["n_train"] == sum(row["class_counts"])
     assert {point["stage"] for point in row["curve"]} == {"representation", "calibration"}
     assert set(json.loads(row["library_versions_json"])) >= {"torch", "optuna", "ray"}
+
+
+def test_a_damaged_encoder_is_trained_anew(tmp_path: Path):
+    first = run(make_spec("cross_entropy"), tmp_path)
+    folder = tmp_path / "encoders" / first["encoder_key"]
+    model = folder / "model.safetensors"
+    model.write_bytes(model.read_bytes()[:1000])
+    again = run(make_spec("cross_entropy"), tmp_path)
+    assert again["status"] == "ok"
+    assert again["val_balanced_accuracy"] == first["val_balanced_accuracy"]
+    assert len(model.read_bytes()) > 1000
+
+
+def test_a_full_disk_stops_the_trial_with_a_sentence_and_no_row(tmp_path: Path, monkeypatch):
+    def full(*arguments, **settings):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lmd_bench.encoders._write_tensors", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        run(make_spec(), tmp_path)
+    assert not (tmp_path / "trials").exists()
+    assert not list((tmp_path / "encoders").glob("*.tmp"))

@@ -9,7 +9,7 @@ from lmd_bench.selection import generator
 
 def fresh_head(n_features: int, n_classes: int, seed: int, device: torch.device) -> nn.Linear:
     """Return a linear head initialised from `seed`, the same on every device."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):  # built on the CPU
         torch.manual_seed(seed)
         return nn.Linear(n_features, n_classes).to(device)
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from lmd_bench.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.calibration._heads import balanced_draws, fresh_head
+from lmd_bench.schema import require
 from lmd_bench.seeding import derive_seed
 from lmd_bench.selection import BestOnVal
 
@@ -35,6 +36,12 @@ class Config:
     weight_decay: float = 5.0e-4
     n_epochs: int = 10  # passes of as many draws as there are training images
     batch_size: int = 512
+
+    def __post_init__(self) -> None:
+        """Refuse values that no training can run with."""
+        require(self.lr > 0, f"lr={self.lr} must be above 0")
+        require(self.n_epochs >= 1, f"n_epochs={self.n_epochs} must be at least 1")
+        require(self.batch_size >= 1, f"batch_size={self.batch_size} must be at least 1")
 
 
 class Crt(Calibration):

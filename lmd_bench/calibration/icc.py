@@ -55,6 +55,7 @@ from lmd_bench.calibration._losses import (
     generalised_cross_entropy,
 )
 from lmd_bench.calibration._m_step import expected_m_step, sampled_m_step
+from lmd_bench.schema import require
 from lmd_bench.seeding import derive_seed
 from lmd_bench.selection import BestOnVal, generator
 from lmd_bench.views import make_view
@@ -97,14 +98,14 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse values for which the loop is not defined."""
-        if self.em_epochs < 1:
-            raise ValueError(f"em_epochs={self.em_epochs} must be at least 1")
-        if not 0 < self.gce_q <= 1:
-            raise ValueError(f"gce_q={self.gce_q} must lie in (0, 1]")
-        if self.eps <= 0:
-            raise ValueError(f"eps={self.eps} must be above 0")
-        if not 0 < self.estep_fraction <= 1:
-            raise ValueError(f"estep_fraction={self.estep_fraction} must lie in (0, 1]")
+        for name in ("em_epochs", "lbfgs_iterations", "n_steps", "virtual_batch", "batch_size"):
+            require(getattr(self, name) >= 1, f"{name}={getattr(self, name)} must be at least 1")
+        for name in ("gce_q", "estep_fraction"):
+            require(
+                0 < getattr(self, name) <= 1, f"{name}={getattr(self, name)} must lie in (0, 1]"
+            )
+        require(self.eps > 0, f"eps={self.eps} must be above 0")
+        require(0 <= self.shrinkage <= 1, f"shrinkage={self.shrinkage} must lie in [0, 1]")
 
 
 class Icc(Calibration):

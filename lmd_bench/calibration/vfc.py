@@ -32,6 +32,7 @@ from lmd_bench.calibration._gaussians import (
 )
 from lmd_bench.calibration._heads import fresh_head
 from lmd_bench.calibration._m_step import expected_m_step, sampled_m_step
+from lmd_bench.schema import require
 from lmd_bench.seeding import derive_seed
 from lmd_bench.selection import BestOnVal, generator
 
@@ -55,10 +56,10 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse values for which the Gaussians are not defined."""
-        if self.eps <= 0:
-            raise ValueError(f"eps={self.eps} must be above 0")
-        if not 0 <= self.shrinkage <= 1:
-            raise ValueError(f"shrinkage={self.shrinkage} must lie in [0, 1]")
+        require(self.eps > 0, f"eps={self.eps} must be above 0")
+        require(0 <= self.shrinkage <= 1, f"shrinkage={self.shrinkage} must lie in [0, 1]")
+        for name in ("n_rounds", "lbfgs_iterations", "n_steps", "batch_size"):
+            require(getattr(self, name) >= 1, f"{name}={getattr(self, name)} must be at least 1")
 
 
 class Vfc(Calibration):

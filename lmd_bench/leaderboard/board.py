@@ -72,6 +72,8 @@ def build(
     """
     studies: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
+        if row["phase"] == "single":  # a trial by hand belongs to no study
+            continue
         studies[(*(row[name] for name in TASK_COLUMNS), row["method"], row["study"])].append(row)
     lines: list[Row] = []
     found = list(notes)

@@ -17,7 +17,6 @@ class Representation(ABC):
     """A way to train an encoder. The epoch loop itself is `lmd_bench.training`'s."""
 
     views: ClassVar[tuple[WantedView, ...]] = ("student",)
-    deferral: ClassVar[float] = 0.0  # share of training before which it may not be judged
 
     def __init__(
         self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int

@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from lmd_bench.schema import Config, TaskSpec, TrialContext, TrialSpec, content_hash
+from lmd_bench.schema import Config, TaskSpec, TrialContext, TrialSpec
 
 Row = Mapping[str, Any]  # a row of the store
 
@@ -31,7 +31,7 @@ class Job:
 
 def make_job(spec: TrialSpec, context: TrialContext) -> Job:
     """Return the job of a spec."""
-    return Job(spec, context, spec.key, encoder_identity(spec))
+    return Job(spec, context, spec.key, spec.encoder_key)
 
 
 def from_payload(payload: Mapping[str, Any]) -> Job:
@@ -41,14 +41,6 @@ def from_payload(payload: Mapping[str, Any]) -> Job:
     context["results"] = Path(context["results"])
     context["data_root"] = None if context["data_root"] is None else Path(context["data_root"])
     return make_job(TrialSpec(**spec), TrialContext(**context))
-
-
-def encoder_identity(spec: TrialSpec) -> str:
-    """Return a text that is equal for trials that share an encoder; needs no torch to compute."""
-    shape = (spec.task_fingerprint, spec.representation, spec.versions.get(spec.representation, 0))
-    return content_hash(
-        [*shape, stage1_part(spec.config, spec.representation), spec.seed, spec.n_epochs]
-    )
 
 
 def stage1_part(config: Config, representation: str) -> Config:

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from lmd_bench.results import Store, open_store
 from lmd_bench.schema import TrialSpec
-from lmd_bench.search.jobs import encoder_identity
 from lmd_bench.search.queue import JobQueue
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.sampling import size
@@ -108,9 +107,7 @@ def _stored(request: SearchRequest) -> Store | _Empty:
 
 
 def _is_cached(request: SearchRequest, spec: TrialSpec) -> bool:
-    from lmd_bench.trial import encoder_key  # imports torch, which a plan without trials spares
-
-    return (request.results / "encoders" / encoder_key(spec) / "encoder.json").is_file()
+    return (request.results / "encoders" / spec.encoder_key / "encoder.json").is_file()
 
 
 def _study_plan(queue: JobQueue, study: Study) -> StudyPlan:
@@ -163,7 +160,7 @@ def _encoders(queue: JobQueue, is_cached: Callable[[TrialSpec], bool]) -> int:
                 new.discard((study.spec.id, 0))
         if study.spec.id in queue.confirmations:
             specs = [job.spec for job in queue.pending_confirmations(study.spec.id)]
-            new |= {encoder_identity(spec) for spec in specs if not is_cached(spec)}
+            new |= {spec.encoder_key for spec in specs if not is_cached(spec)}
         elif study.spec.requested and not queue.blocked(study):
             new |= {(base, "default", index) for index in seeds}
             if most_trials(queue, study) > 1:

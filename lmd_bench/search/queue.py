@@ -212,6 +212,7 @@ class JobQueue:
             results=request.results,
             data_root=paths.data_root(study.spec.task.dataset, request.data_root),
             allow_missing=request.allow_missing,
+            device="cuda" if request.gpus_per_trial else "cpu",  # Ray hides no GPU from a trial
             n_threads=request.cpus_per_trial or 1,
             gpu_share=request.gpus_per_trial or 0.0,
             command=request.command,
