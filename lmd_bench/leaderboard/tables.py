@@ -70,7 +70,12 @@ _COLUMNS = (
     _Column("Val", lambda line: _percent(line, "val_balanced_accuracy"), 8),
     _Column("Trials", _trials, 5, "Trials: ended well / all."),
     _Column("Seeds", _seeds, 7),
-    _Column("Time", lambda line: _duration(line["seconds"]), 6, "Time: all runs of the study."),
+    _Column(
+        "Time",
+        lambda line: _duration(line["seconds"]),
+        6,
+        "Time: all runs of the study, without the search of its stage 1.",
+    ),
     _Column(
         "Alone",
         lambda line: _duration(line["standalone_seconds"]),
