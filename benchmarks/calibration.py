@@ -153,9 +153,8 @@ def m_step(device: str) -> None:
         with torch.no_grad():
             weight, bias = head.weight.double(), head.bias.double()
             points = normal_points(CLASSES, 8192, seed=1).to(weight)
-            loss = expected_cross_entropy(
-                weight, bias, gaussians.mean.double(), gaussians.covariance.double(), points
-            )
+            mean, factors = gaussians.mean.double(), gaussians.cholesky.double()
+            loss = expected_cross_entropy(weight, bias, mean, factors, points)
             return float(loss + 0.5e-4 * (weight.square().sum() + bias.square().sum()))
 
     slow = seconds(lambda: stored_m_step(gaussians, copy.deepcopy(start)), 1)

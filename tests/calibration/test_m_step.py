@@ -1,5 +1,7 @@
 """The M-step: the expected form agrees with sampling, in value and in gradient."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -34,7 +36,7 @@ def sampled_gradient(head, gaussians, n_each=200_000):
 def test_the_expected_loss_and_gradient_agree_with_sampling(gaussians, head):
     points = m.normal_points(3, 4096, seed=0)
     loss = m.expected_cross_entropy(
-        head.weight, head.bias, gaussians.mean, gaussians.covariance, points
+        head.weight, head.bias, gaussians.mean, gaussians.cholesky, points
     )
     ours = torch.autograd.grad(loss, (head.weight, head.bias))
     sampled, theirs = sampled_gradient(head, gaussians)
@@ -47,7 +49,7 @@ def test_the_gradient_tends_to_steins_formula(gaussians, head):
     """dJ/dW = 1/K sum_k E[p - y] mu_k^T + E[diag(p) - p p^T] W Sigma_k."""
     points = m.normal_points(3, 8192, seed=0)
     loss = m.expected_cross_entropy(
-        head.weight, head.bias, gaussians.mean, gaussians.covariance, points
+        head.weight, head.bias, gaussians.mean, gaussians.cholesky, points
     )
     (ours,) = torch.autograd.grad(loss, head.weight)
     w = head.weight.detach()
@@ -68,7 +70,7 @@ def test_the_gradient_tends_to_steins_formula(gaussians, head):
 
 def test_without_spread_the_expected_loss_is_cross_entropy_at_the_means(head):
     mean = torch.randn(3, 8, dtype=torch.float64)
-    point_masses = torch.eye(8, dtype=torch.float64).expand(3, 8, 8) * 1e-18
+    point_masses = torch.eye(8, dtype=torch.float64).expand(3, 8, 8) * 1e-9
     loss = m.expected_cross_entropy(
         head.weight, head.bias, mean, point_masses, m.normal_points(3, 64, 0)
     )
@@ -108,3 +110,15 @@ def test_normal_points_have_exact_first_and_close_second_moments():
     points = m.normal_points(4, 2048, seed=0)
     assert points.mean(0).abs().max() < 1e-12
     assert (torch.cov(points.T) - torch.eye(4)).abs().max() < 0.02
+
+
+def test_a_sampled_step_is_that_on_the_features_it_never_forms(gaussians, head):
+    """W (mu + L e) + b = (W mu + b) + (W L) e: the same draws, logits and gradient."""
+    other = copy.deepcopy(head)
+    optimiser = torch.optim.SGD(head.parameters(), lr=0.1)
+    loss = m.sampled_m_step(head, gaussians, optimiser, 1, 30, torch.Generator().manual_seed(5))
+    draws = gaussians.draw(10, torch.Generator().manual_seed(5)).flatten(0, 1)
+    expected = F.cross_entropy(other(draws), torch.arange(3).repeat_interleave(10))
+    (gradient,) = torch.autograd.grad(expected, other.weight)
+    assert loss == pytest.approx(expected.item(), rel=1e-6)
+    assert torch.allclose(head.weight, other.weight - 0.1 * gradient, atol=1e-12)
