@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from lmd_bench.calibration._gaussians import ClassGaussians, class_moments, fit_gaussians
 from lmd_bench.calibration._heads import fresh_head
 from lmd_bench.calibration._m_step import (
+    drawn_logits,
     expected_cross_entropy,
     expected_m_step,
     normal_points,
@@ -105,16 +106,24 @@ def numpy_draws(gaussians: ClassGaussians, n_each: int, n_classes: int) -> np.nd
 
 
 def draws(device: str) -> None:
+    """Time all draws of an M-step: features with NumPy, features and logits here."""
     gaussians = gaussians_of(CLASSES, device, torch.float32)
+    head = fresh_head(WIDTH, CLASSES, seed=0, device=torch.device(device))
     rng = torch.Generator(device=device).manual_seed(0)
     each = OFFICIAL_BATCH // CLASSES
 
-    def ours() -> None:
+    def features() -> None:
         for _ in range(VIRTUAL // each):
             gaussians.draw(each, rng)
 
+    def logits() -> None:
+        for _ in range(VIRTUAL // each):
+            noise = torch.randn(CLASSES, each, CLASSES, generator=rng, device=device)
+            drawn_logits(head, gaussians, noise)
+
     slow = seconds(lambda: numpy_draws(gaussians, VIRTUAL, 1), 2) * CLASSES
-    row(f"drawing {VIRTUAL:,} features of each of {CLASSES} classes", slow, seconds(ours, 3))
+    row(f"drawing {VIRTUAL:,} features of each of {CLASSES} classes", slow, seconds(features, 3))
+    row("drawing what the head sees of them, their logits", slow, seconds(logits, 3))
 
 
 def stored_m_step(gaussians: ClassGaussians, head: nn.Linear) -> None:

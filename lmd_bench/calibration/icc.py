@@ -60,7 +60,7 @@ from lmd_bench.seeding import derive_seed
 from lmd_bench.selection import BestOnVal, generator
 from lmd_bench.views import make_view
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from lmd_bench.schema import require
 from lmd_bench.seeding import derive_seed
 from lmd_bench.selection import BestOnVal, generator
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
