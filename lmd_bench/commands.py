@@ -9,6 +9,7 @@ import typer
 
 from lmd_bench import paths
 from lmd_bench.errors import UserError
+from lmd_bench.schema import DataSource
 
 app = typer.Typer(
     name="lmd-bench",
@@ -90,7 +91,7 @@ def prepare(
     """Decode and resize all images once, into the cache that every trial reads."""
     from lmd_bench.planning import prepare_dataset
 
-    prepared = prepare_dataset(dataset, data_root, image_size, allow_missing)
+    prepared = prepare_dataset(dataset, DataSource(data_root, allow_missing), image_size)
     missing = f", {prepared.n_missing} missing" if prepared.n_missing else ""
     print(
         f"{dataset}: {len(prepared.table)} images at {image_size} px{missing}; "
@@ -129,8 +130,7 @@ def train(
         seed,
         settings or [],
         results.resolve(),
-        data_root,
-        allow_missing,
+        DataSource(data_root, allow_missing),
         _command(),
     )
     if row["status"] != "ok":
@@ -176,13 +176,14 @@ def search(
     from lmd_bench.search.request import SearchRequest
     from lmd_bench.search_space import parse_settings, resolve_method
 
+    source = DataSource(data_root, allow_missing)
     chosen = tuple(resolve_method(name) for name in split_commas(method))
     overrides = parse_settings(settings or [])
     factors = parse_factors(imbalance_factor or ["natural"])
     specs = task_specs(split_commas(dataset), factors, protocol, split_seed, image_size, n_max)
     request = SearchRequest(
         methods=chosen,
-        tasks=build_tasks(specs, data_root, allow_missing),
+        tasks=build_tasks(specs, source),
         results=results.resolve(),
         n_trials=trials,
         n_epochs=epochs,
@@ -190,8 +191,7 @@ def search(
         seed=seed,
         top_k=top_k,
         overrides=overrides,
-        data_root=data_root.resolve() if data_root else None,
-        allow_missing=allow_missing,
+        source=source,
         max_concurrent=max_concurrent,
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,

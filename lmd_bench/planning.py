@@ -1,14 +1,14 @@
 """From what a person typed to built tasks: lists, imbalance factors, prepared images."""
 
 from collections.abc import Iterable
-from pathlib import Path
+from dataclasses import replace
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lmd_bench import datasets, hardware, images, paths
 from lmd_bench.errors import UserError, unknown
 from lmd_bench.images import PreparedImages
-from lmd_bench.schema import TaskSpec
+from lmd_bench.schema import DataSource, TaskSpec
 from lmd_bench.tasks.protocols import PROTOCOLS
 from lmd_bench.tasks.task import build_task
 
@@ -53,9 +53,7 @@ def task_specs(
     ]
 
 
-def prepare_dataset(
-    name: str, data_root: Path | None, image_size: int, allow_missing: bool
-) -> PreparedImages:
+def prepare_dataset(name: str, source: DataSource, image_size: int) -> PreparedImages:
     """Return the prepared images of a data set, made now with a progress bar where needed."""
     card = datasets.load(name).card
     columns = (
@@ -68,31 +66,39 @@ def prepare_dataset(
         bar = progress.add_task(f"Preparing {card.name} at {image_size} px", total=None)
         return images.prepare(
             card.name,
-            paths.data_root(card.name, data_root),
+            paths.data_root(card.name, source.root),
             image_size,
-            allow_missing=allow_missing,
+            allow_missing=source.allow_missing,
             n_workers=hardware.n_cores(),
             progress=lambda done, total: progress.update(bar, completed=done, total=total),
         )
 
 
-def build_tasks(
-    specs: Iterable[TaskSpec], data_root: Path | None, allow_missing: bool
-) -> tuple[tuple[TaskSpec, str], ...]:
+def located(dataset: str, source: DataSource) -> DataSource:
+    """Return `source` with the folder of `paths.data_root` filled in, all its paths absolute."""
+    columns = source.columns
+    if columns is not None:
+        columns = replace(columns, images_csv=columns.images_csv.expanduser().resolve())
+    split_dir = source.split_dir.expanduser().resolve() if source.split_dir else None
+    root = paths.data_root(dataset, source.root)
+    return replace(source, root=root, split_dir=split_dir, columns=columns)
+
+
+def build_tasks(specs: Iterable[TaskSpec], source: DataSource) -> tuple[tuple[TaskSpec, str], ...]:
     """Return each task with its fingerprint; the images are prepared on the way.
 
     Raises:
         UserError: data that are absent, or that cannot give a task.
     """
     specs = list(specs)
-    if data_root is not None and len({spec.dataset for spec in specs}) > 1:
+    if source.root is not None and len({spec.dataset for spec in specs}) > 1:
         raise UserError(
             "--data-root names the folder of one data set, but several were asked for; put them "
             "below one folder under their names and set LMD_BENCH_DATA to it."
         )
     built: list[tuple[TaskSpec, str]] = []
     for spec in specs:
-        prepared = prepare_dataset(spec.dataset, data_root, spec.image_size, allow_missing)
+        prepared = prepare_dataset(spec.dataset, source, spec.image_size)
         task = build_task(prepared.table, spec, prepared.fingerprint)
         built.append((spec, task.fingerprint))
     return tuple(built)

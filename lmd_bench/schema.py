@@ -61,6 +61,43 @@ class TaskSpec:
 
 
 @dataclass(frozen=True)
+class TableColumns:
+    """The CSV of a data set without a file of its own (`folder`), and what its columns hold."""
+
+    images_csv: Path
+    image_column: str
+    label_column: str
+    group_column: str | None = None
+    split_column: str | None = None
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where a data set is read from on this machine; the task's fingerprint says what was read."""
+
+    root: Path | None = None  # folder of the raw files
+    allow_missing: bool = False  # go on without the listed images that have no file
+    split_dir: Path | None = None  # folder of published splits, for the protocol `official`
+    columns: TableColumns | None = None  # for `folder` with a CSV
+
+    def to_payload(self) -> dict[str, Any]:
+        """Return it as plain JSON-able data."""
+        return json.loads(json.dumps(asdict(self), default=str))
+
+    @classmethod
+    def from_payload(cls, payload: Mapping[str, Any]) -> "DataSource":
+        """Return what `to_payload` wrote."""
+        values = dict(payload)
+        for name in ("root", "split_dir"):
+            values[name] = None if values[name] is None else Path(values[name])
+        if (columns := values["columns"]) is not None:
+            values["columns"] = TableColumns(
+                **columns | {"images_csv": Path(columns["images_csv"])}
+            )
+        return cls(**values)
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """How every encoder is trained, whatever the representation; ranges in training.yaml."""
 
@@ -130,8 +167,7 @@ class TrialContext:
     """Where and how a trial runs, and what its row says of it; never part of its key."""
 
     results: Path
-    data_root: Path | None = None
-    allow_missing: bool = False
+    source: DataSource = DataSource()
     device: str = "auto"  # "auto", "cpu" or "cuda"
     n_threads: int = 1
     gpu_share: float = 0.0  # share of one GPU that this trial holds

@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from lmd_bench import hardware, plugins
-from lmd_bench.planning import build_tasks
+from lmd_bench.planning import build_tasks, located
 from lmd_bench.results import open_store
+from lmd_bench.schema import DataSource, Scalar, TaskSpec, TrialContext, TrialSpec
 from lmd_bench.schema import Progress as Report
-from lmd_bench.schema import Scalar, TaskSpec, TrialContext, TrialSpec
 from lmd_bench.search_space import check_keys, default_config, parse_settings, resolve_method
 
 
@@ -21,8 +21,7 @@ def train_one(
     seed: int,
     settings: list[str],
     results: Path,
-    data_root: Path | None,
-    allow_missing: bool,
+    source: DataSource,
     command: str,
 ) -> dict[str, Any]:
     """Run one trial of a method, print how it went on val, and return its row.
@@ -35,7 +34,7 @@ def train_one(
     check_keys(overrides, [method])
     config = default_config(method, overrides)
     open_store(results, create=True)
-    ((task, fingerprint),) = build_tasks([task], data_root, allow_missing)
+    ((task, fingerprint),) = build_tasks([task], source)
     spec = TrialSpec(
         task=task,
         task_fingerprint=fingerprint,
@@ -54,8 +53,7 @@ def train_one(
     )
     context = TrialContext(
         results=results,
-        data_root=data_root,
-        allow_missing=allow_missing,
+        source=located(task.dataset, source),
         n_threads=hardware.n_cores(),
         gpu_share=float(min(1, hardware.n_gpus())),
         is_default=not overrides,

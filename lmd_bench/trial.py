@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from lmd_bench.encoders import Encoder, cached_features, obtain
 from lmd_bench.errors import DivergedError, UserError
 from lmd_bench.images import PreparedImages
 from lmd_bench.results import make_row, open_store
-from lmd_bench.schema import Status, TaskSpec, TrialContext, TrialSpec
+from lmd_bench.schema import DataSource, Status, TaskSpec, TrialContext, TrialSpec
 from lmd_bench.search_space import section_config
 from lmd_bench.seeding import derive_seed
 from lmd_bench.selection import Report
@@ -114,7 +113,7 @@ def load_task(spec: TrialSpec, context: TrialContext) -> tuple[PreparedImages, T
     Raises:
         UserError: the data on this machine are not those that the trial was planned for.
     """
-    prepared, task = _load_task(spec.task, context.data_root, context.allow_missing)
+    prepared, task = _load_task(spec.task, context.source)
     if spec.task_fingerprint and task.fingerprint != spec.task_fingerprint:
         raise UserError(
             f"The data of {spec.task.dataset} here give task {task.fingerprint}, but the trial was "
@@ -124,11 +123,11 @@ def load_task(spec: TrialSpec, context: TrialContext) -> tuple[PreparedImages, T
 
 
 @cache
-def _load_task(
-    spec: TaskSpec, root: Path | None, allow_missing: bool
-) -> tuple[PreparedImages, Task]:
-    raw = paths.data_root(spec.dataset, root)
-    prepared = images.prepare(spec.dataset, raw, spec.image_size, allow_missing=allow_missing)
+def _load_task(spec: TaskSpec, source: DataSource) -> tuple[PreparedImages, Task]:
+    root = paths.data_root(spec.dataset, source.root)
+    prepared = images.prepare(
+        spec.dataset, root, spec.image_size, allow_missing=source.allow_missing
+    )
     return prepared, build_task(prepared.table, spec, prepared.fingerprint)
 
 

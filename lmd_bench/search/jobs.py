@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from lmd_bench.schema import Config, TaskSpec, TrialContext, TrialSpec
+from lmd_bench.schema import Config, DataSource, TaskSpec, TrialContext, TrialSpec
 
 Row = Mapping[str, Any]  # a row of the store
 
@@ -25,7 +25,7 @@ class Job:
         """Return the job as plain JSON-able data."""
         spec, context = asdict(self.spec), asdict(self.context)
         context["results"] = str(self.context.results)
-        context["data_root"] = None if self.context.data_root is None else str(context["data_root"])
+        context["source"] = self.context.source.to_payload()
         return {"spec": spec, "context": context}
 
 
@@ -39,7 +39,7 @@ def from_payload(payload: Mapping[str, Any]) -> Job:
     spec, context = dict(payload["spec"]), dict(payload["context"])
     spec["task"] = TaskSpec(**spec["task"])
     context["results"] = Path(context["results"])
-    context["data_root"] = None if context["data_root"] is None else Path(context["data_root"])
+    context["source"] = DataSource.from_payload(context["source"])
     return make_job(TrialSpec(**spec), TrialContext(**context))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lmd_bench.errors import UserError
-from lmd_bench.schema import Config, Scalar, TaskSpec
+from lmd_bench.schema import Config, DataSource, Scalar, TaskSpec
 from lmd_bench.search_space import Method, check_keys, default_config
 
 
@@ -22,8 +22,7 @@ class SearchRequest:
     seed: int = 0  # base of all seeds
     top_k: int = 3  # encoders, best on val first, that a calibration study may stand on
     overrides: Config = field(default_factory=dict[str, Scalar])  # these keys are not searched
-    data_root: Path | None = None
-    allow_missing: bool = False
+    source: DataSource = DataSource()
     max_concurrent: int | None = None  # None: as many as fit
     cpus_per_trial: int | None = None
     gpus_per_trial: float | None = None
