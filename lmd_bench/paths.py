@@ -1,7 +1,10 @@
 """Where search spaces, raw data, caches and results lie."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
+
+from lmd_bench.schema import DataSource
 
 
 def search_spaces() -> Path:
@@ -17,6 +20,16 @@ def data_root(dataset: str, given: Path | None = None) -> Path | None:
         return given.expanduser().resolve()
     base = os.environ.get("LMD_BENCH_DATA")
     return Path(base).expanduser().resolve() / dataset if base else None
+
+
+def located(dataset: str, source: DataSource) -> DataSource:
+    """Return `source` with the folder of `data_root` filled in, all its paths absolute."""
+    columns = source.columns
+    if columns is not None:
+        columns = replace(columns, images_csv=columns.images_csv.expanduser().resolve())
+    split_dir = source.split_dir.expanduser().resolve() if source.split_dir else None
+    root = data_root(dataset, source.root)
+    return replace(source, root=root, split_dir=split_dir, columns=columns)
 
 
 def cache_root() -> Path:

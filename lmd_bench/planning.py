@@ -1,7 +1,6 @@
 """From what a person typed to built tasks: lists, imbalance factors, prepared images."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -72,16 +71,6 @@ def prepare_dataset(name: str, source: DataSource, image_size: int) -> PreparedI
             n_workers=hardware.n_cores(),
             progress=lambda done, total: progress.update(bar, completed=done, total=total),
         )
-
-
-def located(dataset: str, source: DataSource) -> DataSource:
-    """Return `source` with the folder of `paths.data_root` filled in, all its paths absolute."""
-    columns = source.columns
-    if columns is not None:
-        columns = replace(columns, images_csv=columns.images_csv.expanduser().resolve())
-    split_dir = source.split_dir.expanduser().resolve() if source.split_dir else None
-    root = paths.data_root(dataset, source.root)
-    return replace(source, root=root, split_dir=split_dir, columns=columns)
 
 
 def build_tasks(specs: Iterable[TaskSpec], source: DataSource) -> tuple[tuple[TaskSpec, str], ...]:

@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from lmd_bench import hardware, plugins
-from lmd_bench.planning import build_tasks, located
+from lmd_bench import hardware, paths, plugins
+from lmd_bench.planning import build_tasks
 from lmd_bench.results import open_store
 from lmd_bench.schema import DataSource, Scalar, TaskSpec, TrialContext, TrialSpec
 from lmd_bench.schema import Progress as Report
@@ -53,7 +53,7 @@ def train_one(
     )
     context = TrialContext(
         results=results,
-        source=located(task.dataset, source),
+        source=paths.located(task.dataset, source),
         n_threads=hardware.n_cores(),
         gpu_share=float(min(1, hardware.n_gpus())),
         is_default=not overrides,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Protocol, runtime_checkable
 
-from lmd_bench.planning import located
+from lmd_bench import paths
 from lmd_bench.results import make_row
 from lmd_bench.schema import TrialContext
 from lmd_bench.search.confirmation import confirmation_jobs
@@ -210,7 +210,7 @@ class JobQueue:
         request = self.request
         return TrialContext(
             results=request.results,
-            source=located(study.spec.task.dataset, request.source),
+            source=paths.located(study.spec.task.dataset, request.source),
             device="cuda" if request.gpus_per_trial else "cpu",  # Ray hides no GPU from a trial
             n_threads=request.cpus_per_trial or 1,
             gpu_share=request.gpus_per_trial or 0.0,
