@@ -52,14 +52,14 @@ def flip(pixels: Pixels, rng: torch.Generator) -> Pixels:
 
 
 def to_float(pixels: Pixels) -> Images:
-    """Return the pixels as floats in [0, 1], one plane for each channel: filters run on planes."""
-    return pixels.permute(0, 3, 1, 2).contiguous().float().div_(255.0)
+    """Return the pixels as floats in [0, 1], in memory as they were (channels last)."""
+    return pixels.permute(0, 3, 1, 2).float().div_(255.0)
 
 
 def normalise(images: Images) -> Images:
     """Return images with ImageNet's mean and standard deviation per channel taken out."""
     mean, std = (_per_channel(values, images) for values in (IMAGENET_MEAN, IMAGENET_STD))
-    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+    return (images - mean).div_(std).contiguous(memory_format=torch.channels_last)
 
 
 def _per_channel(values: tuple[float, float, float], like: Tensor) -> Tensor:

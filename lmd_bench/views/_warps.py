@@ -1,11 +1,12 @@
 """Shift, scale, rotation and distortions as maps of pixel coordinates, resampled once.
 
 A map takes each pixel of the result to the point of the image that it is read from. Points are
-(x, y) in pixels, [batch, height, width, 2]; reflection at an edge leaves out the edge pixel itself,
-as OpenCV's BORDER_REFLECT_101 does.
+planes of x and y in pixels, [batch, 2, height, width]; reflection at an edge leaves out the edge
+pixel itself, as OpenCV's BORDER_REFLECT_101 does.
 """
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from lmd_bench.views._draws import Images, change, chosen, on_device, one_of, uniform
 
-Points = Float[Tensor, "batch height width 2"]
+Points = Float[Tensor, "batch 2 height width"]
 Maps = Float[Tensor, "batch 2 3"]
 
 GRID_CELLS = 5
@@ -40,27 +41,26 @@ def warp(images: Images, rng: torch.Generator) -> Images:
     return images
 
 
-def pixel_grid(images: Images) -> Float[Tensor, "1 height width 2"]:
+def pixel_grid(images: Images) -> Float[Tensor, "1 2 height width"]:
     """Return the points of an image's own pixels, the map that changes nothing."""
     height, width = images.shape[-2:]
     y, x = (torch.arange(side, device=images.device).float() for side in (height, width))
-    return torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1)[None]
+    return torch.stack([x.expand(height, width), y[:, None].expand(height, width)])[None]
 
 
-def resample(images: Images, points: Points) -> Images:
-    """Return images read bilinearly at the points, reflected at the edges."""
-    sides = images.new_tensor([images.shape[-1] - 1, images.shape[-2] - 1])
-    grid = points * (2.0 / sides) - 1.0
-    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=True)
+def resample(
+    images: Images, points: Points, outside: Literal["reflection", "zeros"] = "reflection"
+) -> Images:
+    """Return images read bilinearly at the points, by default reflected at the edges."""
+    grid = (points * (2.0 / _per_plane(points, -1)) - 1.0).permute(0, 2, 3, 1)
+    return F.grid_sample(images, grid, padding_mode=outside, align_corners=True)
 
 
 def affine(points: Points, maps: Maps) -> Points:
     """Return each image's points under its own affine map."""
-    n, height, width, _ = points.shape
-    on = on_device(maps, points.device)
-    return torch.baddbmm(on[:, None, :, 2], points.view(n, -1, 2), on[:, :, :2].mT).view(
-        n, height, width, 2
-    )
+    on = on_device(maps, points.device)[..., None, None]
+    x, y = points[:, None, 0], points[:, None, 1]
+    return (on[:, :, 0] * x).addcmul_(on[:, :, 1], y).add_(on[:, :, 2])
 
 
 def shift_scale_rotate(rng: torch.Generator, n: int, height: int, width: int) -> Maps:
@@ -100,26 +100,33 @@ def grid_distortion(points: Points, steps: Float[Tensor, "batch 2 cells"]) -> Po
     Each side has five cells and a narrower sixth that ends at the image's edge. Within a cell the
     points run evenly from its first pixel to its last, as the recipe's `linspace` has them.
     """
-    _, height, width, _ = points.shape
+    _, _, height, width = points.shape
     x = _stretched(steps[:, 0], width, points.device)
     y = _stretched(steps[:, 1], height, points.device)
-    return torch.stack([x[:, None].expand(-1, height, -1), y[..., None].expand(-1, -1, width)], -1)
+    return torch.stack([x[:, None].expand(-1, height, -1), y[..., None].expand(-1, -1, width)], 1)
 
 
 def optical_distortion(points: Points, strength: Float[Tensor, " batch"]) -> Points:
     """Return points seen through a lens: p (1 + k r^2 + k r^4) about the middle, r in sides."""
-    _, height, width, _ = points.shape
-    side = points.new_tensor([width, height])
+    side = _per_plane(points)
     p = points / side - 0.5
-    r2 = p.square().sum(-1, keepdim=True)
+    r2 = p.square().sum(1, keepdim=True)
     k = on_device(strength, points.device).view(-1, 1, 1, 1)
     return (p * (1.0 + k * r2 * (1.0 + r2)) + 0.5) * side
 
 
 def reflect(points: Points) -> Points:
     """Return points outside the image reflected into it."""
-    last = points.new_tensor([points.shape[2] - 1, points.shape[1] - 1])
-    return last - (last - points.remainder(2 * last)).abs()
+    last = _per_plane(points, -1)
+    turns = (points / (2.0 * last)).floor_()
+    return last - (last - points.addcmul(turns, last, value=-2.0)).abs_()
+
+
+def _per_plane(points: Points, more: int = 0) -> Float[Tensor, "2 1 1"]:
+    """Return the image's width and height, plus `more`, to calculate with x and y."""
+    height, width = points.shape[2:]
+    sides = torch.tensor([width + more, height + more], dtype=torch.float32)
+    return on_device(sides, points.device).view(2, 1, 1)
 
 
 def _stretched(

@@ -26,13 +26,12 @@ import math
 from collections.abc import Callable, Mapping
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 from torchvision.transforms.v2 import functional as TF
 
 from lmd_bench.views._draws import Images, change, on_device
-from lmd_bench.views._warps import Maps, about_the_middle, affine, pixel_grid
+from lmd_bench.views._warps import Maps, about_the_middle, affine, pixel_grid, resample
 
 N_OPERATIONS = 2
 STRENGTH = 10 / 30  # M = 10 on the paper's scale of 30
@@ -44,7 +43,7 @@ GREY = 0.5
 
 def randaugment_view(images: Images, rng: torch.Generator) -> Images:
     """Return images after two drawn operations each; may change them."""
-    n = len(images)
+    n, images = len(images), images.contiguous()
     for _ in range(N_OPERATIONS):
         drawn = torch.randint(len(OPERATIONS), (n,), generator=rng)
         signs = torch.randint(2, (n,), generator=rng) * 2.0 - 1.0
@@ -91,8 +90,7 @@ def _move(
     side = torch.tensor([images.shape[-1], images.shape[-2]], dtype=torch.float32)
     maps: Maps = about_the_middle(linear, shift, side)
     points = affine(pixel_grid(images).repeat(len(images), 1, 1, 1), maps)
-    grid = points * (2.0 / on_device(side - 1, images.device)) - 1.0
-    return F.grid_sample(images - GREY, grid, padding_mode="zeros", align_corners=True) + GREY
+    return resample(images - GREY, points, "zeros") + GREY
 
 
 def _blend(base: Tensor, images: Images, signs: Signs) -> Images:

@@ -64,8 +64,8 @@ def test_resampling_at_its_own_pixels_returns_the_image():
 
 
 def test_a_point_outside_is_read_at_its_mirror_image():
-    points = torch.tensor([-1.0, -0.5, 4.0, 5.0]).view(1, 1, 4, 1).repeat(1, 4, 1, 2)
-    inside = _warps.reflect(points)[0, 0, :, 0]  # 4 pixels: the last is 3
+    points = torch.tensor([-1.0, -0.5, 4.0, 5.0]).repeat(1, 2, 4, 1)
+    inside = _warps.reflect(points)[0, 0, 0]  # 4 pixels: the last is 3
     assert inside.tolist() == [1.0, 0.5, 2.0, 1.0]
     ramp = torch.arange(4.0).expand(1, 3, 4, 4)
     assert torch.allclose(_warps.resample(ramp, points)[0, 0, 0], inside)
@@ -76,7 +76,7 @@ def test_a_quarter_turn_about_the_middle_moves_the_corner():
     maps = _warps.about_the_middle(quarter, torch.zeros(1, 2), torch.tensor([4.0, 4.0]))
     images = torch.rand(1, 3, 4, 4)
     points = _warps.affine(_warps.pixel_grid(images), maps)
-    assert points[0, 0, 0].tolist() == [0.0, 3.0]
+    assert points[0, :, 0, 0].tolist() == [0.0, 3.0]
     turned = _warps.resample(images, points)
     assert torch.allclose(turned, images.rot90(-1, (2, 3)), atol=1e-5)
 
@@ -86,7 +86,7 @@ def test_a_shift_to_the_right_reads_from_the_left():
         torch.eye(2)[None], torch.tensor([[2.0, 0.0]]), torch.tensor([5.0, 5.0])
     )
     points = _warps.affine(_warps.pixel_grid(torch.rand(1, 3, 5, 5)), maps)
-    assert points[0, 0, :, 0].tolist() == [-2.0, -1.0, 0.0, 1.0, 2.0]
+    assert points[0, 0, 0].tolist() == [-2.0, -1.0, 0.0, 1.0, 2.0]
 
 
 def test_shift_scale_and_rotation_stay_in_their_ranges(rng):
@@ -105,7 +105,7 @@ def test_shift_scale_and_rotation_stay_in_their_ranges(rng):
 @pytest.mark.parametrize("side", [20, 24, 32, 64])
 def test_grid_distortion_is_the_recipes_linspace(rng, side):
     steps = _warps.grid_steps(rng, 1)
-    points = _warps.grid_distortion(torch.zeros(1, side, side, 2), steps)
+    points = _warps.grid_distortion(torch.zeros(1, 2, side, side), steps)
     expected, reached, cell = np.zeros(side), 0.0, side // 5
     for number in range(6):
         start, end = number * cell, min((number + 1) * cell, side)
@@ -113,17 +113,17 @@ def test_grid_distortion_is_the_recipes_linspace(rng, side):
         reach = side if cut else reached + cell * float(steps[0, 0, number])
         expected[start:end] = np.linspace(reached, reach, end - start)
         reached = reach
-    assert np.allclose(points[0, 3, :, 0], expected, atol=1e-4)
-    assert torch.equal(points[0, :, 0, 1], points[0, :, 5, 1])  # rows do not depend on columns
+    assert np.allclose(points[0, 0, 3], expected, atol=1e-4)
+    assert torch.equal(points[0, 1, :, 0], points[0, 1, :, 5])  # rows do not depend on columns
 
 
 def test_optical_distortion_leaves_the_middle_and_moves_the_corner_by_its_formula():
     grid = _warps.pixel_grid(torch.zeros(1, 3, 8, 8))
     moved = _warps.optical_distortion(grid, torch.tensor([0.05]))
-    assert torch.allclose(moved[0, 4, 4], torch.tensor([4.0, 4.0]))
+    assert torch.allclose(moved[0, :, 4, 4], torch.tensor([4.0, 4.0]))
     r2 = 0.5  # the first pixel lies half a side from the middle along both axes
     corner = (-0.5 * (1 + 0.05 * (r2 + r2**2)) + 0.5) * 8
-    assert moved[0, 0, 0].tolist() == pytest.approx([corner, corner], abs=1e-5)
+    assert moved[0, :, 0, 0].tolist() == pytest.approx([corner, corner], abs=1e-5)
 
 
 def test_the_elastic_transform_that_is_left_out_moves_no_pixel_by_a_tenth():
