@@ -28,8 +28,8 @@ on uint8 images of 224 px. What that version does was read in its source.
 | RGBShift (.5)           | +-15 of 255 each channel, clipped   | the same  | none                |
 | RandomBrightness-       | x (1 +- .2) +- .2 of the maximum,   | the same  | none                |
 | Contrast (.5)           | clipped                             |           |                     |
-| GridDropout (.2)        | a tenth of a side apart, half as    | the same  | none                |
-|                         | wide, black, from the corner        |           |                     |
+| GridDropout (.2)        | a tenth of a side apart, half as    | the same  | whole pixels: 1/4   |
+|                         | wide, black, from the corner        |           | black, 1/9 at 32 px |
 | Normalize               | ImageNet                            | the same  | none                |
 
 Throughout: theirs rounds to uint8 after each transform, ours stays in float32; where both a shift
