@@ -25,7 +25,7 @@ from lmd_bench.datasets import Dataset
 from lmd_bench.errors import UserError
 from lmd_bench.schema import ImageTable, canonical_json, content_hash
 
-DECODER_VERSION = 1  # raised when the same file would give other pixels
+DECODER_VERSION = 2  # raised when the same file would give other pixels
 SMALLEST, LARGEST = 8, 1024  # image sizes, pixels
 _CHUNK = 64  # images that a worker decodes at a time
 
