@@ -10,8 +10,7 @@ from PIL import Image
 from lmd_bench import _decoding, images
 from lmd_bench.errors import UserError
 from lmd_bench.images import prepare
-
-CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
+from tests.raw import CLASSES, image_file, write_seven_greys
 
 
 @pytest.fixture(autouse=True)
@@ -23,20 +22,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def root(tmp_path):
-    """Seven images of one grey each, 10, 20, ..., in the layout of HAM10000."""
-    folder = tmp_path / "raw"
-    part = folder / "HAM10000_images_part_1"
-    part.mkdir(parents=True)
-    lines = ["lesion_id,image_id,dx"]
-    for i, name in enumerate(CLASSES):
-        lines.append(f"L{i},I{i},{name}")
-        Image.new("RGB", (20, 15), (10 * (i + 1),) * 3).save(part / f"I{i}.jpg")
-    (folder / "HAM10000_metadata.csv").write_text("\n".join(lines))
-    return folder
-
-
-def image_file(root, name):
-    return root / "HAM10000_images_part_1" / f"{name}.jpg"
+    return write_seven_greys(tmp_path / "raw")
 
 
 def all_pixels(prepared):
