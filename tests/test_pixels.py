@@ -68,7 +68,7 @@ def test_a_data_set_lies_on_a_gpu_where_it_takes_a_quarter_of_the_trials_share()
 
 
 def test_a_trial_on_the_map_equals_one_on_tensors_bit_by_bit(tmp_path, monkeypatch):
-    spec = make_spec("lmd", phase="confirm")
+    spec = make_spec("crt", phase="confirm")
     on_map = run(spec, tmp_path / "map")
 
     def on_tensors(prepared, rows, device, gpu_share):
