@@ -181,8 +181,9 @@ def _write_pixels(
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, header)
         for block in blocks:
-            stream.write(block.data)
-            digest.update(block.data)
+            content = np.ascontiguousarray(block).data
+            stream.write(content)
+            digest.update(content)
             done += len(block)
             if progress is not None:
                 progress(done, len(table))
