@@ -72,9 +72,8 @@ def _step(
     seed: int,
     step: int,
 ) -> Float[Tensor, ""]:
-    indices = indices.to(train_set.labels.device)
     views, targets = _batch(method, train_set, indices, config, seed, step)
-    with autocast(indices.device):
+    with autocast(train_set.labels.device):
         loss = method.loss(views, targets, step)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
@@ -92,7 +91,7 @@ def _batch(
     step: int,
 ) -> tuple[list[Images], Targets]:
     """Return the views that the method wants and their labels, mixed where the config says so."""
-    pixels, labels = train_set.pixels[indices], train_set.labels[indices]
+    pixels, labels = train_set.batch(indices)
     student: View = config.augmentation
     views = [
         make_view(student if wanted == "student" else "weak", pixels, derive_seed(seed, step, n))
