@@ -104,6 +104,33 @@ def prepare(
 
 
 @app.command()
+def check(
+    dataset: Dataset,
+    data_root: DataRoot = None,
+    image_size: ImageSize = 64,
+    imbalance_factor: Annotated[str, typer.Option(help="n_max / n_min, or `natural`.")] = "natural",
+    protocol: Protocol = "balanced",
+    split_dir: SplitDir = None,
+    split_seed: SplitSeed = 0,
+    n_max: NMax = None,
+    allow_missing: AllowMissing = False,
+    split_out: Annotated[
+        Path | None, typer.Option(help="New folder for the split, which --split-dir reads back.")
+    ] = None,
+) -> None:
+    """Look for leaks, doubles, broken files and classes too small; exit code 1 if any is found."""
+    from lmd_bench.checks.show import run_check
+    from lmd_bench.planning import parse_factors, task_specs
+
+    factors = parse_factors([imbalance_factor])
+    if len(factors) != 1:
+        raise UserError(f"check takes one imbalance factor, but '{imbalance_factor}' came.")
+    (spec,) = task_specs([dataset], factors, protocol, split_seed, image_size, n_max)
+    if not run_check(spec, DataSource(data_root, allow_missing, split_dir), split_out):
+        raise typer.Exit(1)
+
+
+@app.command()
 def train(
     dataset: Dataset,
     method: Annotated[str, typer.Option(help="Method, or representation+calibration.")],
