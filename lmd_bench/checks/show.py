@@ -27,8 +27,7 @@ def run_check(spec: TaskSpec, source: DataSource, split_out: Path | None) -> boo
         UserError: the data or the split cannot be had, or `split_out` cannot be written.
     """
     console = Console(highlight=False, soft_wrap=True)
-    with Console(stderr=True).status(f"Checking {spec.dataset}"):
-        report = check(spec, source)
+    report = check(spec, source)
     if isinstance(report, tuple):
         _show_unreadable(console, report, split_out)
         return False
@@ -44,7 +43,7 @@ def run_check(spec: TaskSpec, source: DataSource, split_out: Path | None) -> boo
 def _show_unreadable(
     console: Console, unreadable: tuple[Unreadable, ...], split_out: Path | None
 ) -> None:
-    console.print(f"{_BAD} {len(unreadable)} image files cannot be read:")
+    console.print(f"{_BAD} {_count(len(unreadable), 'image file')} cannot be read:")
     for image in unreadable:
         console.print(f"  {image.image_id}  {image.path}  {image.cause}", markup=False)
     unwritten = ", and no split was written" if split_out is not None else ""
@@ -73,11 +72,11 @@ def _show_crossing(console: Console, dataset: str, report: SplitReport) -> None:
         console.print(f"{_GOOD} the data name no lesions or patients: each image is its own group")
         return
     if not report.crossing:
-        console.print(f"{_GOOD} no {group} lies in two splits")
+        console.print(f"{_GOOD} no {group} in two splits")
     for crossing in report.crossing:
         first, second = crossing.splits
         console.print(
-            f"{_BAD} {len(crossing.groups)} {group}s lie in both {first} and {second}, with "
+            f"{_BAD} {_count(len(crossing.groups), group)} in both {first} and {second}, with "
             f"{crossing.n_images[0]} and {crossing.n_images[1]} images: {_few(crossing.groups)}"
         )
 
@@ -90,7 +89,7 @@ def _show_identical(console: Console, report: SplitReport) -> None:
     names = split_names(report.split, len(report.table))
     crossing = [rows for rows in report.identical if _crosses([names[row] for row in rows])]
     console.print(
-        f"{_BAD} {len(report.identical)} sets of {what}, {len(crossing)} of them across splits"
+        f"{_BAD} {_count(len(report.identical), 'set')} of {what}, {len(crossing)} across splits"
     )
     first = sorted(report.identical, key=lambda rows: rows not in crossing)
     for rows in first[:_SHOWN]:
@@ -105,7 +104,9 @@ def _show_near(console: Console, report: SplitReport) -> None:
     if not report.near:
         console.print(f"{_GOOD} no near-identical images in two splits ({rule})")
         return
-    console.print(f"{_BAD} {len(report.near)} near-identical pairs in two splits ({rule})")
+    console.print(
+        f"{_BAD} {_count(len(report.near), 'near-identical pair')} in two splits ({rule})"
+    )
     for pair in report.near[:_SHOWN]:
         ids = [report.table.image_ids[row] for row in pair.rows]
         console.print(
@@ -120,8 +121,8 @@ def _show_classes(console: Console, report: SplitReport) -> None:
     small = [size.name for size in report.classes if size.too_small]
     if small:
         console.print(
-            f"{_BAD} {len(small)} classes have fewer than {FEWEST} images in val or test, too few "
-            f"to judge: {', '.join(small)}"
+            f"{_BAD} {_count(len(small), 'class', 'classes')} with fewer than {FEWEST} images in "
+            f"val or test, too few to judge: {', '.join(small)}"
         )
     else:
         console.print(f"{_GOOD} every class has at least {FEWEST} images in val and in test")
@@ -146,6 +147,10 @@ def _image(report: SplitReport, row: int) -> str:
 
 def _crosses(names: Sequence[str]) -> bool:
     return len({name for name in names if name}) > 1
+
+
+def _count(n: int, one: str, many: str | None = None) -> str:
+    return f"{n} {one if n == 1 else many or f'{one}s'}"
 
 
 def _few(names: Sequence[str]) -> str:
