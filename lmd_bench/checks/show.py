@@ -31,12 +31,12 @@ def run_check(spec: TaskSpec, source: DataSource, split_out: Path | None) -> boo
     if isinstance(report, tuple):
         _show_unreadable(console, report, split_out)
         return False
-    _show(console, spec, report)
-    if split_out is not None:
+    if split_out is not None:  # first: a reader that closes the pipe does not stop it
         folder = split_out.expanduser().resolve()
         about = {"fingerprint": report.fingerprint, "task": asdict(spec)}
         write_split(folder, report.table, report.split, about)
-        console.print(f"written to {folder}", markup=False)
+        console.print(f"split written to {folder}", markup=False)
+    _show(console, spec, report)
     return not report.anything_wrong
 
 
