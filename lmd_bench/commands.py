@@ -3,13 +3,29 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from lmd_bench import paths
 from lmd_bench.errors import UserError
-from lmd_bench.schema import DataSource
+from lmd_bench.options import (
+    RESULTS,
+    DataOptions,
+    Dataset,
+    Datasets,
+    Epochs,
+    Factor,
+    Factors,
+    ImageSize,
+    Results,
+    Seed,
+    Settings,
+    TaskOptions,
+    expanded,
+)
+
+if TYPE_CHECKING:
+    from lmd_bench.schema import TaskSpec
 
 app = typer.Typer(
     name="lmd-bench",
@@ -18,39 +34,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Fair, resumable benchmarking of long-tailed medical image classification.",
 )
-
-Dataset = Annotated[str, typer.Option(help="Data set; `lmd-bench datasets` lists them.")]
-Datasets = Annotated[list[str], typer.Option("--dataset", help="Data sets; repeat or use commas.")]
-DataRoot = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the raw images; default $LMD_BENCH_DATA/<dataset>."),
-]
-ImageSize = Annotated[int, typer.Option(min=8, help="Side of the square images, in pixels.")]
-AllowMissing = Annotated[
-    bool, typer.Option("--allow-missing", help="Go on with the images that are present.")
-]
-Factors = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--imbalance-factor",
-        help="n_max / n_min of train, or `natural` (default); repeat or use commas.",
-    ),
-]
-Protocol = Annotated[str, typer.Option(help="How splits are cut: balanced, lmd or official.")]
-SplitDir = Annotated[
-    Path | None,
-    typer.Option(help="Folder, or one file in it, of a published split for --protocol official."),
-]
-SplitSeed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the splits.")]
-NMax = Annotated[int | None, typer.Option("--n-max", help="Images of the largest train class.")]
-Epochs = Annotated[int, typer.Option(min=1, help="Epochs of stage 1.")]
-Seed = Annotated[int, typer.Option(help="Base of all training seeds.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Fix a hyperparameter: section.key=value; repeat."),
-]
-Results = Annotated[Path, typer.Option(help="Folder of the results.")]
-RESULTS = paths.default_results()
 
 
 def main() -> NoReturn:
@@ -86,16 +69,16 @@ def methods(name: Annotated[str | None, typer.Argument()] = None) -> None:
 
 
 @app.command()
+@expanded
 def prepare(
     dataset: Dataset,
-    data_root: DataRoot = None,
+    data: DataOptions,
     image_size: ImageSize = 64,
-    allow_missing: AllowMissing = False,
 ) -> None:
     """Decode and resize all images once, into the cache that every trial reads."""
     from lmd_bench.planning import prepare_dataset
 
-    prepared = prepare_dataset(dataset, DataSource(data_root, allow_missing), image_size)
+    prepared = prepare_dataset(dataset, data.source(), image_size)
     missing = f", {prepared.n_missing} missing" if prepared.n_missing else ""
     print(
         f"{dataset}: {len(prepared.table)} images at {image_size} px{missing}; "
@@ -104,84 +87,67 @@ def prepare(
 
 
 @app.command()
+@expanded
 def views(
     dataset: Dataset,
     out: Annotated[Path, typer.Option(help="Picture to write: .png, .jpg or .webp.")],
-    data_root: DataRoot = None,
+    data: DataOptions,
     image_size: ImageSize = 64,
     per_class: Annotated[int, typer.Option(min=1, help="Images of each class.")] = 2,
     seed: Annotated[int, typer.Option(help="Of the images chosen and of their views.")] = 0,
-    allow_missing: AllowMissing = False,
 ) -> None:
     """Draw a contact sheet: what augmentation and mixing make of a few images of each class."""
     from lmd_bench.contact_sheet import write_contact_sheet
     from lmd_bench.planning import prepare_dataset
 
-    prepared = prepare_dataset(dataset, DataSource(data_root, allow_missing), image_size)
+    prepared = prepare_dataset(dataset, data.source(), image_size)
     n_images = write_contact_sheet(prepared, out, per_class, seed)
     print(f"{dataset}: views of {n_images} images at {image_size} px, in {out}")
 
 
 @app.command()
+@expanded
 def check(
     dataset: Dataset,
-    data_root: DataRoot = None,
-    image_size: ImageSize = 64,
-    imbalance_factor: Annotated[str, typer.Option(help="n_max / n_min, or `natural`.")] = "natural",
-    protocol: Protocol = "balanced",
-    split_dir: SplitDir = None,
-    split_seed: SplitSeed = 0,
-    n_max: NMax = None,
-    allow_missing: AllowMissing = False,
+    data: DataOptions,
+    cut: TaskOptions,
+    imbalance_factor: Factor = "natural",
     split_out: Annotated[
         Path | None, typer.Option(help="New folder for the split, which --split-dir reads back.")
     ] = None,
 ) -> None:
     """Look for leaks, doubles, broken files and classes too small; exit code 1 if any is found."""
     from lmd_bench.checks.show import run_check
-    from lmd_bench.planning import parse_factors, task_specs
 
-    factors = parse_factors([imbalance_factor])
-    if len(factors) != 1:
-        raise UserError(f"check takes one imbalance factor, but '{imbalance_factor}' came.")
-    (spec,) = task_specs([dataset], factors, protocol, split_seed, image_size, n_max)
-    if not run_check(spec, DataSource(data_root, allow_missing, split_dir), split_out):
+    spec = _one_task(dataset, imbalance_factor, cut)
+    if not run_check(spec, data.source(cut.split_dir), split_out):
         raise typer.Exit(1)
 
 
 @app.command()
+@expanded
 def train(
     dataset: Dataset,
     method: Annotated[str, typer.Option(help="Method, or representation+calibration.")],
-    data_root: DataRoot = None,
-    image_size: ImageSize = 64,
-    imbalance_factor: Annotated[str, typer.Option(help="n_max / n_min, or `natural`.")] = "natural",
-    protocol: Protocol = "balanced",
-    split_dir: SplitDir = None,
-    split_seed: SplitSeed = 0,
-    n_max: NMax = None,
+    data: DataOptions,
+    cut: TaskOptions,
+    imbalance_factor: Factor = "natural",
     epochs: Epochs = 10,
     seed: Seed = 0,
     settings: Settings = None,
-    allow_missing: AllowMissing = False,
     results: Results = RESULTS,
 ) -> None:
     """Train one trial, without Ray, and judge it on val; its row goes to the results."""
-    from lmd_bench.planning import parse_factors, task_specs
     from lmd_bench.single import train_one
 
-    factors = parse_factors([imbalance_factor])
-    if len(factors) != 1:
-        raise UserError(f"train takes one imbalance factor, but '{imbalance_factor}' came.")
-    tasks = task_specs([dataset], factors, protocol, split_seed, image_size, n_max)
     row = train_one(
-        tasks[0],
+        _one_task(dataset, imbalance_factor, cut),
         method,
         epochs,
         seed,
         settings or [],
         results.resolve(),
-        DataSource(data_root, allow_missing, split_dir),
+        data.source(cut.split_dir),
         _command(),
     )
     if row["status"] != "ok":
@@ -189,16 +155,13 @@ def train(
 
 
 @app.command()
+@expanded
 def search(
     dataset: Datasets,
     method: Annotated[list[str], typer.Option(help="Methods; repeat or use commas.")],
-    data_root: DataRoot = None,
-    image_size: ImageSize = 64,
+    data: DataOptions,
+    cut: TaskOptions,
     imbalance_factor: Factors = None,
-    protocol: Protocol = "balanced",
-    split_dir: SplitDir = None,
-    split_seed: SplitSeed = 0,
-    n_max: NMax = None,
     trials: Annotated[
         int, typer.Option(help="Trials of each study, the default config first.")
     ] = 8,
@@ -211,7 +174,6 @@ def search(
         int, typer.Option(help="Encoders, best on val, that a calibration may stand on.")
     ] = 3,
     settings: Settings = None,
-    allow_missing: AllowMissing = False,
     max_concurrent: Annotated[int | None, typer.Option(help="Trials at once.")] = None,
     cpus_per_trial: Annotated[int | None, typer.Option(help="Cores, and threads, a trial.")] = None,
     gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs a trial, or a share.")] = None,
@@ -228,11 +190,13 @@ def search(
     from lmd_bench.search.request import SearchRequest
     from lmd_bench.search_space import parse_settings, resolve_method
 
-    source = DataSource(data_root, allow_missing, split_dir)
+    source = data.source(cut.split_dir)
     chosen = tuple(resolve_method(name) for name in split_commas(method))
     overrides = parse_settings(settings or [])
     factors = parse_factors(imbalance_factor or ["natural"])
-    specs = task_specs(split_commas(dataset), factors, protocol, split_seed, image_size, n_max)
+    specs = task_specs(
+        split_commas(dataset), factors, cut.protocol, cut.split_seed, cut.image_size, cut.n_max
+    )
     request = SearchRequest(
         methods=chosen,
         tasks=build_tasks(specs, source),
@@ -269,6 +233,16 @@ def leaderboard(
     from lmd_bench.leaderboard.tables import print_leaderboard
 
     print_leaderboard(results, format)
+
+
+def _one_task(dataset: str, factor: str, cut: TaskOptions) -> "TaskSpec":
+    from lmd_bench.planning import parse_factors, task_specs
+
+    factors = parse_factors([factor])
+    if len(factors) != 1:
+        raise UserError(f"This command takes one imbalance factor, but '{factor}' came.")
+    specs = task_specs([dataset], factors, cut.protocol, cut.split_seed, cut.image_size, cut.n_max)
+    return specs[0]
 
 
 def _command() -> str:

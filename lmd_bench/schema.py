@@ -17,6 +17,7 @@ Scalar = str | int | float | bool
 Config = Mapping[str, Scalar]  # "section.key" -> value, e.g. {"rrl.ema_decay": 0.999}
 Phase = Literal["search", "confirm", "single"]  # single: one trial by hand
 Status = Literal["ok", "diverged", "oom", "error", "lost"]
+RareClasses = Literal["refuse", "drop", "merge"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ class DataSource:
     allow_missing: bool = False  # go on without the listed images that have no file
     split_dir: Path | None = None  # folder of published splits, for the protocol `official`
     columns: TableColumns | None = None  # for `folder` with a CSV
+    rare_classes: RareClasses = "refuse"  # classes of too few images: leave them to the protocol
+    rare_below: int = 8  # images; what protocol `balanced` needs of every class
 
     def to_payload(self) -> dict[str, Any]:
         """Return it as plain JSON-able data."""

@@ -1,0 +1,160 @@
+"""Options that several commands share, as dataclasses that a command takes as one parameter."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from lmd_bench import paths
+from lmd_bench.errors import UserError
+from lmd_bench.schema import DataSource, RareClasses, TableColumns
+
+Dataset = Annotated[str, typer.Option(help="Data set; `lmd-bench datasets` lists them.")]
+Datasets = Annotated[list[str], typer.Option("--dataset", help="Data sets; repeat or use commas.")]
+ImageSize = Annotated[int, typer.Option(min=8, help="Side of the square images, in pixels.")]
+Factor = Annotated[str, typer.Option(help="n_max / n_min of train, or `natural`.")]
+Factors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--imbalance-factor",
+        help="n_max / n_min of train, or `natural` (default); repeat or use commas.",
+    ),
+]
+Epochs = Annotated[int, typer.Option(min=1, help="Epochs of stage 1.")]
+Seed = Annotated[int, typer.Option(help="Base of all training seeds.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Fix a hyperparameter: section.key=value; repeat."),
+]
+Results = Annotated[Path, typer.Option(help="Folder of the results.")]
+RESULTS = paths.default_results()
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where images and labels are read from."""
+
+    data_root: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the raw images; default $LMD_BENCH_DATA/<dataset>."),
+    ] = None
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Go on with the images that are present.")
+    ] = False
+    images_csv: Annotated[
+        Path | None, typer.Option(help="CSV that lists the images of --dataset folder.")
+    ] = None
+    image_column: Annotated[
+        str | None, typer.Option(help="Its column of file names, with or without ending.")
+    ] = None
+    label_column: Annotated[str | None, typer.Option(help="Its column of classes.")] = None
+    group_column: Annotated[
+        str | None, typer.Option(help="Its column of patients or lesions, which no split parts.")
+    ] = None
+    split_column: Annotated[
+        str | None, typer.Option(help="Its column of train, val, test for --protocol official.")
+    ] = None
+    rare_classes: Annotated[
+        RareClasses,
+        typer.Option(help="Classes of too few images: refuse, drop, or merge into one."),
+    ] = "refuse"
+    rare_below: Annotated[
+        int, typer.Option(min=1, help="Images below which a class is dropped or merged.")
+    ] = DataSource.rare_below
+
+    def source(self, split_dir: Path | None = None) -> DataSource:
+        """Return the data source that the options name.
+
+        Raises:
+            UserError: only a part of what describes a CSV was given.
+        """
+        return DataSource(
+            root=self.data_root,
+            allow_missing=self.allow_missing,
+            split_dir=split_dir,
+            columns=self._columns(),
+            rare_classes=self.rare_classes,
+            rare_below=self.rare_below,
+        )
+
+    def _columns(self) -> TableColumns | None:
+        csv, image, label = self.images_csv, self.image_column, self.label_column
+        if csv is not None and image is not None and label is not None:
+            return TableColumns(csv, image, label, self.group_column, self.split_column)
+        given = (csv, image, label, self.group_column, self.split_column)
+        if any(value is not None for value in given):
+            raise UserError(
+                "A folder with a CSV is described by --images-csv, --image-column and "
+                "--label-column together (and --group-column, --split-column if it has them); "
+                "give all three."
+            )
+        return None
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """How a task is cut from a data set."""
+
+    image_size: ImageSize = 64
+    protocol: Annotated[
+        str, typer.Option(help="How splits are cut: balanced, lmd or official.")
+    ] = "balanced"
+    split_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder, or one file in it, of published splits for official."),
+    ] = None
+    split_seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the splits.")] = 0
+    n_max: Annotated[
+        int | None, typer.Option("--n-max", help="Images of the largest train class.")
+    ] = None
+
+
+def expanded(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take dataclasses of options: each of their fields becomes an option.
+
+    A parameter `data: DataOptions` is replaced in the signature by the fields of `DataOptions`, and
+    the command is called with the dataclass made of their values.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, tuple[type, list[str]]] = {}
+    for parameter in inspect.signature(command).parameters.values():
+        annotation = hints[parameter.name]
+        if is_dataclass(annotation):
+            assert isinstance(annotation, type)
+            options = _parameters(annotation)
+            groups[parameter.name] = (annotation, [option.name for option in options])
+            parameters += options
+        else:
+            parameters.append(parameter.replace(annotation=annotation))
+
+    @wraps(command)
+    def flat(**values: Any) -> None:
+        made = {
+            name: cls(**{option: values.pop(option) for option in options})
+            for name, (cls, options) in groups.items()
+        }
+        command(**values, **made)
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    signature = inspect.Signature([p.replace(kind=keyword) for p in parameters])
+    vars(flat)["__signature__"] = signature
+    flat.__annotations__ = {p.name: p.annotation for p in parameters}
+    return flat
+
+
+def _parameters(options: type) -> list[inspect.Parameter]:
+    hints = get_type_hints(options, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(options)
+    ]
