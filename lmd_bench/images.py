@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ class PreparedImages:
 
     table: ImageTable  # images present, in the order of the pixels
     image_size: int  # pixels, square
-    fingerprint: str  # of ids, labels, groups, size and pixels
+    fingerprint: str  # of ids, labels, groups, declared splits, size and pixels
     n_missing: int  # listed images that were left out
     folder: Path
 
@@ -166,13 +166,7 @@ def _present(
         )
     rows = np.flatnonzero(~missing)
     files = data.paths(root, table)
-    present = replace(
-        table,
-        image_ids=tuple(table.image_ids[row] for row in rows),
-        labels=table.labels[rows],
-        groups=tuple(table.groups[row] for row in rows),
-    )
-    return present, [(table.image_ids[row], files[row]) for row in rows], n_missing
+    return table.take(rows), [(table.image_ids[row], files[row]) for row in rows], n_missing
 
 
 def _decode(
@@ -258,8 +252,9 @@ def _write(
 
 
 def _identity(table: ImageTable, image_size: int) -> list[object]:
+    declared = [] if table.splits is None else [table.splits]
     labels = table.labels.tolist()
-    return [table.image_ids, labels, table.groups, table.class_names, image_size]
+    return [table.image_ids, labels, table.groups, table.class_names, image_size, *declared]
 
 
 def _write_index(file: Path, table: ImageTable) -> None:
@@ -267,6 +262,8 @@ def _write_index(file: Path, table: ImageTable) -> None:
     import pyarrow.parquet as pq
 
     columns = {"image_id": table.image_ids, "label": table.labels, "group": table.groups}
+    if table.splits is not None:
+        columns["split"] = table.splits
     pq.write_table(pa.table(columns), file)
 
 
@@ -288,6 +285,7 @@ def _open(folder: Path) -> PreparedImages | None:
         labels=index["label"].to_numpy(),
         groups=tuple(index["group"].to_pylist()),
         class_names=tuple(meta["class_names"]),
+        splits=tuple(index["split"].to_pylist()) if "split" in index.column_names else None,
     )
     return PreparedImages(table, size, meta["fingerprint"], meta["n_missing"], folder)
 
