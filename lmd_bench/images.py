@@ -85,7 +85,7 @@ def prepare(
         if (prepared := _open(folder)) is not None:  # another process was first
             return prepared
         table, sources, n_missing = _present(data, root, allow_missing)
-        blocks = _decode(name, sources, image_size, n_workers)
+        blocks = data.stream(root, image_size) or _decode(name, sources, image_size, n_workers)
         try:
             _write(folder, name, table, image_size, n_missing, blocks, progress)
         except OSError as error:

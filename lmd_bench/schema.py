@@ -31,6 +31,7 @@ class DatasetCard:
     url: str
     how_to_get: str  # what to download and where to put it
     expected_counts: tuple[int, ...] | None = None  # images of each class when complete
+    expected_images: int | None = None  # all of them, where the classes' counts are not known
     group: str | None = None  # what a group is ("lesion"), None where there is none
     downloads: bool = True  # False: drawn on the fly, needs no files
 
