@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from lmd_bench.backbones import Model
+from lmd_bench.pixels import MappedPixels
 from lmd_bench.selection import generator
 from lmd_bench.views import make_view
 
@@ -16,13 +17,22 @@ EVAL_BATCH = 512
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images of one split on the trial's device."""
+    """Images of one split; what is taken from it lies on the trial's device."""
 
-    pixels: UInt8[Tensor, "images height width 3"]
-    labels: Int64[Tensor, " images"]
+    pixels: UInt8[Tensor, "images height width 3"] | MappedPixels
+    labels: Int64[Tensor, " images"]  # on the trial's device
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def batch(
+        self, indices: Int64[Tensor, " batch"]
+    ) -> tuple[UInt8[Tensor, "batch height width 3"], Int64[Tensor, " batch"]]:
+        """Return pixels and labels at `indices`, which lie on the CPU, on the trial's device."""
+        there = indices.to(self.labels.device)
+        # Streamed pixels take the indices from the CPU: from the GPU they would wait for it.
+        at = indices if isinstance(self.pixels, MappedPixels) else there
+        return self.pixels[at], self.labels[there]
 
 
 def steps_per_epoch(n_images: int, batch_size: int) -> int:

@@ -1,52 +1,28 @@
 """Prepared arrays: every image of a data set decoded and resized once, then opened from the cache.
 
 A cache folder is named by a hash of the declared source (files, sizes, dates, CSV contents), so a
-changed source is prepared anew. It is written under another name and renamed when complete.
+changed source is prepared anew; one that changes while it is being prepared is refused.
 """
 
 import hashlib
-import json
-import multiprocessing
-import os
-import shutil
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
-from jaxtyping import Int64, UInt8
+from jaxtyping import UInt8
 
 from lmd_bench import datasets, paths
+from lmd_bench._decoding import Source, decode_all
+from lmd_bench._image_cache import PreparedImages as PreparedImages
+from lmd_bench._image_cache import locked, open_folder, write_folder
 from lmd_bench.datasets import Dataset
 from lmd_bench.errors import UserError
-from lmd_bench.schema import ImageTable, canonical_json, content_hash
+from lmd_bench.schema import ImageTable, content_hash
 
-DECODER_VERSION = 1  # raised when the same file would give other pixels
+DECODER_VERSION = 2  # raised when the same file would give other pixels
 SMALLEST, LARGEST = 8, 1024  # image sizes, pixels
-_CHUNK = 64  # images that a worker decodes at a time
-
-Source = tuple[str, Path | None]  # an image's id and file
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedImages:
-    """The images of a data set at one size; the pixels stay on disk until they are read."""
-
-    table: ImageTable  # images present, in the order of the pixels
-    image_size: int  # pixels, square
-    fingerprint: str  # of ids, labels, groups, declared splits, size and pixels
-    n_missing: int  # listed images that were left out
-    folder: Path
-
-    def read(
-        self, indices: Int64[np.ndarray, " images"]
-    ) -> UInt8[np.ndarray, "images size size 3"]:
-        """Return a copy of the pixels in these rows of the table. The only way to the pixels."""
-        return _open_pixels(self.folder)[indices]
 
 
 def prepare(
@@ -69,30 +45,39 @@ def prepare(
         progress: called with the images done and all images after each chunk.
 
     Raises:
-        UserError: an unknown data set, absent or faulty files, a missing or unreadable image, or
-            a cache folder that cannot be written.
+        UserError: an unknown data set, absent or faulty files, missing or unreadable images, files
+            that change meanwhile, or a cache folder that cannot be written.
     """
     data = datasets.load(dataset)
     _check_size(image_size)
     name = data.card.name
-    root = data.check_root(paths.data_root(name, root)) if data.card.downloads else None
-    source = _source_hash(data, root, image_size, allow_missing)
-    cache = paths.cache_root()
-    folder = cache / f"{name}-{image_size}px-{source}"
-    if (prepared := _open(folder)) is not None:
+    with _readable(name, root):
+        root = data.check_root(paths.data_root(name, root)) if data.card.downloads else None
+        files = _files(data, root)
+    source = _source_hash(data, root, files, image_size, allow_missing)
+    folder = paths.cache_root() / f"{name}-{image_size}px-{source}"
+    if (prepared := open_folder(folder)) is not None:
         return prepared
-    with _locked(folder):
-        if (prepared := _open(folder)) is not None:  # another process was first
+    with locked(folder):
+        if (prepared := open_folder(folder)) is not None:  # another process was first
             return prepared
-        table, sources, n_missing = _present(data, root, allow_missing)
-        blocks = data.stream(root, image_size) or _decode(name, sources, image_size, n_workers)
-        try:
-            _write(folder, name, table, image_size, n_missing, blocks, progress)
-        except OSError as error:
-            raise _cannot_write(cache, error) from error
-    prepared = _open(folder)
+        with _readable(name, root):
+            table, sources, n_missing = _present(data, root, allow_missing)
+        streamed = data.stream(root, image_size)
+        decoded = streamed or decode_all(name, sources, image_size, n_workers)
+        with closing(_unchanged(data, root, files, decoded)) as blocks:  # ends its processes
+            write_folder(folder, name, table, image_size, n_missing, blocks, progress)
+    prepared = open_folder(folder)
     assert prepared is not None, f"{folder} was just written"
     return prepared
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What the source consists of, without opening an image."""
+
+    tables: dict[str, str]  # CSV -> hash of its content
+    images: dict[str, tuple[int, int]]  # path -> size in bytes, time of the last change in ns
 
 
 def _check_size(image_size: int) -> None:
@@ -103,40 +88,30 @@ def _check_size(image_size: int) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; concurrent runs wait for one another."""
-    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        raise _cannot_write(folder.parent, error) from error
+def _readable(name: str, root: Path | None) -> Iterator[None]:
+    """Say which folder cannot be read, and why."""
     try:
         yield
-    finally:
-        lock.release()
-
-
-def _cannot_write(cache: Path, error: OSError) -> UserError:
-    return UserError(
-        f"The prepared images cannot be written to {cache} ({error}); free some space there, or "
-        "set LMD_BENCH_CACHE to another folder."
-    )
-
-
-def _source_hash(data: Dataset, root: Path | None, image_size: int, allow_missing: bool) -> str:
-    """Return the hash of everything that shapes the prepared arrays, without opening an image."""
-    tables: dict[str, str] = {}
-    try:
-        for name in data.tables:
-            file = data.check_root(root) / name
-            tables[name] = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
-        stats = [(entry.path, entry.stat()) for entry in data.files(root)]
     except OSError as error:
         raise UserError(
-            f"The files of data set '{data.card.name}' in {root} cannot be read ({error}); "
+            f"The files of data set '{name}' in {root} cannot be read ({error}); "
             "mend their permissions, or copy the data set to another folder."
         ) from error
+
+
+def _files(data: Dataset, root: Path | None) -> _Files:
+    tables: dict[str, str] = {}
+    for name in data.tables:
+        file = data.check_root(root) / name
+        tables[name] = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+    stats = ((entry.path, entry.stat()) for entry in data.files(root))
+    return _Files(tables, {path: (stat.st_size, stat.st_mtime_ns) for path, stat in stats})
+
+
+def _source_hash(
+    data: Dataset, root: Path | None, files: _Files, image_size: int, allow_missing: bool
+) -> str:
+    """Return the hash of everything that shapes the prepared arrays."""
     return content_hash(
         {
             "dataset": [data.card.name, data.version, data.card.class_names],
@@ -144,10 +119,31 @@ def _source_hash(data: Dataset, root: Path | None, image_size: int, allow_missin
             "size": image_size,
             "root": str(root),
             "allow_missing": allow_missing,
-            "tables": tables,
-            "files": sorted([path, stat.st_size, stat.st_mtime_ns] for path, stat in stats),
+            "tables": files.tables,
+            "files": sorted([path, *stat] for path, stat in files.images.items()),
         }
     )
+
+
+def _unchanged(
+    data: Dataset,
+    root: Path | None,
+    before: _Files,
+    blocks: Iterator[UInt8[np.ndarray, "chunk size size 3"]],
+) -> Generator[UInt8[np.ndarray, "chunk size size 3"], None, None]:
+    """Yield the blocks, and refuse them at the end if a file is no longer what it was."""
+    yield from blocks
+    with _readable(data.card.name, root):
+        after = _files(data, root)
+    changed = sorted(
+        {name for name, _ in before.tables.items() ^ after.tables.items()}
+        | {path for path, _ in before.images.items() ^ after.images.items()}
+    )
+    if changed:
+        raise UserError(
+            f"{len(changed)} of the files in {root} changed while they were being prepared, first "
+            f"{changed[0]}; run the same command again when nothing writes there any more."
+        )
 
 
 def _present(
@@ -167,129 +163,3 @@ def _present(
     rows = np.flatnonzero(~missing)
     files = data.paths(root, table)
     return table.take(rows), [(table.image_ids[row], files[row]) for row in rows], n_missing
-
-
-def _decode(
-    name: str, sources: list[Source], image_size: int, n_workers: int
-) -> Iterator[UInt8[np.ndarray, "chunk size size 3"]]:
-    """Yield the pixels of `sources` in order, a chunk at a time."""
-    chunks = [sources[start : start + _CHUNK] for start in range(0, len(sources), _CHUNK)]
-    if n_workers <= 1:
-        for chunk in chunks:
-            yield _decode_chunk(name, chunk, image_size)
-        return
-    # Not forked: the caller may hold threads (torch, Ray) that do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(
-        min(n_workers, len(chunks)), mp_context=context, initializer=_end_with_parent
-    )
-    try:
-        yield from pool.map(_decode_chunk, [name] * len(chunks), chunks, [image_size] * len(chunks))
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """Let a worker end when the process that started it is killed; it would wait for ever."""
-
-    def watch() -> None:
-        parent = multiprocessing.parent_process()
-        assert parent is not None
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _decode_chunk(
-    name: str, sources: Sequence[Source], image_size: int
-) -> UInt8[np.ndarray, "chunk size size 3"]:
-    data = datasets.load(name)
-    return np.stack([data.image(image_id, path, image_size) for image_id, path in sources])
-
-
-def _write(
-    folder: Path,
-    name: str,
-    table: ImageTable,
-    image_size: int,
-    n_missing: int,
-    blocks: Iterator[UInt8[np.ndarray, "chunk size size 3"]],
-    progress: Callable[[int, int], None] | None,
-) -> None:
-    """Write the folder under another name and rename it; the caller holds its lock."""
-    partial = folder.with_name(f"{folder.name}.partial")
-    for left_over in (partial, folder):  # of a killed run; an incomplete copy
-        if left_over.exists():
-            shutil.rmtree(left_over)
-    partial.mkdir()
-    digest = hashlib.sha256(canonical_json(_identity(table, image_size)).encode())
-    shape = (len(table), image_size, image_size, 3)
-    done = 0
-    # Written in sequence, not through a memory map: a full disk is then an error, not a crash.
-    with (partial / "images.npy").open("wb") as stream:
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(stream, header)
-        for block in blocks:
-            stream.write(block.tobytes())
-            digest.update(block.tobytes())
-            done += len(block)
-            if progress is not None:
-                progress(done, len(table))
-    _write_index(partial / "index.parquet", table)
-    counts = np.bincount(table.labels, minlength=len(table.class_names))
-    meta = {
-        "dataset": name,
-        "image_size": image_size,
-        "class_names": list(table.class_names),
-        "class_counts": [int(count) for count in counts],
-        "n_images": len(table),
-        "n_missing": n_missing,
-        "fingerprint": digest.hexdigest()[:20],
-    }
-    (partial / "meta.json").write_text(json.dumps(meta, indent=2))
-    partial.rename(folder)
-
-
-def _identity(table: ImageTable, image_size: int) -> list[object]:
-    declared = [] if table.splits is None else [table.splits]
-    labels = table.labels.tolist()
-    return [table.image_ids, labels, table.groups, table.class_names, image_size, *declared]
-
-
-def _write_index(file: Path, table: ImageTable) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns = {"image_id": table.image_ids, "label": table.labels, "group": table.groups}
-    if table.splits is not None:
-        columns["split"] = table.splits
-    pq.write_table(pa.table(columns), file)
-
-
-def _open(folder: Path) -> PreparedImages | None:
-    """Return what a folder holds; None where there is none, or none that is whole."""
-    import pyarrow.parquet as pq
-
-    try:
-        meta = json.loads((folder / "meta.json").read_text())
-        index = pq.read_table(folder / "index.parquet")
-        shape = _open_pixels(folder).shape
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a file cut short
-        return None
-    size = meta["image_size"]
-    if shape != (meta["n_images"], size, size, 3) or len(index) != meta["n_images"]:
-        return None
-    table = ImageTable(
-        image_ids=tuple(index["image_id"].to_pylist()),
-        labels=index["label"].to_numpy(),
-        groups=tuple(index["group"].to_pylist()),
-        class_names=tuple(meta["class_names"]),
-        splits=tuple(index["split"].to_pylist()) if "split" in index.column_names else None,
-    )
-    return PreparedImages(table, size, meta["fingerprint"], meta["n_missing"], folder)
-
-
-def _open_pixels(folder: Path) -> UInt8[np.ndarray, "images size size 3"]:
-    mapped = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-    return np.asarray(mapped)  # a plain array on the map, so that indexing gives plain copies

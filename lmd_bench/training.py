@@ -71,8 +71,7 @@ def _step(
     seed: int,
     step: int,
 ) -> Float[Tensor, ""]:
-    indices = indices.to(train_set.labels.device)
-    pixels, labels = train_set.pixels[indices], train_set.labels[indices]
+    pixels, labels = train_set.batch(indices)
     student: View = config.augmentation
     views = [
         make_view(student if wanted == "student" else "weak", pixels, derive_seed(seed, step, n))

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from lmd_bench.calibration._base import Calibrated, Stage1
 from lmd_bench.encoders import Encoder, cached_features, obtain
 from lmd_bench.errors import DivergedError, UserError
 from lmd_bench.images import PreparedImages
+from lmd_bench.pixels import open_pixels
 from lmd_bench.results import make_row, open_store
 from lmd_bench.schema import DataSource, Status, TaskSpec, TrialContext, TrialSpec
 from lmd_bench.search_space import section_config
@@ -83,14 +84,14 @@ def run_trial(spec: TrialSpec, context: TrialContext, report: Report) -> tuple[R
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     prepared, task = load_task(spec, context)
-    sets = (_on_device(prepared, task.train, device), _on_device(prepared, task.val, device))
+    opened = partial(_image_set, prepared, device=device, share=context.gpu_share)
+    sets = (opened(task.train), opened(task.val))
     encoder = obtain(spec, context.results, len(task.class_names), sets, report)
     calibrated = _calibrate(spec, encoder, sets, report)
     scores: Scores = {"val": _scores(prepared, task.val, calibrated, sets[1])}
     if spec.phase == "confirm":
         test = open_test(prepared.table, task, prepared.fingerprint)
-        test_set = _on_device(prepared, test, device)
-        scores["test"] = _scores(prepared, test, calibrated, test_set)
+        scores["test"] = _scores(prepared, test, calibrated, opened(test))
     seconds = time.perf_counter() - clock - encoder.waited
     measured = {
         "status": "ok",
@@ -201,12 +202,11 @@ def _curve(encoder: Encoder, calibrated: Calibrated) -> list[Row]:
     ]
 
 
-def _on_device(
-    prepared: PreparedImages, indices: Int64[np.ndarray, " n"], device: torch.device
+def _image_set(
+    prepared: PreparedImages, rows: Int64[np.ndarray, " n"], device: torch.device, share: float
 ) -> ImageSet:
-    pixels = torch.from_numpy(prepared.read(indices)).to(device)
-    labels: Tensor = torch.from_numpy(prepared.table.labels[indices]).to(device)
-    return ImageSet(pixels, labels)
+    labels: Tensor = torch.from_numpy(prepared.table.labels[rows]).to(device)
+    return ImageSet(open_pixels(prepared, rows, device, share), labels)
 
 
 def _device(context: TrialContext) -> torch.device:

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lmd_bench import images
+from lmd_bench import _decoding, images
 from lmd_bench.errors import UserError
 from lmd_bench.images import prepare
-
-CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
+from tests.raw import CLASSES, image_file, write_seven_greys
 
 
 @pytest.fixture(autouse=True)
@@ -23,20 +22,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def root(tmp_path):
-    """Seven images of one grey each, 10, 20, ..., in the layout of HAM10000."""
-    folder = tmp_path / "raw"
-    part = folder / "HAM10000_images_part_1"
-    part.mkdir(parents=True)
-    lines = ["lesion_id,image_id,dx"]
-    for i, name in enumerate(CLASSES):
-        lines.append(f"L{i},I{i},{name}")
-        Image.new("RGB", (20, 15), (10 * (i + 1),) * 3).save(part / f"I{i}.jpg")
-    (folder / "HAM10000_metadata.csv").write_text("\n".join(lines))
-    return folder
-
-
-def image_file(root, name):
-    return root / "HAM10000_images_part_1" / f"{name}.jpg"
+    return write_seven_greys(tmp_path / "raw")
 
 
 def all_pixels(prepared):
@@ -63,7 +49,7 @@ def test_read_gives_a_writable_copy_in_the_order_asked_for(root):
 
 def test_a_second_call_decodes_nothing(root, monkeypatch):
     first = prepare("ham10000", root, 8)
-    monkeypatch.setattr(images, "_decode", None)
+    monkeypatch.setattr(images, "decode_all", None)
     second = prepare("ham10000", root, 8)
     assert second.folder == first.folder
     assert second.fingerprint == first.fingerprint
@@ -73,14 +59,14 @@ def test_a_second_call_decodes_nothing(root, monkeypatch):
 def test_two_workers_give_what_one_gives(root, monkeypatch, tmp_path):
     alone = prepare("ham10000", root, 8)
     monkeypatch.setenv("LMD_BENCH_CACHE", str(tmp_path / "other"))
-    monkeypatch.setattr(images, "_CHUNK", 3)
+    monkeypatch.setattr(_decoding, "_CHUNK", 3)
     together = prepare("ham10000", root, 8, n_workers=2)
     assert together.fingerprint == alone.fingerprint
     np.testing.assert_array_equal(all_pixels(together), all_pixels(alone))
 
 
 def test_progress_counts_up_to_all_images(root, monkeypatch):
-    monkeypatch.setattr(images, "_CHUNK", 3)
+    monkeypatch.setattr(_decoding, "_CHUNK", 3)
     seen = []
     prepare("ham10000", root, 8, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(3, 7), (6, 7), (7, 7)]
@@ -137,9 +123,10 @@ def test_no_image_at_all_is_refused_even_with_allow_missing(root):
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_an_unreadable_image_is_named_and_nothing_looks_complete(root, cache, n_workers):
     image_file(root, "I4").write_bytes(b"not a picture")
-    with pytest.raises(UserError, match=r"I4\.jpg cannot be read"):
+    sentence = r"1 of 7 images of data set 'ham10000' cannot be read: .*I4\.jpg \(it is no image"
+    with pytest.raises(UserError, match=sentence):
         prepare("ham10000", root, 8, allow_missing=True, n_workers=n_workers)
-    assert not list(cache.glob("*/meta.json"))
+    assert not [path for path in cache.iterdir() if path.suffix != ".lock"]
 
 
 def test_a_half_written_folder_of_a_killed_run_is_ignored(root, cache):
@@ -163,14 +150,14 @@ def test_a_file_of_the_cache_that_was_cut_short_is_prepared_anew(root, name):
 
 def prepare_slowly(root, notes):
     """Prepare in another process, leaving a note where it decodes."""
-    decode = images._decode_chunk
+    decode = _decoding._decode_chunk
 
     def slow(*arguments):
         (notes / str(os.getpid())).write_text("decoding")
         time.sleep(0.5)
         return decode(*arguments)
 
-    images._decode_chunk = slow
+    _decoding._decode_chunk = slow
     prepare("ham10000", root, 8)
 
 

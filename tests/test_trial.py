@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench import images, plugins, trial
+from lmd_bench import images, pixels, plugins, trial
 from lmd_bench.errors import UserError
 from lmd_bench.images import PreparedImages
 from lmd_bench.results import open_store
@@ -73,13 +73,14 @@ def test_another_seed_gives_other_numbers(tmp_path: Path):
 
 def test_no_test_image_is_opened_before_confirmation(tmp_path: Path, monkeypatch):
     opened: set[int] = set()
-    read = PreparedImages.read
+    gather = pixels.gather
 
-    def spy(self, indices):
-        opened.update(int(index) for index in indices)
-        return read(self, indices)
+    def spy(mapped, rows, **settings):
+        opened.update(int(row) for row in rows)
+        return gather(mapped, rows, **settings)
 
-    monkeypatch.setattr(PreparedImages, "read", spy)
+    monkeypatch.setattr(pixels, "gather", spy)
+    monkeypatch.setattr(PreparedImages, "read", None)  # the other way to pixels
     prepared = images.prepare("synthetic", None, 16)
     task = build_task(prepared.table, TASK, prepared.fingerprint)
     test = {int(index) for index in open_test(prepared.table, task, prepared.fingerprint)}

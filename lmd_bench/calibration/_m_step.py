@@ -123,21 +123,22 @@ def expected_m_step(
         tolerance_change=1e-7,
         line_search_fn="strong_wolfe",
     )
-    reached = [0.0]
+
+    def cross_entropy() -> Tensor:
+        return expected_cross_entropy(weight, bias, mean, factors, points)
 
     def closure() -> Tensor:
         optimiser.zero_grad(set_to_none=True)
-        loss = expected_cross_entropy(weight, bias, mean, factors, points)
-        objective = loss + 0.5 * decay * (weight.square().sum() + bias.square().sum())
+        penalty = 0.5 * decay * (weight.square().sum() + bias.square().sum())
+        objective = cross_entropy() + penalty
         objective.backward()
-        reached[0] = float(loss.detach())
         return objective
 
     optimiser.step(closure)
     with torch.no_grad():
         head.weight.copy_(weight)
         head.bias.copy_(bias)
-    return reached[0]
+        return float(cross_entropy())
 
 
 def expected_cross_entropy(

@@ -22,7 +22,10 @@ What differs from that code, and why (each has a switch; `lmd_official` sets the
   are those of before it, and the encoder that is saved was never evaluated.
 - The epoch is chosen on val; there the last one is kept, and the classifier is not saved.
 - Statistics come from all real features (`stats_source`); there from one balanced draw.
-- Both schedulers of that code are never stepped: the learning rates are constant here.
+- Both schedulers of that code are never stepped: the learning rates are constant here;
+  `schedule: multistep` steps them as its YAML means (x .1 at a quarter, half, three quarters).
+- Its virtual features come from the present statistics and its FDC uses their running mean;
+  `virtual_stats` and `fdc_stats` choose each.
 - The loop is short: 3 EM epochs of half a pass instead of 200 whole ones, at learning rates that
   keep lr x steps (encoder 1e-6 x 25,200 steps; classifier: see vfc.py), and the M-step minimises
   the expectation (_m_step.py) instead of 1,137 sampled steps.
@@ -58,9 +61,11 @@ from lmd_bench.calibration._m_step import expected_m_step, sampled_m_step
 from lmd_bench.schema import require
 from lmd_bench.seeding import derive_seed
 from lmd_bench.selection import BestOnVal, generator
-from lmd_bench.views import make_view
+from lmd_bench.views import View, make_view
 
-VERSION = 2
+VERSION = 3
+
+Statistics = Literal["running_mean", "current"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,9 @@ class Config:
     covariance: CovarianceModel = "eps"
     eps: float = 1.0e-2
     shrinkage: float = 0.5
-    fdc_stats: Literal["running_mean", "current"] = "running_mean"
+    fdc_stats: Statistics = "running_mean"
+    virtual_stats: Statistics = "current"
+    schedule: Literal["constant", "multistep"] = "constant"  # of both learning rates
     # M-step
     m_step: Literal["expected", "sampled"] = "expected"
     lbfgs_iterations: int = 30
@@ -93,6 +100,7 @@ class Config:
     fdc_clip: float = 0.0  # 0: not cut
     estep_bn: Literal["train", "frozen"] = "train"
     estep_balanced: bool = False
+    estep_view: View = "test"
     evaluation: Literal["post", "official"] = "post"
     keep: Literal["best", "last"] = "best"
 
@@ -145,18 +153,20 @@ class _EmLoop:
             self.model.encoder.parameters(), lr=config.encoder_lr, momentum=0.9, weight_decay=decay
         )
         self.average: ClassMoments | None = None
+        self.start_lrs = (config.classifier_lr, config.encoder_lr)
 
     def epoch(self, epoch: int) -> tuple[float, Model, Tensor]:
         """Run one EM epoch; return its E-step loss, the model to judge and its val logits."""
         config = self.config
+        self._set_learning_rates(epoch)
         moments = self._moments(epoch)
-        gaussians = self._gaussians(moments)
+        self.average = running_mean(self.average, moments, epoch)
+        of = {"current": moments, "running_mean": self.average}
+        gaussians = self._gaussians(of[config.virtual_stats])
         self._m_step(gaussians)
         before = self._judged_before() if config.evaluation == "official" else None
-        self.average = running_mean(self.average, moments, epoch)
-        reference = self.average if config.fdc_stats == "running_mean" else moments
-        same = epoch == 0 or config.fdc_stats == "current"
-        loss = self._e_step(gaussians if same else self._gaussians(reference), epoch)
+        same = epoch == 0 or config.fdc_stats == config.virtual_stats
+        loss = self._e_step(gaussians if same else self._gaussians(of[config.fdc_stats]), epoch)
         last = epoch == config.em_epochs - 1
         if not last:
             self.features = predict(self.model, self.stage1.train_set)[0]
@@ -164,6 +174,14 @@ class _EmLoop:
             self.val_features = predict(self.model, self.stage1.val_set)[0]
             return loss, *before
         return loss, self.model, predict(self.model, self.stage1.val_set)[1]
+
+    def _set_learning_rates(self, epoch: int) -> None:
+        if self.config.schedule == "constant":
+            return
+        scale = multistep_scale(epoch, self.config.em_epochs)
+        optimisers = (self.classifier_optimiser, self.encoder_optimiser)
+        for optimiser, start in zip(optimisers, self.start_lrs, strict=True):
+            optimiser.param_groups[0]["lr"] = start * scale
 
     def _moments(self, epoch: int) -> ClassMoments:
         labels = self.stage1.train_set.labels
@@ -202,8 +220,9 @@ class _EmLoop:
         batch_size = min(config.batch_size, len(train_set))
         n_steps = max(1, round(steps_per_epoch(len(train_set), batch_size) * config.estep_fraction))
         total = torch.zeros((), device=train_set.labels.device)
-        for _, indices in zip(range(n_steps), self._order(epoch, batch_size), strict=False):
-            loss = self._e_loss(indices.to(train_set.labels.device), gaussians)
+        for step, indices in zip(range(n_steps), self._order(epoch, batch_size), strict=False):
+            seed = derive_seed(self.stage1.seed, "view", epoch, step)
+            loss = self._e_loss(indices.to(train_set.labels.device), gaussians, seed)
             self.encoder_optimiser.zero_grad(set_to_none=True)
             loss.backward()
             self.encoder_optimiser.step()
@@ -211,11 +230,12 @@ class _EmLoop:
         self.head.requires_grad_(True)
         return float(total) / n_steps
 
-    def _e_loss(self, indices: Tensor, gaussians: ClassGaussians) -> Float[Tensor, ""]:
+    def _e_loss(self, indices: Tensor, gaussians: ClassGaussians, seed: int) -> Float[Tensor, ""]:
         config, train_set = self.config, self.stage1.train_set
         labels = train_set.labels[indices]
+        view = make_view(config.estep_view, train_set.pixels[indices], seed)
         with autocast(labels.device):
-            features = self.model.encoder(make_view("test", train_set.pixels[indices], seed=0))
+            features = self.model.encoder(view)
         features = features.float()
         loss = config.fdc_weight * feature_distribution_consistency(
             features,
@@ -254,6 +274,11 @@ def running_mean(average: ClassMoments | None, new: ClassMoments, epoch: int) ->
         torch.lerp(average.covariance, new.covariance, share),
         new.counts,
     )
+
+
+def multistep_scale(epoch: int, n_epochs: int) -> float:
+    """Return .1 to the number of quarters of the loop that are over: of 200, at 50, 100 and 150."""
+    return 0.1 ** min(3, 4 * epoch // n_epochs)
 
 
 def freeze_batch_norm(module: nn.Module) -> None:

@@ -12,8 +12,8 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from PIL import Image, ImageOps
 
+from lmd_bench.datasets._decode import decode
 from lmd_bench.errors import UserError
 from lmd_bench.schema import DatasetCard, ImageTable
 
@@ -95,21 +95,3 @@ class Dataset(ABC):
         """
         assert path is not None, f"{image_id} has no file"
         return decode(path, size)
-
-
-def decode(path: Path, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """Return an image file as RGB, upright and resized to a square with an antialiased filter.
-
-    Raises:
-        UserError: the file is not a readable image.
-    """
-    try:
-        with Image.open(path) as image:
-            # A JPEG is decoded at half, quarter or eighth scale where twice the size is left.
-            image.draft("RGB", (2 * size, 2 * size))
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(
-            f"The image {path} cannot be read ({error}); download this file again."
-        ) from error
-    return np.asarray(upright.resize((size, size), Image.Resampling.BILINEAR))

@@ -21,7 +21,7 @@ def encoder_gradient(**settings) -> float:
     em = loop(**settings)
     gaussians = em._gaussians(em._moments(0))
     em.head.requires_grad_(False)
-    loss = em._e_loss(torch.arange(8), gaussians)
+    loss = em._e_loss(torch.arange(8), gaussians, seed=0)
     if not loss.requires_grad:
         return 0.0
     loss.backward()
@@ -91,6 +91,39 @@ def test_a_balanced_bootstrap_changes_each_epoch_and_all_real_does_not():
     assert not torch.equal(drawn._moments(0).mean, drawn._moments(1).mean)
     real = loop()
     assert torch.equal(real._moments(0).mean, real._moments(1).mean)
+
+
+def test_the_multistep_schedule_divides_both_rates_by_ten_at_each_quarter():
+    scales = [icc.multistep_scale(epoch, 200) for epoch in (0, 49, 50, 99, 100, 150, 199)]
+    assert scales == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.001, 0.001])
+    em = loop(em_epochs=4, schedule="multistep")
+    em._set_learning_rates(1)
+    config = em.config
+    for optimiser, start in (
+        (em.classifier_optimiser, config.classifier_lr),
+        (em.encoder_optimiser, config.encoder_lr),
+    ):
+        assert optimiser.param_groups[0]["lr"] == pytest.approx(0.1 * start)
+
+
+@pytest.mark.parametrize(("statistics", "averaged"), [("current", False), ("running_mean", True)])
+def test_virtual_features_come_from_the_statistics_asked_for(statistics, averaged, monkeypatch):
+    em = loop(virtual_stats=statistics, stats_source="balanced_bootstrap")
+    seen = []
+    monkeypatch.setattr(em, "_m_step", lambda gaussians: seen.append(gaussians.mean))
+    for epoch in range(2):
+        em.epoch(epoch)
+    assert torch.equal(seen[1], em.average.mean.to(seen[1].dtype)) is averaged
+
+
+def test_an_augmented_e_step_draws_its_view_by_seed():
+    em = loop(estep_view="weak")
+    gaussians = em._gaussians(em._moments(0))
+    em.model.eval()
+    rows = torch.arange(8)
+    first, again, other = (em._e_loss(rows, gaussians, seed).item() for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
 
 
 @pytest.mark.parametrize(
