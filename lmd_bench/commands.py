@@ -100,6 +100,25 @@ def prepare(
 
 
 @app.command()
+def views(
+    dataset: Dataset,
+    out: Annotated[Path, typer.Option(help="Picture to write: .png, .jpg or .webp.")],
+    data_root: DataRoot = None,
+    image_size: ImageSize = 64,
+    per_class: Annotated[int, typer.Option(min=1, help="Images of each class.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of the images chosen and of their views.")] = 0,
+    allow_missing: AllowMissing = False,
+) -> None:
+    """Draw a contact sheet: what augmentation and mixing make of a few images of each class."""
+    from lmd_bench.contact_sheet import write_contact_sheet
+    from lmd_bench.planning import prepare_dataset
+
+    prepared = prepare_dataset(dataset, DataSource(data_root, allow_missing), image_size)
+    n_images = write_contact_sheet(prepared, out, per_class, seed)
+    print(f"{dataset}: views of {n_images} images at {image_size} px, in {out}")
+
+
+@app.command()
 def train(
     dataset: Dataset,
     method: Annotated[str, typer.Option(help="Method, or representation+calibration.")],

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int64
 
 SCHEMA_VERSION = 1  # of the results folder; raised when a column changes its meaning
-PIPELINE_VERSION = 1  # raised when shared training code changes results; part of every key
+PIPELINE_VERSION = 2  # raised when shared training code changes results; part of every key
 
 Scalar = str | int | float | bool
 Config = Mapping[str, Scalar]  # "section.key" -> value, e.g. {"rrl.ema_decay": 0.999}
@@ -120,7 +120,9 @@ class TrainingConfig:
     momentum: float = 0.9
     weight_decay: float = 5.0e-4
     schedule: Literal["cosine", "constant"] = "cosine"
-    augmentation: Literal["strong", "weak"] = "strong"  # the view that the loss sees
+    augmentation: Literal["strong", "weak", "randaugment"] = "strong"  # the view of the loss
+    mixing: Literal["none", "mixup", "cutmix"] = "none"  # of the images and labels of a batch
+    mixing_alpha: float = 1.0  # of the Beta distribution that the shares are drawn from
     keep: Literal["best", "last"] = "best"  # which epoch: the best on val, or the last
 
     def __post_init__(self) -> None:
@@ -129,6 +131,7 @@ class TrainingConfig:
         require(self.lr > 0, f"lr={self.lr} must be above 0")
         require(0 <= self.momentum < 1, f"momentum={self.momentum} must lie in [0, 1)")
         require(self.weight_decay >= 0, f"weight_decay={self.weight_decay} must not be negative")
+        require(self.mixing_alpha > 0, f"mixing_alpha={self.mixing_alpha} must be above 0")
 
 
 @dataclass(frozen=True)

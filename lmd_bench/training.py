@@ -8,11 +8,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from lmd_bench.batches import ImageSet, autocast, epoch_batches, predict, steps_per_epoch
-from lmd_bench.representation._base import Representation
+from lmd_bench.representation._base import Representation, Targets
 from lmd_bench.schema import Progress, TrainingConfig
 from lmd_bench.seeding import derive_seed
 from lmd_bench.selection import BestOnVal, Report
-from lmd_bench.views import View, make_view
+from lmd_bench.views import Images, View, make_view
+from lmd_bench.views.mixing import draw_mixture, mix
 
 
 @dataclass(frozen=True)
@@ -71,19 +72,38 @@ def _step(
     seed: int,
     step: int,
 ) -> Float[Tensor, ""]:
+    views, targets = _batch(method, train_set, indices, config, seed, step)
+    with autocast(train_set.labels.device):
+        loss = method.loss(views, targets, step)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()
+    method.after_step(step)
+    return loss
+
+
+def _batch(
+    method: Representation,
+    train_set: ImageSet,
+    indices: Int64[Tensor, " batch"],
+    config: TrainingConfig,
+    seed: int,
+    step: int,
+) -> tuple[list[Images], Targets]:
+    """Return the views that the method wants and their labels, mixed where the config says so."""
     pixels, labels = train_set.batch(indices)
     student: View = config.augmentation
     views = [
         make_view(student if wanted == "student" else "weak", pixels, derive_seed(seed, step, n))
         for n, wanted in enumerate(method.views)
     ]
-    with autocast(labels.device):
-        loss = method.loss(views, labels, step)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    optimiser.step()
-    method.after_step(step)
-    return loss
+    if config.mixing == "none":
+        return views, Targets(labels)
+    size = (pixels.shape[1], pixels.shape[2])
+    mixing_seed = derive_seed(seed, "mixing", step)
+    mixture = draw_mixture(config.mixing, len(labels), size, config.mixing_alpha, mixing_seed)
+    partners = mixture.partners.to(labels.device, non_blocking=True)
+    return [mix(view, mixture) for view in views], Targets(labels, labels[partners], mixture.share)
 
 
 def _schedule(

@@ -6,8 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from lmd_bench import plugins
 from lmd_bench.batches import ImageSet, epoch_batches, predict, steps_per_epoch
 from lmd_bench.errors import DivergedError
+from lmd_bench.representation._base import Targets
 from lmd_bench.representation.cross_entropy import Config, CrossEntropy
 from lmd_bench.schema import TrainingConfig
 from lmd_bench.selection import BestOnVal, no_report
@@ -78,10 +80,36 @@ def test_cross_entropy_is_torchs():
     method = CrossEntropy(Config(), network, torch.tensor(tiny.COUNTS), n_steps=1)
     images, labels = torch.rand(4, 3, 16, 16), torch.tensor([0, 1, 2, 0])
     expected = F.cross_entropy(network(images)[1], labels)
-    assert torch.equal(method.loss([images], labels, 0), expected)
+    assert torch.equal(method.loss([images], Targets(labels), 0), expected)
 
 
 def test_an_image_set_is_as_long_as_its_labels():
     images = ImageSet(torch.zeros(3, 4, 4, 3, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64))
     assert len(images) == 3
     assert np.asarray(images.labels).shape == (3,)
+
+
+def test_the_loss_of_mixed_targets_is_the_shared_mean_of_two_losses():
+    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+    own, partners = torch.tensor([0, 1]), torch.tensor([1, 0])
+    targets = Targets(own, partners, share=0.75)
+    soft = torch.tensor([[0.75, 0.25], [0.25, 0.75]])
+    mixed = targets.loss(lambda labels: F.cross_entropy(logits, labels))
+    assert torch.allclose(mixed, F.cross_entropy(logits, soft))
+
+
+@pytest.mark.parametrize("mixing", ["mixup", "cutmix"])
+@pytest.mark.parametrize("name", plugins.names("representation"))
+def test_every_representation_trains_on_mixed_images(name: str, mixing):
+    plugin = plugins.load("representation", name)
+    network = tiny.model()
+    counts = torch.tensor(tiny.COUNTS)
+    method = plugins.plugin_class("representation", name)(plugin.Config(), network, counts, 4)
+    config = TrainingConfig(batch_size=16, augmentation="randaugment", mixing=mixing)
+    fitted = train(method, *tiny.sets(), config, 2, 0, no_report)
+    assert all(np.isfinite(point.loss) for point in fitted.curve)
+
+
+def test_a_mixing_alpha_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="mixing_alpha=0"):
+        TrainingConfig(mixing_alpha=0.0)

@@ -1,7 +1,8 @@
 """The contract of a stage-1 method: which views it wants, its loss, and what follows a step."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from jaxtyping import Float, Int64
@@ -11,6 +12,27 @@ from lmd_bench.backbones import Model
 
 # "student" is the view that training.augmentation names, the same for every method
 WantedView = Literal["student", "weak"]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The labels of a batch; where its images are mixed, those of their partners as well.
+
+    A loss goes through `loss`, so it holds for mixed images too, at the cost of one forward.
+    """
+
+    labels: Int64[Tensor, " batch"]
+    partner_labels: Int64[Tensor, " batch"] | None = None  # None: the images are not mixed
+    share: float = 1.0  # of an image's own label, the rest is its partner's
+
+    def loss(
+        self, of_labels: Callable[[Int64[Tensor, " batch"]], Float[Tensor, ""]]
+    ) -> Float[Tensor, ""]:
+        """Return share L(labels) + (1 - share) L(partners' labels), or L(labels) if not mixed."""
+        own = of_labels(self.labels)
+        if self.partner_labels is None:
+            return own
+        return self.share * own + (1.0 - self.share) * of_labels(self.partner_labels)
 
 
 class Representation(ABC):
@@ -38,7 +60,7 @@ class Representation(ABC):
     def loss(
         self,
         views: Sequence[Float[Tensor, "batch 3 height width"]],
-        labels: Int64[Tensor, " batch"],
+        targets: Targets,
         step: int,
     ) -> Float[Tensor, ""]:
         """Return the loss of one batch; `views` are in the order of the class's `views`."""

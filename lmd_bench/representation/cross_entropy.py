@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
-from lmd_bench.representation._base import Representation
+from lmd_bench.representation._base import Representation, Targets
 
 VERSION = 1
 
@@ -30,9 +30,9 @@ class CrossEntropy(Representation):
     def loss(
         self,
         views: Sequence[Float[Tensor, "batch 3 height width"]],
-        labels: Int64[Tensor, " batch"],
+        targets: Targets,
         step: int,
     ) -> Float[Tensor, ""]:
         """Return the mean cross-entropy."""
         _, logits = self.model(views[0])
-        return F.cross_entropy(logits, labels)
+        return targets.loss(lambda labels: F.cross_entropy(logits, labels))

@@ -40,7 +40,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from lmd_bench.backbones import Model
-from lmd_bench.representation._base import Representation, WantedView
+from lmd_bench.representation._base import Representation, Targets, WantedView
 
 VERSION = 1
 
@@ -122,12 +122,12 @@ class Rrl(Representation):
     def loss(
         self,
         views: Sequence[Float[Tensor, "batch 3 height width"]],
-        labels: Int64[Tensor, " batch"],
+        targets: Targets,
         step: int,
     ) -> Float[Tensor, ""]:
         """Return cross-entropy plus the ramped agreement losses."""
         features, logits = self.model(views[0])
-        loss = F.cross_entropy(logits, labels)
+        loss = targets.loss(lambda labels: F.cross_entropy(logits, labels))
         config: Config = self.config
         weight = ramp_weight(step / self.n_steps, config.warmup_fraction, config.ramp)
         if weight == 0.0:  # the teacher's forward would change nothing that is ever read

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lmd_bench.representation import rrl
+from lmd_bench.representation._base import Targets
 from tests import tiny
 
 
@@ -118,6 +119,6 @@ def test_the_teacher_takes_no_gradient():
     network = tiny.model()
     method = rrl.Rrl(rrl.Config(warmup_fraction=0.0), network, torch.tensor(tiny.COUNTS), 10)
     views = (torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16))
-    method.loss(views, torch.tensor([0, 1, 2, 0]), step=0).backward()
+    method.loss(views, Targets(torch.tensor([0, 1, 2, 0])), step=0).backward()
     assert all(parameter.grad is None for parameter in method.teacher.parameters())
     assert network.head.weight.grad is not None

@@ -1,0 +1,53 @@
+"""Seeded draws on the CPU, and what applies them to a part of a batch on its device."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor
+
+Pixels = UInt8[Tensor, "batch height width 3"]
+Images = Float[Tensor, "batch 3 height width"]
+
+
+def chosen(rng: torch.Generator, n: int, probability: float) -> Bool[Tensor, " {n}"]:
+    """Return n independent truths, each with this probability."""
+    return torch.rand(n, generator=rng) < probability
+
+
+def uniform(rng: torch.Generator, low: float, high: float, *shape: int) -> Float[Tensor, "..."]:
+    """Return independent draws from [low, high)."""
+    return torch.rand(*shape, generator=rng) * (high - low) + low
+
+
+def one_of(
+    rng: torch.Generator, n: int, probability: float, weights: Sequence[float]
+) -> Int64[Tensor, " {n}"]:
+    """Return for each of n images the number of the one member it gets, or -1 for none.
+
+    Args:
+        rng: the view's generator.
+        n: images.
+        probability: that an image gets any member.
+        weights: of the members against one another; they need not sum to one.
+    """
+    members = torch.multinomial(torch.tensor(weights), n, replacement=True, generator=rng)
+    return torch.where(chosen(rng, n, probability), members, -1)
+
+
+def change(
+    batch: Tensor, where: Bool[Tensor, " batch"], transform: Callable[[Tensor], Tensor]
+) -> None:
+    """Replace in place the rows of a batch where the truths, on the CPU, say so.
+
+    Their number is known on the CPU, so a GPU is never waited for.
+    """
+    rows = where.nonzero().flatten()
+    if len(rows):
+        index = on_device(rows, batch.device)
+        batch[index] = transform(batch[index])
+
+
+def on_device(values: Tensor, device: torch.device) -> Tensor:
+    """Return small drawn values on the device without waiting for it."""
+    return values.to(device, non_blocking=True)
