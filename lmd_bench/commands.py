@@ -36,7 +36,11 @@ Factors = Annotated[
         help="n_max / n_min of train, or `natural` (default); repeat or use commas.",
     ),
 ]
-Protocol = Annotated[str, typer.Option(help="How splits are cut: balanced or lmd.")]
+Protocol = Annotated[str, typer.Option(help="How splits are cut: balanced, lmd or official.")]
+SplitDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder, or one file in it, of a published split for --protocol official."),
+]
 SplitSeed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the splits.")]
 NMax = Annotated[int | None, typer.Option("--n-max", help="Images of the largest train class.")]
 Epochs = Annotated[int, typer.Option(min=1, help="Epochs of stage 1.")]
@@ -119,6 +123,33 @@ def views(
 
 
 @app.command()
+def check(
+    dataset: Dataset,
+    data_root: DataRoot = None,
+    image_size: ImageSize = 64,
+    imbalance_factor: Annotated[str, typer.Option(help="n_max / n_min, or `natural`.")] = "natural",
+    protocol: Protocol = "balanced",
+    split_dir: SplitDir = None,
+    split_seed: SplitSeed = 0,
+    n_max: NMax = None,
+    allow_missing: AllowMissing = False,
+    split_out: Annotated[
+        Path | None, typer.Option(help="New folder for the split, which --split-dir reads back.")
+    ] = None,
+) -> None:
+    """Look for leaks, doubles, broken files and classes too small; exit code 1 if any is found."""
+    from lmd_bench.checks.show import run_check
+    from lmd_bench.planning import parse_factors, task_specs
+
+    factors = parse_factors([imbalance_factor])
+    if len(factors) != 1:
+        raise UserError(f"check takes one imbalance factor, but '{imbalance_factor}' came.")
+    (spec,) = task_specs([dataset], factors, protocol, split_seed, image_size, n_max)
+    if not run_check(spec, DataSource(data_root, allow_missing, split_dir), split_out):
+        raise typer.Exit(1)
+
+
+@app.command()
 def train(
     dataset: Dataset,
     method: Annotated[str, typer.Option(help="Method, or representation+calibration.")],
@@ -126,6 +157,7 @@ def train(
     image_size: ImageSize = 64,
     imbalance_factor: Annotated[str, typer.Option(help="n_max / n_min, or `natural`.")] = "natural",
     protocol: Protocol = "balanced",
+    split_dir: SplitDir = None,
     split_seed: SplitSeed = 0,
     n_max: NMax = None,
     epochs: Epochs = 10,
@@ -149,7 +181,7 @@ def train(
         seed,
         settings or [],
         results.resolve(),
-        DataSource(data_root, allow_missing),
+        DataSource(data_root, allow_missing, split_dir),
         _command(),
     )
     if row["status"] != "ok":
@@ -164,6 +196,7 @@ def search(
     image_size: ImageSize = 64,
     imbalance_factor: Factors = None,
     protocol: Protocol = "balanced",
+    split_dir: SplitDir = None,
     split_seed: SplitSeed = 0,
     n_max: NMax = None,
     trials: Annotated[
@@ -195,7 +228,7 @@ def search(
     from lmd_bench.search.request import SearchRequest
     from lmd_bench.search_space import parse_settings, resolve_method
 
-    source = DataSource(data_root, allow_missing)
+    source = DataSource(data_root, allow_missing, split_dir)
     chosen = tuple(resolve_method(name) for name in split_commas(method))
     overrides = parse_settings(settings or [])
     factors = parse_factors(imbalance_factor or ["natural"])

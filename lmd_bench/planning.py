@@ -80,7 +80,13 @@ def build_tasks(specs: Iterable[TaskSpec], source: DataSource) -> tuple[tuple[Ta
         UserError: data that are absent, or that cannot give a task.
     """
     specs = list(specs)
-    if source.root is not None and len({spec.dataset for spec in specs}) > 1:
+    several = len({spec.dataset for spec in specs}) > 1
+    if source.split_dir is not None and several:
+        raise UserError(
+            "--split-dir names the splits of one data set, but several were asked for; run one "
+            "search for each, with the same --results."
+        )
+    if source.root is not None and several:
         raise UserError(
             "--data-root names the folder of one data set, but several were asked for; put them "
             "below one folder under their names and set LMD_BENCH_DATA to it."
@@ -88,7 +94,7 @@ def build_tasks(specs: Iterable[TaskSpec], source: DataSource) -> tuple[tuple[Ta
     built: list[tuple[TaskSpec, str]] = []
     for spec in specs:
         prepared = prepare_dataset(spec.dataset, source, spec.image_size)
-        task = build_task(prepared.table, spec, prepared.fingerprint)
+        task = build_task(prepared.table, spec, prepared.fingerprint, source)
         built.append((spec, task.fingerprint))
     return tuple(built)
 

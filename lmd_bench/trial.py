@@ -90,7 +90,7 @@ def run_trial(spec: TrialSpec, context: TrialContext, report: Report) -> tuple[R
     calibrated = _calibrate(spec, encoder, sets, report)
     scores: Scores = {"val": _scores(prepared, task.val, calibrated, sets[1])}
     if spec.phase == "confirm":
-        test = open_test(prepared.table, task, prepared.fingerprint)
+        test = open_test(prepared.table, task, prepared.fingerprint, context.source)
         scores["test"] = _scores(prepared, test, calibrated, opened(test))
     seconds = time.perf_counter() - clock - encoder.waited
     measured = {
@@ -129,7 +129,7 @@ def _load_task(spec: TaskSpec, source: DataSource) -> tuple[PreparedImages, Task
     prepared = images.prepare(
         spec.dataset, root, spec.image_size, allow_missing=source.allow_missing
     )
-    return prepared, build_task(prepared.table, spec, prepared.fingerprint)
+    return prepared, build_task(prepared.table, spec, prepared.fingerprint, source)
 
 
 def _calibrate(

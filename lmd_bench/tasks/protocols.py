@@ -2,7 +2,7 @@
 
 `balanced` has class-balanced val and test, cut by lesion or patient, and a train set on the
 exponential profile. `lmd` is the procedure published with LMD, image by image, where val and test
-keep the long tail.
+keep the long tail. `official` takes a split that was published, file by file.
 """
 
 from collections.abc import Callable
@@ -10,19 +10,26 @@ from collections.abc import Callable
 import numpy as np
 
 from lmd_bench.errors import UserError, unknown
-from lmd_bench.schema import ImageTable, TaskSpec
+from lmd_bench.schema import DataSource, ImageTable, TaskSpec
 from lmd_bench.tasks._balanced import cut_balanced
 from lmd_bench.tasks._lmd import cut_lmd
+from lmd_bench.tasks._official import cut_official
 from lmd_bench.tasks._split import Split
 
-PROTOCOLS: dict[str, Callable[[ImageTable, TaskSpec], Split]] = {
-    "balanced": cut_balanced,
-    "lmd": cut_lmd,
+PROTOCOLS: dict[str, Callable[[ImageTable, TaskSpec, DataSource], Split]] = {
+    "balanced": lambda table, spec, _: cut_balanced(table, spec),
+    "lmd": lambda table, spec, _: cut_lmd(table, spec),
+    "official": cut_official,
 }
 
 
-def cut(table: ImageTable, spec: TaskSpec) -> Split:
-    """Return the split that `spec` asks for; the same for the same table and spec.
+def cut(table: ImageTable, spec: TaskSpec, source: DataSource | None = None) -> Split:
+    """Return the split that `spec` asks for; the same for the same table, spec and split files.
+
+    Args:
+        table: the images present.
+        spec: what is asked for.
+        source: where published splits lie, for protocol `official`.
 
     Raises:
         UserError: an unknown protocol, a class without images, or an imbalance factor or n_max
@@ -30,6 +37,12 @@ def cut(table: ImageTable, spec: TaskSpec) -> Split:
     """
     if spec.protocol not in PROTOCOLS:
         raise unknown("protocol", spec.protocol, PROTOCOLS)
+    source = source or DataSource()
+    if source.split_dir is not None and spec.protocol != "official":
+        raise UserError(
+            f"--split-dir is for protocol 'official', but protocol '{spec.protocol}' was asked "
+            "for; leave one of them out."
+        )
     factor = spec.imbalance_factor
     if factor is not None and not 1 <= factor < float("inf"):
         raise UserError(
@@ -43,4 +56,4 @@ def cut(table: ImageTable, spec: TaskSpec) -> Split:
             f"No image of class {', '.join(absent)} is present in data set '{spec.dataset}'; "
             "a task needs images of every class: complete the download."
         )
-    return PROTOCOLS[spec.protocol](table, spec)
+    return PROTOCOLS[spec.protocol](table, spec, source)

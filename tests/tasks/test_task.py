@@ -46,7 +46,7 @@ def test_open_test_gives_the_test_rows_of_the_protocol():
 def test_open_test_refuses_images_that_changed_since():
     table = make_table()
     task = build_task(table, SPEC, "data")
-    with pytest.raises(UserError, match="the data changed since"):
+    with pytest.raises(UserError, match="the data or the split files changed since"):
         open_test(table, task, "other data")
 
 
@@ -75,6 +75,6 @@ def test_the_fingerprint_changes_with_the_id_of_a_single_test_image():
 def test_a_class_absent_from_val_is_refused(monkeypatch):
     rows = np.array([0, 300, 420], dtype=np.int64)
     split = Split(train=rows, val=rows[:2], test=rows)
-    monkeypatch.setattr(task_module, "cut", lambda table, spec: split)
+    monkeypatch.setattr(task_module, "cut", lambda table, spec, source: split)
     with pytest.raises(UserError, match="Class c has no image in val"):
         build_task(make_table(), SPEC, "data")

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from lmd_bench.errors import UserError
+from lmd_bench.tasks.splits.monica_lists import families, read_lists
+
+
+def write_arrays(folder, before="", after="_100"):
+    for split in ("train", "val", "test"):
+        np.save(folder / f"{before}{split}{after}.npy", np.array([f"{split}{after}.jpg"]))
+
+
+def test_arrays_of_text_give_file_names_without_labels(tmp_path):
+    write_arrays(tmp_path)
+    images = read_lists(families(tmp_path)[0]).images
+    assert [(i.name, i.split, i.label) for i in images] == [
+        ("train_100.jpg", "train", None),
+        ("val_100.jpg", "val", None),
+        ("test_100.jpg", "test", None),
+    ]
+
+
+def test_text_lists_hold_a_path_and_perhaps_a_label(tmp_path):
+    (tmp_path / "train.txt").write_text("a/b c.jpg 3\n\n")
+    (tmp_path / "val.txt").write_text("d.jpg\n")
+    (tmp_path / "test.txt").write_text("e.jpg 0\n")
+    images = read_lists(families(tmp_path)[0]).images
+    assert [(i.name, i.label) for i in images] == [
+        ("a/b c.jpg", "3"),
+        ("d.jpg", None),
+        ("e.jpg", "0"),
+    ]
+
+
+def test_lists_of_several_factors_are_several_families_and_one_list_names_its_own(tmp_path):
+    write_arrays(tmp_path, after="_100")
+    write_arrays(tmp_path, after="_500")
+    write_arrays(tmp_path, before="dermamnist_", after="")
+    assert len(families(tmp_path)) == 3
+    (family,) = families(tmp_path / "val_500.npy")
+    assert family.file("test").name == "test_500.npy"
+
+
+def test_a_pickled_list_is_refused_and_never_opened(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return pytest.fail, ("the list was unpickled",)
+
+    write_arrays(tmp_path)
+    np.save(tmp_path / "val_100.npy", np.array([Trap()], dtype=object), allow_pickle=True)
+    with pytest.raises(UserError, match=r"val_100.npy is no plain array of text.*val_100.txt"):
+        read_lists(families(tmp_path)[0])
+
+
+def test_an_array_of_numbers_is_refused(tmp_path):
+    write_arrays(tmp_path)
+    np.save(tmp_path / "test_100.npy", np.arange(3))
+    with pytest.raises(UserError, match="no plain array of text"):
+        read_lists(families(tmp_path)[0])
