@@ -29,7 +29,7 @@ class PreparedImages:
 
     table: ImageTable  # images present, in the order of the pixels
     image_size: int  # pixels, square
-    fingerprint: str  # of ids, labels, groups, size and pixels
+    fingerprint: str  # of ids, labels, groups, declared splits, size and pixels
     n_missing: int  # listed images that were left out
     folder: Path
 
@@ -61,6 +61,7 @@ def open_folder(folder: Path) -> PreparedImages | None:
             labels=index["label"].to_numpy(),
             groups=tuple(index["group"].to_pylist()),
             class_names=tuple(meta["class_names"]),
+            splits=tuple(index["split"].to_pylist()) if "split" in index.column_names else None,
         )
         size = meta["image_size"]
         prepared = PreparedImages(table, size, meta["fingerprint"], meta["n_missing"], folder)
@@ -171,9 +172,7 @@ def _write_pixels(
     progress: Callable[[int, int], None] | None,
 ) -> str:
     """Write images.npy and return the fingerprint of table, size and pixels."""
-    labels = table.labels.tolist()
-    identity = [table.image_ids, labels, table.groups, table.class_names, image_size]
-    digest = hashlib.sha256(canonical_json(identity).encode())
+    digest = hashlib.sha256(canonical_json(_identity(table, image_size)).encode())
     shape = (len(table), image_size, image_size, 3)
     done = 0
     # Written in sequence, not through a memory map: a full disk is then an error, not a crash.
@@ -193,11 +192,19 @@ def _write_pixels(
     return digest.hexdigest()[:20]
 
 
+def _identity(table: ImageTable, image_size: int) -> list[object]:
+    declared = [] if table.splits is None else [table.splits]
+    labels = table.labels.tolist()
+    return [table.image_ids, labels, table.groups, table.class_names, image_size, *declared]
+
+
 def _write_index(file: Path, table: ImageTable) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns = {"image_id": table.image_ids, "label": table.labels, "group": table.groups}
+    if table.splits is not None:
+        columns["split"] = table.splits
     pq.write_table(pa.table(columns), file)
 
 

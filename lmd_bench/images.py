@@ -7,7 +7,7 @@ changed source is prepared anew; one that changes while it is being prepared is 
 import hashlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,8 @@ def prepare(
             return prepared
         with _readable(name, root):
             table, sources, n_missing = _present(data, root, allow_missing)
-        decoded = decode_all(name, sources, image_size, n_workers)
+        streamed = data.stream(root, image_size)
+        decoded = streamed or decode_all(name, sources, image_size, n_workers)
         with closing(_unchanged(data, root, files, decoded)) as blocks:  # ends its processes
             write_folder(folder, name, table, image_size, n_missing, blocks, progress)
     prepared = open_folder(folder)
@@ -161,10 +162,4 @@ def _present(
         )
     rows = np.flatnonzero(~missing)
     files = data.paths(root, table)
-    present = replace(
-        table,
-        image_ids=tuple(table.image_ids[row] for row in rows),
-        labels=table.labels[rows],
-        groups=tuple(table.groups[row] for row in rows),
-    )
-    return present, [(table.image_ids[row], files[row]) for row in rows], n_missing
+    return table.take(rows), [(table.image_ids[row], files[row]) for row in rows], n_missing

@@ -2,7 +2,8 @@
 
 from lmd_bench import plugins
 from lmd_bench.datasets._base import Dataset
-from lmd_bench.errors import unknown
+from lmd_bench.datasets._medmnist import REFUSED
+from lmd_bench.errors import UserError, unknown
 
 __all__ = ["Dataset", "load"]
 
@@ -11,8 +12,10 @@ def load(name: str) -> Dataset:
     """Return the data set called `name` or having it as an alias (`isic` is `isic2019`).
 
     Raises:
-        UserError: no data set of that name.
+        UserError: no data set of that name, or one that cannot be a task here.
     """
+    if name in REFUSED:
+        raise UserError(REFUSED[name])
     names = plugins.names("datasets")
     if name in names:
         return _create(name)

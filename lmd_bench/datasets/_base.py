@@ -71,6 +71,15 @@ class Dataset(ABC):
         """Return True for each listed image that has no file."""
         return np.array([path is None for path in self.paths(root, table)], dtype=np.bool_)
 
+    def stream(
+        self, root: Path | None, size: int
+    ) -> Iterator[UInt8[np.ndarray, "block size size 3"]] | None:
+        """Return all images in blocks, in the order of the table, if they lie in one archive.
+
+        None, as here, where each image is had on its own by `image`.
+        """
+        return None
+
     def image(
         self, image_id: str, path: Path | None, size: int
     ) -> UInt8[np.ndarray, "size size 3"]:

@@ -82,5 +82,22 @@ def label_of(file: Path, number: int, name: str, class_names: Sequence[str]) -> 
     )
 
 
+def one_hot(file: Path, number: int, row: Row, class_names: Sequence[str]) -> int:
+    """Return the class whose column holds the one 1 of a row of zeros; `image` holds the id.
+
+    Raises:
+        UserError: none or several ones, or another value.
+    """
+    values = [row[name] for name in class_names]
+    ones = [label for label, value in enumerate(values) if value in ("1", "1.0")]
+    zeros = sum(value in ("0", "0.0") for value in values)
+    if len(ones) == 1 and zeros == len(values) - 1:
+        return ones[0]
+    raise UserError(
+        f"{file}, line {number}: image {row['image']} has {', '.join(values)} for "
+        f"{', '.join(class_names)}; exactly one class must be 1 and the others 0."
+    )
+
+
 def _listed(names: Collection[str]) -> str:
     return ", ".join(names)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lmd_bench.datasets._base import Dataset
-from lmd_bench.datasets._csv import FIRST_LINE, Row, check_ids, read_rows
+from lmd_bench.datasets._csv import FIRST_LINE, check_ids, one_hot, read_rows
 from lmd_bench.errors import UserError
 from lmd_bench.schema import DatasetCard, ImageTable
 
@@ -52,7 +52,7 @@ class Isic2019(Dataset):
         rows = read_rows(file, ("image", *names), self.card.how_to_get)
         image_ids = tuple(row["image"] for row in rows)
         check_ids(file, image_ids)
-        labels = [_one_hot(file, i, row, names) for i, row in enumerate(rows, FIRST_LINE)]
+        labels = [one_hot(file, i, row, names) for i, row in enumerate(rows, FIRST_LINE)]
         lesions = self._lesions(folder / METADATA)
         absent = [image_id for image_id in image_ids if image_id not in lesions]
         if absent:
@@ -71,16 +71,3 @@ class Isic2019(Dataset):
         rows = read_rows(file, ("image", "lesion_id"), self.card.how_to_get)
         check_ids(file, [row["image"] for row in rows])
         return {row["image"]: row["lesion_id"] for row in rows}
-
-
-def _one_hot(file: Path, number: int, row: Row, class_names: tuple[str, ...]) -> int:
-    """Return the class whose column holds the one 1 of a row of zeros."""
-    values = [row[name] for name in class_names]
-    ones = [label for label, value in enumerate(values) if value in ("1", "1.0")]
-    zeros = sum(value in ("0", "0.0") for value in values)
-    if len(ones) == 1 and zeros == len(values) - 1:
-        return ones[0]
-    raise UserError(
-        f"{file}, line {number}: image {row['image']} has {', '.join(values)} for "
-        f"{', '.join(class_names)}; exactly one class must be 1 and the others 0."
-    )
