@@ -49,7 +49,7 @@ def main() -> NoReturn:
 @app.command()
 def datasets(name: Annotated[str | None, typer.Argument()] = None) -> None:
     """List the data sets: what is present, class counts, licence, how to get it."""
-    from lmd_bench.listings import show_dataset, show_datasets
+    from lmd_bench.dataset_listings import show_dataset, show_datasets
 
     if name is None:
         show_datasets()
@@ -60,7 +60,7 @@ def datasets(name: Annotated[str | None, typer.Argument()] = None) -> None:
 @app.command()
 def methods(name: Annotated[str | None, typer.Argument()] = None) -> None:
     """List the methods, or show one: its two stages, paper, search space and defaults."""
-    from lmd_bench.listings import show_method, show_methods
+    from lmd_bench.method_listings import show_method, show_methods
 
     if name is None:
         show_methods()

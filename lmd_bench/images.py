@@ -7,11 +7,11 @@ changed source is prepared anew; one that changes while it is being prepared is 
 import hashlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 
 from lmd_bench import datasets, paths
 from lmd_bench._decoding import Source, decode_all
@@ -19,7 +19,8 @@ from lmd_bench._image_cache import PreparedImages as PreparedImages
 from lmd_bench._image_cache import locked, open_folder, write_folder
 from lmd_bench.datasets import Dataset
 from lmd_bench.errors import UserError
-from lmd_bench.schema import ImageTable, content_hash
+from lmd_bench.schema import DataSource, ImageTable, content_hash
+from lmd_bench.tasks.rare_classes import settle_rare_classes
 
 DECODER_VERSION = 2  # raised when the same file would give other pixels
 SMALLEST, LARGEST = 8, 1024  # image sizes, pixels
@@ -27,10 +28,9 @@ SMALLEST, LARGEST = 8, 1024  # image sizes, pixels
 
 def prepare(
     dataset: str,
-    root: Path | None,
+    source: DataSource,
     image_size: int,
     *,
-    allow_missing: bool = False,
     n_workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> PreparedImages:
@@ -38,9 +38,9 @@ def prepare(
 
     Args:
         dataset: name or alias of a data set.
-        root: folder of its raw files; None takes `$LMD_BENCH_DATA/<dataset>`.
+        source: where its raw files lie and how they are read; without a root,
+            `$LMD_BENCH_DATA/<dataset>` is taken.
         image_size: pixels, square.
-        allow_missing: go on without the listed images that have no file.
         n_workers: processes that decode.
         progress: called with the images done and all images after each chunk.
 
@@ -48,25 +48,32 @@ def prepare(
         UserError: an unknown data set, absent or faulty files, missing or unreadable images, files
             that change meanwhile, or a cache folder that cannot be written.
     """
-    data = datasets.load(dataset)
+    data = datasets.load(dataset, source.columns)
     _check_size(image_size)
     name = data.card.name
-    with _readable(name, root):
-        root = data.check_root(paths.data_root(name, root)) if data.card.downloads else None
+    with _readable(name, source.root):
+        root = paths.data_root(name, source.root)
+        root = data.check_root(root) if data.card.downloads else None
         files = _files(data, root)
-    source = _source_hash(data, root, files, image_size, allow_missing)
-    folder = paths.cache_root() / f"{name}-{image_size}px-{source}"
+    key = _source_hash(data, root, files, image_size, source)
+    folder = paths.cache_root() / f"{name}-{image_size}px-{key}"
     if (prepared := open_folder(folder)) is not None:
         return prepared
     with locked(folder):
         if (prepared := open_folder(folder)) is not None:  # another process was first
             return prepared
         with _readable(name, root):
-            table, sources, n_missing = _present(data, root, allow_missing)
+            present = _present(data, root, source)
         streamed = data.stream(root, image_size)
-        decoded = streamed or decode_all(name, sources, image_size, n_workers)
+        decoded = (
+            decode_all(name, present.sources, image_size, n_workers)
+            if streamed is None
+            else _taken(streamed, present.rows)
+        )
         with closing(_unchanged(data, root, files, decoded)) as blocks:  # ends its processes
-            write_folder(folder, name, table, image_size, n_missing, blocks, progress)
+            write_folder(
+                folder, name, present.table, image_size, present.n_missing, blocks, progress
+            )
     prepared = open_folder(folder)
     assert prepared is not None, f"{folder} was just written"
     return prepared
@@ -109,7 +116,7 @@ def _files(data: Dataset, root: Path | None) -> _Files:
 
 
 def _source_hash(
-    data: Dataset, root: Path | None, files: _Files, image_size: int, allow_missing: bool
+    data: Dataset, root: Path | None, files: _Files, image_size: int, source: DataSource
 ) -> str:
     """Return the hash of everything that shapes the prepared arrays."""
     return content_hash(
@@ -118,7 +125,9 @@ def _source_hash(
             "decoder": DECODER_VERSION,
             "size": image_size,
             "root": str(root),
-            "allow_missing": allow_missing,
+            "allow_missing": source.allow_missing,
+            "columns": data.columns and asdict(data.columns) | {"images_csv": ""},
+            "rare_classes": [source.rare_classes, source.rare_below],
             "tables": files.tables,
             "files": sorted([path, *stat] for path, stat in files.images.items()),
         }
@@ -146,20 +155,42 @@ def _unchanged(
         )
 
 
-def _present(
-    data: Dataset, root: Path | None, allow_missing: bool
-) -> tuple[ImageTable, list[Source], int]:
-    """Return the table of the images that have a file, their sources, and how many have none."""
+@dataclass(frozen=True)
+class _Present:
+    """The images that will be prepared."""
+
+    table: ImageTable
+    rows: Int64[np.ndarray, " present"]  # of the whole table
+    sources: list[Source]
+    n_missing: int
+
+
+def _present(data: Dataset, root: Path | None, source: DataSource) -> _Present:
+    """Return the images that have a file, without the classes that the person leaves out."""
     table = data.read(root)
+    files = data.paths(root, table)
     missing = data.missing(root, table)
     n_missing = int(missing.sum())
-    if n_missing and (n_missing == len(table) or not allow_missing):
+    if n_missing and (n_missing == len(table) or not source.allow_missing):
         listed = ", ".join(data.tables)
         go_on = "" if n_missing == len(table) else "; --allow-missing goes on with those present"
         raise UserError(
             f"{n_missing} of {len(table)} images listed in {listed} are missing from {root}, first "
             f"{table.image_ids[int(missing.argmax())]}{go_on}. {data.card.how_to_get}"
         )
-    rows = np.flatnonzero(~missing)
-    files = data.paths(root, table)
-    return table.take(rows), [(table.image_ids[row], files[row]) for row in rows], n_missing
+    there = np.flatnonzero(~missing)
+    settled, kept = settle_rare_classes(table.take(there), source.rare_classes, source.rare_below)
+    rows = there[kept]
+    sources = [(table.image_ids[row], files[row]) for row in rows]
+    return _Present(settled, rows, sources, n_missing)
+
+
+def _taken(
+    blocks: Iterator[UInt8[np.ndarray, "block size size 3"]], rows: Int64[np.ndarray, " rows"]
+) -> Iterator[UInt8[np.ndarray, "chunk size size 3"]]:
+    """Yield the images at `rows`, which rise, of a stream of all images."""
+    start = 0
+    for block in blocks:
+        here = rows[(rows >= start) & (rows < start + len(block))] - start
+        start += len(block)
+        yield block[here]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lmd_bench import datasets, hardware, images, paths
+from lmd_bench import datasets, hardware, images
 from lmd_bench.errors import UserError, unknown
 from lmd_bench.images import PreparedImages
 from lmd_bench.schema import DataSource, TaskSpec
@@ -65,9 +65,8 @@ def prepare_dataset(name: str, source: DataSource, image_size: int) -> PreparedI
         bar = progress.add_task(f"Preparing {card.name} at {image_size} px", total=None)
         return images.prepare(
             card.name,
-            paths.data_root(card.name, source.root),
+            source,
             image_size,
-            allow_missing=source.allow_missing,
             n_workers=hardware.n_cores(),
             progress=lambda done, total: progress.update(bar, completed=done, total=total),
         )

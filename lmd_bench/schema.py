@@ -34,6 +34,7 @@ class DatasetCard:
     expected_counts: tuple[int, ...] | None = None  # images of each class when complete
     expected_images: int | None = None  # all of them, where the classes' counts are not known
     group: str | None = None  # what a group is ("lesion"), None where there is none
+    splits: str | None = None  # published splits and how protocol `official` gets them
     downloads: bool = True  # False: drawn on the fly, needs no files
 
 

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from lmd_bench import images, metrics, paths, plugins
+from lmd_bench import images, metrics, plugins
 from lmd_bench.batches import ImageSet, predict
 from lmd_bench.calibration._base import Calibrated, Stage1
 from lmd_bench.encoders import Encoder, cached_features, obtain
@@ -125,10 +125,7 @@ def load_task(spec: TrialSpec, context: TrialContext) -> tuple[PreparedImages, T
 
 @cache
 def _load_task(spec: TaskSpec, source: DataSource) -> tuple[PreparedImages, Task]:
-    root = paths.data_root(spec.dataset, source.root)
-    prepared = images.prepare(
-        spec.dataset, root, spec.image_size, allow_missing=source.allow_missing
-    )
+    prepared = images.prepare(spec.dataset, source, spec.image_size)
     return prepared, build_task(prepared.table, spec, prepared.fingerprint, source)
 
 

@@ -14,6 +14,7 @@ import pytest
 from lmd_bench import _decoding, _image_cache, images
 from lmd_bench.errors import UserError
 from lmd_bench.images import prepare
+from lmd_bench.schema import DataSource
 from tests.raw import image_file, write_seven_greys
 
 
@@ -46,7 +47,7 @@ def small_disk():
 @pytest.mark.usefixtures("small_disk")
 def test_a_write_that_the_system_refuses_is_a_sentence_and_leaves_nothing(root, cache):
     with pytest.raises(UserError, match="cannot be written to .*cache .*File too large.*free some"):
-        prepare("ham10000", root, 64)
+        prepare("ham10000", DataSource(root), 64)
     assert left_in(cache) == []
 
 
@@ -57,7 +58,7 @@ def test_a_disk_that_fills_at_the_last_files_leaves_nothing(root, cache, monkeyp
 
     monkeypatch.setattr(_image_cache, name, full)
     with pytest.raises(UserError, match="No space left on device.*set LMD_BENCH_CACHE"):
-        prepare("ham10000", root, 8)
+        prepare("ham10000", DataSource(root), 8)
     assert left_in(cache) == []
 
 
@@ -66,7 +67,7 @@ def test_too_little_space_is_said_before_anything_is_decoded(root, cache, monkey
     monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
     monkeypatch.setattr(_decoding, "_decode_chunk", None)
     with pytest.raises(UserError, match="20 MiB are needed and 3 MiB are free"):
-        prepare("ham10000", root, 1000)
+        prepare("ham10000", DataSource(root), 1000)
     assert left_in(cache) == []
 
 
@@ -75,7 +76,7 @@ def test_an_interrupted_run_leaves_nothing(root, cache, monkeypatch):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare("ham10000", root, 8, progress=interrupt)
+        prepare("ham10000", DataSource(root), 8, progress=interrupt)
     assert left_in(cache) == []
 
 
@@ -87,9 +88,9 @@ def test_an_image_that_changes_while_it_is_prepared_is_named(root, cache):
 
     sentence = r"1 of the files in .* changed while they were being prepared, first .*I3\.jpg; run"
     with pytest.raises(UserError, match=sentence):
-        prepare("ham10000", root, 8, progress=rewrite)
+        prepare("ham10000", DataSource(root), 8, progress=rewrite)
     assert left_in(cache) == []
-    assert len(prepare("ham10000", root, 8).table) == 7
+    assert len(prepare("ham10000", DataSource(root), 8).table) == 7
 
 
 def test_a_csv_that_changes_while_images_are_prepared_is_named(root, cache):
@@ -99,7 +100,7 @@ def test_a_csv_that_changes_while_images_are_prepared_is_named(root, cache):
         csv.write_text(csv.read_text().replace("I0,akiec", "I0,bcc"))
 
     with pytest.raises(UserError, match="first HAM10000_metadata.csv; run the same command"):
-        prepare("ham10000", root, 8, progress=relabel)
+        prepare("ham10000", DataSource(root), 8, progress=relabel)
     assert left_in(cache) == []
 
 
@@ -113,14 +114,14 @@ def test_a_folder_without_permission_is_named(root, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", forbidden)  # by injection: root may list every folder
     with pytest.raises(UserError, match="Permission denied: '.*images_part_1'.*mend their perm"):
-        prepare("ham10000", root, 8)
+        prepare("ham10000", DataSource(root), 8)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
 def test_a_folder_that_may_not_be_read_is_named(root):
     (root / "HAM10000_images_part_1").chmod(0)
     with pytest.raises(UserError, match="Permission denied: '.*images_part_1'"):
-        prepare("ham10000", root, 8)
+        prepare("ham10000", DataSource(root), 8)
     (root / "HAM10000_images_part_1").chmod(0o700)
 
 
@@ -129,13 +130,13 @@ def test_what_a_killed_run_left_of_other_data_is_swept_unless_it_is_being_writte
     for folder in (dead, living):
         folder.mkdir(parents=True)
     with _image_cache.locked(cache / "other-8px-living"):
-        prepare("ham10000", root, 8)
+        prepare("ham10000", DataSource(root), 8)
     assert not dead.exists()
     assert living.exists()
 
 
 def test_mapped_pixels_are_shared_and_a_write_to_them_reaches_no_file(root):
-    prepared = prepare("ham10000", root, 8)
+    prepared = prepare("ham10000", DataSource(root), 8)
     mapped = prepared.mapped()
     assert isinstance(mapped.base, np.memmap)
     mapped[0] = 255
@@ -160,7 +161,7 @@ def prepare_with_workers(root, notes):
             return future
 
     _decoding.ProcessPoolExecutor = Noted
-    images.prepare("ham10000", root, 8, n_workers=2)
+    images.prepare("ham10000", DataSource(root), 8, n_workers=2)
 
 
 def wait_until(happened, seconds=30):
@@ -196,5 +197,5 @@ def test_kill_9_of_the_parent_ends_its_workers_frees_the_lock_and_the_next_run_s
     os.kill(run.pid, signal.SIGKILL)
     run.join()
     wait_until(lambda: not any(is_alive(pid) for pid in workers))
-    assert len(prepare("ham10000", root, 8).table) == 7
+    assert len(prepare("ham10000", DataSource(root), 8).table) == 7
     assert not any(name.endswith(".partial") for name in left_in(cache))

@@ -10,6 +10,7 @@ from PIL import Image
 from lmd_bench import _decoding, images
 from lmd_bench.errors import UserError
 from lmd_bench.images import prepare
+from lmd_bench.schema import DataSource
 from tests.raw import CLASSES, image_file, write_seven_greys
 
 
@@ -30,7 +31,7 @@ def all_pixels(prepared):
 
 
 def test_prepared_images_hold_the_table_and_the_pixels_in_one_order(root):
-    prepared = prepare("ham10000", root, 8)
+    prepared = prepare("ham10000", DataSource(root), 8)
     assert prepared.table.image_ids == tuple(f"I{i}" for i in range(7))
     assert prepared.table.groups == tuple(f"L{i}" for i in range(7))
     assert prepared.table.class_names == CLASSES
@@ -39,7 +40,7 @@ def test_prepared_images_hold_the_table_and_the_pixels_in_one_order(root):
 
 
 def test_read_gives_a_writable_copy_in_the_order_asked_for(root):
-    prepared = prepare("ham10000", root, 8)
+    prepared = prepare("ham10000", DataSource(root), 8)
     pixels = prepared.read(np.array([3, 1], dtype=np.int64))
     assert pixels.shape == (2, 8, 8, 3)
     assert pixels[0].mean() > pixels[1].mean()
@@ -48,19 +49,19 @@ def test_read_gives_a_writable_copy_in_the_order_asked_for(root):
 
 
 def test_a_second_call_decodes_nothing(root, monkeypatch):
-    first = prepare("ham10000", root, 8)
+    first = prepare("ham10000", DataSource(root), 8)
     monkeypatch.setattr(images, "decode_all", None)
-    second = prepare("ham10000", root, 8)
+    second = prepare("ham10000", DataSource(root), 8)
     assert second.folder == first.folder
     assert second.fingerprint == first.fingerprint
     assert second.table.labels.tolist() == first.table.labels.tolist()
 
 
 def test_two_workers_give_what_one_gives(root, monkeypatch, tmp_path):
-    alone = prepare("ham10000", root, 8)
+    alone = prepare("ham10000", DataSource(root), 8)
     monkeypatch.setenv("LMD_BENCH_CACHE", str(tmp_path / "other"))
     monkeypatch.setattr(_decoding, "_CHUNK", 3)
-    together = prepare("ham10000", root, 8, n_workers=2)
+    together = prepare("ham10000", DataSource(root), 8, n_workers=2)
     assert together.fingerprint == alone.fingerprint
     np.testing.assert_array_equal(all_pixels(together), all_pixels(alone))
 
@@ -68,30 +69,32 @@ def test_two_workers_give_what_one_gives(root, monkeypatch, tmp_path):
 def test_progress_counts_up_to_all_images(root, monkeypatch):
     monkeypatch.setattr(_decoding, "_CHUNK", 3)
     seen = []
-    prepare("ham10000", root, 8, progress=lambda done, total: seen.append((done, total)))
+    prepare(
+        "ham10000", DataSource(root), 8, progress=lambda done, total: seen.append((done, total))
+    )
     assert seen == [(3, 7), (6, 7), (7, 7)]
 
 
 def test_a_changed_image_file_is_noticed(root):
-    before = prepare("ham10000", root, 8)
+    before = prepare("ham10000", DataSource(root), 8)
     Image.new("RGB", (20, 15), (200, 0, 0)).save(image_file(root, "I0"))
-    after = prepare("ham10000", root, 8)
+    after = prepare("ham10000", DataSource(root), 8)
     assert after.fingerprint != before.fingerprint
     assert all_pixels(after)[0, ..., 0].min() > 190
 
 
 def test_a_changed_label_is_noticed(root):
-    before = prepare("ham10000", root, 8)
+    before = prepare("ham10000", DataSource(root), 8)
     csv = root / "HAM10000_metadata.csv"
     csv.write_text(csv.read_text().replace("I0,akiec", "I0,bcc"))
-    assert prepare("ham10000", root, 8).fingerprint != before.fingerprint
+    assert prepare("ham10000", DataSource(root), 8).fingerprint != before.fingerprint
 
 
 def test_the_fingerprint_is_of_the_content_not_of_the_place(root, tmp_path):
     moved = tmp_path / "moved"
-    before = prepare("ham10000", root, 8)
+    before = prepare("ham10000", DataSource(root), 8)
     root.rename(moved)
-    assert prepare("ham10000", moved, 8).fingerprint == before.fingerprint
+    assert prepare("ham10000", DataSource(moved), 8).fingerprint == before.fingerprint
 
 
 def test_missing_images_are_counted_and_the_first_is_named(root):
@@ -101,12 +104,12 @@ def test_missing_images_are_counted_and_the_first_is_named(root):
         r"2 of 7 images listed in HAM10000_metadata.csv are missing from .*, first I2; --allow"
     )
     with pytest.raises(UserError, match=sentence):
-        prepare("ham10000", root, 8)
+        prepare("ham10000", DataSource(root), 8)
 
 
 def test_allow_missing_goes_on_with_those_present(root):
     image_file(root, "I2").unlink()
-    prepared = prepare("ham10000", root, 8, allow_missing=True)
+    prepared = prepare("ham10000", DataSource(root, allow_missing=True), 8)
     assert prepared.n_missing == 1
     assert prepared.table.image_ids == ("I0", "I1", "I3", "I4", "I5", "I6")
     assert prepared.table.labels.tolist() == [0, 1, 3, 4, 5, 6]
@@ -117,7 +120,7 @@ def test_no_image_at_all_is_refused_even_with_allow_missing(root):
     for i in range(7):
         image_file(root, f"I{i}").unlink()
     with pytest.raises(UserError, match="7 of 7 images .* Download HAM10000"):
-        prepare("ham10000", root, 8, allow_missing=True)
+        prepare("ham10000", DataSource(root, allow_missing=True), 8)
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
@@ -125,26 +128,26 @@ def test_an_unreadable_image_is_named_and_nothing_looks_complete(root, cache, n_
     image_file(root, "I4").write_bytes(b"not a picture")
     sentence = r"1 of 7 images of data set 'ham10000' cannot be read: .*I4\.jpg \(it is no image"
     with pytest.raises(UserError, match=sentence):
-        prepare("ham10000", root, 8, allow_missing=True, n_workers=n_workers)
+        prepare("ham10000", DataSource(root, allow_missing=True), 8, n_workers=n_workers)
     assert not [path for path in cache.iterdir() if path.suffix != ".lock"]
 
 
 def test_a_half_written_folder_of_a_killed_run_is_ignored(root, cache):
-    folder = prepare("ham10000", root, 8).folder
+    folder = prepare("ham10000", DataSource(root), 8).folder
     partial = folder.with_name(f"{folder.name}.partial")
     folder.rename(partial)
     (partial / "images.npy").write_bytes(b"half")
-    prepared = prepare("ham10000", root, 8)
+    prepared = prepare("ham10000", DataSource(root), 8)
     np.testing.assert_allclose(all_pixels(prepared)[6], 70, atol=1)
     assert not partial.exists()
 
 
 @pytest.mark.parametrize("name", ["images.npy", "index.parquet", "meta.json"])
 def test_a_file_of_the_cache_that_was_cut_short_is_prepared_anew(root, name):
-    prepared = prepare("ham10000", root, 8)
+    prepared = prepare("ham10000", DataSource(root), 8)
     file = prepared.folder / name
     file.write_bytes(file.read_bytes()[:-20])
-    assert prepare("ham10000", root, 8).fingerprint == prepared.fingerprint
+    assert prepare("ham10000", DataSource(root), 8).fingerprint == prepared.fingerprint
     assert json.loads((prepared.folder / "meta.json").read_text())["n_images"] == 7
 
 
@@ -158,7 +161,7 @@ def prepare_slowly(root, notes):
         return decode(*arguments)
 
     _decoding._decode_chunk = slow
-    prepare("ham10000", root, 8)
+    prepare("ham10000", DataSource(root), 8)
 
 
 def start(n_runs, root, notes):
@@ -187,40 +190,40 @@ def test_a_run_that_was_killed_holds_no_lock_and_leaves_nothing_that_looks_compl
     run.kill()
     run.join()
     assert not list(cache.glob("*/meta.json"))
-    assert len(prepare("ham10000", root, 8).table) == 7
+    assert len(prepare("ham10000", DataSource(root), 8).table) == 7
 
 
 @pytest.mark.parametrize("size", [0, 7, 5000])
 def test_an_image_size_out_of_range_is_refused(root, size):
     with pytest.raises(UserError, match=f"Image size {size} is not allowed; give 8 to 1024"):
-        prepare("ham10000", root, size)
+        prepare("ham10000", DataSource(root), size)
 
 
 def test_a_cache_that_cannot_be_written_is_named(root, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("LMD_BENCH_CACHE", str(tmp_path / "file"))
     with pytest.raises(UserError, match="set LMD_BENCH_CACHE to another folder"):
-        prepare("ham10000", root, 8)
+        prepare("ham10000", DataSource(root), 8)
 
 
 def test_the_data_folder_defaults_to_the_environment(root, monkeypatch, tmp_path):
     root.rename(tmp_path / "ham10000")
     monkeypatch.setenv("LMD_BENCH_DATA", str(tmp_path))
-    assert len(prepare("ham10000", None, 8).table) == 7
+    assert len(prepare("ham10000", DataSource(), 8).table) == 7
 
 
 def test_synthetic_is_drawn_without_any_folder(monkeypatch):
     monkeypatch.delenv("LMD_BENCH_DATA", raising=False)
-    prepared = prepare("synthetic", None, 8)
+    prepared = prepare("synthetic", DataSource(), 8)
     assert all_pixels(prepared).shape == (len(prepared.table), 8, 8, 3)
 
 
 @pytest.mark.real
 def test_ham10000_prepares_whole_and_opens_again_within_a_second(shared_data):
     root = shared_data / "ham10000"
-    first = prepare("ham10000", root, 32, n_workers=2)
+    first = prepare("ham10000", DataSource(root), 32, n_workers=2)
     counts = np.bincount(first.table.labels).tolist()
     assert counts == [327, 514, 1099, 115, 1113, 6705, 142]
     start = time.perf_counter()
-    prepare("ham10000", root, 32)
+    prepare("ham10000", DataSource(root), 32)
     assert time.perf_counter() - start < 1

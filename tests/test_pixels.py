@@ -8,6 +8,7 @@ from lmd_bench import images, pixels, trial
 from lmd_bench.batches import ImageSet
 from lmd_bench.pixels import MappedPixels, fits, gather, open_pixels
 from lmd_bench.results import open_store
+from lmd_bench.schema import DataSource
 from tests.test_trial import make_spec, run
 
 CPU = torch.device("cpu")
@@ -53,7 +54,7 @@ def test_a_batch_of_a_set_is_the_same_from_the_map_and_from_a_tensor(array):
 
 
 def test_on_a_cpu_the_pixels_stay_on_the_map_whatever_their_size():
-    prepared = images.prepare("synthetic", None, 16)
+    prepared = images.prepare("synthetic", DataSource(), 16)
     split = open_pixels(prepared, np.arange(5), CPU, gpu_share=0.0)
     assert isinstance(split, MappedPixels)
     np.testing.assert_array_equal(split[:].numpy(), prepared.read(np.arange(5)))
@@ -85,7 +86,11 @@ def test_a_trial_on_the_map_equals_one_on_tensors_bit_by_bit(tmp_path, monkeypat
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_streamed_and_resident_pixels_are_the_same_on_a_gpu(monkeypatch):
-    prepared, rows, gpu = images.prepare("synthetic", None, 16), np.arange(0, 3000, 2), "cuda"
+    prepared, rows, gpu = (
+        images.prepare("synthetic", DataSource(), 16),
+        np.arange(0, 3000, 2),
+        "cuda",
+    )
     resident = open_pixels(prepared, rows, torch.device(gpu), gpu_share=1.0)
     monkeypatch.setattr(pixels, "fits", lambda *arguments: False)
     streamed = open_pixels(prepared, rows, torch.device(gpu), gpu_share=1.0)

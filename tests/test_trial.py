@@ -12,7 +12,7 @@ from lmd_bench import images, pixels, plugins, trial
 from lmd_bench.errors import UserError
 from lmd_bench.images import PreparedImages
 from lmd_bench.results import open_store
-from lmd_bench.schema import TaskSpec, TrialContext, TrialSpec
+from lmd_bench.schema import DataSource, TaskSpec, TrialContext, TrialSpec
 from lmd_bench.search_space import default_config, resolve_method
 from lmd_bench.selection import no_report
 from lmd_bench.tasks.task import build_task, open_test
@@ -42,7 +42,7 @@ def make_spec(method: str = "crt", phase: str = "search", seed: int = 0, **setti
 
 
 def fingerprint() -> str:
-    prepared = images.prepare("synthetic", None, 16)
+    prepared = images.prepare("synthetic", DataSource(), 16)
     return build_task(prepared.table, TASK, prepared.fingerprint).fingerprint
 
 
@@ -81,7 +81,7 @@ def test_no_test_image_is_opened_before_confirmation(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(pixels, "gather", spy)
     monkeypatch.setattr(PreparedImages, "read", None)  # the other way to pixels
-    prepared = images.prepare("synthetic", None, 16)
+    prepared = images.prepare("synthetic", DataSource(), 16)
     task = build_task(prepared.table, TASK, prepared.fingerprint)
     test = {int(index) for index in open_test(prepared.table, task, prepared.fingerprint)}
     row = run(make_spec("lmd"), tmp_path)

@@ -90,7 +90,7 @@ def split_names(split: Split, n_images: int) -> tuple[str, ...]:
 
 def _unreadable(dataset: str, source: DataSource) -> tuple[Unreadable, ...]:
     """Return the unreadable images; none where the data are at fault in another way."""
-    data = datasets.load(dataset)
+    data = datasets.load(dataset, source.columns)
     root = paths.data_root(data.card.name, source.root)
     table = data.read(root)
     missing = data.missing(root, table)
@@ -104,7 +104,7 @@ def _unreadable(dataset: str, source: DataSource) -> tuple[Unreadable, ...]:
 def _identical(
     prepared: PreparedImages, dataset: str, source: DataSource
 ) -> tuple[bool, tuple[tuple[int, ...], ...]]:
-    data = datasets.load(dataset)
+    data = datasets.load(dataset, source.columns)
     files = data.paths(paths.data_root(data.card.name, source.root), prepared.table)
     try:
         digests = file_digests(files, hardware.n_cores())

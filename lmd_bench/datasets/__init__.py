@@ -4,16 +4,29 @@ from lmd_bench import plugins
 from lmd_bench.datasets._base import Dataset
 from lmd_bench.datasets._medmnist import REFUSED
 from lmd_bench.errors import UserError, unknown
+from lmd_bench.schema import TableColumns
 
 __all__ = ["Dataset", "load"]
 
 
-def load(name: str) -> Dataset:
+def load(name: str, columns: TableColumns | None = None) -> Dataset:
     """Return the data set called `name` or having it as an alias (`isic` is `isic2019`).
 
+    Args:
+        name: of the data set.
+        columns: what describes a folder's CSV.
+
     Raises:
-        UserError: no data set of that name, or one that cannot be a task here.
+        UserError: no data set of that name, one that cannot be a task here, or one that takes no
+            `columns`.
     """
+    dataset = _find(name)
+    if columns is not None:
+        dataset.describe(columns)
+    return dataset
+
+
+def _find(name: str) -> Dataset:
     if name in REFUSED:
         raise UserError(REFUSED[name])
     names = plugins.names("datasets")

@@ -15,7 +15,7 @@ from jaxtyping import Bool, UInt8
 
 from lmd_bench.datasets._decode import decode
 from lmd_bench.errors import UserError
-from lmd_bench.schema import DatasetCard, ImageTable
+from lmd_bench.schema import DatasetCard, ImageTable, TableColumns
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
@@ -26,8 +26,21 @@ class Dataset(ABC):
     card: ClassVar[DatasetCard]
     aliases: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1  # raised when the same files would give other images or labels
-    tables: ClassVar[tuple[str, ...]] = ()  # the CSVs read from root
+    tables: tuple[str, ...] = ()  # the CSVs read from root
     image_folders: ClassVar[tuple[str, ...]] = ()  # below root, searched in this order
+
+    columns: TableColumns | None = None
+
+    def describe(self, columns: TableColumns) -> None:
+        """Read what a person's CSV lists, from now on.
+
+        Raises:
+            UserError: this data set has a published layout of its own.
+        """
+        raise UserError(
+            f"Data set '{self.card.name}' is read in its published layout, so --images-csv does "
+            "not apply; leave it out, or take --dataset folder."
+        )
 
     @abstractmethod
     def read(self, root: Path | None) -> ImageTable:

@@ -76,6 +76,7 @@ def medmnist_card(
             "folder; the package medmnist downloads them to ~/.medmnist."
         ),
         expected_counts=counts,
+        splits="train, val and test of the .npz file",
         expected_images=expected if isinstance(expected, int) else None,
     )
 
@@ -224,4 +225,5 @@ def _resized(
     if block.shape[1] == size:
         return block
     images = (Image.fromarray(image) for image in block)
-    return np.stack([im.resize((size, size), Image.Resampling.BILINEAR) for im in images])
+    smaller = (image.resize((size, size), Image.Resampling.BILINEAR) for image in images)
+    return np.stack([np.asarray(image) for image in smaller])

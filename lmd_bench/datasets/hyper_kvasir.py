@@ -69,6 +69,7 @@ class HyperKvasir(Dataset):
             f"{IMAGES}/ with image-labels.csv, lower-gi-tract/ and upper-gi-tract/."
         ),
         expected_counts=tuple(count for _, _, count in FINDINGS.values()),
+        splits="the official 2 and 5 folds and LMD's files, with --split-dir",
     )
     aliases = ("kvasir",)
     tables = (LABELS,)

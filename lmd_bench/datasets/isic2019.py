@@ -40,6 +40,7 @@ class Isic2019(Dataset):
         ),
         expected_counts=(4522, 12875, 3323, 867, 2624, 239, 253, 628),
         group="lesion",
+        splits="LMD's ISIC2019LT files and MONICA's lists, with --split-dir",
     )
     aliases = ("isic",)
     tables = (GROUND_TRUTH, METADATA)

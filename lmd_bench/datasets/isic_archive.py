@@ -57,6 +57,7 @@ class IsicArchive(Dataset):
         ),
         expected_counts=(869, 14, 15, 3393, 384, 246, 32, 27, 4522, 12875, 656, 1464, 270, 253),
         group="lesion",
+        splits="LMD's, in the files that list the images",
     )
     tables = (*SPLIT_FILES.values(), METADATA)
     image_folders = (IMAGES, ".")

@@ -1,4 +1,4 @@
-"""OrganSMNIST: 25,211 grey sagittal slices of abdominal CT scans in eleven organs, split by scan."""
+"""OrganSMNIST: 25,211 grey sagittal slices of abdominal CTs in eleven organs, split by scan."""
 
 from lmd_bench.datasets._medmnist import MedMnist, medmnist_card
 

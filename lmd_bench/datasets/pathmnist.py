@@ -1,4 +1,4 @@
-"""PathMNIST: 107,180 patches of stained colon tissue in nine classes; test comes from another clinic."""
+"""PathMNIST: 107,180 patches of stained colon tissue, nine classes; test is of another clinic."""
 
 from lmd_bench.datasets._medmnist import MedMnist, medmnist_card
 

@@ -1,4 +1,4 @@
-"""RetinaMNIST: 1,600 fundus images in five ordered grades, which are taken as plain classes here."""
+"""RetinaMNIST: 1,600 fundus images in five ordered grades, here taken as plain classes."""
 
 from lmd_bench.datasets._medmnist import MedMnist, medmnist_card
 

@@ -19,8 +19,10 @@ def test_a_card_is_complete_and_named_as_its_file(name):
     card = load(name).card
     assert card.name == name
     assert all((card.title, card.licence, card.citation, card.how_to_get))
-    assert card.expected_counts is not None
-    assert len(card.expected_counts) == len(card.class_names)
+    if card.expected_counts is not None:
+        assert len(card.expected_counts) == len(card.class_names)
+    else:
+        assert name == "folder" or card.expected_images is not None
 
 
 @pytest.mark.parametrize("name", NAMES)
