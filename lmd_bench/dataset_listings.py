@@ -27,9 +27,7 @@ def show_datasets() -> None:
         table.add_row(name, n_classes, images, _presence(name, short=True), card.licence)
     console = Console()
     console.print(table)
-    console.print(
-        "lmd-bench datasets NAME says how to get one and counts its classes; LMD_BENCH_DATA says where they lie."
-    )
+    console.print("lmd-bench datasets NAME says how to get one; LMD_BENCH_DATA names their folder.")
 
 
 def show_dataset(name: str) -> None:

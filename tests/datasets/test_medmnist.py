@@ -85,3 +85,16 @@ def test_rare_classes_are_left_out_of_a_stream(tmp_path):
     np.savez(file, **arrays)
     with pytest.raises(UserError, match="Only 1 class has 5 images or more"):
         prepare("breastmnist", DataSource(tmp_path, rare_classes="drop", rare_below=5), 28)
+
+
+def test_a_stream_leaves_out_the_images_of_dropped_classes(tmp_path):
+    file = tmp_path / "retinamnist.npz"
+    write_npz(file, 5)
+    arrays = dict(np.load(file))
+    for split in ("train", "val"):
+        arrays[f"{split}_labels"][-2:] = 0  # two images of class 4 are left, in test
+    np.savez(file, **arrays)
+    prepared = prepare("retinamnist", DataSource(tmp_path, rare_classes="drop", rare_below=5), 28)
+    assert len(prepared.table.class_names) == 4
+    assert len(prepared.table) == 28
+    assert np.array_equal(prepared.read(np.array([27]))[0], arrays["test_images"][7])
