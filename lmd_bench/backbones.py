@@ -1,5 +1,6 @@
 """torchvision backbones without their classifier, and the model that puts a head on one."""
 
+from collections.abc import Callable
 from urllib.error import URLError
 
 import torch
@@ -31,8 +32,15 @@ class Model(nn.Module):
             return features, self.head(features)
 
 
-def build_model(name: str, n_classes: int, *, pretrained: bool, seed: int) -> Model:
-    """Return a torchvision ResNet with a fresh linear head, initialised from `seed`.
+def build_model(
+    name: str,
+    n_classes: int,
+    *,
+    pretrained: bool,
+    seed: int,
+    make_head: Callable[[int, int], nn.Module] = nn.Linear,
+) -> Model:
+    """Return a torchvision ResNet with a fresh head, initialised from `seed`.
 
     Raises:
         UserError: ImageNet weights were asked for and can neither be found nor downloaded.
@@ -43,7 +51,7 @@ def build_model(name: str, n_classes: int, *, pretrained: bool, seed: int) -> Mo
         classifier = encoder.get_submodule("fc")
         assert isinstance(classifier, nn.Linear)
         encoder.fc = nn.Identity()
-        return Model(encoder, nn.Linear(classifier.in_features, n_classes))
+        return Model(encoder, make_head(classifier.in_features, n_classes))
 
 
 def _load_pretrained(name: str) -> nn.Module:

@@ -40,9 +40,25 @@ def steps_per_epoch(n_images: int, batch_size: int) -> int:
     return max(1, n_images // batch_size)
 
 
-def epoch_batches(n_images: int, batch_size: int, seed: int) -> Iterator[Int64[Tensor, " batch"]]:
-    """Yield index batches of one epoch in a random order, each of full size."""
-    order = torch.randperm(n_images, generator=generator(seed))
+def epoch_batches(
+    labels: Int64[Tensor, " images"],
+    batch_size: int,
+    seed: int,
+    weights: Float[Tensor, " classes"] | None = None,
+) -> Iterator[Int64[Tensor, " batch"]]:
+    """Yield index batches of one epoch, each of full size.
+
+    Args:
+        labels: of the images, on the CPU.
+        batch_size: images of a batch.
+        seed: of the order.
+        weights: by which an image of each class is drawn, with replacement; None takes each once.
+    """
+    n_images, rng = len(labels), generator(seed)
+    if weights is None:
+        order = torch.randperm(n_images, generator=rng)
+    else:
+        order = torch.multinomial(weights[labels], n_images, replacement=True, generator=rng)
     size = min(batch_size, n_images)
     for step in range(steps_per_epoch(n_images, size)):
         yield order[step * size : (step + 1) * size]

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,10 @@ def _build(
         n_classes,
         pretrained=config.pretrained and load_pretrained,
         seed=derive_seed(spec.seed, "initialisation"),
+        make_head=partial(
+            plugins.plugin_class("representation", spec.representation).make_head,
+            section_config(spec.representation, spec.config),
+        ),
     )
     return model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 

@@ -52,8 +52,9 @@ def train(
     for epoch in range(n_epochs):
         model.train()
         total = torch.zeros((), device=train_set.labels.device)
-        batches = epoch_batches(len(train_set), batch_size, derive_seed(seed, "order", epoch))
-        for indices in batches:
+        weights = method.draw_weights(epoch / max(1, n_epochs - 1))
+        order_seed = derive_seed(seed, "order", epoch)
+        for indices in epoch_batches(train_set.labels.cpu(), batch_size, order_seed, weights):
             total += _step(method, optimiser, train_set, indices, config, seed, step).detach()
             scheduler.step()
             step += 1

@@ -18,7 +18,7 @@ from tests import tiny
 
 
 def test_an_epoch_visits_images_once_in_full_batches():
-    batches = list(epoch_batches(10, 4, seed=0))
+    batches = list(epoch_batches(torch.zeros(10, dtype=torch.long), 4, seed=0))
     assert [len(batch) for batch in batches] == [4, 4]
     assert len(set(torch.cat(batches).tolist())) == 8
     assert steps_per_epoch(10, 4) == 2
@@ -26,7 +26,8 @@ def test_an_epoch_visits_images_once_in_full_batches():
 
 
 def test_the_order_of_an_epoch_repeats_with_its_seed_and_changes_with_another():
-    first, again, other = (torch.cat(list(epoch_batches(64, 8, s))) for s in (0, 0, 1))
+    labels = torch.zeros(64, dtype=torch.long)
+    first, again, other = (torch.cat(list(epoch_batches(labels, 8, s))) for s in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -113,3 +114,11 @@ def test_every_representation_trains_on_mixed_images(name: str, mixing):
 def test_a_mixing_alpha_of_nothing_is_refused():
     with pytest.raises(ValueError, match="mixing_alpha=0"):
         TrainingConfig(mixing_alpha=0.0)
+
+
+def test_drawn_batches_follow_the_class_weights():
+    labels = torch.tensor([0] * 900 + [1] * 100)
+    weights = torch.tensor([1 / 900, 1 / 100])
+    drawn = labels[torch.cat(list(epoch_batches(labels, 100, 0, weights)))]
+    assert len(drawn) == 1000
+    assert abs(drawn.float().mean() - 0.5) < 0.05

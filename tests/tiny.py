@@ -1,6 +1,9 @@
 """A tiny long-tailed image problem on tensors, for tests of the two stages."""
 
+from collections.abc import Callable
+
 import torch
+from torch import nn
 
 from lmd_bench.backbones import Model, build_model
 from lmd_bench.batches import ImageSet, predict
@@ -24,9 +27,9 @@ def sets() -> tuple[ImageSet, ImageSet]:
     return image_set(COUNTS, seed=0), image_set((4, 4, 4), seed=1)
 
 
-def model(seed: int = 0) -> Model:
+def model(seed: int = 0, make_head: Callable[[int, int], nn.Module] = nn.Linear) -> Model:
     """Return a fresh ResNet-18 for three classes."""
-    return build_model("resnet18", len(COUNTS), pretrained=False, seed=seed)
+    return build_model("resnet18", len(COUNTS), pretrained=False, seed=seed, make_head=make_head)
 
 
 def stage1(seed: int = 0, report=no_report) -> Stage1:

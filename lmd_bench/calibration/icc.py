@@ -254,7 +254,7 @@ class _EmLoop:
         if self.config.estep_balanced:
             draws = balanced_draws(labels, len(labels) // batch_size * batch_size, seed)
             return list(draws.split(batch_size))
-        return list(epoch_batches(len(labels), batch_size, seed))
+        return list(epoch_batches(labels.cpu(), batch_size, seed))
 
     def _judged_before(self) -> tuple[Model, Tensor]:
         with torch.no_grad():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from lmd_bench.backbones import Model
 
@@ -39,6 +39,7 @@ class Representation(ABC):
     """A way to train an encoder. The epoch loop itself is `lmd_bench.training`'s."""
 
     views: ClassVar[tuple[WantedView, ...]] = ("student",)
+    cost: ClassVar[float] = 1.0  # of a step, in those of cross-entropy
 
     def __init__(
         self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
@@ -64,6 +65,23 @@ class Representation(ABC):
         step: int,
     ) -> Float[Tensor, ""]:
         """Return the loss of one batch; `views` are in the order of the class's `views`."""
+
+    @staticmethod
+    def make_head(config: Any, n_features: int, n_classes: int) -> nn.Module:
+        """Return the head that is trained with the encoder, drawn from torch's generator."""
+        return nn.Linear(n_features, n_classes)
+
+    @classmethod
+    def deferral(cls, config: Any) -> float:
+        """Return the share of training before which a run says nothing of its end."""
+        return 0.0
+
+    def draw_weights(self, progress: float) -> Float[Tensor, " classes"] | None:
+        """Return the weight with which an image of each class is drawn in an epoch, on the CPU.
+
+        None, as here, takes each image once. `progress` is 0 in the first epoch, 1 in the last.
+        """
+        return None
 
     def after_step(self, step: int) -> None:  # noqa: B027 - a hook; most methods need none
         """Run once the optimiser has stepped (an EMA teacher, a schedule)."""

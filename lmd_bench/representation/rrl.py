@@ -110,6 +110,7 @@ class Rrl(Representation):
     """Cross-entropy, and agreement with an EMA teacher in predictions and relations."""
 
     views: ClassVar[tuple[WantedView, ...]] = ("student", "weak")
+    cost: ClassVar[float] = 1.4  # the teacher's forward and two views
 
     def __init__(
         self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int

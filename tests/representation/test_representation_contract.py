@@ -1,6 +1,7 @@
 """Every stage-1 method: a few steps stay finite, move the model, and repeat to the bit."""
 
 import dataclasses
+from functools import partial
 
 import pytest
 import torch
@@ -17,9 +18,15 @@ from tests import tiny
 NAMES = plugins.names("representation")
 
 
+def new_model(name: str):
+    plugin = plugins.plugin_class("representation", name)
+    config = plugins.load("representation", name).Config()
+    return tiny.model(make_head=partial(plugin.make_head, config))
+
+
 def trained(name: str, seed: int = 0):
     train_set, val_set = tiny.sets()
-    network = tiny.model()
+    network = new_model(name)
     counts = torch.bincount(train_set.labels)
     config = TrainingConfig(batch_size=8, lr=0.01)
     method = plugins.plugin_class("representation", name)(
@@ -31,7 +38,7 @@ def trained(name: str, seed: int = 0):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_few_steps_are_finite_move_the_model_and_repeat(name: str):
-    before = tiny.model().state_dict()
+    before = new_model(name).state_dict()
     first, fitted = trained(name)
     again, _ = trained(name)
     assert len(fitted.curve) == 2
