@@ -58,11 +58,18 @@ def datasets(name: Annotated[str | None, typer.Argument()] = None) -> None:
 
 
 @app.command()
-def methods(name: Annotated[str | None, typer.Argument()] = None) -> None:
+def methods(
+    name: Annotated[str | None, typer.Argument()] = None,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Show which pairs of stages make sense.")
+    ] = False,
+) -> None:
     """List the methods, or show one: its two stages, paper, search space and defaults."""
-    from lmd_bench.method_listings import show_method, show_methods
+    from lmd_bench.method_listings import show_matrix, show_method, show_methods
 
-    if name is None:
+    if matrix:
+        show_matrix()
+    elif name is None:
         show_methods()
     else:
         show_method(name)
@@ -158,7 +165,7 @@ def train(
 @expanded
 def search(
     dataset: Datasets,
-    method: Annotated[list[str], typer.Option(help="Methods; repeat or use commas.")],
+    method: Annotated[list[str], typer.Option(help="Methods, or `all`; repeat or use commas.")],
     data: DataOptions,
     cut: TaskOptions,
     imbalance_factor: Factors = None,
@@ -188,10 +195,10 @@ def search(
     """Search hyperparameters of methods on tasks, then confirm the chosen ones on test."""
     from lmd_bench.planning import build_tasks, parse_factors, split_commas, task_specs
     from lmd_bench.search.request import SearchRequest
-    from lmd_bench.search_space import parse_settings, resolve_method
+    from lmd_bench.search_space import parse_settings, resolve_methods
 
     source = data.source(cut.split_dir)
-    chosen = tuple(resolve_method(name) for name in split_commas(method))
+    chosen = resolve_methods(split_commas(method))
     overrides = parse_settings(settings or [])
     factors = parse_factors(imbalance_factor or ["natural"])
     specs = task_specs(

@@ -1,9 +1,17 @@
 """Classifier heads other than a linear layer."""
 
+from collections.abc import Sequence
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
+
+Features = Float[Tensor, "batch features"]
+Logits = Float[Tensor, "batch classes"]
+Centring = Literal["raw", "l2", "centred_l2"]
+_NO_VOTE = 1e-6  # of a vote, for the logarithm
 
 
 class CosineHead(nn.Module):
@@ -29,3 +37,131 @@ class CosineHead(nn.Module):
         """Return the scaled cosines, plus the bias."""
         cosines = F.normalize(features, dim=1) @ F.normalize(self.weight, dim=1).T
         return self.scale * cosines + self.bias
+
+
+class ScaledHead(nn.Module):
+    """A head whose logits are multiplied by one factor a class (LWS)."""
+
+    def __init__(self, head: nn.Module, n_classes: int) -> None:
+        """Start from factors of 1."""
+        super().__init__()
+        self.head = head.requires_grad_(False)
+        self.scale = nn.Parameter(torch.ones(n_classes))
+
+    def forward(self, features: Features) -> Logits:
+        """Return s_j z_j."""
+        return self.head(features) * self.scale
+
+
+class AlignedHead(nn.Module):
+    """A head whose logits are scaled and shifted by class, as far as an image asks for it."""
+
+    def __init__(self, head: nn.Module, n_features: int, n_classes: int) -> None:
+        """Start from the head's own logits."""
+        super().__init__()
+        self.head = head.requires_grad_(False)
+        self.scale = nn.Parameter(torch.ones(n_classes))
+        self.shift = nn.Parameter(torch.zeros(n_classes))
+        self.confidence = nn.Linear(n_features, 1)
+        nn.init.zeros_(self.confidence.weight)
+        nn.init.zeros_(self.confidence.bias)
+
+    def forward(self, features: Features) -> Logits:
+        """Return sigma (a z + b) + (1 - sigma) z."""
+        logits, sigma = self.head(features), self.confidence(features).sigmoid()
+        return logits + sigma * ((self.scale - 1.0) * logits + self.shift)
+
+
+class PowerHead(nn.Module):
+    """A head on features raised to a power."""
+
+    def __init__(self, head: nn.Module, power: float) -> None:
+        """Wrap a head fitted to such features."""
+        super().__init__()
+        self.head, self.power = head, power
+
+    def forward(self, features: Features) -> Logits:
+        """Return the head's logits of f^power; features are post-ReLU."""
+        return self.head(features.clamp_min(0.0).pow(self.power))
+
+
+class MeansHead(nn.Module):
+    """Logits from the distance or the angle to class means."""
+
+    mean: Tensor
+    means: Tensor
+
+    def __init__(
+        self,
+        n_features: int,
+        n_classes: int,
+        centring: Centring,
+        distance: Literal["squared", "cosine"],
+    ) -> None:
+        """Make room for the mean of all features and the means of the classes."""
+        super().__init__()
+        self.centring, self.distance = centring, distance
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("means", torch.zeros(n_classes, n_features))
+
+    def transform(self, features: Features) -> Features:
+        """Return the features as they are compared."""
+        if self.centring == "raw":
+            return features
+        return F.normalize(features - self.mean if self.centring == "centred_l2" else features)
+
+    def forward(self, features: Features) -> Logits:
+        """Return minus the squared distances, or the cosines."""
+        of = self.transform(features)
+        if self.distance == "cosine":
+            return F.normalize(of) @ F.normalize(self.means).T
+        return -(of[:, None] - self.means).square().sum(dim=2)
+
+
+class NeighboursHead(nn.Module):
+    """Logits from the votes of the nearest training features, by cosine."""
+
+    features: Tensor
+    ballots: Tensor
+    k: Tensor
+
+    def __init__(
+        self,
+        features: Float[Tensor, "images features"],
+        labels: Int64[Tensor, " images"],
+        n_classes: int,
+        weights: Float[Tensor, " classes"] | None,
+    ) -> None:
+        """Keep the features and what each image votes for.
+
+        Args:
+            features: of the training images.
+            labels: theirs.
+            n_classes: K.
+            weights: of a vote for each class; None counts all alike.
+        """
+        super().__init__()
+        ballots = F.one_hot(labels, n_classes).float()
+        self.register_buffer("features", F.normalize(features))
+        self.register_buffer("ballots", ballots if weights is None else ballots * weights)
+        self.register_buffer("k", torch.ones((), dtype=torch.long, device=labels.device))
+
+    def votes(self, features: Features, grid: Sequence[int]) -> Float[Tensor, "ks batch classes"]:
+        """Return the log votes of the k nearest for each k, the nearest found once."""
+        nearest = (F.normalize(features) @ self.features.T).topk(max(grid), dim=1).indices
+        counted = self.ballots[nearest].cumsum(dim=1)  # [batch, k, classes]
+        taken = counted[:, torch.tensor(grid, device=counted.device) - 1].transpose(0, 1)
+        largest = self.ballots.max()
+        return (taken + _NO_VOTE * largest).log()
+
+    def forward(self, features: Features) -> Logits:
+        """Return the log votes of the k nearest."""
+        return self.votes(features, [int(self.k)])[0]
+
+
+def class_means(
+    features: Float[Tensor, "images features"], labels: Int64[Tensor, " images"]
+) -> Float[Tensor, "classes features"]:
+    """Return the mean of each class's features."""
+    members = F.one_hot(labels).to(features.dtype)
+    return (members.T @ features) / members.sum(dim=0)[:, None]

@@ -31,6 +31,42 @@ def show_methods() -> None:
     console.print("Any representation+calibration is a method; lmd-bench methods NAME shows one.")
 
 
+def show_matrix() -> None:
+    """Print the grid of stages: which pairs have a name, and which make no sense and why."""
+    named: dict[tuple[str, str], list[str]] = {}
+    for method in named_methods().values():
+        named.setdefault((method.representation, method.calibration), []).append(method.name)
+    calibrations = plugins.names("calibration")
+    table = Table("stage 1", *(str(number) for number in range(1, len(calibrations) + 1)))
+    notes: dict[str, str] = {}
+    for representation in plugins.names("representation"):
+        cells: list[str] = []
+        for calibration in calibrations:
+            reason = doubtful(representation, calibration)
+            if reason:
+                notes.setdefault(reason, f"({len(notes) + 1})")
+            known = "●" if (representation, calibration) in named else "·"
+            cells.append(f"{known}{notes[reason] if reason else ''}")
+        table.add_row(representation, *cells)
+    console = Console(highlight=False)
+    console.print(table)
+    for number, calibration in enumerate(calibrations, start=1):
+        console.print(f"{number:>2} {calibration}")
+    console.print("● has a name of its own, · runs as representation+calibration")
+    for reason, mark in notes.items():
+        console.print(f"{mark} makes little sense: {reason}", markup=False)
+
+
+def doubtful(representation: str, calibration: str) -> str:
+    """Return why a pair of stages makes little sense; "" for the others. All of them run."""
+    adjusted = {"balanced_softmax", "logit_adjusted", "vs_loss"}
+    if representation in adjusted and calibration == "logit_adjustment":
+        return "the prior is in the training loss already; taking it out again counts it twice"
+    if representation in {"ldam_drw", "gcl"} and calibration in {"tau_norm", "weight_balancing"}:
+        return "the head is cosine: the lengths of its class weights mean nothing"
+    return ""
+
+
 def show_method(name: str) -> None:
     """Print one method: both cards, its paper, defaults and search space."""
     method = resolve_method(name)

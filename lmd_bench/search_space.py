@@ -47,6 +47,19 @@ def named_methods() -> dict[str, Method]:
     return {name: Method(name=name, **entry) for name, entry in yaml.safe_load(text).items()}
 
 
+ALL = "all"  # every named method
+
+
+def resolve_methods(names: Iterable[str]) -> tuple[Method, ...]:
+    """Return the methods of these names, each once; `all` stands for every named one.
+
+    Raises:
+        UserError: neither a named method nor a pair of known stages.
+    """
+    spelled = [n for name in names for n in (named_methods() if name == ALL else [name])]
+    return tuple(resolve_method(name) for name in dict.fromkeys(spelled))
+
+
 def resolve_method(name: str) -> Method:
     """Return the named method, or the pair written `representation+calibration`.
 

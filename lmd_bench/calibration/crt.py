@@ -16,14 +16,12 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
-from torch import Tensor, nn
 
 from lmd_bench.calibration._base import Calibrated, Calibration, Stage1
-from lmd_bench.calibration._heads import balanced_draws, fresh_head
+from lmd_bench.calibration._heads import fresh_head
+from lmd_bench.calibration._sgd import fit_head
 from lmd_bench.schema import require
 from lmd_bench.seeding import derive_seed
-from lmd_bench.selection import BestOnVal
 
 VERSION = 1
 
@@ -50,46 +48,13 @@ class Crt(Calibration):
     def fit(self, stage1: Stage1) -> Calibrated:
         """Return the stage-1 encoder with the re-trained head."""
         config: Config = self.config
-        features, val_features = stage1.features
-        labels = stage1.train_set.labels
+        features, _ = stage1.features
         head = fresh_head(
             features.shape[1], stage1.n_classes, derive_seed(stage1.seed, "head"), features.device
         )
-        batch = min(config.batch_size, len(labels))
-        n_steps = max(1, len(labels) // batch)
         optimiser = torch.optim.SGD(
             head.parameters(), lr=config.lr, momentum=0.9, weight_decay=config.weight_decay
         )
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-            optimiser, T_max=n_steps * config.n_epochs
-        )
-        best = BestOnVal("calibration", config.n_epochs, stage1.val_set.labels, stage1.report)
-        for epoch in range(config.n_epochs):
-            draws = balanced_draws(
-                labels, n_steps * batch, derive_seed(stage1.seed, "draws", epoch)
-            )
-            loss = _epoch(head, optimiser, schedule, features, labels, draws.view(n_steps, batch))
-            with torch.no_grad():
-                best.update(epoch + 1, loss, head(val_features), head)
-        best.restore(head)
+        curve = fit_head(stage1, head, optimiser, config, F.cross_entropy)
         stage1.model.head = head
-        return Calibrated(stage1.model, tuple(best.curve))
-
-
-def _epoch(
-    head: nn.Linear,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    features: Float[Tensor, "images features"],
-    labels: Int64[Tensor, " images"],
-    draws: Int64[Tensor, "steps batch"],
-) -> float:
-    total = torch.zeros((), device=features.device)
-    for indices in draws.to(features.device):
-        loss = F.cross_entropy(head(features[indices]), labels[indices])
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        total += loss.detach()
-    return float(total) / len(draws)
+        return Calibrated(stage1.model, curve)

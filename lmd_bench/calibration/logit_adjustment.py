@@ -74,6 +74,8 @@ class LogitAdjustment(Calibration):
             logits = head(val_features)
             grid = torch.linspace(0.0, config.tau_max, config.tau_steps)
             tau = best_tau(logits, stage1.val_set.labels, prior.log(), grid)
-            head.get_parameter("bias").sub_(tau * prior.log())
+            bias = head.bias  # a buffer of a cosine head
+            assert isinstance(bias, torch.Tensor)
+            bias.sub_(tau * prior.log())
         stage1.model.head = head
         return Calibrated(stage1.model)

@@ -23,7 +23,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from lmd_bench.backbones import Model
-from lmd_bench.representation._class_weights import (
+from lmd_bench.class_weights import (
     effective_number_weights,
     inverse_frequency_weights,
 )

@@ -23,7 +23,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from lmd_bench.backbones import Model
-from lmd_bench.representation._class_weights import inverse_frequency_weights
+from lmd_bench.class_weights import inverse_frequency_weights
 from lmd_bench.representation._criterion import Criterion, Features, Labels, Logits
 from lmd_bench.schema import require
 

@@ -11,13 +11,12 @@ field's usage.
 Defaults: head .3, tail 0: their CIFAR-100 settings at factor 10. Equal ones are label smoothing.
 """
 
-import math
 from dataclasses import dataclass
 
-import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
+from lmd_bench.label_smoothing import smoothed_cross_entropy, smoothing
 from lmd_bench.representation._criterion import Criterion, Features, Labels, Logits
 from lmd_bench.schema import require
 
@@ -35,27 +34,6 @@ class Config:
         """Refuse what is no share."""
         require(0 <= self.head < 1, f"head={self.head} must lie in [0, 1)")
         require(0 <= self.tail < 1, f"tail={self.tail} must lie in [0, 1)")
-
-
-def smoothing(
-    counts: Int64[Tensor, " classes"], head: float, tail: float
-) -> Float[Tensor, " classes"]:
-    """Return e_j of each class; all `head` where the classes are equally large."""
-    n = counts.float()
-    spread = n.max() - n.min()
-    place = torch.where(spread > 0, (n - n.min()) / spread.clamp_min(1.0), torch.ones_like(n))
-    return tail + (head - tail) * torch.sin(0.5 * math.pi * place)
-
-
-def smoothed_cross_entropy(
-    logits: Logits, labels: Labels, of_class: Float[Tensor, " classes"]
-) -> Float[Tensor, ""]:
-    """Return the mean cross-entropy with labels smoothed by e_y over the other classes."""
-    log_p = logits.log_softmax(dim=1)
-    own = log_p.gather(1, labels[:, None])[:, 0]
-    others = (log_p.sum(dim=1) - own) / (logits.shape[1] - 1)
-    share = of_class[labels]
-    return -((1.0 - share) * own + share * others).mean()
 
 
 class LabelAwareSmoothing(Criterion):

@@ -24,8 +24,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from lmd_bench.backbones import Model
+from lmd_bench.class_weights import effective_number_weights
 from lmd_bench.heads import CosineHead
-from lmd_bench.representation._class_weights import effective_number_weights
 from lmd_bench.representation._criterion import Criterion, Features, Labels, Logits
 from lmd_bench.schema import require
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench.representation._class_weights import (
+from lmd_bench.class_weights import (
     effective_number_weights,
     inverse_frequency_weights,
 )
