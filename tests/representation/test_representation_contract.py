@@ -9,10 +9,12 @@ import yaml
 from optuna.distributions import CategoricalDistribution
 
 from lmd_bench import paths, plugins
+from lmd_bench.representation._base import Targets
 from lmd_bench.schema import TrainingConfig
 from lmd_bench.search_space import search_space, section_defaults
 from lmd_bench.selection import no_report
 from lmd_bench.training import train
+from lmd_bench.views import make_view
 from tests import tiny
 
 NAMES = plugins.names("representation")
@@ -81,3 +83,27 @@ def test_configs_are_frozen():
             config = plugins.load(kind, name).Config()
             assert dataclasses.fields(config) is not None
             assert config.__dataclass_params__.frozen
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_loss_is_finite_and_has_a_gradient_in_bfloat16(name: str):
+    train_set, _ = tiny.sets()
+    network = new_model(name).train()
+    counts = torch.bincount(train_set.labels)
+    plugin = plugins.plugin_class("representation", name)
+    method = plugin(plugins.load("representation", name).Config(), network, counts, n_steps=2)
+    views = [make_view("weak", train_set.pixels[:12], n) for n in range(len(method.views))]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = method.loss(views, Targets(train_set.labels[:12]), step=1)
+    loss.backward()
+    assert torch.isfinite(loss)
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+    assert any(gradient.any() for gradient in gradients)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_method_declares_its_cost_and_when_it_may_first_be_judged(name: str):
+    plugin = plugins.plugin_class("representation", name)
+    assert plugin.cost > 0
+    assert 0 <= plugin.deferral(plugins.load("representation", name).Config()) < 1
