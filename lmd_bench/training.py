@@ -40,7 +40,7 @@ def train(
     """
     model = method.model
     optimiser = torch.optim.SGD(
-        model.parameters(),
+        [*model.parameters(), *method.extra.parameters()],
         lr=config.lr,
         momentum=config.momentum,
         weight_decay=config.weight_decay,
@@ -51,6 +51,7 @@ def train(
     step = 0
     for epoch in range(n_epochs):
         model.train()
+        method.extra.train()
         total = torch.zeros((), device=train_set.labels.device)
         weights = method.draw_weights(epoch / max(1, n_epochs - 1))
         order_seed = derive_seed(seed, "order", epoch)

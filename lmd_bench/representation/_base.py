@@ -56,6 +56,7 @@ class Representation(ABC):
         self.model = model
         self.class_counts = class_counts
         self.n_steps = n_steps
+        self.extra = nn.ModuleList()  # what is trained with the model and then left behind
 
     @abstractmethod
     def loss(
