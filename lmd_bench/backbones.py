@@ -38,9 +38,18 @@ def build_model(
     *,
     pretrained: bool,
     seed: int,
+    make_encoder: Callable[[nn.Module], nn.Module] = lambda encoder: encoder,
     make_head: Callable[[int, int], nn.Module] = nn.Linear,
 ) -> Model:
     """Return a torchvision ResNet with a fresh head, initialised from `seed`.
+
+    Args:
+        name: of the ResNet.
+        n_classes: K.
+        pretrained: start from torchvision's ImageNet weights.
+        seed: of all that is drawn.
+        make_encoder: takes the ResNet without classifier and returns what is trained.
+        make_head: takes the number of features and K.
 
     Raises:
         UserError: ImageNet weights were asked for and can neither be found nor downloaded.
@@ -51,7 +60,9 @@ def build_model(
         classifier = encoder.get_submodule("fc")
         assert isinstance(classifier, nn.Linear)
         encoder.fc = nn.Identity()
-        return Model(encoder, make_head(classifier.in_features, n_classes))
+        trained = make_encoder(encoder)
+        n_features = classifier.in_features * getattr(trained, "n_branches", 1)
+        return Model(trained, make_head(n_features, n_classes))
 
 
 def _load_pretrained(name: str) -> nn.Module:

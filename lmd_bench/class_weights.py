@@ -1,4 +1,4 @@
-"""Weights of classes by their training images."""
+"""Weights and margins of classes by their training images."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -22,6 +22,12 @@ def effective_number_weights(counts: Counts, beta: float) -> Weights:
 def inverse_frequency_weights(counts: Counts, gamma: float) -> Weights:
     """Return n_j^-gamma, scaled to sum to K; gamma = 0 gives equal weights."""
     return _sum_to_classes(counts.double().pow(-gamma))
+
+
+def ldam_margins(counts: Counts, max_margin: float) -> Weights:
+    """Return n_j^-1/4, scaled so that the largest is `max_margin` (Cao et al. 2019, Eq. 13)."""
+    margins = counts.double().pow(-0.25)
+    return (margins * (max_margin / margins.max())).float()
 
 
 def _sum_to_classes(weights: Tensor) -> Weights:

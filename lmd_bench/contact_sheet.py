@@ -67,7 +67,9 @@ def columns(pixels: Pixels, seed: int) -> dict[str, Pixels]:
     size = (pixels.shape[1], pixels.shape[2])
     for mixing in MIXINGS:
         mixture = draw_mixture(mixing, len(pixels), size, _ALPHA, derive_seed(seed, mixing))
-        shown[f"{mixing} {mixture.share:.2f}"] = to_pixels(mix(weak, mixture))
+        shown[f"{mixing} {mixture.share:.2f}"] = to_pixels(
+            mix(weak, weak[mixture.partners], mixture)
+        )
     return shown
 
 

@@ -156,15 +156,15 @@ def _build(
     *,
     load_pretrained: bool = True,
 ) -> Model:
+    plugin = plugins.plugin_class("representation", spec.representation)
+    own = section_config(spec.representation, spec.config)
     model = build_model(
         config.backbone,
         n_classes,
         pretrained=config.pretrained and load_pretrained,
         seed=derive_seed(spec.seed, "initialisation"),
-        make_head=partial(
-            plugins.plugin_class("representation", spec.representation).make_head,
-            section_config(spec.representation, spec.config),
-        ),
+        make_encoder=partial(plugin.make_encoder, own),
+        make_head=partial(plugin.make_head, own),
     )
     return model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 

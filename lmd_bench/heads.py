@@ -39,6 +39,38 @@ class CosineHead(nn.Module):
         return self.scale * cosines + self.bias
 
 
+class ExpertsHead(nn.Module):
+    """The mean of several cosine heads, each on features of its own."""
+
+    bias: Tensor
+
+    def __init__(self, n_features: int, n_classes: int, scale: float, n_experts: int) -> None:
+        """Draw the class weights of each expert.
+
+        Args:
+            n_features: of all experts together.
+            n_classes: K.
+            scale: of the cosines.
+            n_experts: E, which divides n_features.
+        """
+        super().__init__()
+        self.scale, self.n_experts = scale, n_experts
+        self.weight = nn.Parameter(torch.empty(n_classes, n_features).uniform_(-1.0, 1.0))
+        self.register_buffer("bias", torch.zeros(n_classes))  # what a calibration adds
+
+    def each(self, features: Features) -> Float[Tensor, "experts batch classes"]:
+        """Return the scaled cosines of each expert."""
+        f, w = (
+            F.normalize(all_of_them.view(len(all_of_them), self.n_experts, -1), dim=2)
+            for all_of_them in (features, self.weight)
+        )
+        return self.scale * torch.einsum("bec,kec->ebk", f, w)
+
+    def forward(self, features: Features) -> Logits:
+        """Return the mean over the experts, plus the bias."""
+        return self.each(features).mean(dim=0) + self.bias
+
+
 class ScaledHead(nn.Module):
     """A head whose logits are multiplied by one factor a class (LWS)."""
 

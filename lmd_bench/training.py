@@ -8,12 +8,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from lmd_bench.batches import ImageSet, autocast, epoch_batches, predict, steps_per_epoch
-from lmd_bench.representation._base import Representation, Targets
+from lmd_bench.representation._base import Representation
 from lmd_bench.schema import Progress, TrainingConfig
 from lmd_bench.seeding import derive_seed
 from lmd_bench.selection import BestOnVal, Report
-from lmd_bench.views import Images, View, make_view
-from lmd_bench.views.mixing import draw_mixture, mix
+from lmd_bench.sharpness import sharpened
+from lmd_bench.step_batch import Feed
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ def train(
     batch_size = min(config.batch_size, len(train_set))
     scheduler = _schedule(optimiser, config, method.n_steps)
     best = BestOnVal("representation", n_epochs, val_set.labels, report, config.keep)
+    feed = Feed(method, train_set, config, seed)
     step = 0
     for epoch in range(n_epochs):
         model.train()
@@ -56,7 +57,7 @@ def train(
         weights = method.draw_weights(epoch / max(1, n_epochs - 1))
         order_seed = derive_seed(seed, "order", epoch)
         for indices in epoch_batches(train_set.labels.cpu(), batch_size, order_seed, weights):
-            total += _step(method, optimiser, train_set, indices, config, seed, step).detach()
+            total += _step(feed, optimiser, indices, step).detach()
             scheduler.step()
             step += 1
         loss = float(total) / steps_per_epoch(len(train_set), batch_size)
@@ -66,46 +67,25 @@ def train(
 
 
 def _step(
-    method: Representation,
-    optimiser: torch.optim.Optimizer,
-    train_set: ImageSet,
-    indices: Int64[Tensor, " batch"],
-    config: TrainingConfig,
-    seed: int,
-    step: int,
+    feed: Feed, optimiser: torch.optim.Optimizer, indices: Int64[Tensor, " batch"], step: int
 ) -> Float[Tensor, ""]:
-    views, targets = _batch(method, train_set, indices, config, seed, step)
-    with autocast(train_set.labels.device):
-        loss = method.loss(views, targets, step)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    method = feed.method
+    views, targets = feed.batch(indices, step)
+
+    def backward() -> Float[Tensor, ""]:
+        with autocast(targets.labels.device):
+            loss = method.loss(views, targets, step)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        return loss
+
+    loss = backward()
+    if feed.config.sam_rho > 0:
+        with sharpened(method.model.parameters(), feed.config.sam_rho):
+            backward()
     optimiser.step()
     method.after_step(step)
     return loss
-
-
-def _batch(
-    method: Representation,
-    train_set: ImageSet,
-    indices: Int64[Tensor, " batch"],
-    config: TrainingConfig,
-    seed: int,
-    step: int,
-) -> tuple[list[Images], Targets]:
-    """Return the views that the method wants and their labels, mixed where the config says so."""
-    pixels, labels = train_set.batch(indices)
-    student: View = config.augmentation
-    views = [
-        make_view(student if wanted == "student" else "weak", pixels, derive_seed(seed, step, n))
-        for n, wanted in enumerate(method.views)
-    ]
-    if config.mixing == "none":
-        return views, Targets(labels)
-    size = (pixels.shape[1], pixels.shape[2])
-    mixing_seed = derive_seed(seed, "mixing", step)
-    mixture = draw_mixture(config.mixing, len(labels), size, config.mixing_alpha, mixing_seed)
-    partners = mixture.partners.to(labels.device, non_blocking=True)
-    return [mix(view, mixture) for view in views], Targets(labels, labels[partners], mixture.share)
 
 
 def _schedule(

@@ -99,13 +99,10 @@ def test_the_loss_of_mixed_targets_is_the_shared_mean_of_two_losses():
     assert torch.allclose(mixed, F.cross_entropy(logits, soft))
 
 
-@pytest.mark.parametrize("mixing", ["mixup", "cutmix"])
+@pytest.mark.parametrize("mixing", ["mixup", "cmo"])
 @pytest.mark.parametrize("name", plugins.names("representation"))
 def test_every_representation_trains_on_mixed_images(name: str, mixing):
-    plugin = plugins.load("representation", name)
-    network = tiny.model()
-    counts = torch.tensor(tiny.COUNTS)
-    method = plugins.plugin_class("representation", name)(plugin.Config(), network, counts, 4)
+    method = tiny.method(name, torch.tensor(tiny.COUNTS), n_steps=4)
     config = TrainingConfig(batch_size=16, augmentation="randaugment", mixing=mixing)
     fitted = train(method, *tiny.sets(), config, 2, 0, no_report)
     assert all(np.isfinite(point.loss) for point in fitted.curve)

@@ -1,13 +1,16 @@
 """A tiny long-tailed image problem on tensors, for tests of the two stages."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
 
+from lmd_bench import plugins
 from lmd_bench.backbones import Model, build_model
 from lmd_bench.batches import ImageSet, predict
 from lmd_bench.calibration._base import Stage1
+from lmd_bench.representation._base import Representation
 from lmd_bench.selection import no_report
 
 COUNTS = (24, 12, 3)  # many, medium, and a class with three images
@@ -27,9 +30,31 @@ def sets() -> tuple[ImageSet, ImageSet]:
     return image_set(COUNTS, seed=0), image_set((4, 4, 4), seed=1)
 
 
-def model(seed: int = 0, make_head: Callable[[int, int], nn.Module] = nn.Linear) -> Model:
+def model(
+    seed: int = 0,
+    make_head: Callable[[int, int], nn.Module] = nn.Linear,
+    make_encoder: Callable[[nn.Module], nn.Module] = lambda encoder: encoder,
+) -> Model:
     """Return a fresh ResNet-18 for three classes."""
-    return build_model("resnet18", len(COUNTS), pretrained=False, seed=seed, make_head=make_head)
+    return build_model(
+        "resnet18",
+        len(COUNTS),
+        pretrained=False,
+        seed=seed,
+        make_encoder=make_encoder,
+        make_head=make_head,
+    )
+
+
+def method(name: str, counts: torch.Tensor, n_steps: int) -> Representation:
+    """Return a stage-1 method at its defaults with the model it asks for."""
+    plugin = plugins.plugin_class("representation", name)
+    config = plugins.load("representation", name).Config()
+    network = model(
+        make_head=partial(plugin.make_head, config),
+        make_encoder=partial(plugin.make_encoder, config),
+    )
+    return plugin(config, network, counts, n_steps)
 
 
 def stage1(seed: int = 0, report=no_report) -> Stage1:

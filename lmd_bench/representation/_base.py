@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from lmd_bench.backbones import Model
 
-# "student" is the view that training.augmentation names, the same for every method
-WantedView = Literal["student", "weak"]
+# "student" is the view that training.augmentation names, the same for every method;
+# "second" is that of other images, drawn by `second_weights`
+WantedView = Literal["student", "weak", "second"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Targets:
     labels: Int64[Tensor, " batch"]
     partner_labels: Int64[Tensor, " batch"] | None = None  # None: the images are not mixed
     share: float = 1.0  # of an image's own label, the rest is its partner's
+    second: "Targets | None" = None  # of the second images, for a method that wants some
 
     def loss(
         self, of_labels: Callable[[Int64[Tensor, " batch"]], Float[Tensor, ""]]
@@ -68,6 +70,11 @@ class Representation(ABC):
         """Return the loss of one batch; `views` are in the order of the class's `views`."""
 
     @staticmethod
+    def make_encoder(config: Any, encoder: nn.Module) -> nn.Module:
+        """Return the encoder to be trained, made of a ResNet without classifier."""
+        return encoder
+
+    @staticmethod
     def make_head(config: Any, n_features: int, n_classes: int) -> nn.Module:
         """Return the head that is trained with the encoder, drawn from torch's generator."""
         return nn.Linear(n_features, n_classes)
@@ -82,6 +89,10 @@ class Representation(ABC):
 
         None, as here, takes each image once. `progress` is 0 in the first epoch, 1 in the last.
         """
+        return None
+
+    def second_weights(self) -> Float[Tensor, " classes"] | None:
+        """Return the weight with which a second image of each class is drawn, on the CPU."""
         return None
 
     def after_step(self, step: int) -> None:  # noqa: B027 - a hook; most methods need none

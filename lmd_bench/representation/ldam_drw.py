@@ -24,7 +24,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from lmd_bench.backbones import Model
-from lmd_bench.class_weights import effective_number_weights
+from lmd_bench.class_weights import effective_number_weights, ldam_margins
 from lmd_bench.heads import CosineHead
 from lmd_bench.representation._criterion import Criterion, Features, Labels, Logits
 from lmd_bench.schema import require
@@ -47,12 +47,6 @@ class Config:
         require(self.scale > 0, f"scale={self.scale} must be above 0")
         require(0 <= self.start <= 1, f"start={self.start} must lie in [0, 1]")
         require(0 <= self.beta < 1, f"beta={self.beta} must lie in [0, 1)")
-
-
-def ldam_margins(counts: Int64[Tensor, " classes"], max_margin: float) -> Float[Tensor, " classes"]:
-    """Return n_j^-1/4, scaled so that the largest is `max_margin` (Eq. 13)."""
-    margins = counts.double().pow(-0.25)
-    return (margins * (max_margin / margins.max())).float()
 
 
 class LdamDrw(Criterion):

@@ -41,6 +41,7 @@ from torch import Tensor, nn
 
 from lmd_bench.backbones import Model
 from lmd_bench.representation._base import Representation, Targets, WantedView
+from lmd_bench.representation._ema import ema_alpha, move_towards
 
 VERSION = 1
 
@@ -78,11 +79,6 @@ def ramp_weight(progress: float, warmup: float, ramp: Literal["hard", "sigmoid"]
     if progress >= warmup:
         return 1.0
     return 0.0 if ramp == "hard" else math.exp(-5.0 * (1.0 - progress / warmup) ** 2)
-
-
-def ema_alpha(step: int, decay: float) -> float:
-    """Return the share of the teacher kept after step `step` (from 0); 0 first: a copy."""
-    return min(1.0 - 1.0 / (step + 1), decay)
 
 
 @dataclass(frozen=True)
@@ -140,12 +136,10 @@ class Rrl(Representation):
     def after_step(self, step: int) -> None:
         """Move the teacher towards the student."""
         alpha = ema_alpha(step, self.config.ema_decay)
-        with torch.no_grad():
-            _lerp(self.teacher.parameters(), self.model.parameters(), 1.0 - alpha)
-            if self.config.teacher_bn == "ema":
-                _lerp(_float_buffers(self.teacher), _float_buffers(self.model), 1.0 - alpha)
-            if self.config.teacher_bn == "copy":
-                _lerp(_float_buffers(self.teacher), _float_buffers(self.model), 1.0)
+        move_towards(self.teacher.parameters(), self.model.parameters(), 1.0 - alpha)
+        if self.config.teacher_bn != "batch":
+            share = 1.0 if self.config.teacher_bn == "copy" else 1.0 - alpha
+            move_towards(_float_buffers(self.teacher), _float_buffers(self.model), share)
 
     def _agreement(
         self,
@@ -171,8 +165,3 @@ def _row_normalised(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "row
 
 def _float_buffers(module: nn.Module) -> list[Tensor]:
     return [buffer for buffer in module.buffers() if buffer.is_floating_point()]
-
-
-def _lerp(targets: Any, sources: Any, weight: float) -> None:
-    for target, source in zip(targets, sources, strict=True):
-        target.lerp_(source, weight)

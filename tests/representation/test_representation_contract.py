@@ -1,7 +1,6 @@
 """Every stage-1 method: a few steps stay finite, move the model, and repeat to the bit."""
 
 import dataclasses
-from functools import partial
 
 import pytest
 import torch
@@ -20,27 +19,17 @@ from tests import tiny
 NAMES = plugins.names("representation")
 
 
-def new_model(name: str):
-    plugin = plugins.plugin_class("representation", name)
-    config = plugins.load("representation", name).Config()
-    return tiny.model(make_head=partial(plugin.make_head, config))
-
-
 def trained(name: str, seed: int = 0):
     train_set, val_set = tiny.sets()
-    network = new_model(name)
-    counts = torch.bincount(train_set.labels)
+    method = tiny.method(name, torch.bincount(train_set.labels), n_steps=8)
     config = TrainingConfig(batch_size=8, lr=0.01)
-    method = plugins.plugin_class("representation", name)(
-        plugins.load("representation", name).Config(), network, counts, n_steps=8
-    )
     fitted = train(method, train_set, val_set, config, 2, seed, no_report)
-    return network, fitted
+    return method.model, fitted
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_few_steps_are_finite_move_the_model_and_repeat(name: str):
-    before = new_model(name).state_dict()
+    before = tiny.method(name, torch.tensor(tiny.COUNTS), 8).model.state_dict()
     first, fitted = trained(name)
     again, _ = trained(name)
     assert len(fitted.curve) == 2
@@ -48,6 +37,17 @@ def test_a_few_steps_are_finite_move_the_model_and_repeat(name: str):
     assert any(not torch.equal(before[k], v) for k, v in first.state_dict().items())
     for ours, theirs in zip(first.parameters(), again.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_class_of_three_images_at_imbalance_factor_500_stays_finite(name: str):
+    train_set = tiny.image_set((40, 12, 3), seed=0)
+    method = tiny.method(name, torch.tensor([1500, 150, 3]), n_steps=12)
+    network = method.model
+    config = TrainingConfig(batch_size=16, lr=0.01)
+    fitted = train(method, train_set, tiny.sets()[1], config, 2, 0, no_report)
+    assert all(point.loss < 1e4 for point in fitted.curve)
+    assert all(torch.isfinite(value).all() for value in network.state_dict().values())
 
 
 @pytest.mark.parametrize("kind", ["representation", "calibration"])
@@ -88,13 +88,12 @@ def test_configs_are_frozen():
 @pytest.mark.parametrize("name", NAMES)
 def test_the_loss_is_finite_and_has_a_gradient_in_bfloat16(name: str):
     train_set, _ = tiny.sets()
-    network = new_model(name).train()
-    counts = torch.bincount(train_set.labels)
-    plugin = plugins.plugin_class("representation", name)
-    method = plugin(plugins.load("representation", name).Config(), network, counts, n_steps=2)
+    method = tiny.method(name, torch.bincount(train_set.labels), n_steps=2)
+    network = method.model.train()
     views = [make_view("weak", train_set.pixels[:12], n) for n in range(len(method.views))]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = method.loss(views, Targets(train_set.labels[:12]), step=1)
+        labels = train_set.labels[:12]
+        loss = method.loss(views, Targets(labels, second=Targets(labels)), step=1)
     loss.backward()
     assert torch.isfinite(loss)
     # The head's: torch's own bfloat16 convolutions on a CPU now and then leave a NaN on 1 px maps.
