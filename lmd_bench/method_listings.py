@@ -13,6 +13,7 @@ from lmd_bench.search_space import (
     named_methods,
     resolve_method,
     search_space,
+    section_config,
 )
 
 
@@ -59,10 +60,11 @@ def show_matrix() -> None:
 
 def doubtful(representation: str, calibration: str) -> str:
     """Return why a pair of stages makes little sense; "" for the others. All of them run."""
-    adjusted = {"balanced_softmax", "logit_adjusted", "vs_loss"}
+    adjusted = {"balanced_softmax", "logit_adjusted", "vs_loss", "bcl", "paco"}
     if representation in adjusted and calibration == "logit_adjustment":
         return "the prior is in the training loss already; taking it out again counts it twice"
-    if representation in {"ldam_drw", "gcl"} and calibration in {"tau_norm", "weight_balancing"}:
+    cosine = {"ldam_drw", "gcl", "bcl", "ride", "sade"}
+    if representation in cosine and calibration in {"tau_norm", "weight_balancing"}:
         return "the head is cosine: the lengths of its class weights mean nothing"
     return ""
 
@@ -75,11 +77,28 @@ def show_method(name: str) -> None:
     console.print(f"stage 1 {method.representation}, stage 2 {method.calibration}")
     if method.paper:
         console.print(f"{method.paper} ({method.year})\n{method.url}")
+    console.print(_declarations(method))
+    if method.note:
+        console.print(f"Note: {method.note}", markup=False)
     console.print(_settings_table(method))
     console.rule(f"representation {method.representation}")
     console.print(plugins.card("representation", method.representation), markup=False)
     console.rule(f"calibration {method.calibration}")
     console.print(plugins.card("calibration", method.calibration), markup=False)
+
+
+def _declarations(method: Method) -> str:
+    """Return views, cost and deferral of the method's stage 1, at its defaults."""
+    plugin = plugins.plugin_class("representation", method.representation)
+    config = default_config(method)
+    cost = plugin.cost * (2 if float(config["training.sam_rho"]) > 0 else 1)
+    deferral = plugin.deferral(section_config(method.representation, config))
+    judged = f"after {deferral:.0%} of training" if deferral else "from the first epoch"
+    views = len(plugin.views)
+    return (
+        f"views of an image {views}, cost of a step {cost:g} x cross_entropy, "
+        f"may first be judged {judged}, transductive no"
+    )
 
 
 def _settings_table(method: Method) -> Table:

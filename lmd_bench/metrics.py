@@ -11,6 +11,12 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int64
 
+from lmd_bench.probabilities import (
+    brier_score,
+    expected_calibration_error,
+    negative_log_likelihood,
+)
+
 Labels = Int64[np.ndarray, " images"]
 Logits = Float[np.ndarray, "images classes"]
 Recall = Float[np.ndarray, " classes"]
@@ -85,6 +91,9 @@ METRICS = {
         Metric("balanced_accuracy", higher_is_better=True, function=balanced_accuracy),
         Metric("macro_f1", higher_is_better=True, function=macro_f1),
         Metric("accuracy", higher_is_better=True, function=accuracy),
+        Metric("nll", higher_is_better=False, function=negative_log_likelihood),
+        Metric("brier", higher_is_better=False, function=brier_score),
+        Metric("ece", higher_is_better=False, function=expected_calibration_error),
     )
 }
 

@@ -32,6 +32,7 @@ class Method:
     paper: str = ""
     year: int = 0
     url: str = ""
+    note: str = ""  # what its figures must be read with
     settings: Config = field(default_factory=dict[str, Scalar])
 
     @property

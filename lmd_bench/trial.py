@@ -25,6 +25,12 @@ from lmd_bench.encoders import Encoder, cached_features, obtain
 from lmd_bench.errors import DivergedError, UserError
 from lmd_bench.images import PreparedImages
 from lmd_bench.pixels import open_pixels
+from lmd_bench.probabilities import (
+    best_temperature,
+    brier_score,
+    expected_calibration_error,
+    negative_log_likelihood,
+)
 from lmd_bench.results import make_row, open_store
 from lmd_bench.schema import DataSource, Status, TaskSpec, TrialContext, TrialSpec
 from lmd_bench.search_space import section_config
@@ -105,6 +111,7 @@ def run_trial(spec: TrialSpec, context: TrialContext, report: Report) -> tuple[R
     }
     for split, (_, labels, logits) in scores.items():
         measured |= _metric_columns(split, labels, logits, task.groups)
+    measured |= _temperature_columns(scores)
     return measured, scores
 
 
@@ -163,6 +170,21 @@ def _metric_columns(
     recall = metrics.per_class_recall(labels, logits)
     return {f"{split}_{name}": value for name, value in values.items()} | {
         f"{split}_recall": [float(value) for value in recall]
+    }
+
+
+def _temperature_columns(scores: Scores) -> Row:
+    """Return the temperature chosen on val, and what it does to the probabilities of test."""
+    _, val_labels, val_logits = scores["val"]
+    temperature = best_temperature(val_labels, val_logits)
+    if "test" not in scores:
+        return {"temperature": temperature}
+    _, labels, logits = scores["test"]
+    return {
+        "temperature": temperature,
+        "test_scaled_nll": negative_log_likelihood(labels, logits, temperature),
+        "test_scaled_brier": brier_score(labels, logits, temperature),
+        "test_scaled_ece": expected_calibration_error(labels, logits, temperature),
     }
 
 

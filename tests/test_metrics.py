@@ -84,13 +84,22 @@ def test_predicting_one_class_gives_chance() -> None:
     assert metrics.balanced_accuracy(labels, one_hot([0] * 100, 3)) == pytest.approx(1 / 3)
 
 
-def test_metrics_do_not_change_with_the_scale_and_offset_of_logits() -> None:
+def test_metrics_of_decisions_do_not_change_with_the_scale_and_offset_of_logits() -> None:
     labels, logits = random_case(np.float64)
     groups = ("many", "many", "medium", "few", "few")
 
-    assert metrics.evaluate(labels, 3.0 * logits - 7.0, groups) == metrics.evaluate(
-        labels, logits, groups
-    )
+    moved = metrics.evaluate(labels, 3.0 * logits - 7.0, groups)
+    for name, value in metrics.evaluate(labels, logits, groups).items():
+        if name not in {"nll", "brier", "ece"}:  # these judge probabilities
+            assert moved[name] == value
+
+
+def test_no_metric_changes_with_an_offset_of_all_logits() -> None:
+    labels, logits = random_case(np.float64)
+    groups = ("many", "many", "medium", "few", "few")
+
+    moved = metrics.evaluate(labels, logits - 7.0, groups)
+    assert moved == pytest.approx(metrics.evaluate(labels, logits, groups), rel=1e-9)
 
 
 def test_group_recall_averages_its_classes_and_skips_those_without_images() -> None:
@@ -112,10 +121,13 @@ def test_evaluate_names_every_metric_and_group(by_hand) -> None:
     assert found["many_recall"] == pytest.approx(0.75)
 
 
-def test_each_metric_is_found_by_its_own_name_and_higher_is_better() -> None:
+def test_each_metric_is_found_by_its_own_name_and_prefers_the_right_answer() -> None:
+    labels = np.array([0, 1, 2, 1])
+    right, wrong = 2.0 * np.eye(3)[labels], 2.0 * np.eye(3)[(labels + 1) % 3]
     for name, metric in metrics.METRICS.items():
         assert metric.name == name
-        assert metric.higher_is_better
+        better = metric.function(labels, right) > metric.function(labels, wrong)
+        assert better == metric.higher_is_better, name
 
 
 def test_nan_logits_are_refused_instead_of_scored() -> None:

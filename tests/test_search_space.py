@@ -1,6 +1,7 @@
 """Named methods, settings and distributions; each refusal with its sentence."""
 
 import re
+from pathlib import Path
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
@@ -19,6 +20,15 @@ def test_every_named_method_resolves_and_has_a_paper_and_complete_defaults(name:
     config = s.default_config(method)
     assert set(s.search_space(method.sections)) <= set(config)
     assert all(config[key] == value for key, value in method.settings.items())
+
+
+def test_the_readme_counts_the_named_methods_and_names_every_stage():
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    assert f"{len(s.named_methods())} have a name" in text
+    paragraph = text[text.index("**Methods.**") : text.index("**A search** runs")]
+    for kind in ("representation", "calibration"):
+        for name in plugins.names(kind):
+            assert name in paragraph, name
 
 
 def test_any_pair_of_stages_is_a_method():

@@ -67,7 +67,10 @@ class Calibrated:
 
 
 class Calibration(ABC):
-    """A way to turn a trained encoder into the final classifier."""
+    """A way to turn a trained encoder into the final classifier.
+
+    It sees train and val alone, so no calibration is transductive.
+    """
 
     def __init__(self, config: Any) -> None:
         """Keep the plug-in's own frozen Config."""

@@ -13,7 +13,8 @@ What differs: experts have a whole last stage each where theirs also split the o
 thinner; the temperature is one for all classes, where theirs falls by up to 5 % for rare ones; the
 routing that saves inference time is left out, all experts are always asked. The diversity's
 gradient goes through the expert alone, as in that code.
-`diversity` is negative. Defaults: 3 experts, diversity -.2, T 1, max_margin .5, scale 30: that code; weights from .8 on.
+Defaults: 3 experts, diversity -.2 (negative: apart), T 1, max_margin .5, scale 30: that code;
+weights from .8 on.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,104 @@
+"""Seconds of every calibration on cached features, and what training many heads at once would give.
+
+    python benchmarks/stage2.py [--threads 2] [calibrations|batched]
+
+Prints Markdown rows for benchmarks/README.md.
+"""
+
+import argparse
+import statistics
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lmd_bench import plugins
+from lmd_bench.backbones import build_model
+from lmd_bench.batches import ImageSet
+from lmd_bench.calibration._base import Stage1
+from lmd_bench.selection import no_report
+
+N, WIDTH, CLASSES, VAL = 10_000, 512, 8, 800
+N_HEADS, EPOCHS, BATCH = 100, 10, 512
+
+
+def problem(n: int, seed: int, ratio: float) -> tuple[Tensor, Tensor]:
+    """Return n rectified features and their labels; the first class has `ratio` times the last."""
+    rng = torch.Generator().manual_seed(seed)
+    shares = ratio ** -(torch.arange(CLASSES) / (CLASSES - 1))
+    labels = torch.multinomial(shares, n, replacement=True, generator=rng)
+    centres = torch.randn(CLASSES, WIDTH, generator=torch.Generator().manual_seed(0)) * 0.3
+    return torch.relu(centres[labels] + torch.randn(n, WIDTH, generator=rng)), labels
+
+
+def calibrations() -> None:
+    """Time each calibration that asks for cached features alone."""
+    (features, labels), (val_features, val_labels) = problem(N, 1, 100.0), problem(VAL, 2, 1.0)
+    print("| calibration | seconds, median of 3 |\n|---|---|")
+    for name in plugins.names("calibration"):
+        if name == "icc":  # its E-step trains the encoder on images
+            continue
+        config = plugins.load("calibration", name).Config()
+        times: list[float] = []
+        for _ in range(3):
+            model = build_model("resnet18", CLASSES, pretrained=False, seed=0)
+            pixels = [torch.zeros(len(y), 1, 1, 3, dtype=torch.uint8) for y in (labels, val_labels)]
+            sets = (ImageSet(pixels[0], labels), ImageSet(pixels[1], val_labels))
+            cached = (features, val_features)
+            stage1 = Stage1(model, sets, lambda c=cached: c, seed=0, report=no_report)
+            started = time.perf_counter()
+            plugins.plugin_class("calibration", name)(config).fit(stage1)
+            times.append(time.perf_counter() - started)
+        print(f"| `{name}` | {statistics.median(times):.2f} |", flush=True)
+
+
+def batched() -> None:
+    """Train 100 cRT heads one by one and as one product, on the same draws."""
+    features, labels = problem(N, 1, 100.0)
+    steps = EPOCHS * (N // BATCH)
+    rng = torch.Generator().manual_seed(0)
+    draws = torch.randint(N, (steps, BATCH), generator=rng)
+    rates = torch.logspace(-2, 0, N_HEADS)
+
+    def train(rates: Tensor) -> None:
+        heads = len(rates)
+        weight = torch.zeros(WIDTH, heads * CLASSES, requires_grad=True)
+        velocity = torch.zeros_like(weight)
+        lr = rates.repeat_interleave(CLASSES)
+        for indices in draws:
+            logits = (features[indices] @ weight).view(BATCH * heads, CLASSES)
+            targets = labels[indices].repeat_interleave(heads)
+            loss = F.cross_entropy(logits, targets, reduction="sum") / BATCH
+            (gradient,) = torch.autograd.grad(loss, weight)
+            with torch.no_grad():
+                velocity.mul_(0.9).add_(gradient)
+                weight.sub_(lr * velocity)
+
+    started = time.perf_counter()
+    train(rates)
+    together = time.perf_counter() - started
+    started = time.perf_counter()
+    for rate in rates:
+        train(rate[None])
+    alone = time.perf_counter() - started
+    print("| 100 heads | one by one | at once | ratio |\n|---|---|---|---|")
+    print(
+        f"| {steps} steps of {BATCH} | {alone:.1f} s | {together:.1f} s | {alone / together:.1f}x |"
+    )
+
+
+def main() -> None:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="?", choices=["calibrations", "batched"])
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    for name, run in (("calibrations", calibrations), ("batched", batched)):
+        if arguments.what in (None, name):
+            run()
+
+
+if __name__ == "__main__":
+    main()
