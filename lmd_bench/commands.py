@@ -180,6 +180,9 @@ def search(
     top_k: Annotated[
         int, typer.Option(help="Encoders, best on val, that a calibration may stand on.")
     ] = 3,
+    sampler: Annotated[
+        str, typer.Option(help="tpe, random, cmaes, gp or qmc; equal for all studies.")
+    ] = "tpe",
     settings: Settings = None,
     max_concurrent: Annotated[int | None, typer.Option(help="Trials at once.")] = None,
     cpus_per_trial: Annotated[int | None, typer.Option(help="Cores, and threads, a trial.")] = None,
@@ -212,6 +215,7 @@ def search(
         n_epochs=epochs,
         confirm_seeds=confirm_seeds,
         seed=seed,
+        sampler=sampler,
         top_k=top_k,
         overrides=overrides,
         source=source,
@@ -229,6 +233,47 @@ def search(
     from lmd_bench.search.run import run_search
 
     raise typer.Exit(run_search(request).exit_code)
+
+
+@app.command()
+def status(results: Results = RESULTS) -> None:
+    """Say how far the searches of a folder are; works from any machine that sees the folder."""
+    from lmd_bench.status import show_status
+
+    show_status(results)
+
+
+@app.command()
+def watch(
+    results: Results = RESULTS,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Between two looks.")] = 5.0,
+) -> None:
+    """Keep the status of a folder's searches on the screen until Ctrl-C."""
+    from lmd_bench import status
+
+    status.watch(results, seconds)
+
+
+@app.command()
+def failures(results: Results = RESULTS) -> None:
+    """List failed trials by cause, with a traceback of each."""
+    from lmd_bench.failures import show_failures
+
+    show_failures(results)
+
+
+@app.command()
+def doctor(
+    results: Results = RESULTS,
+    address: Annotated[
+        str, typer.Option(help="Ray cluster whose nodes are looked at; `local`: this machine.")
+    ] = "local",
+) -> None:
+    """Say whether trials would run here and on every node; exit code 1 if something is amiss."""
+    from lmd_bench.search.doctor import run_doctor
+
+    if not run_doctor(results.resolve(), address):
+        raise typer.Exit(1)
 
 
 @app.command()

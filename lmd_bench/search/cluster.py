@@ -40,6 +40,17 @@ def cluster(address: str, slots: Slots) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def joined(address: str) -> Iterator[None]:
+    """Hold a connection to a running Ray cluster.
+
+    Raises:
+        UserError: none answers there.
+    """
+    with _connected(_options(address, None)):
+        yield
+
+
 def find_slots(request: SearchRequest) -> Slots:
     """Return the slots that a request gets: of this machine, or of the cluster it joins.
 

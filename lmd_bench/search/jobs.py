@@ -43,6 +43,13 @@ def from_payload(payload: Mapping[str, Any]) -> Job:
     return make_job(TrialSpec(**spec), TrialContext(**context))
 
 
+def job_name(job: Job) -> str:
+    """Return a short name: method, trial and phase."""
+    phase = "confirms " if job.spec.phase == "confirm" else ""
+    default = " (default)" if job.context.is_default else ""
+    return f"{job.spec.method} {phase}#{job.context.trial_number}{default}"
+
+
 def stage1_part(config: Config, representation: str) -> Config:
     """Return the keys of the sections `training` and `representation`."""
     sections = ("training.", f"{representation}.")

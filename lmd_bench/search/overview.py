@@ -1,13 +1,13 @@
 """How far a search is: numbers, and the tables that show them."""
 
 from dataclasses import dataclass
-from math import isfinite
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from lmd_bench.durations import clock
 from lmd_bench.schema import Progress
-from lmd_bench.search.jobs import Job, Row, ranked, value_of
+from lmd_bench.search.jobs import Row, ranked, value_of
 from lmd_bench.search.plan import most_trials
 from lmd_bench.search.queue import JobQueue
 from lmd_bench.search.studies import Study
@@ -79,31 +79,12 @@ def running_table(epochs: dict[str, tuple[str, Progress | None]]) -> Table:
     return table
 
 
-def job_name(job: Job) -> str:
-    """Return a short name: method, trial and phase."""
-    phase = "confirms " if job.spec.phase == "confirm" else ""
-    default = " (default)" if job.context.is_default else ""
-    return f"{job.spec.method} {phase}#{job.context.trial_number}{default}"
-
-
 def describe(row: Row) -> str:
     """Return what became of a trial."""
     value = value_of(row)
     if value is None:
         return f"{row['status']}, {row['cause']} ({clock(row['seconds'])})"
     return f"val balanced accuracy {value:.3f} ({clock(row['seconds'])})"
-
-
-def clock(seconds: float) -> str:
-    """Return "4.2 s", "3 min 05 s" or "2 h 10 min"."""
-    if not isfinite(seconds):
-        return "?"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _trials_left(queue: JobQueue, study: Study) -> int:

@@ -8,13 +8,12 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from lmd_bench.durations import clock
 from lmd_bench.schema import Progress
-from lmd_bench.search.jobs import Job, Row
+from lmd_bench.search.jobs import Job, Row, job_name
 from lmd_bench.search.overview import (
     Totals,
-    clock,
     describe,
-    job_name,
     running_table,
     study_table,
     totals,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lmd_bench.errors import UserError
 from lmd_bench.schema import Config, DataSource, Scalar, TaskSpec
+from lmd_bench.search.samplers import check_sampler
 from lmd_bench.search_space import Method, check_keys, default_config
 
 
@@ -20,6 +21,7 @@ class SearchRequest:
     n_epochs: int = 10  # of stage 1
     confirm_seeds: int = 3
     seed: int = 0  # base of all seeds
+    sampler: str = "tpe"
     top_k: int = 3  # encoders, best on val first, that a calibration study may stand on
     overrides: Config = field(default_factory=dict[str, Scalar])  # these keys are not searched
     source: DataSource = DataSource()
@@ -43,6 +45,7 @@ class SearchRequest:
             if value < low:
                 raise UserError(f"{option} {value} is not possible; give {low} or more.")
         check_keys(self.overrides, self.methods)
+        check_sampler(self.sampler)
 
     def default_of(self, method: Method) -> dict[str, Scalar]:
         """Return the complete default config of a method, the overrides it has applied."""

@@ -4,6 +4,7 @@ import importlib
 import logging
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
@@ -14,9 +15,11 @@ from lmd_bench.errors import UserError
 from lmd_bench.hardware import Slots
 from lmd_bench.results import open_store
 from lmd_bench.search.cluster import LOCAL, cluster, find_slots, prepare_environment
+from lmd_bench.search.plan import plan
 from lmd_bench.search.progress import Display, make_display
 from lmd_bench.search.queue import JobQueue
 from lmd_bench.search.request import SearchRequest
+from lmd_bench.traces import PlannedStudy, SearchTrace, write_search
 
 MOST_DEATHS = 3  # of Tune, in a row, without a finished trial in between
 INTERRUPTED = 130  # the exit code of a shell command that Ctrl-C ended
@@ -53,6 +56,8 @@ def run_search(request: SearchRequest, display: Display | None = None) -> Outcom
     sized = replace(request, cpus_per_trial=slots.cpus, gpus_per_trial=slots.gpus)
     queue = JobQueue(sized, store)
     before = queue.n_stored()
+    began = time.time()
+    write_search(request.results, _trace(queue, slots, began))
     stopped, failure = False, ""
     display.open(queue, slots.n_slots)
     try:
@@ -62,10 +67,22 @@ def run_search(request: SearchRequest, display: Display | None = None) -> Outcom
         stopped = True
     finally:
         display.close()
+        write_search(request.results, _trace(queue, slots, began))  # what was at most is known now
     problems = (*queue.problems(), *([failure] if failure else []))
     outcome = Outcome(queue.n_stored(), queue.n_stored() - before, stopped, problems)
     _say(outcome, display)
     return outcome
+
+
+def _trace(queue: JobQueue, slots: Slots, began: float) -> SearchTrace:
+    outline = plan(queue, lambda spec: False)
+    studies = tuple(
+        PlannedStudy(
+            study.id, study.method, study.id.split("/")[0], study.budget, study.confirmations
+        )
+        for study in outline.studies
+    )
+    return SearchTrace(queue.request.command, began, slots.n_slots, studies)
 
 
 def _say(outcome: Outcome, display: Display) -> None:

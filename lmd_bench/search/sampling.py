@@ -5,7 +5,6 @@ that what a trial draws depends on the results before it and not on when the sea
 """
 
 import random
-import warnings
 from collections.abc import Callable, Mapping
 from itertools import count, product
 from math import prod
@@ -17,11 +16,11 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import Trial, TrialState, create_trial
 
 from lmd_bench.schema import Scalar
+from lmd_bench.search.samplers import LASTING, make_sampler
 from lmd_bench.search_space import Space
 from lmd_bench.seeding import derive_seed
 
@@ -33,12 +32,14 @@ N_LISTED = 10_000  # configs; a random draw from a larger space soon hits a new 
 class Proposals:
     """The configs that a study tries, and what is known of them."""
 
-    def __init__(self, space: Space, seed: int) -> None:
+    def __init__(self, space: Space, seed: int, sampler: str = "tpe") -> None:
         """Start without trials; `seed` is the base of every draw."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces each new study
         self.space = space
         self._seed = seed
-        self._study = optuna.create_study(direction="maximize", sampler=tpe(seed))
+        self._sampler = sampler
+        self._lasting = make_sampler(sampler, seed)
+        self._study = optuna.create_study(direction="maximize", sampler=self._lasting)
         self._open: dict[int, int] = {}  # trial number -> Optuna's number
 
     def add(self, params: Mapping[str, Scalar], value: float | None) -> None:
@@ -55,8 +56,8 @@ class Proposals:
         A repeated proposal is closed as failed, which the sampler ignores: told a second time, its
         value would count twice, and a resumed search, which has one row for it, would draw others.
         """
-        for attempt in range(N_ASKS):
-            trial = self._ask(tpe(derive_seed(self._seed, number, attempt)))
+        for attempt in range(self._n_asks(number)):
+            trial = self._ask(self._sampler_of(number, attempt))
             if is_new(trial.params):
                 return self._opened(number, trial)
             self._study.tell(trial, state=TrialState.FAIL)
@@ -79,6 +80,15 @@ class Proposals:
         """Return the state of each of Optuna's trials, in its order."""
         return [trial.state for trial in self._study.get_trials(deepcopy=False)]
 
+    def _n_asks(self, number: int) -> int:
+        # A sequence starts anew when a search is resumed: it first repeats what is stored.
+        return N_ASKS + (number if self._sampler in LASTING else 0)
+
+    def _sampler_of(self, number: int, attempt: int) -> BaseSampler:
+        if self._sampler in LASTING:
+            return self._lasting
+        return make_sampler(self._sampler, derive_seed(self._seed, number, attempt))
+
     def _ask(self, sampler: BaseSampler) -> Trial:
         self._study.sampler = sampler
         return self._study.ask(self.space)
@@ -99,25 +109,6 @@ class Proposals:
             if is_new(trial.params):
                 return dict(trial.params)
         raise AssertionError("unreachable")
-
-
-def tpe(seed: int) -> TPESampler:
-    """Return the sampler. Its defaults differ between Optuna 4 and 5, so none is left to them.
-
-    The arguments that Optuna 5 deprecates are not given: it warns of each, and keeps the values
-    they had.
-    """
-    with warnings.catch_warnings():
-        # Optuna 4 calls multivariate and constant_liar experimental; 5 made them its defaults.
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return TPESampler(
-            n_startup_trials=10,
-            n_ei_candidates=24,
-            seed=seed,
-            multivariate=True,
-            group=False,
-            constant_liar=True,
-        )
 
 
 def size(space: Space) -> int | None:

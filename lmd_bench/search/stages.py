@@ -32,6 +32,7 @@ class StudySpec:
     n_epochs: int
     seed: int  # the training seed of every search trial
     sampler_seed: int  # base of the sampler's seeds
+    sampler: str
     versions: Mapping[str, int]  # plug-in -> version
     requested: bool  # False: it only feeds other studies and is not confirmed
     stands_on: str | None = None  # the representation study whose encoders it calibrates
@@ -100,6 +101,8 @@ def _study(
     ranges = {key: distribution_to_json(distribution) for key, distribution in space.items()}
     differs = content_hash([default, ranges, versions, request.seed, stands_on or ""])[:8]
     budget = f"{request.n_epochs}ep-seed{request.seed}-{differs}"
+    if request.sampler != SearchRequest.sampler:
+        budget += f"-{request.sampler}"
     study_id = f"{_task_name(task, fingerprint)}/{method.name}/{budget}"
     return StudySpec(
         id=study_id,
@@ -112,6 +115,7 @@ def _study(
         n_epochs=request.n_epochs,
         seed=derive_seed(request.seed, "search"),
         sampler_seed=derive_seed(request.seed, "sampler", study_id),
+        sampler=request.sampler,
         versions=versions,
         requested=requested,
         stands_on=stands_on,

@@ -142,7 +142,7 @@ class Study:
         )
 
     def _begin(self, space: Space) -> None:
-        self._proposals = Proposals(space, self.spec.sampler_seed)
+        self._proposals = Proposals(space, self.spec.sampler_seed, self.spec.sampler)
         for row in self.rows:
             config = jobs.config_of(row)
             if self._in_space(config):

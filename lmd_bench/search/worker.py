@@ -9,7 +9,8 @@ from ray import tune
 
 from lmd_bench.errors import UserError
 from lmd_bench.schema import Progress
-from lmd_bench.search.jobs import from_payload
+from lmd_bench.search.jobs import from_payload, job_name
+from lmd_bench.traces import Heartbeat
 
 REPORT_SECONDS = 0.2  # a report waits for the driver, and calibration epochs take milliseconds
 
@@ -19,11 +20,20 @@ def run_job(config: Mapping[str, Any]) -> None:
     from lmd_bench.trial import execute_trial  # torch, which the driver does not need
 
     job = from_payload(config["job"])
+    heartbeat = Heartbeat(job.context.results, job.key, job.spec.study, job_name(job))
+    to_tune = Reporter()
+
+    def report(progress: Progress) -> None:
+        heartbeat(progress)
+        to_tune(progress)
+
     try:
-        row = execute_trial(job.spec, job.context, Reporter())
+        row = execute_trial(job.spec, job.context, report)
     except UserError as error:  # the data or the request, so no other trial would run either
         tune.report({"refusal": str(error)})
         return
+    finally:
+        heartbeat.close()
     tune.report({key: row[key] for key in ("key", "status", "val_balanced_accuracy")})
 
 

@@ -7,7 +7,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from lmd_bench.search.queue import JobQueue
-from lmd_bench.search.sampling import Proposals, all_params, size, tpe
+from lmd_bench.search.samplers import tpe
+from lmd_bench.search.sampling import Proposals, all_params, size
 from lmd_bench.search.studies import ENCODER_RANK
 
 COLOURS = {"a.colour": CategoricalDistribution(["red", "green", "blue"])}

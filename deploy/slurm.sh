@@ -1,0 +1,21 @@
+#!/bin/bash
+#SBATCH --job-name=lmd-bench
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=1
+#SBATCH --gpus-per-node=4
+#SBATCH --cpus-per-task=32
+#SBATCH --time=24:00:00
+#SBATCH --signal=B:TERM@120
+# One Ray node per machine; the search runs on the first and ends with the job. Submit the same line
+# again to go on. Options of `lmd-bench search` follow the script's name; --results must be shared.
+set -euo pipefail
+
+export RAY_AUTH_MODE=token
+export RAY_USAGE_STATS_ENABLED=0
+head_host=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+port=$((20000 + SLURM_JOB_ID % 20000))
+
+srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" \
+    ray symmetric-run --address "$head_host:$port" --min-nodes "$SLURM_JOB_NUM_NODES" \
+    --num-cpus "$SLURM_CPUS_PER_TASK" -- \
+    lmd-bench search --address auto "$@"

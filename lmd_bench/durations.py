@@ -1,0 +1,15 @@
+"""How long something took, in words."""
+
+from math import isfinite
+
+
+def clock(seconds: float) -> str:
+    """Return "4.2 s", "3 min 05 s" or "2 h 10 min"."""
+    if not isfinite(seconds):
+        return "?"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
