@@ -184,6 +184,10 @@ def search(
         str, typer.Option(help="tpe, random, cmaes, gp or qmc; equal for all studies.")
     ] = "tpe",
     settings: Settings = None,
+    range: Annotated[
+        list[str] | None,
+        typer.Option(help="Search section.key=low:high (or one,another) instead; repeat."),
+    ] = None,
     max_concurrent: Annotated[int | None, typer.Option(help="Trials at once.")] = None,
     cpus_per_trial: Annotated[int | None, typer.Option(help="Cores, and threads, a trial.")] = None,
     gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs a trial, or a share.")] = None,
@@ -197,6 +201,7 @@ def search(
 ) -> None:
     """Search hyperparameters of methods on tasks, then confirm the chosen ones on test."""
     from lmd_bench.planning import build_tasks, parse_factors, split_commas, task_specs
+    from lmd_bench.search.ranges import parse_ranges
     from lmd_bench.search.request import SearchRequest
     from lmd_bench.search_space import parse_settings, resolve_methods
 
@@ -218,6 +223,7 @@ def search(
         sampler=sampler,
         top_k=top_k,
         overrides=overrides,
+        ranges=parse_ranges(range or [], chosen),
         source=source,
         max_concurrent=max_concurrent,
         cpus_per_trial=cpus_per_trial,

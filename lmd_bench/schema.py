@@ -18,7 +18,6 @@ Config = Mapping[str, Scalar]  # "section.key" -> value, e.g. {"rrl.ema_decay": 
 Phase = Literal["search", "confirm", "single"]  # single: one trial by hand
 Status = Literal["ok", "diverged", "oom", "error", "lost"]
 RareClasses = Literal["refuse", "drop", "merge"]
-RareClasses = Literal["refuse", "drop", "merge"]
 
 
 @dataclass(frozen=True)

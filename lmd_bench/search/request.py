@@ -24,6 +24,7 @@ class SearchRequest:
     sampler: str = "tpe"
     top_k: int = 3  # encoders, best on val first, that a calibration study may stand on
     overrides: Config = field(default_factory=dict[str, Scalar])  # these keys are not searched
+    ranges: Mapping[str, str] = field(default_factory=dict[str, str])  # in place of the shipped
     source: DataSource = DataSource()
     max_concurrent: int | None = None  # None: as many as fit
     cpus_per_trial: int | None = None

@@ -11,6 +11,7 @@ from optuna.distributions import distribution_to_json
 
 from lmd_bench import plugins
 from lmd_bench.schema import Config, TaskSpec, content_hash
+from lmd_bench.search.ranges import ranged
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search_space import Method, Space, named_methods, search_space
 from lmd_bench.seeding import derive_seed
@@ -93,7 +94,7 @@ def _study(
 ) -> StudySpec:
     default = request.default_of(method)
     sections = method.sections[2:] if stands_on else method.sections
-    space = search_space(sections, request.fixed_of(method))
+    space = ranged(search_space(sections, request.fixed_of(method)), request.ranges)
     versions = {
         method.representation: int(plugins.load("representation", method.representation).VERSION),
         method.calibration: int(plugins.load("calibration", method.calibration).VERSION),

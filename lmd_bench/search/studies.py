@@ -8,6 +8,7 @@ from optuna.distributions import CategoricalDistribution
 from lmd_bench.schema import Config, TrialSpec, canonical_json
 from lmd_bench.search import jobs
 from lmd_bench.search.jobs import Row
+from lmd_bench.search.ranges import contains
 from lmd_bench.search.sampling import Params, Proposals, size
 from lmd_bench.search.stages import StudySpec
 from lmd_bench.search_space import Space
@@ -157,7 +158,10 @@ class Study:
         return Proposal(self.spec_of(config), 0, True, rank)
 
     def _in_space(self, config: Config) -> bool:
-        # The default config stands on no ranked encoder where its own stage 1 failed.
+        # The default config may lie outside ranges that a person gave, and stands on no ranked
+        # encoder where its own stage 1 failed.
+        if not all(contains(within, config[key]) for key, within in self.spec.space.items()):
+            return False
         return self.spec.stands_on is None or self.rank_of(config) in self.encoders
 
     def _params(self, config: Config) -> Params:
