@@ -1,6 +1,7 @@
 """Named methods, settings and distributions; each refusal with its sentence."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,14 @@ def test_a_preset_leaves_nothing_to_tune(name: str):
 def test_a_value_that_no_training_can_run_with_is_refused(method: str, text: str, sentence: str):
     with pytest.raises(UserError, match=re.escape(sentence)):
         s.default_config(s.resolve_method(method), s.parse_settings([text]))
+
+
+def test_the_lock_file_holds_every_dependency():
+    root = Path(__file__).parents[1]
+    if not (root / ".requirements.lock").exists():
+        pytest.skip("the tests were installed without the project's lock file")
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    wanted = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
+    names = {re.split(r"[^\w.-]", requirement)[0].lower() for requirement in wanted}
+    locked = {line.split("==")[0] for line in (root / ".requirements.lock").read_text().split()}
+    assert names <= locked
