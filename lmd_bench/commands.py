@@ -17,6 +17,7 @@ from lmd_bench.options import (
     Factor,
     Factors,
     ImageSize,
+    Resources,
     Results,
     Seed,
     Settings,
@@ -168,6 +169,7 @@ def search(
     method: Annotated[list[str], typer.Option(help="Methods, or `all`; repeat or use commas.")],
     data: DataOptions,
     cut: TaskOptions,
+    resources: Resources,
     imbalance_factor: Factors = None,
     trials: Annotated[
         int, typer.Option(help="Trials of each study, the default config first.")
@@ -188,12 +190,9 @@ def search(
         list[str] | None,
         typer.Option(help="Search section.key=low:high (or one,another) instead; repeat."),
     ] = None,
-    max_concurrent: Annotated[int | None, typer.Option(help="Trials at once.")] = None,
-    cpus_per_trial: Annotated[int | None, typer.Option(help="Cores, and threads, a trial.")] = None,
-    gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs a trial, or a share.")] = None,
-    address: Annotated[
-        str, typer.Option(help="Ray cluster to join; `local` starts one on loopback.")
-    ] = "local",
+    points: Annotated[
+        Path | None, typer.Option(help="YAML list of configs to try right after the default.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and start no trial.")
     ] = False,
@@ -201,6 +200,7 @@ def search(
 ) -> None:
     """Search hyperparameters of methods on tasks, then confirm the chosen ones on test."""
     from lmd_bench.planning import build_tasks, parse_factors, split_commas, task_specs
+    from lmd_bench.search.points import read_points
     from lmd_bench.search.ranges import parse_ranges
     from lmd_bench.search.request import SearchRequest
     from lmd_bench.search_space import parse_settings, resolve_methods
@@ -225,11 +225,9 @@ def search(
         overrides=overrides,
         ranges=parse_ranges(range or [], chosen),
         source=source,
-        max_concurrent=max_concurrent,
-        cpus_per_trial=cpus_per_trial,
-        gpus_per_trial=gpus_per_trial,
+        points=read_points(points) if points else (),
         command=_command(),
-        address=address,
+        **vars(resources),
     )
     if dry_run:
         from lmd_bench.search.plan import print_plan

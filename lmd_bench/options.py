@@ -96,6 +96,18 @@ class DataOptions:
 
 
 @dataclass(frozen=True)
+class Resources:
+    """What a search may use, and where."""
+
+    max_concurrent: Annotated[int | None, typer.Option(help="Trials at once.")] = None
+    cpus_per_trial: Annotated[int | None, typer.Option(help="Cores, and threads, a trial.")] = None
+    gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs a trial, or a share.")] = None
+    address: Annotated[
+        str, typer.Option(help="Ray cluster to join; `local` starts one on loopback.")
+    ] = "local"
+
+
+@dataclass(frozen=True)
 class TaskOptions:
     """How a task is cut from a data set."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lmd_bench.errors import UserError
 from lmd_bench.schema import Config, DataSource, Scalar, TaskSpec
+from lmd_bench.search.points import Points, check_points
 from lmd_bench.search.samplers import check_sampler
 from lmd_bench.search_space import Method, check_keys, default_config
 
@@ -25,6 +26,7 @@ class SearchRequest:
     top_k: int = 3  # encoders, best on val first, that a calibration study may stand on
     overrides: Config = field(default_factory=dict[str, Scalar])  # these keys are not searched
     ranges: Mapping[str, str] = field(default_factory=dict[str, str])  # in place of the shipped
+    points: Points = ()  # tried right after the default
     source: DataSource = DataSource()
     max_concurrent: int | None = None  # None: as many as fit
     cpus_per_trial: int | None = None
@@ -36,7 +38,8 @@ class SearchRequest:
         """Check the numbers and the overrides.
 
         Raises:
-            UserError: nothing to search, a number that is too small, or an unknown override.
+            UserError: nothing to search, a number that is too small, an unknown override, or
+                a point outside the space.
         """
         if not self.methods or not self.tasks:
             raise UserError("A search takes at least one method and one task.")
@@ -47,6 +50,9 @@ class SearchRequest:
                 raise UserError(f"{option} {value} is not possible; give {low} or more.")
         check_keys(self.overrides, self.methods)
         check_sampler(self.sampler)
+        if self.points:
+            known = [(m, self.default_of(m), self.fixed_of(m)) for m in self.methods]
+            object.__setattr__(self, "points", check_points(self.points, known, self.ranges))
 
     def default_of(self, method: Method) -> dict[str, Scalar]:
         """Return the complete default config of a method, the overrides it has applied."""

@@ -11,6 +11,7 @@ from optuna.distributions import distribution_to_json
 
 from lmd_bench import plugins
 from lmd_bench.schema import Config, TaskSpec, content_hash
+from lmd_bench.search.points import points_of
 from lmd_bench.search.ranges import ranged
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search_space import Method, Space, named_methods, search_space
@@ -36,6 +37,7 @@ class StudySpec:
     sampler: str
     versions: Mapping[str, int]  # plug-in -> version
     requested: bool  # False: it only feeds other studies and is not confirmed
+    points: tuple[Config, ...] = ()  # complete, tried right after the default
     stands_on: str | None = None  # the representation study whose encoders it calibrates
 
 
@@ -100,7 +102,9 @@ def _study(
         method.calibration: int(plugins.load("calibration", method.calibration).VERSION),
     }
     ranges = {key: distribution_to_json(distribution) for key, distribution in space.items()}
-    differs = content_hash([default, ranges, versions, request.seed, stands_on or ""])[:8]
+    points = points_of(request.points, space, default)
+    identity = [default, ranges, versions, request.seed, stands_on or "", *points]
+    differs = content_hash(identity)[:8]
     budget = f"{request.n_epochs}ep-seed{request.seed}-{differs}"
     if request.sampler != SearchRequest.sampler:
         budget += f"-{request.sampler}"
@@ -119,6 +123,7 @@ def _study(
         sampler=request.sampler,
         versions=versions,
         requested=requested,
+        points=points,
         stands_on=stands_on,
     )
 

@@ -1,6 +1,6 @@
 """One study: its rows, its budget, and the next trial it wants."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 from optuna.distributions import CategoricalDistribution
@@ -93,14 +93,14 @@ class Study:
         return (len(self.rows) + len(self.running)) / self.budget
 
     def ask(self) -> Proposal:
-        """Return the next trial; the first of a study is the default config."""
+        """Return the next trial: the default config, the points of a person, then the sampler's."""
         assert self._proposals is not None, "a study is opened before it is asked"
         taken = {int(row["trial_number"]) for row in self.rows}
         taken |= {trial.trial_number for trial in self.running.values()}
         number = next(n for n in range(len(taken) + 1) if n not in taken)
-        proposal = self._default() if number == 0 else None
+        seen = {row["key"] for row in self.rows} | set(self.running)
+        proposal = self._default() if number == 0 else self._point(number, seen)
         if proposal is None:
-            seen = {row["key"] for row in self.rows} | set(self.running)
             params = self._proposals.ask(number, lambda drawn: self._spec(drawn).key not in seen)
             proposal = Proposal(self._spec(params), number, False, _rank(params))
         self.running[proposal.spec.key] = proposal
@@ -156,6 +156,21 @@ class Study:
         if self._in_space(config):
             self._proposals.use(0, self._params(config))
         return Proposal(self.spec_of(config), 0, True, rank)
+
+    def _point(self, number: int, seen: Set[str]) -> Proposal | None:
+        assert self._proposals is not None
+        if number > len(self.spec.points):
+            return None
+        config = self.spec.points[number - 1]
+        params: Params = {key: config[key] for key in self.spec.space}
+        if self.encoders:  # the point's own, if it is on offer, else the best
+            rank = self.rank_of(config)
+            params[ENCODER_RANK] = rank if rank in self.encoders else min(self.encoders)
+        spec = self._spec(params)
+        if spec.key in seen:
+            return None
+        self._proposals.use(number, params)
+        return Proposal(spec, number, False, _rank(params))
 
     def _in_space(self, config: Config) -> bool:
         # The default config may lie outside ranges that a person gave, and stands on no ranked
