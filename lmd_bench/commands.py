@@ -185,6 +185,9 @@ def search(
     sampler: Annotated[
         str, typer.Option(help="tpe, random, cmaes, gp or qmc; equal for all studies.")
     ] = "tpe",
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="The same trials at any concurrency.")
+    ] = False,
     settings: Settings = None,
     range: Annotated[
         list[str] | None,
@@ -221,6 +224,7 @@ def search(
         confirm_seeds=confirm_seeds,
         seed=seed,
         sampler=sampler,
+        deterministic=deterministic,
         top_k=top_k,
         overrides=overrides,
         ranges=parse_ranges(range or [], chosen),

@@ -15,6 +15,7 @@ from lmd_bench.results import make_row
 from lmd_bench.schema import TrialContext
 from lmd_bench.search.confirmation import confirmation_jobs
 from lmd_bench.search.jobs import Job, Row, make_job, ranked, value_of
+from lmd_bench.search.lockstep import LockstepStudy
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.stages import study_specs
 from lmd_bench.search.studies import Study
@@ -65,7 +66,8 @@ class JobQueue:
             by_study.setdefault(row["study"], []).append(row)
         for spec in study_specs(request):
             rows = by_study.get(spec.id, [])
-            self.studies[spec.id] = Study(spec, [r for r in rows if r["phase"] == "search"])
+            kind = LockstepStudy if request.deterministic else Study
+            self.studies[spec.id] = kind(spec, [r for r in rows if r["phase"] == "search"])
             self.confirmed |= {r["key"]: r for r in rows if r["phase"] == "confirm"}
         self._advance()
 

@@ -23,6 +23,7 @@ class SearchRequest:
     confirm_seeds: int = 3
     seed: int = 0  # base of all seeds
     sampler: str = "tpe"
+    deterministic: bool = False  # the same trials at any concurrency
     top_k: int = 3  # encoders, best on val first, that a calibration study may stand on
     overrides: Config = field(default_factory=dict[str, Scalar])  # these keys are not searched
     ranges: Mapping[str, str] = field(default_factory=dict[str, str])  # in place of the shipped

@@ -108,6 +108,8 @@ def _study(
     budget = f"{request.n_epochs}ep-seed{request.seed}-{differs}"
     if request.sampler != SearchRequest.sampler:
         budget += f"-{request.sampler}"
+    if request.deterministic:
+        budget += "-deterministic"
     study_id = f"{_task_name(task, fingerprint)}/{method.name}/{budget}"
     return StudySpec(
         id=study_id,

@@ -98,21 +98,15 @@ class Study:
         taken = {int(row["trial_number"]) for row in self.rows}
         taken |= {trial.trial_number for trial in self.running.values()}
         number = next(n for n in range(len(taken) + 1) if n not in taken)
-        seen = {row["key"] for row in self.rows} | set(self.running)
-        proposal = self._default() if number == 0 else self._point(number, seen)
-        if proposal is None:
-            params = self._proposals.ask(number, lambda drawn: self._spec(drawn).key not in seen)
-            proposal = Proposal(self._spec(params), number, False, _rank(params))
+        proposal = self._propose(number, {row["key"] for row in self.rows} | set(self.running))
         self.running[proposal.spec.key] = proposal
         return proposal
 
     def tell(self, row: Row) -> None:
         """Take the row of a trial that was asked for."""
-        assert self._proposals is not None, "a study is opened before it is told"
         proposal = self.running.pop(row["key"])
         self.rows.append(row)
-        if self._in_space(proposal.spec.config):
-            self._proposals.tell(proposal.trial_number, jobs.value_of(row))
+        self._learn(proposal, row)
 
     def ranked_encoders(self) -> list[RankedEncoder]:
         """Return the encoders of the successful trials, best on val first."""
@@ -148,6 +142,19 @@ class Study:
             config = jobs.config_of(row)
             if self._in_space(config):
                 self._proposals.add(self._params(config), jobs.value_of(row))
+
+    def _propose(self, number: int, seen: Set[str]) -> Proposal:
+        assert self._proposals is not None
+        proposal = self._default() if number == 0 else self._point(number, seen)
+        if proposal is None:
+            params = self._proposals.ask(number, lambda drawn: self._spec(drawn).key not in seen)
+            proposal = Proposal(self._spec(params), number, False, _rank(params))
+        return proposal
+
+    def _learn(self, proposal: Proposal, row: Row) -> None:
+        assert self._proposals is not None, "a study is opened before it is told"
+        if self._in_space(proposal.spec.config):
+            self._proposals.tell(proposal.trial_number, jobs.value_of(row))
 
     def _default(self) -> Proposal:
         assert self._proposals is not None

@@ -1,0 +1,67 @@
+"""--deterministic: the same trials at any concurrency, in any order of ending, after any death."""
+
+import random
+
+import pytest
+from memory_search import MemoryStore, row_of, run_all
+
+from lmd_bench.search.jobs import Job
+from lmd_bench.search.queue import JobQueue
+from lmd_bench.search.samplers import SAMPLERS
+
+
+def _run_beside(queue: JobQueue, store: MemoryStore, concurrent: int, seed: int) -> None:
+    """Run up to `concurrent` jobs at once; which of them ends next is drawn."""
+    rng, running = random.Random(seed), []
+    while not queue.finished:
+        while len(running) < concurrent and isinstance(job := queue.next(), Job):
+            running.append(job)
+        job = running.pop(rng.randrange(len(running)))
+        store.write(row_of(job))
+        queue.ended(job.key, "")
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_concurrency_changes_no_trial(ask, sampler: str):
+    request = ask("crt", n_trials=18, sampler=sampler, deterministic=True)
+    one = MemoryStore()
+    run_all(JobQueue(request, one), one)
+    assert sum(row["phase"] == "search" for row in one.rows()) == 36
+    for concurrent, seed in ((2, 1), (5, 2), (32, 3)):
+        store = MemoryStore()
+        _run_beside(JobQueue(request, store), store, concurrent, seed)
+        assert store.by_key == one.by_key
+
+
+def test_without_it_the_order_of_ending_matters(ask):
+    request = ask("crt", n_trials=18)
+    one, store = MemoryStore(), MemoryStore()
+    run_all(JobQueue(request, one), one)
+    _run_beside(JobQueue(request, store), store, 5, 2)
+    assert set(store.by_key) != set(one.by_key)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes", "qmc"])
+def test_a_killed_search_goes_on_with_the_same_trials(ask, sampler: str):
+    request = ask("crt", n_trials=14, sampler=sampler, deterministic=True)
+    one = MemoryStore()
+    run_all(JobQueue(request, one), one)
+    rng = random.Random(0)
+    for kept in (3, 11, 20):
+        store = MemoryStore(rng.sample(one.rows()[: kept + 3], kept))
+        _run_beside(JobQueue(request, store), store, 3, kept)
+        assert store.by_key == one.by_key
+
+
+def test_a_failed_trial_is_part_of_its_batch(ask):
+    request = ask("cross_entropy", n_trials=14, deterministic=True)
+
+    def status(job: Job) -> str:
+        return "diverged" if job.context.trial_number in (2, 7) else "ok"
+
+    one, again = MemoryStore(), MemoryStore()
+    run_all(JobQueue(request, one), one, status=status)
+    run_all(JobQueue(request, again), again, most=6, status=status)
+    run_all(JobQueue(request, again), again, status=status)
+    assert again.by_key == one.by_key
+    assert sum(row["status"] == "diverged" for row in one.rows()) == 2
