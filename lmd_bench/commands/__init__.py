@@ -1,0 +1,20 @@
+"""The command line: parse, call, print. Heavy imports wait until a command needs them."""
+
+import sys
+from typing import NoReturn
+
+from lmd_bench.commands import data, reading, runs, state
+from lmd_bench.commands.app import app
+from lmd_bench.errors import UserError
+
+__all__ = ["app", "data", "main", "reading", "runs", "state"]
+
+
+def main() -> NoReturn:
+    """Run the command line; a UserError is one sentence on stderr and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(0)

@@ -1,0 +1,37 @@
+"""Commands that read results, and the list of methods."""
+
+from typing import Annotated
+
+import typer
+
+from lmd_bench.commands.app import app
+from lmd_bench.options import RESULTS, Results
+
+
+@app.command()
+def methods(
+    name: Annotated[str | None, typer.Argument()] = None,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Show which pairs of stages make sense.")
+    ] = False,
+) -> None:
+    """List the methods, or show one: its two stages, paper, search space and defaults."""
+    from lmd_bench.method_listings import show_matrix, show_method, show_methods
+
+    if matrix:
+        show_matrix()
+    elif name is None:
+        show_methods()
+    else:
+        show_method(name)
+
+
+@app.command()
+def leaderboard(
+    results: Results = RESULTS,
+    format: Annotated[str, typer.Option(help="table, markdown, csv or json.")] = "table",
+) -> None:
+    """Print the methods of each task by mean test balanced accuracy over confirmation seeds."""
+    from lmd_bench.leaderboard.tables import print_leaderboard
+
+    print_leaderboard(results, format)
