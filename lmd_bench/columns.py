@@ -56,6 +56,8 @@ COLUMNS = pa.schema(
         pa.field("encoder_rank", _INT),
         _value("seed", _LONG),
         _value("n_epochs", _INT),
+        pa.field("fidelity", _INT),
+        pa.field("n_micro_batches", _INT),
         pa.field("best_epoch", _INT),
         _value("curve", pa.list_(_POINT)),
         pa.field("val_balanced_accuracy", _REAL),

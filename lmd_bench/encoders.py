@@ -44,13 +44,22 @@ class Encoder:
     seconds: float  # what its training cost when it was trained
     cached: bool  # True: this trial found it in the cache
     folder: Path
+    n_micro: int = 1  # parts that a batch was cut into
     waited: float = 0.0  # seconds for which another worker, training the same one, held it up
 
 
 def obtain(
-    spec: TrialSpec, results: Path, n_classes: int, sets: tuple[ImageSet, ImageSet], report: Report
+    spec: TrialSpec,
+    results: Path,
+    n_classes: int,
+    sets: tuple[ImageSet, ImageSet],
+    report: Report,
+    n_micro: int = 1,
 ) -> Encoder:
-    """Return the encoder of a trial, from the cache or trained now (and then cached)."""
+    """Return the encoder of a trial, from the cache or trained now (and then cached).
+
+    `n_micro` is the number of parts that a batch is cut into if it is trained now.
+    """
     key = spec.encoder_key
     root = results / "encoders"
     root.mkdir(parents=True, exist_ok=True)
@@ -59,7 +68,7 @@ def obtain(
         waited = time.perf_counter() - started
         encoder = _load(root / key, spec, n_classes, sets[0].labels.device)
         if encoder is None:
-            encoder = _train(root / key, spec, n_classes, sets, report)
+            encoder = _train(root / key, spec, n_classes, sets, report, n_micro)
         return replace(encoder, waited=waited)
 
 
@@ -92,6 +101,7 @@ def _train(
     n_classes: int,
     sets: tuple[ImageSet, ImageSet],
     report: Report,
+    n_micro: int,
 ) -> Encoder:
     train_set, val_set = sets
     config: TrainingConfig = section_config("training", spec.config)
@@ -103,10 +113,10 @@ def _train(
         section_config(spec.representation, spec.config), model, counts, n_steps
     )
     seed = derive_seed(spec.seed, "representation")
-    fitted = train(method, train_set, val_set, config, spec.n_epochs, seed, report)
+    fitted = train(method, train_set, val_set, config, spec.n_epochs, seed, report, n_micro)
     seconds = time.perf_counter() - started
     encoder = Encoder(
-        folder.name, model, fitted.curve, fitted.best_epoch, seconds, cached=False, folder=folder
+        folder.name, model, fitted.curve, fitted.best_epoch, seconds, False, folder, n_micro
     )
     _store(encoder)
     return encoder
@@ -118,6 +128,7 @@ def _store(encoder: Encoder) -> None:
         "curve": [asdict(progress) for progress in encoder.curve],
         "best_epoch": encoder.best_epoch,
         "seconds": encoder.seconds,
+        "n_micro": encoder.n_micro,
     }
     try:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -144,7 +155,14 @@ def _load(folder: Path, spec: TrialSpec, n_classes: int, device: torch.device) -
     model.load_state_dict(state)
     curve = tuple(Progress(**point) for point in facts["curve"])
     return Encoder(
-        folder.name, model, curve, facts["best_epoch"], facts["seconds"], cached=True, folder=folder
+        folder.name,
+        model,
+        curve,
+        facts["best_epoch"],
+        facts["seconds"],
+        cached=True,
+        folder=folder,
+        n_micro=facts.get("n_micro", 1),
     )
 
 

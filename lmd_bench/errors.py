@@ -16,5 +16,13 @@ def unknown(kind: str, given: str, choices: Iterable[str]) -> UserError:
     return UserError(f"Unknown {kind} '{given}'; choose from {', '.join(names)}.{hint}")
 
 
+class PrunedError(Exception):
+    """A trial fell behind the others of its study; the trial's row says where."""
+
+
+class OvertimeError(Exception):
+    """A trial took longer than it may."""
+
+
 class DivergedError(ArithmeticError):
     """Training gave a loss or logits that are not finite; the trial's row says where."""

@@ -108,6 +108,70 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """How much each study gets, and each trial."""
+
+    trials: Annotated[
+        int | None, typer.Option(help="Trials of each study, the default first; 8 if not given.")
+    ] = None
+    gpu_hours: Annotated[
+        float | None,
+        typer.Option(help="Instead: hours of a GPU for each study; of a core where there is none."),
+    ] = None
+    epochs: Epochs = 10
+    confirm_seeds: Annotated[
+        int, typer.Option(help="Fresh seeds that the chosen and default configs are retrained on.")
+    ] = 3
+    trial_timeout: Annotated[
+        float | None, typer.Option(help="Minutes after which a trial ends, at its next epoch.")
+    ] = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return the budget as a search is asked for it.
+
+        Raises:
+            UserError: trials and hours at once.
+        """
+        if self.trials is not None and self.gpu_hours is not None:
+            raise UserError("A study has --trials or --gpu-hours as its budget; give one of them.")
+        minutes = self.trial_timeout
+        return {
+            "n_trials": 8 if self.trials is None else self.trials,
+            "hours": self.gpu_hours,
+            "n_epochs": self.epochs,
+            "confirm_seeds": self.confirm_seeds,
+            "trial_seconds": None if minutes is None else 60 * minutes,
+        }
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """How configs are proposed, equal for all studies of a search."""
+
+    sampler: Annotated[str, typer.Option(help="tpe, random, cmaes, gp, nsga2 or qmc.")] = "tpe"
+    pruner: Annotated[
+        str, typer.Option(help="none, median, halving or hyperband: ends trials that fall behind.")
+    ] = "none"
+    objectives: Annotated[
+        str, typer.Option(help="One or two metrics on val for the sampler, by comma.")
+    ] = "balanced_accuracy"
+    joint: Annotated[
+        bool, typer.Option("--joint", help="Search both stages together, not one on the other.")
+    ] = False
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="The same trials at any concurrency.")
+    ] = False
+    top_k: Annotated[
+        int, typer.Option(help="Encoders, best on val, that a calibration may stand on.")
+    ] = 3
+
+    def fields(self) -> dict[str, Any]:
+        """Return the strategy as a search is asked for it."""
+        objectives = tuple(name.strip() for name in self.objectives.split(","))
+        return vars(self) | {"objectives": objectives}
+
+
+@dataclass(frozen=True)
 class TaskOptions:
     """How a task is cut from a data set."""
 

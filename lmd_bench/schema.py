@@ -16,7 +16,7 @@ PIPELINE_VERSION = 2  # raised when shared training code changes results; part o
 Scalar = str | int | float | bool
 Config = Mapping[str, Scalar]  # "section.key" -> value, e.g. {"rrl.ema_decay": 0.999}
 Phase = Literal["search", "confirm", "single"]  # single: one trial by hand
-Status = Literal["ok", "diverged", "oom", "error", "lost"]
+Status = Literal["ok", "diverged", "oom", "error", "lost", "node_lost", "timeout", "pruned"]
 RareClasses = Literal["refuse", "drop", "merge"]
 
 
@@ -203,6 +203,8 @@ class TrialContext:
     trial_number: int = 0  # within its study
     is_default: bool = False  # the config is the method's default
     encoder_rank: int | None = None  # rank on val of the encoder it stands on, staged search only
+    thresholds: tuple[tuple[int, float], ...] = ()  # (epoch, least score) of stage 1 to go on
+    time_limit: float | None = None  # seconds; looked at after each epoch
     source_key: str = ""  # confirmation: the search row whose config this is
     command: str = ""  # the command line that asked for it
 

@@ -1,5 +1,6 @@
 """What one training step is fed: views of a batch, mixed where the config says so, and labels."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,6 +40,19 @@ class Feed:
         targets = Targets(labels, second=Targets(second[1]) if second else None)
         mixture = self._mixture(pixels, step)
         return (views, targets) if mixture is None else self._mixed(views, targets, mixture, step)
+
+    def parts(
+        self, indices: Int64[Tensor, " batch"], step: int, n_parts: int
+    ) -> Callable[[], Iterable[tuple[list[Images], Targets]]]:
+        """Return what gives the batch in `n_parts` parts, each made when it is needed."""
+        if n_parts == 1:
+            whole = self.batch(indices, step)
+            return lambda: [whole]
+        feeds = [replace(self, seed=derive_seed(self.seed, "part", n)) for n in range(n_parts)]
+        chunks = indices.tensor_split(n_parts)
+        return lambda: (
+            feed.batch(chunk, step) for feed, chunk in zip(feeds, chunks, strict=True) if len(chunk)
+        )
 
     def _view(self, wanted: WantedView, pixels: Pixels, seed: int) -> Images:
         return make_view("weak" if wanted == "weak" else self.config.augmentation, pixels, seed)

@@ -32,8 +32,11 @@ def train(
     n_epochs: int,
     seed: int,
     report: Report,
+    n_micro: int = 1,
 ) -> Fitted:
     """Train `method.model` in place and leave it at its best epoch by val balanced accuracy.
+
+    With `n_micro` above 1 each batch is cut into so many parts, whose gradients are added up.
 
     Raises:
         DivergedError: a loss that is not finite.
@@ -57,7 +60,7 @@ def train(
         weights = method.draw_weights(epoch / max(1, n_epochs - 1))
         order_seed = derive_seed(seed, "order", epoch)
         for indices in epoch_batches(train_set.labels.cpu(), batch_size, order_seed, weights):
-            total += _step(feed, optimiser, indices, step).detach()
+            total += _step(feed, optimiser, indices, step, n_micro).detach()
             scheduler.step()
             step += 1
         loss = float(total) / steps_per_epoch(len(train_set), batch_size)
@@ -67,17 +70,25 @@ def train(
 
 
 def _step(
-    feed: Feed, optimiser: torch.optim.Optimizer, indices: Int64[Tensor, " batch"], step: int
+    feed: Feed,
+    optimiser: torch.optim.Optimizer,
+    indices: Int64[Tensor, " batch"],
+    step: int,
+    n_micro: int,
 ) -> Float[Tensor, ""]:
     method = feed.method
-    views, targets = feed.batch(indices, step)
+    parts = feed.parts(indices, step, n_micro)
 
     def backward() -> Float[Tensor, ""]:
-        with autocast(targets.labels.device):
-            loss = method.loss(views, targets, step)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        return loss
+        total = torch.zeros((), device=feed.train_set.labels.device)
+        for views, targets in parts():
+            with autocast(targets.labels.device):
+                loss = method.loss(views, targets, step)
+            loss = loss * (len(targets.labels) / len(indices)) if n_micro > 1 else loss
+            loss.backward()
+            total += loss.detach()
+        return total
 
     loss = backward()
     if feed.config.sam_rho > 0:

@@ -5,9 +5,7 @@ an ordinary failure becomes a row, and the worker writes that row itself. Test i
 and only in confirmation.
 """
 
-import os
 import time
-import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -24,6 +22,8 @@ from lmd_bench.calibration._base import Calibrated, Stage1
 from lmd_bench.encoders import Encoder, cached_features, obtain
 from lmd_bench.errors import DivergedError, UserError
 from lmd_bench.images import PreparedImages
+from lmd_bench.limits import Watch
+from lmd_bench.outcome import curve_columns, device_columns, device_of, failure_columns
 from lmd_bench.pixels import open_pixels
 from lmd_bench.probabilities import (
     best_temperature,
@@ -32,13 +32,14 @@ from lmd_bench.probabilities import (
     negative_log_likelihood,
 )
 from lmd_bench.results import make_row, open_store
-from lmd_bench.schema import DataSource, Status, TaskSpec, TrialContext, TrialSpec
+from lmd_bench.schema import DataSource, TaskSpec, TrialContext, TrialSpec
 from lmd_bench.search_space import section_config
 from lmd_bench.seeding import derive_seed
 from lmd_bench.selection import Report
 from lmd_bench.tasks.task import Task, build_task, open_test
 
 Row = dict[str, Any]
+MICRO_BATCHES = (1, 2, 4, 8)  # parts of a batch, while memory runs out
 Scores = dict[str, tuple[tuple[str, ...], Int64[np.ndarray, " images"], np.ndarray]]
 
 
@@ -52,8 +53,9 @@ def execute_trial(spec: TrialSpec, context: TrialContext, report: Report) -> Row
     started = _now()
     clock = time.perf_counter()
     scores: Scores = {}
+    watch = Watch(report, context)
     try:
-        measured, scores = run_trial(spec, context, report)
+        measured, scores = _with_less_memory(spec, context, watch)
     except (UserError, torch.AcceleratorError):
         raise
     except OSError as error:  # a full disk or a lost share would fail every trial after this one
@@ -62,7 +64,7 @@ def execute_trial(spec: TrialSpec, context: TrialContext, report: Report) -> Row
             "command goes on."
         ) from error
     except Exception as error:  # the worker's border: whatever a stage raises is a row
-        measured = _failure(error, spec, context)
+        measured = failure_columns(error, spec, context, watch)
     if measured["status"] == "oom":
         torch.cuda.empty_cache()  # only now: the traceback held the tensors
     seconds = time.perf_counter() - clock - measured.pop("waited", 0.0)
@@ -74,8 +76,31 @@ def execute_trial(spec: TrialSpec, context: TrialContext, report: Report) -> Row
     return row
 
 
-def run_trial(spec: TrialSpec, context: TrialContext, report: Report) -> tuple[Row, Scores]:
+def _with_less_memory(spec: TrialSpec, context: TrialContext, report: Report) -> tuple[Row, Scores]:
+    """Run the trial; where the GPU's memory runs out, again with halves of a batch, then quarters.
+
+    The configuration stays: the gradient is that of the whole batch, accumulated. What looks at a
+    batch as a whole (BatchNorm, contrastive losses) sees a part, so the row says how many parts.
+    """
+    for n_micro in MICRO_BATCHES[:-1]:
+        try:
+            return run_trial(spec, context, report, n_micro)
+        except torch.OutOfMemoryError:
+            pass  # outside of the handler, its traceback holds no tensors any more
+        torch.cuda.empty_cache()
+    return run_trial(spec, context, report, MICRO_BATCHES[-1])
+
+
+def run_trial(
+    spec: TrialSpec, context: TrialContext, report: Report, n_micro: int = 1
+) -> tuple[Row, Scores]:
     """Run both stages and judge the result on val; in confirmation on test as well.
+
+    Args:
+        spec: what shapes the trial.
+        context: where and how it runs.
+        report: is told of each epoch.
+        n_micro: parts that a batch of stage 1 is cut into, to need less memory.
 
     Returns:
         what was measured, as columns of the row; and ids, labels and logits by split.
@@ -85,14 +110,14 @@ def run_trial(spec: TrialSpec, context: TrialContext, report: Report) -> tuple[R
         UserError: the data do not give this task.
     """
     clock = time.perf_counter()
-    device = _device(context)
+    device = device_of(context)
     torch.set_num_threads(context.n_threads)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     prepared, task = load_task(spec, context)
     opened = partial(_image_set, prepared, device=device, share=context.gpu_share)
     sets = (opened(task.train), opened(task.val))
-    encoder = obtain(spec, context.results, len(task.class_names), sets, report)
+    encoder = obtain(spec, context.results, len(task.class_names), sets, report, n_micro)
     calibrated = _calibrate(spec, encoder, sets, report)
     scores: Scores = {"val": _scores(prepared, task.val, calibrated, sets[1])}
     if spec.phase == "confirm":
@@ -103,11 +128,13 @@ def run_trial(spec: TrialSpec, context: TrialContext, report: Report) -> tuple[R
         "status": "ok",
         "waited": encoder.waited,
         "encoder_key": encoder.key,
+        "fidelity": spec.n_epochs,
+        "n_micro_batches": encoder.n_micro,
         "best_epoch": encoder.best_epoch,
-        "curve": _curve(encoder, calibrated),
+        "curve": curve_columns((*encoder.curve, *calibrated.curve)),
         "standalone_seconds": seconds + (encoder.seconds if encoder.cached else 0.0),
         **_task_columns(task, scores),
-        **_device_columns(device, context),
+        **device_columns(device, context),
     }
     for split, (_, labels, logits) in scores.items():
         measured |= _metric_columns(split, labels, logits, task.groups)
@@ -199,59 +226,11 @@ def _task_columns(task: Task, scores: Scores) -> Row:
     }
 
 
-def _device_columns(device: torch.device, context: TrialContext) -> Row:
-    if device.type == "cpu":
-        return {"device": "cpu", "n_threads": context.n_threads}
-    return {
-        "device": torch.cuda.get_device_name(device),
-        "n_threads": context.n_threads,
-        "peak_memory_mib": torch.cuda.max_memory_allocated(device) / 2**20,
-    }
-
-
-def _curve(encoder: Encoder, calibrated: Calibrated) -> list[Row]:
-    return [
-        {
-            "stage": point.stage,
-            "epoch": point.epoch,
-            "loss": point.loss,
-            "val_balanced_accuracy": point.val_balanced_accuracy,
-        }
-        for point in (*encoder.curve, *calibrated.curve)
-    ]
-
-
 def _image_set(
     prepared: PreparedImages, rows: Int64[np.ndarray, " n"], device: torch.device, share: float
 ) -> ImageSet:
     labels: Tensor = torch.from_numpy(prepared.table.labels[rows]).to(device)
     return ImageSet(open_pixels(prepared, rows, device, share), labels)
-
-
-def _device(context: TrialContext) -> torch.device:
-    if context.device != "auto":
-        return torch.device(context.device)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _failure(error: Exception, spec: TrialSpec, context: TrialContext) -> Row:
-    folder = context.results / "tracebacks"
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{spec.key}.{os.getpid()}.tmp"
-    temporary.write_text("".join(traceback.format_exception(error)))
-    temporary.replace(folder / f"{spec.key}.txt")
-    return {
-        "status": _status(error),
-        "cause": " ".join(f"{type(error).__name__}: {error}".split())[:300],
-        "encoder_key": spec.encoder_key,
-        **_device_columns(_device(context), context),
-    }
-
-
-def _status(error: Exception) -> Status:
-    if isinstance(error, DivergedError):
-        return "diverged"
-    return "oom" if isinstance(error, torch.OutOfMemoryError | MemoryError) else "error"
 
 
 def _logit_rows(scores: Scores) -> list[tuple[str, str, int, list[float]]]:

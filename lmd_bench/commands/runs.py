@@ -8,6 +8,7 @@ import typer
 from lmd_bench.commands.app import app, command_line, one_task
 from lmd_bench.options import (
     RESULTS,
+    Budget,
     DataOptions,
     Dataset,
     Datasets,
@@ -18,6 +19,7 @@ from lmd_bench.options import (
     Results,
     Seed,
     Settings,
+    Strategy,
     TaskOptions,
     expanded,
 )
@@ -61,24 +63,10 @@ def search(
     data: DataOptions,
     cut: TaskOptions,
     resources: Resources,
+    budget: Budget,
+    strategy: Strategy,
     imbalance_factor: Factors = None,
-    trials: Annotated[
-        int, typer.Option(help="Trials of each study, the default config first.")
-    ] = 8,
-    epochs: Epochs = 10,
-    confirm_seeds: Annotated[
-        int, typer.Option(help="Fresh seeds that the chosen and default configs are retrained on.")
-    ] = 3,
     seed: Seed = 0,
-    top_k: Annotated[
-        int, typer.Option(help="Encoders, best on val, that a calibration may stand on.")
-    ] = 3,
-    sampler: Annotated[
-        str, typer.Option(help="tpe, random, cmaes, gp or qmc; equal for all studies.")
-    ] = "tpe",
-    deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="The same trials at any concurrency.")
-    ] = False,
     settings: Settings = None,
     range: Annotated[
         list[str] | None,
@@ -86,6 +74,9 @@ def search(
     ] = None,
     points: Annotated[
         Path | None, typer.Option(help="YAML list of configs to try right after the default.")
+    ] = None,
+    warm_start: Annotated[
+        Path | None, typer.Option(help="Earlier results folder, whose best configs come next.")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and start no trial.")
@@ -97,6 +88,7 @@ def search(
     from lmd_bench.search.points import read_points
     from lmd_bench.search.ranges import parse_ranges
     from lmd_bench.search.request import SearchRequest
+    from lmd_bench.search.warm_start import read_warm_start
     from lmd_bench.search_space import parse_settings, resolve_methods
 
     source = data.source(cut.split_dir)
@@ -110,18 +102,15 @@ def search(
         methods=chosen,
         tasks=build_tasks(specs, source),
         results=results.resolve(),
-        n_trials=trials,
-        n_epochs=epochs,
-        confirm_seeds=confirm_seeds,
         seed=seed,
-        sampler=sampler,
-        deterministic=deterministic,
-        top_k=top_k,
         overrides=overrides,
         ranges=parse_ranges(range or [], chosen),
         source=source,
         points=read_points(points) if points else (),
+        warm_start=read_warm_start(warm_start, results, chosen) if warm_start else {},
         command=command_line(),
+        **budget.fields(),
+        **strategy.fields(),
         **vars(resources),
     )
     if dry_run:

@@ -1,7 +1,7 @@
 """A job: one trial as the queue hands it to a worker, and the text it travels as."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
@@ -40,6 +40,7 @@ def from_payload(payload: Mapping[str, Any]) -> Job:
     spec["task"] = TaskSpec(**spec["task"])
     context["results"] = Path(context["results"])
     context["source"] = DataSource.from_payload(context["source"])
+    context["thresholds"] = tuple((epoch, least) for epoch, least in context["thresholds"])
     return make_job(TrialSpec(**spec), TrialContext(**context))
 
 
@@ -67,6 +68,27 @@ def value_of(row: Row) -> float | None:
     if row["status"] != "ok" or value is None or not isfinite(value):
         return None
     return float(value)
+
+
+def values_of(row: Row, objectives: Sequence[str]) -> tuple[float, ...] | None:
+    """Return what a sampler is told of a row: these metrics on val; None for a failed trial."""
+    if row["status"] != "ok":
+        return None
+    values = [row[f"val_{name}"] for name in objectives]
+    if any(value is None or not isfinite(value) for value in values):
+        return None
+    return tuple(float(value) for value in values)
+
+
+def stage1_curve(row: Row) -> tuple[float, ...]:
+    """Return val balanced accuracy after each epoch of stage 1 that the row's trial trained."""
+    points = row.get("curve") or ()
+    return tuple(p["val_balanced_accuracy"] for p in points if p["stage"] == "representation")
+
+
+def hours_of(row: Row) -> float:
+    """Return what a row cost: GPU-hours where it held a GPU, else CPU-hours of its threads."""
+    return row["seconds"] * (row["gpu_share"] or row["n_threads"]) / 3600
 
 
 def ranked(rows: list[Row]) -> list[Row]:

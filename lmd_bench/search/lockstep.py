@@ -8,7 +8,6 @@ sampler for everything again, and takes from the store what it holds.
 from collections.abc import Iterable
 
 from lmd_bench.search.jobs import Row
-from lmd_bench.search.sampling import Proposals
 from lmd_bench.search.stages import StudySpec
 from lmd_bench.search.studies import Proposal, Study
 from lmd_bench.search_space import Space
@@ -46,7 +45,7 @@ class LockstepStudy(Study):
         self._go_on()
 
     def _begin(self, space: Space) -> None:
-        self._proposals = Proposals(space, self.spec.sampler_seed, self.spec.sampler)
+        self._proposals = self._no_proposals(space)
         self._go_on()
 
     def _go_on(self) -> None:

@@ -70,9 +70,16 @@ def print_plan(request: SearchRequest) -> None:
     console = Console()
     for task, studies in groupby(outline.studies, key=lambda study: study.id.split("/")[0]):
         console.print(_plan_table(task, studies))
+    if request.hours:
+        console.print(
+            f"Each study has {request.hours:g} hours; how many trials that makes is known once its "
+            "first has run, so the numbers here are the least.",
+            highlight=False,
+        )
     console.print(
-        f"At most {outline.trials} search trials, {outline.confirmations} confirmations and "
-        f"{outline.encoders} encoders to train; {outline.stored} trials are stored.",
+        f"{'About' if request.hours else 'At most'} {outline.trials} search trials, "
+        f"{outline.confirmations} confirmations and {outline.encoders} "
+        f"encoders to train; {outline.stored} trials are stored.",
         highlight=False,
     )
 
@@ -139,11 +146,9 @@ def most_trials(queue: JobQueue, study: Study) -> int:
     base = queue.studies[study.spec.stands_on or ""]
     n_configs = size(study.spec.space)
     n_encoders = min(base.budget, queue.request.top_k + 1)
-    return (
-        study.spec.n_trials
-        if n_configs is None
-        else min(study.spec.n_trials, n_configs * n_encoders)
-    )
+    # Under hours nobody knows yet: a calibration costs less than the stage 1 it is compared with.
+    n_trials = base.budget if study.spec.n_trials is None else study.spec.n_trials
+    return n_trials if n_configs is None else min(n_trials, n_configs * n_encoders)
 
 
 def _encoders(queue: JobQueue, is_cached: Callable[[TrialSpec], bool]) -> int:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from lmd_bench import paths
 from lmd_bench.results import make_row
-from lmd_bench.schema import TrialContext
+from lmd_bench.schema import Status, TrialContext
 from lmd_bench.search.confirmation import confirmation_jobs
 from lmd_bench.search.jobs import Job, Row, make_job, ranked, value_of
 from lmd_bench.search.lockstep import LockstepStudy
@@ -96,15 +96,19 @@ class JobQueue:
         else:
             self.confirmed[key] = row
 
-    def ended(self, key: str, cause: str, alone: bool = False) -> Row | None:
+    def ended(
+        self, key: str, cause: str, alone: bool = False, status: Status = "lost"
+    ) -> Row | None:
         """Take the row that the worker of a running job wrote; without one the job is lost."""
         row = self._store.get(key)
         if row is None:
-            return self.lost(key, cause, alone)
+            return self.lost(key, cause, alone, status)
         self.complete(key, row)
         return row
 
-    def lost(self, key: str, cause: str, alone: bool = False) -> Row | None:
+    def lost(
+        self, key: str, cause: str, alone: bool = False, status: Status = "lost"
+    ) -> Row | None:
         """Put back a job whose worker died; the second time, write it off as a row and return it.
 
         `alone` is for a death of unknown origin: the job is then tried again with no other job
@@ -115,7 +119,7 @@ class JobQueue:
             job = self.running.pop(key)
             (self._alone if alone else self._put_back).append(job)
             return None
-        row = _lost_row(self.running[key], cause, self._started[key])
+        row = _lost_row(self.running[key], status, cause, self._started[key])
         self._store.write(row)
         self.complete(key, row)
         return row
@@ -193,6 +197,7 @@ class JobQueue:
             trial_number=proposal.trial_number,
             is_default=proposal.is_default,
             encoder_rank=proposal.encoder_rank,
+            thresholds=study.thresholds(proposal),
         )
         return make_job(proposal.spec, context)
 
@@ -216,17 +221,18 @@ class JobQueue:
             device="cuda" if request.gpus_per_trial else "cpu",  # Ray hides no GPU from a trial
             n_threads=request.cpus_per_trial or 1,
             gpu_share=request.gpus_per_trial or 0.0,
+            time_limit=request.trial_seconds,
             command=request.command,
         )
 
 
-def _lost_row(job: Job, cause: str, started: datetime) -> dict[str, Any]:
+def _lost_row(job: Job, status: Status, cause: str, started: datetime) -> dict[str, Any]:
     now = datetime.now(UTC)
     seconds = (now - started).total_seconds()
     return make_row(
         job.spec,
         job.context,
-        status="lost",
+        status=status,
         cause=cause,
         seconds=seconds,
         standalone_seconds=seconds,

@@ -4,11 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lmd_bench.errors import UserError
+from lmd_bench.errors import UserError, unknown
 from lmd_bench.schema import Config, DataSource, Scalar, TaskSpec
 from lmd_bench.search.points import Points, check_points
+from lmd_bench.search.pruning import NONE, check_pruner
 from lmd_bench.search.samplers import check_sampler
+from lmd_bench.search.warm_start import WarmStart
 from lmd_bench.search_space import Method, check_keys, default_config
+
+METRIC = "balanced_accuracy"  # by which trials are selected, whatever the objectives are
+OBJECTIVES = (METRIC, "macro_f1", "accuracy", "many_recall", "medium_recall", "few_recall")
 
 
 @dataclass(frozen=True)
@@ -18,16 +23,22 @@ class SearchRequest:
     methods: tuple[Method, ...]
     tasks: tuple[tuple[TaskSpec, str], ...]  # each with the fingerprint of the built task
     results: Path
-    n_trials: int = 8  # of each study
+    n_trials: int = 8  # of each study, where no hours are given
+    hours: float | None = None  # of each study: of a GPU, or of a core where there is none
+    trial_seconds: float | None = None  # after which a trial ends at its next epoch
     n_epochs: int = 10  # of stage 1
     confirm_seeds: int = 3
     seed: int = 0  # base of all seeds
     sampler: str = "tpe"
+    pruner: str = NONE
+    objectives: tuple[str, ...] = (METRIC,)  # on val; the sampler is told of these
+    joint: bool = False  # both stages together in each trial, in place of one after the other
     deterministic: bool = False  # the same trials at any concurrency
     top_k: int = 3  # encoders, best on val first, that a calibration study may stand on
     overrides: Config = field(default_factory=dict[str, Scalar])  # these keys are not searched
     ranges: Mapping[str, str] = field(default_factory=dict[str, str])  # in place of the shipped
     points: Points = ()  # tried right after the default
+    warm_start: WarmStart = field(default_factory=dict[str, tuple[Config, ...]])
     source: DataSource = DataSource()
     max_concurrent: int | None = None  # None: as many as fit
     cpus_per_trial: int | None = None
@@ -50,10 +61,30 @@ class SearchRequest:
             if value < low:
                 raise UserError(f"{option} {value} is not possible; give {low} or more.")
         check_keys(self.overrides, self.methods)
-        check_sampler(self.sampler)
+        check_sampler(self.sampler, len(self.objectives))
+        check_pruner(self.pruner)
+        self._check_ways()
         if self.points:
             known = [(m, self.default_of(m), self.fixed_of(m)) for m in self.methods]
             object.__setattr__(self, "points", check_points(self.points, known, self.ranges))
+
+    def _check_ways(self) -> None:
+        for name in self.objectives:
+            if name not in OBJECTIVES:
+                raise unknown("objective", name, OBJECTIVES)
+        if len(set(self.objectives)) != len(self.objectives) or len(self.objectives) not in (1, 2):
+            raise UserError("--objectives takes one metric, or two that differ.")
+        if len(self.objectives) > 1 and self.pruner != NONE:
+            raise UserError("A pruner judges by one objective; leave out --pruner or the second.")
+        times = {"--gpu-hours": self.hours, "--trial-timeout": self.trial_seconds}
+        for option, time in times.items():
+            if time is not None and not time > 0:
+                raise UserError(f"{option} {time:g} is not possible; give more than 0.")
+        if self.deterministic and (self.hours or self.trial_seconds):
+            raise UserError(
+                "--deterministic gives the same trials anywhere, which hours cannot; "
+                "give --trials, and no --trial-timeout."
+            )
 
     def default_of(self, method: Method) -> dict[str, Scalar]:
         """Return the complete default config of a method, the overrides it has applied."""

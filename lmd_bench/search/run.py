@@ -133,6 +133,7 @@ def _work_through(queue: JobQueue, slots: Slots, display: Display, log: Path) ->
 def _fit(searcher: Any, request: SearchRequest, slots: Slots) -> None:
     from ray import tune
 
+    from lmd_bench.search.scheduler import Witness
     from lmd_bench.search.worker import run_job
 
     # Workers on other machines have to see Tune's folder, though nothing in it is kept.
@@ -144,6 +145,7 @@ def _fit(searcher: Any, request: SearchRequest, slots: Slots) -> None:
             tune.with_resources(run_job, {"cpu": slots.cpus, "gpu": slots.gpus}),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
+                scheduler=Witness(searcher),
                 num_samples=-1,
                 max_concurrent_trials=slots.n_slots,
                 reuse_actors=True,

@@ -9,6 +9,7 @@ from optuna.samplers import (
     BaseSampler,
     CmaEsSampler,
     GPSampler,
+    NSGAIISampler,
     QMCSampler,
     RandomSampler,
     TPESampler,
@@ -17,6 +18,7 @@ from optuna.samplers import (
 from lmd_bench.errors import UserError, unknown
 
 N_STARTUP = 10  # random trials before a model is fitted
+N_POPULATION = 10  # trials of a generation; Optuna's 50 are more than most studies have
 
 
 def tpe(seed: int) -> TPESampler:
@@ -44,13 +46,14 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "gp": lambda seed: GPSampler(
         n_startup_trials=N_STARTUP, seed=seed, deterministic_objective=False
     ),
+    "nsga2": lambda seed: NSGAIISampler(population_size=N_POPULATION, seed=seed),
     "qmc": lambda seed: QMCSampler(
         scramble=True, seed=seed, warn_independent_sampling=False, warn_asynchronous_seeding=False
     ),
 }
 # These count on their own trials, so a study keeps one of them; the others are made anew for each
 # trial, so that what it draws does not depend on when the search was resumed.
-LASTING = frozenset({"cmaes", "qmc"})
+LASTING = frozenset({"cmaes", "nsga2", "qmc"})
 _NEEDS = {"cmaes": "cmaes"}  # sampler -> the package that Optuna imports for it
 
 
@@ -67,14 +70,17 @@ def make_sampler(name: str, seed: int) -> BaseSampler:
         return SAMPLERS[name](seed)
 
 
-def check_sampler(name: str) -> None:
+def check_sampler(name: str, n_objectives: int = 1) -> None:
     """Check that a sampler can be had.
 
     Raises:
-        UserError: no sampler of that name, or its package is not installed.
+        UserError: no sampler of that name, one of a single objective asked for several, or its
+            package is not installed.
     """
     if name not in SAMPLERS:
         raise unknown("sampler", name, SAMPLERS)
+    if n_objectives > 1 and name == "cmaes":
+        raise UserError("The sampler cmaes takes one objective; choose tpe, nsga2 or another.")
     package = _NEEDS.get(name)
     if package and importlib.util.find_spec(package) is None:
         raise UserError(

@@ -6,6 +6,7 @@ that what a trial draws depends on the results before it and not on when the sea
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import count, product
 from math import prod
 
@@ -17,6 +18,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 
 from lmd_bench.schema import Scalar
@@ -29,25 +31,48 @@ N_ASKS = 20  # before a sampler that repeats itself is replaced by a random draw
 N_LISTED = 10_000  # configs; a random draw from a larger space soon hits a new one
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended, as a sampler is told."""
+
+    values: tuple[float, ...] | None  # of the objectives; None of a failed or pruned trial
+    pruned_curve: tuple[float, ...] = ()  # of a pruned one: its score after each epoch
+
+    @property
+    def state(self) -> TrialState:
+        """Return Optuna's word for it."""
+        if self.values is not None:
+            return TrialState.COMPLETE
+        return TrialState.PRUNED if self.pruned_curve else TrialState.FAIL
+
+
 class Proposals:
     """The configs that a study tries, and what is known of them."""
 
-    def __init__(self, space: Space, seed: int, sampler: str = "tpe") -> None:
-        """Start without trials; `seed` is the base of every draw."""
+    def __init__(
+        self, space: Space, seed: int, sampler: str = "tpe", n_objectives: int = 1
+    ) -> None:
+        """Start without trials; `seed` is the base of every draw, and objectives are maximised."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces each new study
         self.space = space
         self._seed = seed
         self._sampler = sampler
         self._lasting = make_sampler(sampler, seed)
-        self._study = optuna.create_study(direction="maximize", sampler=self._lasting)
-        self._open: dict[int, int] = {}  # trial number -> Optuna's number
+        self._study = optuna.create_study(
+            directions=[StudyDirection.MAXIMIZE] * n_objectives, sampler=self._lasting
+        )
+        self._open: dict[int, Trial] = {}  # by the number of the trial
 
-    def add(self, params: Mapping[str, Scalar], value: float | None) -> None:
-        """Add a finished trial of an earlier run; a value of None is a failed one."""
-        state = TrialState.FAIL if value is None else TrialState.COMPLETE
-        known = {key: self.space[key] for key in params}
+    def add(self, params: Mapping[str, Scalar], outcome: Outcome) -> None:
+        """Add a finished trial of an earlier run."""
         self._study.add_trial(
-            create_trial(state=state, value=value, params=dict(params), distributions=known)
+            create_trial(
+                state=outcome.state,
+                values=outcome.values,
+                params=dict(params),
+                distributions={key: self.space[key] for key in params},
+                intermediate_values=dict(enumerate(outcome.pruned_curve, start=1)),
+            )
         )
 
     def ask(self, number: int, is_new: Callable[[Params], bool]) -> Params:
@@ -68,13 +93,12 @@ class Proposals:
         self._study.enqueue_trial(params)
         return self._opened(number, self._ask(self._study.sampler))
 
-    def tell(self, number: int, value: float | None) -> None:
-        """Tell the result of a trial that was asked; a value of None is a failed one."""
-        optuna_number = self._open.pop(number)
-        if value is None:
-            self._study.tell(optuna_number, state=TrialState.FAIL)
-        else:
-            self._study.tell(optuna_number, value)
+    def tell(self, number: int, outcome: Outcome) -> None:
+        """Tell the result of a trial that was asked."""
+        trial = self._open.pop(number)
+        for epoch, value in enumerate(outcome.pruned_curve, start=1):
+            trial.report(value, epoch)
+        self._study.tell(trial, outcome.values, state=outcome.state)
 
     def states(self) -> list[TrialState]:
         """Return the state of each of Optuna's trials, in its order."""
@@ -94,7 +118,7 @@ class Proposals:
         return self._study.ask(self.space)
 
     def _opened(self, number: int, trial: Trial) -> Params:
-        self._open[number] = trial.number
+        self._open[number] = trial
         return dict(trial.params)
 
     def _draw(self, number: int, is_new: Callable[[Params], bool]) -> Params:

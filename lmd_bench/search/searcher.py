@@ -5,7 +5,7 @@ from typing import Any
 import ray
 from ray.tune.search import Searcher
 
-from lmd_bench.schema import Progress
+from lmd_bench.schema import Progress, Status
 from lmd_bench.search.jobs import Job
 from lmd_bench.search.progress import Display
 from lmd_bench.search.queue import JobQueue, Signal
@@ -27,6 +27,7 @@ class QueueSearcher(Searcher):
         self._queue = queue
         self._display = display
         self._jobs: dict[str, Job] = {}  # by Tune's trial id
+        self._deaths: dict[str, tuple[Status, str]] = {}  # how a worker died, and why
         self._suspicious = False  # a job was lost since the node was last looked at
 
     def __getstate__(self) -> dict[str, Any]:
@@ -59,6 +60,10 @@ class QueueSearcher(Searcher):
                 self._jobs[trial_id], Progress(**{name: result[name] for name in fields})
             )
 
+    def died(self, trial_id: str, status: Status, cause: str) -> None:
+        """Take note of how the worker of a trial died, just before Tune tells that it did."""
+        self._deaths[trial_id] = (status, cause)
+
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
@@ -67,7 +72,8 @@ class QueueSearcher(Searcher):
         self.refusal = self.refusal or (result or {}).get("refusal", "")
         if self.refusal:  # the search is about to end with it
             return
-        row = self._queue.ended(job.key, LOST)
+        status, cause = self._deaths.pop(trial_id, ("lost", LOST))
+        row = self._queue.ended(job.key, cause, status=status)
         self._suspicious = self._suspicious or row is None
         self._display.finished(job, row)
 

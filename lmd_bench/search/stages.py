@@ -12,8 +12,10 @@ from optuna.distributions import distribution_to_json
 from lmd_bench import plugins
 from lmd_bench.schema import Config, TaskSpec, content_hash
 from lmd_bench.search.points import points_of
+from lmd_bench.search.pruning import NONE
 from lmd_bench.search.ranges import ranged
 from lmd_bench.search.request import SearchRequest
+from lmd_bench.search.warm_start import pair, warm_points
 from lmd_bench.search_space import Method, Space, named_methods, search_space
 from lmd_bench.seeding import derive_seed
 
@@ -30,11 +32,14 @@ class StudySpec:
     method: Method
     default: Config  # complete
     space: Space  # without the encoder
-    n_trials: int
+    n_trials: int | None  # None: as many as the hours allow
+    hours: float | None  # of a GPU, or of a core where there is none
     n_epochs: int
     seed: int  # the training seed of every search trial
     sampler_seed: int  # base of the sampler's seeds
     sampler: str
+    pruner: str
+    objectives: tuple[str, ...]  # metrics on val that the sampler is told
     versions: Mapping[str, int]  # plug-in -> version
     requested: bool  # False: it only feeds other studies and is not confirmed
     points: tuple[Config, ...] = ()  # complete, tried right after the default
@@ -50,6 +55,10 @@ def study_specs(request: SearchRequest) -> tuple[StudySpec, ...]:
     specs: dict[str, StudySpec] = {}
     for task, fingerprint in request.tasks:
         for method in methods:
+            if request.joint and method.calibration != NO_CALIBRATION:
+                study = _study(request, method, task, fingerprint, True, None)
+                specs[study.id] = study
+                continue
             base = _representation_study(request, method, methods, task, fingerprint)
             specs.setdefault(base.id, base)
             if method.calibration != NO_CALIBRATION:
@@ -103,13 +112,12 @@ def _study(
     }
     ranges = {key: distribution_to_json(distribution) for key, distribution in space.items()}
     points = points_of(request.points, space, default)
+    points = (*points, *_warm(request, method, space, default))
     identity = [default, ranges, versions, request.seed, stands_on or "", *points]
     differs = content_hash(identity)[:8]
     budget = f"{request.n_epochs}ep-seed{request.seed}-{differs}"
-    if request.sampler != SearchRequest.sampler:
-        budget += f"-{request.sampler}"
-    if request.deterministic:
-        budget += "-deterministic"
+    pruner = NONE if stands_on else request.pruner  # only stage 1 is worth ending early
+    budget += _ways(request, pruner, joint=request.joint and method.calibration != NO_CALIBRATION)
     study_id = f"{_task_name(task, fingerprint)}/{method.name}/{budget}"
     return StudySpec(
         id=study_id,
@@ -118,16 +126,39 @@ def _study(
         method=method,
         default=default,
         space=space,
-        n_trials=request.n_trials,
+        n_trials=None if request.hours else request.n_trials,
+        hours=request.hours,
         n_epochs=request.n_epochs,
         seed=derive_seed(request.seed, "search"),
         sampler_seed=derive_seed(request.seed, "sampler", study_id),
         sampler=request.sampler,
+        pruner=pruner,
+        objectives=request.objectives,
         versions=versions,
         requested=requested,
         points=points,
         stands_on=stands_on,
     )
+
+
+def _warm(
+    request: SearchRequest, method: Method, space: Space, default: Config
+) -> tuple[Config, ...]:
+    known = request.warm_start.get(pair(method.representation, method.calibration), ())
+    return warm_points(known, space, default)
+
+
+def _ways(request: SearchRequest, pruner: str, joint: bool) -> str:
+    """Return what of a study's ways of searching is not the default, for its id."""
+    objectives = "+".join(request.objectives)
+    ways = {
+        request.sampler: request.sampler != SearchRequest.sampler,
+        pruner: pruner != NONE,
+        objectives: request.objectives != SearchRequest.objectives,
+        "joint": joint,
+        "deterministic": request.deterministic,
+    }
+    return "".join(f"-{way}" for way, differs in ways.items() if differs)
 
 
 def _task_name(task: TaskSpec, fingerprint: str) -> str:

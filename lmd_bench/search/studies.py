@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
+from math import ceil
 
 from optuna.distributions import CategoricalDistribution
 
+from lmd_bench import plugins
 from lmd_bench.schema import Config, TrialSpec, canonical_json
 from lmd_bench.search import jobs
 from lmd_bench.search.jobs import Row
+from lmd_bench.search.pruning import NONE, PRUNERS, Thresholds, first_judged
 from lmd_bench.search.ranges import contains
-from lmd_bench.search.sampling import Params, Proposals, size
+from lmd_bench.search.sampling import Outcome, Params, Proposals, size
 from lmd_bench.search.stages import StudySpec
-from lmd_bench.search_space import Space
+from lmd_bench.search_space import Space, section_config
 
 ENCODER_RANK = "encoder_rank"  # the hyperparameter of a calibration study that picks the encoder
 
@@ -72,10 +75,15 @@ class Study:
 
     @property
     def budget(self) -> int:
-        """Return how many trials the study has: no more than there are configs."""
+        """Return how many trials the study has: no more than there are configs.
+
+        Under a budget of hours it is what they allow at the mean cost of its trials so far. The
+        last trial starts before the hours are over.
+        """
         space = self._proposals.space if self._proposals else self.spec.space
+        n_trials = self._by_hours() if self.spec.n_trials is None else self.spec.n_trials
         n_configs = size(space)
-        return self.spec.n_trials if n_configs is None else min(self.spec.n_trials, n_configs)
+        return n_trials if n_configs is None else min(n_trials, n_configs)
 
     @property
     def wants_trial(self) -> bool:
@@ -91,6 +99,18 @@ class Study:
     def share(self) -> float:
         """Return the part of the budget that is done or running."""
         return (len(self.rows) + len(self.running)) / self.budget
+
+    def thresholds(self, proposal: Proposal) -> Thresholds:
+        """Return the scores below which a trial that starts now is to end; none for the default."""
+        study = self.spec
+        if study.pruner == NONE or proposal.is_default:
+            return ()
+        name = study.method.representation
+        config = section_config(name, proposal.spec.config)
+        deferral = plugins.plugin_class("representation", name).deferral(config)
+        first = first_judged(deferral, study.n_epochs)
+        curves = [jobs.stage1_curve(row) for row in self.rows if row["status"] in ("ok", "pruned")]
+        return PRUNERS[study.pruner](curves, study.n_epochs, first, proposal.trial_number)
 
     def ask(self) -> Proposal:
         """Return the next trial: the default config, the points of a person, then the sampler's."""
@@ -137,11 +157,27 @@ class Study:
         )
 
     def _begin(self, space: Space) -> None:
-        self._proposals = Proposals(space, self.spec.sampler_seed, self.spec.sampler)
+        self._proposals = self._no_proposals(space)
         for row in self.rows:
             config = jobs.config_of(row)
             if self._in_space(config):
-                self._proposals.add(self._params(config), jobs.value_of(row))
+                self._proposals.add(self._params(config), self._outcome(row))
+
+    def _no_proposals(self, space: Space) -> Proposals:
+        spec = self.spec
+        return Proposals(space, spec.sampler_seed, spec.sampler, len(spec.objectives))
+
+    def _outcome(self, row: Row) -> Outcome:
+        curve = jobs.stage1_curve(row) if row["status"] == "pruned" else ()
+        return Outcome(jobs.values_of(row, self.spec.objectives), curve)
+
+    def _by_hours(self) -> int:
+        assert self.spec.hours is not None, "a study has trials or hours"
+        spent = sum(jobs.hours_of(row) for row in self.rows)
+        if not spent:
+            return len(self.rows) + 1
+        left = max(0.0, self.spec.hours - spent)
+        return len(self.rows) + ceil(left / spent * len(self.rows) - 1e-9)
 
     def _propose(self, number: int, seen: Set[str]) -> Proposal:
         assert self._proposals is not None
@@ -154,7 +190,7 @@ class Study:
     def _learn(self, proposal: Proposal, row: Row) -> None:
         assert self._proposals is not None, "a study is opened before it is told"
         if self._in_space(proposal.spec.config):
-            self._proposals.tell(proposal.trial_number, jobs.value_of(row))
+            self._proposals.tell(proposal.trial_number, self._outcome(row))
 
     def _default(self) -> Proposal:
         assert self._proposals is not None

@@ -47,7 +47,11 @@ def row_of(job: Job, status: str = "ok") -> Row:
         "encoder_rank": job.context.encoder_rank,
         "source_key": job.context.source_key,
         "val_balanced_accuracy": value if status == "ok" else None,
+        "val_many_recall": 1 - value if status == "ok" else None,
         "seconds": 1.0,
+        "gpu_share": 0.0,
+        "n_threads": 1,
+        "curve": [],
     }
 
 

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from lmd_bench.search.queue import JobQueue
 from lmd_bench.search.samplers import tpe
-from lmd_bench.search.sampling import Proposals, all_params, size
+from lmd_bench.search.sampling import Outcome, Proposals, all_params, size
 from lmd_bench.search.studies import ENCODER_RANK
 
 COLOURS = {"a.colour": CategoricalDistribution(["red", "green", "blue"])}
@@ -64,7 +64,7 @@ def test_an_exhausted_sampler_gives_what_is_left():
     tried = []
     for number in range(3):
         params = proposals.ask(number, lambda drawn: drawn not in tried)
-        proposals.tell(number, 1.0 if params["a.colour"] == "red" else 0.0)
+        proposals.tell(number, Outcome((1.0 if params["a.colour"] == "red" else 0.0,)))
         tried.append(params)
     assert sorted(params["a.colour"] for params in tried) == ["blue", "green", "red"]
 
@@ -141,7 +141,7 @@ def test_the_sampler_learns_from_what_it_is_told():
     drawn = []
     for number in range(40):
         x = proposals.ask(number, lambda params: True)["a.x"]
-        proposals.tell(number, -abs(x - 0.8))
+        proposals.tell(number, Outcome((-abs(x - 0.8),)))
         drawn.append(abs(x - 0.8))
     assert sum(drawn[20:]) / 20 < 0.5 * sum(drawn[:10]) / 10
 
