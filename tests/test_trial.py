@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench import images, pixels, plugins, trial
+from lmd_bench import encoders, images, pixels, plugins, trial
 from lmd_bench.errors import UserError
 from lmd_bench.images import PreparedImages
 from lmd_bench.results import open_store
@@ -174,3 +174,40 @@ def test_a_full_disk_stops_the_trial_with_a_sentence_and_no_row(tmp_path: Path, 
         run(make_spec(), tmp_path)
     assert not (tmp_path / "trials").exists()
     assert not list((tmp_path / "encoders").glob("*.tmp"))
+
+
+def test_a_trial_that_falls_behind_is_a_row_with_its_epochs_and_no_encoder(tmp_path: Path):
+    spec = dataclasses.replace(make_spec("cross_entropy"), n_epochs=3)
+    context = TrialContext(results=tmp_path, device="cpu", thresholds=((2, 1.1),))
+    row = trial.execute_trial(spec, context, no_report)
+    assert row["status"] == "pruned"
+    assert row["fidelity"] == 2
+    assert [point["epoch"] for point in row["curve"]] == [1, 2]
+    assert not list(tmp_path.glob("encoders/[!.]*"))
+    assert not (tmp_path / "tracebacks").exists()
+
+
+def test_a_trial_over_its_time_is_a_row(tmp_path: Path):
+    context = TrialContext(results=tmp_path, device="cpu", time_limit=1e-9)
+    row = trial.execute_trial(make_spec("cross_entropy"), context, no_report)
+    assert (row["status"], row["fidelity"]) == ("timeout", 1)
+
+
+def test_memory_that_runs_out_cuts_the_batch_into_parts(tmp_path: Path, monkeypatch):
+    plain = run(make_spec("cross_entropy"), tmp_path / "plain")
+    assert plain["n_micro_batches"] == 1
+    real, tried = encoders.train, []
+
+    def train(*arguments):
+        tried.append(arguments[-1])
+        if arguments[-1] < 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(*arguments)
+
+    monkeypatch.setattr(encoders, "train", train)
+    row = run(make_spec("cross_entropy"), tmp_path / "parts")
+    assert tried == [1, 2, 4]
+    assert (row["status"], row["n_micro_batches"]) == ("ok", 4)
+    assert row["key"] == plain["key"]
+    shared = run(make_spec("logit_adjustment"), tmp_path / "parts")
+    assert shared["n_micro_batches"] == 4  # what it stands on was trained so

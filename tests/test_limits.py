@@ -1,0 +1,49 @@
+"""What ends a trial early, alone and in a real trial."""
+
+from dataclasses import replace
+
+import pytest
+
+from lmd_bench import limits
+from lmd_bench.errors import OvertimeError, PrunedError
+from lmd_bench.limits import Watch
+from lmd_bench.schema import Progress, TrialContext
+
+
+def epoch(number, value, stage="representation"):
+    return Progress(stage, number, 10, 1.0, value)
+
+
+def test_a_trial_ends_where_its_best_so_far_is_below_the_threshold(tmp_path):
+    context = TrialContext(tmp_path, thresholds=((2, 0.3), (3, 0.5)))
+    told = []
+    watch = Watch(told.append, context)
+    watch(epoch(1, 0.3))
+    watch(epoch(2, 0.1))  # the best so far is 0.3
+    with pytest.raises(PrunedError, match="0.300 by epoch 3 of 10, below 0.500"):
+        watch(epoch(3, 0.2))
+    assert len(told) == len(watch.seen) == watch.n_epochs == 3
+
+
+def test_stage_2_is_never_pruned(tmp_path):
+    watch = Watch(lambda progress: None, TrialContext(tmp_path, thresholds=((1, 0.9),)))
+    watch(epoch(1, 0.1, stage="calibration"))
+    assert watch.n_epochs == 0
+
+
+def test_a_trial_ends_at_the_epoch_after_its_time(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(limits.time, "monotonic", lambda: now[0])
+    watch = Watch(lambda progress: None, TrialContext(tmp_path, time_limit=60.0))
+    now[0] = 160.0
+    watch(epoch(1, 0.1))
+    now[0] = 161.0
+    with pytest.raises(OvertimeError, match="61 s at representation epoch 2 of 10, where 60 s"):
+        watch(epoch(2, 0.1))
+
+
+def test_no_limits_end_nothing(tmp_path):
+    context = TrialContext(tmp_path)
+    watch = Watch(lambda progress: None, replace(context, n_threads=1))
+    for number in range(1, 11):
+        watch(epoch(number, 0.0))
