@@ -105,6 +105,7 @@ class Resources:
     address: Annotated[
         str, typer.Option(help="Ray cluster to join; `local` starts one on loopback.")
     ] = "local"
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show what Ray prints, too.")] = False
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,9 @@ def prepare_environment() -> None:
 
 
 @contextmanager
-def cluster(address: str, slots: Slots) -> Iterator[None]:
+def cluster(address: str, slots: Slots, verbose: bool = False) -> Iterator[None]:
     """Hold a Ray cluster with room for `slots`, and let it go at the end."""
-    with _connected(_options(address, slots)):
+    with _connected(_options(address, slots, verbose)):
         yield
 
 
@@ -85,8 +85,9 @@ def _connected(options: dict[str, Any]) -> Iterator[None]:
         ray.shutdown()
 
 
-def _options(address: str, slots: Slots | None) -> dict[str, Any]:
-    options = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
+def _options(address: str, slots: Slots | None, verbose: bool = False) -> dict[str, Any]:
+    level = logging.INFO if verbose else logging.ERROR
+    options = {"address": address, "log_to_driver": verbose, "logging_level": level}
     if address != LOCAL or slots is None:
         variables = {name: os.environ[name] for name in _FORWARDED if name in os.environ}
         return options | {"runtime_env": {"env_vars": variables}}

@@ -50,10 +50,10 @@ class Display(Protocol):
         ...
 
 
-def make_display() -> Display:
-    """Return the live display on a terminal, else the one that prints lines."""
+def make_display(verbose: bool = False) -> Display:
+    """Return the live display on a terminal, else, or where others print too, that of lines."""
     console = Console(file=sys.stdout)  # this very stream: Ray's output is led away from sys.stdout
-    return LiveDisplay(console) if console.is_terminal else LineDisplay(console)
+    return LiveDisplay(console) if console.is_terminal and not verbose else LineDisplay(console)
 
 
 class LineDisplay:

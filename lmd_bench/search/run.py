@@ -14,6 +14,7 @@ from typing import Any
 from lmd_bench.errors import UserError
 from lmd_bench.hardware import Slots
 from lmd_bench.results import open_store
+from lmd_bench.search.claims import claimed
 from lmd_bench.search.cluster import LOCAL, cluster, find_slots, prepare_environment
 from lmd_bench.search.plan import plan
 from lmd_bench.search.progress import Display, make_display
@@ -48,10 +49,10 @@ def run_search(request: SearchRequest, display: Display | None = None) -> Outcom
     Raises:
         UserError: data, numbers or a results folder that cannot be used.
     """
-    display = display or make_display()
+    display = display or make_display(request.verbose)
     store = open_store(request.results, create=True)
     log = request.results / "logs" / "ray.log"
-    with _quiet(log):
+    with _quiet(log, request.verbose):
         slots = find_slots(request)
     sized = replace(request, cpus_per_trial=slots.cpus, gpus_per_trial=slots.gpus)
     queue = JobQueue(sized, store)
@@ -62,7 +63,8 @@ def run_search(request: SearchRequest, display: Display | None = None) -> Outcom
     display.open(queue, slots.n_slots)
     try:
         if not queue.finished:
-            failure = _work_through(queue, slots, display, log)
+            with claimed(request.results, queue.studies):
+                failure = _work_through(queue, slots, display, log)
     except KeyboardInterrupt:
         stopped = True
     finally:
@@ -112,9 +114,11 @@ def _work_through(queue: JobQueue, slots: Slots, display: Display, log: Path) ->
     while not queue.finished:
         before = queue.n_stored()
         searcher = QueueSearcher(queue, display)
-        with _quiet(log), cluster(queue.request.address, slots), _stoppable():
+        request = queue.request
+        ray = cluster(request.address, slots, request.verbose)
+        with _quiet(log, request.verbose), ray, _stoppable():
             try:
-                _fit(searcher, queue.request, slots)
+                _fit(searcher, request, slots)
             # Ray's memory monitor kills a worker with an error that Tune does not survive.
             except (RayError, TuneError, NodeLostError) as error:
                 cause = " ".join(f"{type(error).__name__}: {error}".split())[:300]
@@ -155,7 +159,7 @@ def _fit(searcher: Any, request: SearchRequest, slots: Slots) -> None:
             run_config=tune.RunConfig(
                 name="search",
                 storage_path=scratch,
-                verbose=0,
+                verbose=1 if request.verbose else 0,
                 failure_config=tune.FailureConfig(max_failures=0),  # the queue tries again itself
             ),
         )
@@ -182,9 +186,12 @@ def _stoppable() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet(log: Path) -> Iterator[None]:
+def _quiet(log: Path, verbose: bool) -> Iterator[None]:
     """Send what Ray prints and logs to a file: it would garble the display."""
     prepare_environment()
+    if verbose:
+        yield
+        return
     importlib.import_module("ray")  # makes the logger that is changed here
 
     log.parent.mkdir(parents=True, exist_ok=True)

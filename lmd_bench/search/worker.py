@@ -1,5 +1,7 @@
 """What a Ray worker runs: one job, whose row it writes itself."""
 
+import os
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,6 +13,7 @@ from lmd_bench.errors import UserError
 from lmd_bench.schema import Progress
 from lmd_bench.search.jobs import from_payload, job_name
 from lmd_bench.traces import Heartbeat
+from lmd_bench.trial_log import TrialLog
 
 REPORT_SECONDS = 0.2  # a report waits for the driver, and calibration epochs take milliseconds
 
@@ -21,15 +24,20 @@ def run_job(config: Mapping[str, Any]) -> None:
 
     job = from_payload(config["job"])
     heartbeat = Heartbeat(job.context.results, job.key, job.spec.study, job_name(job))
+    log = TrialLog(job.context.results, job.key)
+    log.say(f"{job_name(job)} of {job.spec.study} on {socket.gethostname()}, process {os.getpid()}")
     to_tune = Reporter()
 
     def report(progress: Progress) -> None:
         heartbeat(progress)
+        log(progress)
         to_tune(progress)
 
     try:
         row = execute_trial(job.spec, job.context, report)
+        log.ended(row)
     except UserError as error:  # the data or the request, so no other trial would run either
+        log.say(str(error))
         tune.report({"refusal": str(error)})
         return
     finally:

@@ -10,6 +10,7 @@ from memory_search import MemoryStore, row_of
 from lmd_bench.errors import UserError
 from lmd_bench.hardware import Slots
 from lmd_bench.search import run
+from lmd_bench.search.claims import claimed
 from lmd_bench.search.jobs import from_payload
 
 
@@ -34,7 +35,7 @@ def store(monkeypatch):
     memory = MemoryStore()
     monkeypatch.setattr(run, "open_store", lambda root, create: memory)
     monkeypatch.setattr(run, "find_slots", lambda request: Slots(2, 1, 0.0))
-    monkeypatch.setattr(run, "cluster", lambda address, slots: nullcontext())
+    monkeypatch.setattr(run, "cluster", lambda address, slots, verbose: nullcontext())
     return memory
 
 
@@ -63,7 +64,9 @@ def test_a_search_runs_to_the_end(ask, store, tmp_path, monkeypatch):
 def test_a_finished_search_does_not_start_ray(ask, store, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "_fit", lambda searcher, request, slots: play(searcher, store))
     search(ask, tmp_path)
-    monkeypatch.setattr(run, "cluster", lambda address, slots: pytest.fail("it started Ray"))
+    monkeypatch.setattr(
+        run, "cluster", lambda address, slots, verbose: pytest.fail("it started Ray")
+    )
     assert search(ask, tmp_path).n_run == 0
 
 
@@ -140,3 +143,16 @@ def test_what_a_worker_finds_wrong_with_the_data_ends_the_search(ask, store, tmp
     with pytest.raises(UserError, match="an image is gone"):
         search(ask, tmp_path)
     assert store.rows() == []
+
+
+def test_a_second_search_of_the_same_studies_is_refused_while_the_first_runs(
+    ask, store, tmp_path, monkeypatch
+):
+    def fit(searcher, request, slots):
+        with pytest.raises(UserError, match=r"Another search \(process \d+ on .*\) is working on"):
+            search(ask, tmp_path)
+        with claimed(tmp_path, ["another study"]):  # other studies may share the folder
+            play(searcher, store)
+
+    monkeypatch.setattr(run, "_fit", fit)
+    assert search(ask, tmp_path).exit_code == 0
