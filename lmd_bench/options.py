@@ -101,11 +101,29 @@ class Resources:
 
     max_concurrent: Annotated[int | None, typer.Option(help="Trials at once.")] = None
     cpus_per_trial: Annotated[int | None, typer.Option(help="Cores, and threads, a trial.")] = None
-    gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs a trial, or a share.")] = None
+    gpus_per_trial: Annotated[
+        str | None, typer.Option(help="GPUs a trial, or a share; `auto` measures what is needed.")
+    ] = None
     address: Annotated[
         str, typer.Option(help="Ray cluster to join; `local` starts one on loopback.")
     ] = "local"
     verbose: Annotated[bool, typer.Option("--verbose", help="Show what Ray prints, too.")] = False
+
+    def fields(self) -> dict[str, Any]:
+        """Return the resources as a search is asked for them.
+
+        Raises:
+            UserError: a share of a GPU that is no number.
+        """
+        share: float | str | None = self.gpus_per_trial
+        if share is not None and share != "auto":
+            try:
+                share = float(share)
+            except ValueError:
+                raise UserError(
+                    f"--gpus-per-trial {share} is neither a number nor `auto`; give, say, 0.5."
+                ) from None
+        return vars(self) | {"gpus_per_trial": share}
 
 
 @dataclass(frozen=True)

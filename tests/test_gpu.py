@@ -25,3 +25,11 @@ def test_a_trial_runs_on_the_gpu_and_again_from_its_cached_encoder(method: str, 
     assert first["encoder_key"] == again["encoder_key"]
     assert first["device"] == torch.cuda.get_device_name()
     assert first["peak_memory_mib"] > 0
+
+
+def test_the_probe_of_a_small_trial_finds_a_small_share(tmp_path):
+    from lmd_bench.memory_probe import measure
+    from tests.test_trial import make_spec
+
+    share = measure(make_spec("rrl"), TrialContext(results=tmp_path, device="cuda"))
+    assert 0.0 < share < 0.5

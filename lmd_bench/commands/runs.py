@@ -111,7 +111,7 @@ def search(
         command=command_line(),
         **budget.fields(),
         **strategy.fields(),
-        **vars(resources),
+        **resources.fields(),
     )
     if dry_run:
         from lmd_bench.search.plan import print_plan

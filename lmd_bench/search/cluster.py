@@ -8,6 +8,7 @@ from typing import Any
 
 from lmd_bench.errors import UserError
 from lmd_bench.hardware import Slots, n_cores, n_gpus, share_out
+from lmd_bench.search.gpu_share import AUTO, find_share
 from lmd_bench.search.request import SearchRequest
 
 LOCAL = "local"  # the address that starts a cluster of our own
@@ -57,14 +58,23 @@ def find_slots(request: SearchRequest) -> Slots:
     Raises:
         UserError: a number of slots or a share of a GPU that cannot be had.
     """
-    asked = (request.max_concurrent, request.cpus_per_trial, request.gpus_per_trial)
-    if request.address == LOCAL:
-        return share_out(n_cores(), n_gpus(), *asked)
-    with _connected(_options(request.address, None)):
+    local = request.address == LOCAL
+    if local and (request.gpus_per_trial != AUTO or n_gpus() == 0):
+        return _share_out(request, n_cores(), n_gpus(), None)
+    here = Slots(1, n_cores(), float(n_gpus())) if local else None
+    with _connected(_options(request.address, here)):
         import ray
 
         there = ray.cluster_resources()
-        return share_out(int(there.get("CPU", 1)), int(there.get("GPU", 0)), *asked)
+        cores, gpus = int(there.get("CPU", 1)), int(there.get("GPU", 0))
+        wanted = request.gpus_per_trial == AUTO and gpus > 0
+        return _share_out(request, cores, gpus, find_share(request) if wanted else None)
+
+
+def _share_out(request: SearchRequest, cores: int, gpus: int, measured: float | None) -> Slots:
+    asked = request.gpus_per_trial
+    share = measured if isinstance(asked, str) else asked
+    return share_out(cores, gpus, request.max_concurrent, request.cpus_per_trial, share)
 
 
 @contextmanager

@@ -213,14 +213,19 @@ class JobQueue:
                     study, self.request.seed, self.request.confirm_seeds, self._context(study)
                 )
 
+    @property
+    def _gpu_share(self) -> float:
+        share = self.request.gpus_per_trial  # "auto" until a search has measured: in a plan
+        return 0.0 if share is None or share == "auto" else share
+
     def _context(self, study: Study) -> TrialContext:
         request = self.request
         return TrialContext(
             results=request.results,
             source=paths.located(study.spec.task.dataset, request.source),
-            device="cuda" if request.gpus_per_trial else "cpu",  # Ray hides no GPU from a trial
+            device="cuda" if self._gpu_share else "cpu",  # Ray hides no GPU from a trial
             n_threads=request.cpus_per_trial or 1,
-            gpu_share=request.gpus_per_trial or 0.0,
+            gpu_share=self._gpu_share,
             time_limit=request.trial_seconds,
             command=request.command,
         )

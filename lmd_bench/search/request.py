@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from lmd_bench.errors import UserError, unknown
 from lmd_bench.schema import Config, DataSource, Scalar, TaskSpec
@@ -42,7 +43,7 @@ class SearchRequest:
     source: DataSource = DataSource()
     max_concurrent: int | None = None  # None: as many as fit
     cpus_per_trial: int | None = None
-    gpus_per_trial: float | None = None
+    gpus_per_trial: float | Literal["auto"] | None = None
     verbose: bool = False  # Ray's own output on the screen too
     command: str = ""  # the command line, for the rows
     address: str = "local"  # of a Ray cluster to join; "local" starts one on loopback

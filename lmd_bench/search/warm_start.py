@@ -30,7 +30,8 @@ def read_warm_start(folder: Path, results: Path, methods: Iterable[Method]) -> W
             "runs; name an earlier one, or another with --results."
         )
     found = best_configs(open_store(folder).rows())
-    wanted = {pair(method.representation, method.calibration) for method in methods}
+    stages = [(method.representation, method.calibration) for method in methods]
+    wanted = {pair(*both) for both in stages} | {pair(one, "none") for one, _ in stages}
     if not wanted & found.keys():
         raise UserError(
             f"The results in {folder} hold no finished search trial of "

@@ -1,0 +1,60 @@
+"""Staged against joint search at equal cost, through the command line.
+
+    python benchmarks/staged_joint.py --out DIR [--hours 0.05] [--seeds 0 1] [more of a search]
+
+Staged: one study of stage 1 and one for each calibration, each of so many hours. Joint: one study a
+method, with the same hours in all. Prints the best val and the confirmed test balanced accuracy of
+each method as Markdown; the same command again goes on.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from statistics import mean
+
+from lmd_bench.results import open_store
+
+METHODS = ("crt", "vfc", "logit_adjustment")  # all on cross_entropy
+
+
+def search(out: Path, hours: float, seed: int, more: list[str], *flags: str) -> None:
+    """Run one search to its end."""
+    command = [sys.executable, "-m", "lmd_bench", "search", "--method", ",".join(METHODS)]
+    command += ["--gpu-hours", f"{hours:g}", "--seed", str(seed), "--results", str(out)]
+    subprocess.run([*command, "--confirm-seeds", "1", *flags, *more], check=True)
+
+
+def line(results: Path, method: str) -> tuple[float, float, int, float]:
+    """Return best val, its confirmed test score, the number of trials, and the hours of search."""
+    rows = open_store(results).rows()
+    own = [row for row in rows if row["method"] == method and row["phase"] == "search"]
+    best = max((r for r in own if r["status"] == "ok"), key=lambda r: r["val_balanced_accuracy"])
+    test = [r["test_balanced_accuracy"] for r in rows if r["source_key"] == best["key"]]
+    all_seconds = sum(row["seconds"] for row in rows if row["phase"] == "search")
+    return best["val_balanced_accuracy"], mean(test), len(own), all_seconds / 3600
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--hours", type=float, default=0.05)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    arguments, more = parser.parse_known_args()
+    n = len(METHODS)
+    for seed in arguments.seeds:
+        folder = arguments.out / str(seed)
+        search(folder / "staged", arguments.hours, seed, more)
+        search(folder / "joint", arguments.hours * (n + 1) / n, seed, more, "--joint")
+    print("| seed | method | search | trials | best val | test | core-hours of all |")
+    print("|---|---|---|---|---|---|---|")
+    for seed in arguments.seeds:
+        for method in METHODS:
+            for kind in ("staged", "joint"):
+                val, test, trials, hours = line(arguments.out / str(seed) / kind, method)
+                cells = f"{100 * val:.1f} | {100 * test:.1f} | {hours:.2f}"
+                print(f"| {seed} | `{method}` | {kind} | {trials} | {cells} |")
+
+
+if __name__ == "__main__":
+    main()

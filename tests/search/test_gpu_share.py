@@ -1,0 +1,46 @@
+"""--gpus-per-trial auto: which trials are measured, and what follows from the measure."""
+
+from dataclasses import replace
+
+import pytest
+
+from lmd_bench.errors import UserError
+from lmd_bench.memory_probe import CONTEXT_BYTES, MARGIN, even_share, share_needed
+from lmd_bench.options import Resources
+from lmd_bench.search import cluster
+from lmd_bench.search.gpu_share import probes
+
+
+def test_a_share_holds_the_tensors_with_a_margin_and_cuda_itself():
+    total = 80 * 2**30
+    assert share_needed(0, total) == CONTEXT_BYTES / total
+    expected = (MARGIN * 8 * 2**30 + CONTEXT_BYTES) / total
+    assert share_needed(8 * 2**30, total) == pytest.approx(expected)
+    assert share_needed(total, total) == 1.0
+
+
+@pytest.mark.parametrize(("need", "share"), [(0.21, 0.25), (0.25, 0.25), (0.26, 1 / 3), (0.6, 1)])
+def test_trials_fill_a_gpu_evenly(need, share):
+    assert even_share(need) == share
+
+
+def test_each_stage_1_is_measured_once_at_its_largest_batch(ask):
+    request = ask("crt", "vfc", "focal", ranges={"training.batch_size": "32,256"})
+    found = [
+        (spec.representation, spec.config["training.batch_size"]) for spec, _ in probes(request)
+    ]
+    assert found == [("cross_entropy", 256), ("focal", 256)]
+    assert all(context.device == "cuda" for _, context in probes(request))
+
+
+def test_auto_without_a_gpu_runs_on_the_cores(ask, monkeypatch):
+    monkeypatch.setattr(cluster, "n_gpus", lambda: 0)
+    slots = cluster.find_slots(replace(ask("crt"), gpus_per_trial="auto"))
+    assert slots.gpus == 0
+
+
+def test_a_share_is_a_number_or_auto():
+    assert Resources(gpus_per_trial="0.5").fields()["gpus_per_trial"] == 0.5
+    assert Resources(gpus_per_trial="auto").fields()["gpus_per_trial"] == "auto"
+    with pytest.raises(UserError, match="neither a number nor `auto`"):
+        Resources(gpus_per_trial="half").fields()
