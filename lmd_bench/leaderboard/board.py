@@ -109,7 +109,8 @@ def build(
         line, study_notes = _study_line(study, rule, results)
         lines += [line] if line else []
         found += study_notes
-    _mark_smaller_studies(lines)
+    if budget is None or budget.unit == "trials":  # hours pay for as many as they do
+        _mark_smaller_studies(lines)
     _tell_repeats_apart(lines, " (chosen on test)" if rule.watermark else "")
     found += _unequal_epochs(lines)
     lines.sort(key=_place)
