@@ -23,6 +23,7 @@ Right = Float[np.ndarray, "images models"]  # share of a model's seeds that are 
 Recalls = Float[np.ndarray, "resamples models classes"]
 
 N_RESAMPLES = 2000
+_MOST_DRAWS = 2**22  # in memory at a time
 
 
 def cluster_numbers(names: Sequence[str]) -> Int64[np.ndarray, " images"]:
@@ -55,8 +56,10 @@ def resampled_recall(
         inside = labels == index
         if inside.any():
             sums = _cluster_sums(right[inside], ids[inside])
-            drawn = _draw_counts(len(sums), n_resamples, generator) @ sums
-            recall[:, :, index] = drawn[:, :-1] / drawn[:, -1:]
+            for start in range(0, n_resamples, block := max(_MOST_DRAWS // len(sums), 1)):
+                rows = slice(start, min(start + block, n_resamples))
+                drawn = _draw_counts(len(sums), rows.stop - start, generator) @ sums
+                recall[rows, :, index] = drawn[:, :-1] / drawn[:, -1:]
     return recall
 
 

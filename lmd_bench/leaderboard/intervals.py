@@ -64,7 +64,7 @@ def image_interval(
     clusters: Int64[np.ndarray, " images"] | None = None,
     n_resamples: int = N_RESAMPLES,
 ) -> Interval:
-    """Return the 95 % bootstrap interval of the balanced accuracy of one model, over the test images.
+    """Return the 95 % bootstrap interval of one model's balanced accuracy, over the test images.
 
     Args:
         labels: Index of the true class of each image.
