@@ -29,3 +29,15 @@ def compare(
 
     lesions = Clusters(clusters, cluster_column) if clusters else None
     print_comparison(results, methods, format, with_all, rule, lesions)
+
+
+@app.command()
+def ranks(
+    results: Results = RESULTS,
+    rule: Rule = "val_balanced_accuracy",
+    format: Annotated[str, typer.Option(help="table or json.")] = "table",
+) -> None:
+    """Rank methods over all tasks, test their differences, say how sure a first place is."""
+    from lmd_bench.leaderboard.rankings import print_ranks
+
+    print_ranks(results, format, rule)
