@@ -84,7 +84,7 @@ def rank(board: Leaderboard) -> Ranking:
         )
     scores = complete.to_numpy(dtype=np.float64)
     ranks = average_ranks(scores if PRIMARY.higher_is_better else -scores)
-    order = np.argsort(ranks, kind="stable")
+    order = np.lexsort((complete.columns.to_numpy(dtype=str), ranks))
     scores, names = scores[:, order], [str(complete.columns[index]) for index in order]
     enough = len(scores) >= FEWEST_TASKS and len(names) > 1
     return Ranking(
