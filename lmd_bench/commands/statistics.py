@@ -9,6 +9,12 @@ from lmd_bench.commands.app import app
 from lmd_bench.commands.reading import Rule
 from lmd_bench.options import RESULTS, Results
 
+Format = Annotated[str, typer.Option(help="table, csv or json.")]
+Lesions = Annotated[
+    Path | None, typer.Option(help="CSV with image_id and a column of lesions or patients.")
+]
+LesionColumn = Annotated[str, typer.Option(help="That column.")]
+
 
 @app.command()
 def compare(
@@ -18,11 +24,9 @@ def compare(
     ] = False,
     results: Results = RESULTS,
     rule: Rule = "val_balanced_accuracy",
-    clusters: Annotated[
-        Path | None, typer.Option(help="CSV with image_id and a column of lesions or patients.")
-    ] = None,
-    cluster_column: Annotated[str, typer.Option(help="That column.")] = "lesion_id",
-    format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
+    clusters: Lesions = None,
+    cluster_column: LesionColumn = "lesion_id",
+    format: Format = "table",
 ) -> None:
     """Compare methods on the same test images: differences, intervals, paired tests, power."""
     from lmd_bench.leaderboard.comparisons import Clusters, print_comparison
@@ -41,3 +45,50 @@ def ranks(
     from lmd_bench.leaderboard.rankings import print_ranks
 
     print_ranks(results, format, rule)
+
+
+@app.command()
+def intervals(
+    results: Results = RESULTS,
+    rule: Rule = "val_balanced_accuracy",
+    by_class: Annotated[
+        bool, typer.Option("--by-class", help="The recall of each class instead.")
+    ] = False,
+    clusters: Lesions = None,
+    cluster_column: LesionColumn = "lesion_id",
+    format: Format = "table",
+) -> None:
+    """Show each method's test score with its spread over images, over seeds and over searches."""
+    from lmd_bench.leaderboard.show import print_intervals
+
+    print_intervals(
+        results, format, rule, by_class, (clusters, cluster_column) if clusters else None
+    )
+
+
+@app.command()
+def tuning(
+    results: Results = RESULTS,
+    rule: Rule = "val_balanced_accuracy",
+    against: Annotated[str, typer.Option(help="trials, hours or gpu_hours.")] = "trials",
+    format: Format = "table",
+) -> None:
+    """Show what more trials bring, what tuning gains, and what explains the variance on test."""
+    from lmd_bench.leaderboard.show import print_tuning
+
+    print_tuning(results, format, rule, against)
+
+
+@app.command()
+def imbalance(
+    results: Results = RESULTS,
+    rule: Rule = "val_balanced_accuracy",
+    metric: Annotated[
+        str, typer.Option(help="Such as balanced_accuracy, few_recall, mcc, macro_auc.")
+    ] = "balanced_accuracy",
+    format: Format = "table",
+) -> None:
+    """Show a metric of each method on test against the imbalance factor of its task."""
+    from lmd_bench.leaderboard.show import print_imbalance
+
+    print_imbalance(results, format, rule, metric)

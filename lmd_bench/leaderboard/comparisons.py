@@ -15,10 +15,10 @@ from lmd_bench.errors import UserError, unknown
 from lmd_bench.leaderboard.compare import GROUPS, N_RESAMPLES, Comparison, Difference, compare
 from lmd_bench.leaderboard.judged import read_clusters, read_judged
 from lmd_bench.leaderboard.select import SelectionRule, rule_named
+from lmd_bench.leaderboard.stored import read_rows
 from lmd_bench.leaderboard.studies import StudyRows, by_task, group_studies
-from lmd_bench.leaderboard.text_table import bounds, p_value, percent, text_table
-from lmd_bench.leaderboard.val_counts import with_val_counts
-from lmd_bench.results import Store, open_store
+from lmd_bench.leaderboard.text_table import bounds, json_value, p_value, percent, text_table
+from lmd_bench.results import Store
 from lmd_bench.seeding import derive_seed
 
 FORMATS = ("table", "csv", "json")
@@ -66,10 +66,7 @@ def compare_methods(
             "A comparison takes at least two different methods, or one and --with-all; "
             f"{len(names)} came."
         )
-    store = open_store(root)
-    rows = store.rows()
-    if rule.needs_val_counts:
-        rows = with_val_counts(store, rows)
+    store, rows = read_rows(root, rule)
     studies = group_studies(rows)
     _check_names(names, studies)
     found = [
@@ -104,18 +101,18 @@ def print_comparison(
     chosen = rule_named(rule)
     found = compare_methods(root, names, with_all=with_all, rule=chosen, clusters=clusters)
     if form == "csv":
-        sys.stdout.write(comparison_frame(found).to_csv(index=False))
+        sys.stdout.write(comparison_frame(found, chosen).to_csv(index=False))
         if chosen.watermark:
             print(chosen.watermark, file=sys.stderr)
         for one in found:
             for note in one.notes:
                 print(f"Note: {note}.", file=sys.stderr)
     elif form == "json":
-        lines = comparison_frame(found).to_dict("records")
+        lines = comparison_frame(found, chosen).to_dict("records")
         data = {
             "rule": chosen.name,
             "watermark": chosen.watermark or None,
-            "rows": [{str(k): _json_value(v) for k, v in line.items()} for line in lines],
+            "rows": [{str(k): json_value(v) for k, v in line.items()} for line in lines],
             "notes": [note for one in found for note in one.notes],
         }
         print(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
@@ -123,9 +120,10 @@ def print_comparison(
         print(comparison_text(found, chosen), end="")
 
 
-def comparison_frame(found: Sequence[TaskComparison]) -> pd.DataFrame:
+def comparison_frame(found: Sequence[TaskComparison], rule: SelectionRule) -> pd.DataFrame:
     """Return one line per pair and task; differences are fractions, intervals of 95 %."""
-    return pd.DataFrame([_line(one.task, pair) for one in found for pair in one.comparisons])
+    lines = [_line(one.task, pair) for one in found for pair in one.comparisons]
+    return pd.DataFrame(lines).assign(rule=rule.name)
 
 
 def comparison_text(found: Sequence[TaskComparison], rule: SelectionRule) -> str:
@@ -244,7 +242,3 @@ def _line(task: str, pair: Comparison) -> dict[str, Any]:
     line |= {"only_first_right": pair.only_first, "only_other_right": pair.only_other}
     line |= {"mcnemar_p": pair.mcnemar_p, "mcnemar_p_holm": pair.mcnemar_p_holm}
     return line | {"detectable": pair.detectable, "over": pair.balanced_accuracy.interval.over}
-
-
-def _json_value(value: Any) -> Any:
-    return None if isinstance(value, float) and isnan(value) else value

@@ -1,6 +1,7 @@
 """Each metric on test against the imbalance factor, for every method: a tidy frame."""
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from typing import Any
 
 import pandas as pd
@@ -8,6 +9,7 @@ import pandas as pd
 from lmd_bench.leaderboard.select import SelectionRule
 from lmd_bench.leaderboard.statistics import spread
 from lmd_bench.leaderboard.studies import StudyRows
+from lmd_bench.leaderboard.text_table import text_table
 from lmd_bench.metrics import FROM_LOGITS, METRICS
 from lmd_bench.results import Store
 
@@ -55,6 +57,39 @@ def imbalance_frame(
             )
     frame = pd.DataFrame(lines, columns=pd.Index(COLUMNS))
     return frame.sort_values(["family", "label", "metric", "measured_factor"], ignore_index=True)
+
+
+def imbalance_text(frame: pd.DataFrame, metric: str, rule: SelectionRule) -> list[str]:
+    """Return one metric as text: for each family of tasks, methods against imbalance factors."""
+    better = "higher" if _higher_is_better(metric) else "lower"
+    lines = [rule.watermark] if rule.watermark else []
+    lines.append(
+        f"Test {metric}, {better} is better; mean ± SD over the retraining seeds of the "
+        f"configuration that {rule.name} selects at each factor (fractions; nll in nats)."
+    )
+    chosen = frame[frame["metric"] == metric]
+    for family, part in chosen.groupby("family", sort=False):
+        tasks = part.drop_duplicates("task").sort_values("measured_factor")
+        header = ["method", *(_factor_name(row) for row in tasks.to_dict("records"))]
+        rows: list[list[str]] = []
+        for label, curve in part.groupby("label", sort=False):
+            cells = {row["task"]: _cell(row) for row in curve.to_dict("records")}
+            rows.append([str(label), *(cells.get(task, "–") for task in tasks["task"])])
+        lines += ["", str(family), *text_table(header, rows)]
+    return lines
+
+
+def _factor_name(row: Mapping[Any, Any]) -> str:
+    asked = row["imbalance_factor"]
+    if asked is None or isnan(asked):
+        return f"natural ({row['measured_factor']:.3g})"
+    return f"IF {asked:g}"
+
+
+def _cell(row: Mapping[Any, Any]) -> str:
+    if isnan(row["mean"]):
+        return "–"
+    return f"{row['mean']:.3f}" + ("" if isnan(row["sd"]) else f" ± {row['sd']:.3f}")
 
 
 def _place(study: StudyRows, row: Row) -> Row:

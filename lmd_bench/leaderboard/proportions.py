@@ -1,7 +1,8 @@
 """Intervals of a proportion, such as the recall of one class, and a lower bound of a mean of some.
 
 x of n independent images are right, p = x / n. All functions work on arrays; no image, no interval:
-NaN.
+NaN. x need not be whole: of a mean over several seeds, the intervals are as wide as if each image
+were wholly right or wrong, which is wider than needed.
 """
 
 from typing import Any
@@ -12,13 +13,14 @@ from scipy.special import betaincinv, ndtri
 
 Counts = Int64[np.ndarray, "*shape"]
 Reals = Float[np.ndarray, "*shape"]
+Right = Counts | Reals
 Bounds = tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]
 
 EXACT_BELOW = 30  # images of a class; from there on Wilson's interval serves
 LEVEL = 0.95
 
 
-def wilson(right: Counts, n_images: Counts, level: float = LEVEL) -> Bounds:
+def wilson(right: Right, n_images: Counts, level: float = LEVEL) -> Bounds:
     """Return Wilson's score interval: its mean coverage is near `level`, below it for some p.
 
     (p + z^2/2n -+ z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n)
@@ -35,7 +37,7 @@ def wilson(right: Counts, n_images: Counts, level: float = LEVEL) -> Bounds:
     return np.where(right == 0, 0.0 * n, low), np.where(right == n_images, 0.0 * n + 1, high)
 
 
-def clopper_pearson(right: Counts, n_images: Counts, level: float = LEVEL) -> Bounds:
+def clopper_pearson(right: Right, n_images: Counts, level: float = LEVEL) -> Bounds:
     """Return the exact interval: it covers p with a chance of at least `level` for every p and n.
 
     Paper: Clopper and Pearson, The use of confidence or fiducial limits, 1934.
@@ -43,12 +45,12 @@ def clopper_pearson(right: Counts, n_images: Counts, level: float = LEVEL) -> Bo
     """
     n, tail = _or_nan(n_images), (1 - level) / 2
     wrong = n - right
-    low = betaincinv(np.maximum(right, 1), wrong + 1, tail)
-    high = betaincinv(right + 1, np.maximum(wrong, 1), 1 - tail)
+    low = betaincinv(np.where(right == 0, 1, right), wrong + 1, tail)
+    high = betaincinv(right + 1, np.where(wrong == 0, 1, wrong), 1 - tail)
     return np.where(right == 0, 0.0 * n, low), np.where(wrong == 0, 0.0 * n + 1, high)
 
 
-def recall_interval(right: Counts, n_images: Counts, level: float = LEVEL) -> Bounds:
+def recall_interval(right: Right, n_images: Counts, level: float = LEVEL) -> Bounds:
     """Return the exact interval for classes of fewer than 30 images, Wilson's for the others."""
     few = n_images < EXACT_BELOW
     exact, score = clopper_pearson(right, n_images, level), wilson(right, n_images, level)

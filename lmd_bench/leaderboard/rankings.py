@@ -24,10 +24,10 @@ from lmd_bench.leaderboard.ranks import (
     win_rates,
 )
 from lmd_bench.leaderboard.select import SelectionRule, rule_named
+from lmd_bench.leaderboard.stored import read_rows
 from lmd_bench.leaderboard.studies import by_task, group_studies
 from lmd_bench.leaderboard.text_table import p_value, percent, text_table
-from lmd_bench.leaderboard.val_counts import with_val_counts
-from lmd_bench.results import Store, open_store
+from lmd_bench.results import Store
 from lmd_bench.seeding import derive_seed
 
 FORMATS = ("table", "json")
@@ -55,10 +55,7 @@ def print_ranks(root: Path, form: str, rule: str) -> None:
     if form not in FORMATS:
         raise unknown("format", form, FORMATS)
     chosen = rule_named(rule)
-    store = open_store(root)
-    rows = store.rows()
-    if chosen.needs_val_counts:
-        rows = with_val_counts(store, rows)
+    store, rows = read_rows(root, chosen)
     ranking = rank(build(rows, chosen))
     places = first_places(store, rows, chosen)
     if form == "json":

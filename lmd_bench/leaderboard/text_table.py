@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import isnan
+from typing import Any
 
 from lmd_bench.leaderboard.intervals import Interval
 
@@ -41,3 +42,8 @@ def p_value(p: float) -> str:
     if isnan(p):
         return "–"
     return "<.001" if p < 0.001 else f"{p:.3f}"
+
+
+def json_value(value: Any) -> Any:
+    """Return a value as JSON can hold it: NaN is null."""
+    return None if isinstance(value, float) and isnan(value) else value

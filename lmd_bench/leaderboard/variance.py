@@ -4,7 +4,7 @@ The scores of one task are laid out as method x (default, tuned) x seed; only me
 configurations confirmed on the seeds that all share are in it, so the design is balanced and its
 sums of squares add up. eta^2 is the share of a main effect in the total; what is left, interactions
 and noise together, is the residual: most of all, that tuning does not help every method alike.
-Pure noise explains something as well: (levels - 1) / (cells - 1) on average, which `by_chance` says.
+Pure noise explains something as well, (levels - 1) / (cells - 1) on average: `by_chance` says it.
 A method whose default was selected has the same runs in both places: tuning changed nothing.
 
 Source: Cohen, Eta-squared and partial eta-squared in fixed factor ANOVA designs, 1973.

@@ -44,7 +44,7 @@ def test_the_first_is_compared_with_each_named_method_of_a_task(filled: Path) ->
 
     assert [[pair.other for pair in one.comparisons] for one in found] == [["crt"], []]
     assert found[1].notes == (f"crt has no study on {found[1].task}",)
-    frame = comparison_frame(found)
+    frame = comparison_frame(found, RULE)
     assert len(frame) == 1
     assert frame["balanced_accuracy_difference"].iloc[0] > 0
     assert frame["n_seeds"].iloc[0] == 2
