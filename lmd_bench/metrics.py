@@ -11,8 +11,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int64
 
+from lmd_bench.discrimination import macro_auc, macro_auprc
 from lmd_bench.probabilities import (
     brier_score,
+    classwise_calibration_error,
     expected_calibration_error,
     negative_log_likelihood,
 )
@@ -73,6 +75,42 @@ def accuracy(labels: Labels, logits: Logits) -> float:
     return float(confusion.trace() / confusion.sum())
 
 
+def worst_class_recall(labels: Labels, logits: Logits) -> float:
+    """Return the lowest recall among the classes that have images, in [0, 1]."""
+    return float(np.nanmin(per_class_recall(labels, logits)))
+
+
+def mcc(labels: Labels, logits: Logits) -> float:
+    """Return Matthews' correlation of true and predicted class, in [-1, 1], for K classes.
+
+    (c s - sum_k t_k p_k) / sqrt((s^2 - sum_k p_k^2) (s^2 - sum_k t_k^2)), with s images, c of them
+    right, t_k truly and p_k predicted as class k. NaN where either is one class alone.
+
+    Paper: Gorodkin, Comparing two K-category assignments by a K-category correlation coefficient,
+    Computational Biology and Chemistry 2004. URL: https://doi.org/10.1016/j.compbiolchem.2004.09.006
+    """
+    confusion = _confusion(labels, logits).astype(np.float64)
+    s, c = confusion.sum(), confusion.trace()
+    t, p = confusion.sum(axis=1), confusion.sum(axis=0)
+    scale = (s**2 - (p**2).sum()) * (s**2 - (t**2).sum())
+    return float((c * s - t @ p) / np.sqrt(scale)) if scale > 0 else float("nan")
+
+
+def kappa(labels: Labels, logits: Logits) -> float:
+    """Return Cohen's kappa, unweighted as the classes have no order, in [-1, 1].
+
+    (p_o - p_e) / (1 - p_e), with p_o the observed agreement and p_e that of chance. NaN where
+    chance agrees always: one and the same class alone, truly and predicted.
+
+    Paper: Cohen, A coefficient of agreement for nominal scales, 1960.
+    URL: https://doi.org/10.1177/001316446002000104
+    """
+    confusion = _confusion(labels, logits).astype(np.float64)
+    s, c = confusion.sum(), confusion.trace()
+    chance = confusion.sum(axis=1) @ confusion.sum(axis=0)  # s^2 p_e, exact as it counts images
+    return float((s * c - chance) / (s**2 - chance)) if chance < s**2 else float("nan")
+
+
 def group_recall(recall: Recall, groups: Sequence[str], group: Group) -> float:
     """Return the mean recall over a group's classes that have images; NaN if there are none.
 
@@ -97,9 +135,22 @@ METRICS = {
     )
 }
 
+# What rows hold is METRICS; these too are computed from stored logits, when they are asked for.
+FROM_LOGITS = METRICS | {
+    metric.name: metric
+    for metric in (
+        Metric("mcc", higher_is_better=True, function=mcc),
+        Metric("kappa", higher_is_better=True, function=kappa),
+        Metric("worst_class_recall", higher_is_better=True, function=worst_class_recall),
+        Metric("macro_auc", higher_is_better=True, function=macro_auc),
+        Metric("macro_auprc", higher_is_better=True, function=macro_auprc),
+        Metric("classwise_ece", higher_is_better=False, function=classwise_calibration_error),
+    )
+}
+
 
 def evaluate(labels: Labels, logits: Logits, groups: tuple[str, ...]) -> dict[str, float]:
-    """Return every metric by name, and the mean recall of each group as `<group>_recall`."""
+    """Return every stored metric by name, and the mean recall of each group as `<group>_recall`."""
     recall = per_class_recall(labels, logits)
     return {name: metric.function(labels, logits) for name, metric in METRICS.items()} | {
         "many_recall": group_recall(recall, groups, "many"),

@@ -45,6 +45,24 @@ def expected_calibration_error(labels: Labels, logits: Logits, temperature: floa
     return float(np.abs(gaps).sum() / len(labels))
 
 
+def classwise_calibration_error(labels: Labels, logits: Logits) -> float:
+    """Return the calibration error of each class's probability, averaged over all K classes.
+
+    1/K sum_j sum_b |B_bj| / n |share of class j in B_bj - mean p_j in B_bj|, over 15 bins of p_j of
+    equal width. It sees errors of every class, not of the predicted one alone.
+
+    Paper: Kull et al., Beyond temperature scaling, NeurIPS 2019, Eq. 3.
+    URL: https://arxiv.org/abs/1910.12656
+    """
+    p = np.exp(log_probabilities(logits))
+    n_images, n_classes = p.shape
+    bins = np.minimum((p * _BINS).astype(int), _BINS - 1)
+    cells = bins + _BINS * np.arange(n_classes)
+    gap = p - (labels[:, None] == np.arange(n_classes))
+    gaps = np.bincount(cells.ravel(), weights=gap.ravel(), minlength=_BINS * n_classes)
+    return float(np.abs(gaps).sum() / n_images / n_classes)
+
+
 def best_temperature(labels: Labels, logits: Logits) -> float:
     """Return the T in [.01, 100] with the least negative log-likelihood (Guo et al., section 4.2).
 

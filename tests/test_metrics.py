@@ -2,7 +2,14 @@ from math import isnan
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    cohen_kappa_score,
+    f1_score,
+    matthews_corrcoef,
+    recall_score,
+)
 
 from lmd_bench import metrics
 
@@ -124,10 +131,46 @@ def test_evaluate_names_every_metric_and_group(by_hand) -> None:
 def test_each_metric_is_found_by_its_own_name_and_prefers_the_right_answer() -> None:
     labels = np.array([0, 1, 2, 1])
     right, wrong = 2.0 * np.eye(3)[labels], 2.0 * np.eye(3)[(labels + 1) % 3]
-    for name, metric in metrics.METRICS.items():
+    for name, metric in metrics.FROM_LOGITS.items():
         assert metric.name == name
         better = metric.function(labels, right) > metric.function(labels, wrong)
         assert better == metric.higher_is_better, name
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_agreement_beyond_chance_is_that_of_scikit_learn(dtype: type) -> None:
+    labels, logits = random_case(dtype)
+    logits[np.arange(200), labels] += 1  # better than chance
+    predicted = logits.argmax(axis=1)
+
+    assert metrics.mcc(labels, logits) == pytest.approx(matthews_corrcoef(labels, predicted))
+    assert metrics.kappa(labels, logits) == pytest.approx(cohen_kappa_score(labels, predicted))
+    worst = recall_score(labels, predicted, average=None).min()
+    assert metrics.worst_class_recall(labels, logits) == pytest.approx(worst)
+
+
+def test_the_worst_class_is_one_with_images(by_hand) -> None:
+    assert metrics.worst_class_recall(*by_hand) == 0.0  # class 2; class 3 has no image
+
+
+def test_agreement_beyond_chance_by_hand_and_without_meaning() -> None:
+    labels = np.array([0, 0, 1, 1])
+    # s = 4, c = 3, t = (2, 2), p = (3, 1): (12 - 8) / sqrt((16 - 10) (16 - 8))
+    assert metrics.mcc(labels, one_hot([0, 0, 0, 1], 2)) == pytest.approx(4 / 48**0.5)
+    # p_o = 3/4, p_e = (2 * 3 + 2 * 1) / 16 = 1/2
+    assert metrics.kappa(labels, one_hot([0, 0, 0, 1], 2)) == pytest.approx(0.5)
+
+    assert isnan(metrics.mcc(labels, one_hot([0, 0, 0, 0], 2)))  # one class is predicted
+    assert metrics.kappa(labels, one_hot([0, 0, 0, 0], 2)) == 0.0
+    one_class = np.zeros(3, dtype=np.int64)
+    assert isnan(metrics.mcc(one_class, one_hot([0, 1, 1], 2)))
+    assert isnan(metrics.kappa(one_class, one_hot([0, 0, 0], 2)))
+
+
+def test_rows_hold_the_metrics_they_always_held() -> None:
+    stored = {"balanced_accuracy", "macro_f1", "accuracy", "nll", "brier", "ece"}
+    assert set(metrics.METRICS) == stored
+    assert stored < set(metrics.FROM_LOGITS)
 
 
 def test_nan_logits_are_refused_instead_of_scored() -> None:

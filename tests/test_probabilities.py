@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss
 
 from lmd_bench.probabilities import (
     best_temperature,
     brier_score,
+    classwise_calibration_error,
     expected_calibration_error,
     log_probabilities,
     negative_log_likelihood,
@@ -37,6 +39,23 @@ def test_the_calibration_error_by_hand():
     logits = np.log(np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6]]))
     found = expected_calibration_error(np.array([0, 1, 1]), logits)
     assert found == pytest.approx((0.8 + 0.4) / 3)
+
+
+def test_the_classwise_calibration_error_by_hand():
+    # class 0: bin of .9 holds labels 0 and 1: |1.8 - 1|, bin of .4: |.4 - 0|; class 1 mirrors it
+    logits = np.log(np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6]]))
+    found = classwise_calibration_error(np.array([0, 1, 1]), logits)
+    assert found == pytest.approx(((0.8 + 0.4) / 3 + (0.8 + 0.4) / 3) / 2)
+
+
+def test_the_classwise_calibration_error_is_that_of_scikit_learns_curves():
+    expected = []
+    for index in range(4):
+        shares, means = calibration_curve(index == LABELS, P[:, index], n_bins=15)
+        n_images = np.histogram(P[:, index], bins=np.linspace(0, 1, 16))[0]
+        gaps = np.abs(shares - means) * n_images[n_images > 0] / len(P)
+        expected.append(gaps.sum())
+    assert classwise_calibration_error(LABELS, LOGITS) == pytest.approx(np.mean(expected))
 
 
 @pytest.mark.parametrize("factor", [0.2, 1.0, 5.0])

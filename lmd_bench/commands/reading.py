@@ -7,6 +7,14 @@ import typer
 from lmd_bench.commands.app import app
 from lmd_bench.options import RESULTS, Results
 
+Rule = Annotated[
+    str,
+    typer.Option(
+        help="What selects a configuration: val_balanced_accuracy, val_macro_f1, val_worst_class, "
+        "val_lower_confidence, last_epoch, or oracle_test (watermarked)."
+    ),
+]
+
 
 @app.command()
 def methods(
@@ -30,8 +38,13 @@ def methods(
 def leaderboard(
     results: Results = RESULTS,
     format: Annotated[str, typer.Option(help="table, markdown, csv or json.")] = "table",
+    rule: Rule = "val_balanced_accuracy",
+    at_budget: Annotated[
+        str | None,
+        typer.Option(help="Look at what each study found for this: 10 (trials), 4h or 4gpuh."),
+    ] = None,
 ) -> None:
     """Print the methods of each task by mean test balanced accuracy over confirmation seeds."""
     from lmd_bench.leaderboard.tables import print_leaderboard
 
-    print_leaderboard(results, format)
+    print_leaderboard(results, format, rule, at_budget)

@@ -121,3 +121,20 @@ def search(
     from lmd_bench.search.run import run_search
 
     raise typer.Exit(run_search(request).exit_code)
+
+
+@app.command()
+@expanded
+def confirm(
+    key: Annotated[list[str], typer.Argument(help="Keys of search rows; their beginning will do.")],
+    data: DataOptions,
+    split_dir: Annotated[
+        Path | None, typer.Option(help="Folder of published splits, as the search read it.")
+    ] = None,
+    results: Results = RESULTS,
+) -> None:
+    """Retrain the configs of search trials on the task's confirmation seeds, and judge on test."""
+    from lmd_bench.confirm import confirm as confirm_rows
+
+    if not confirm_rows(results.resolve(), key, data.source(split_dir), command_line()):
+        raise typer.Exit(1)

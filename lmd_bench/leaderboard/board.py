@@ -3,6 +3,7 @@
 The columns of `Leaderboard.frame` are the columns of its CSV and JSON; scores are fractions.
 """
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,18 +13,23 @@ from typing import Any
 import pandas as pd
 
 from lmd_bench.errors import UserError
-from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY, SelectionRule, best_row
+from lmd_bench.leaderboard.budget import Budget, within
+from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY, SelectionRule
 from lmd_bench.leaderboard.statistics import spread
+from lmd_bench.leaderboard.studies import (
+    TASK_COLUMNS,
+    StudyRows,
+    group_studies,
+    outcomes,
+    study_label,
+)
+from lmd_bench.leaderboard.val_counts import with_val_counts
 from lmd_bench.metrics import METRICS
 from lmd_bench.results import open_store
 
 Row = dict[str, Any]
 PRIMARY = METRICS["balanced_accuracy"]
 SCORES = ("balanced_accuracy", "macro_f1", "many_recall", "medium_recall", "few_recall")
-TASK_COLUMNS = (
-    *("dataset", "protocol", "imbalance_factor", "image_size"),
-    *("split_seed", "n_max", "task_fingerprint"),
-)
 LINE_COLUMNS = (
     *("task", *TASK_COLUMNS, "n_classes", "chance", "method", "study", "label", "n_epochs"),
     *(f"test_{name}{suffix}" for name in SCORES for suffix in ("", "_sd")),
@@ -31,7 +37,7 @@ LINE_COLUMNS = (
     *(f"default_test_{name}{suffix}" for name in SCORES[:2] for suffix in ("", "_sd")),
     *("default_n_seeds", "default_n_seeds_failed", "default_was_selected"),
     *("val_balanced_accuracy", "n_trials", "n_trials_ok", "fewer_trials"),
-    *("seconds", "standalone_seconds", "selected_key"),
+    *("seconds", "standalone_seconds", "selected_key", "rule"),
 )
 
 
@@ -42,10 +48,18 @@ class Leaderboard:
     frame: pd.DataFrame  # one line per confirmed study, best first within its task
     notes: tuple[str, ...]  # sentences on what is missing, failed or unequal
     rule: SelectionRule
+    budget: Budget | None = None  # of every study; None: all trials
 
 
-def load(root: Path, rule: SelectionRule = VAL_BALANCED_ACCURACY) -> Leaderboard:
+def load(
+    root: Path, rule: SelectionRule = VAL_BALANCED_ACCURACY, budget: Budget | None = None
+) -> Leaderboard:
     """Return the leaderboard of a results folder.
+
+    Args:
+        root: Folder of the results.
+        rule: What selects the configuration of each study, replayed from its rows.
+        budget: What each study may have cost; later trials are not looked at.
 
     Raises:
         UserError: no results there, none that can be read, or those of another version.
@@ -60,83 +74,98 @@ def load(root: Path, rule: SelectionRule = VAL_BALANCED_ACCURACY) -> Leaderboard
             "folder with --results."
         )
     note = (f"left out, cannot be read: {names}; run the same search again to redo it",)
-    return build(rows, rule, notes=note if damaged else ())
+    if rule.needs_val_counts:
+        rows = with_val_counts(store, rows)
+    return build(
+        rows, rule, note if damaged else (), budget, f" --results {shlex.quote(str(root))}"
+    )
 
 
 def build(
-    rows: Iterable[Row], rule: SelectionRule = VAL_BALANCED_ACCURACY, notes: tuple[str, ...] = ()
+    rows: Iterable[Row],
+    rule: SelectionRule = VAL_BALANCED_ACCURACY,
+    notes: tuple[str, ...] = (),
+    budget: Budget | None = None,
+    results: str = "",
 ) -> Leaderboard:
     """Return the leaderboard of rows; a study without confirmation becomes a note.
 
-    `notes` come first among the notes.
+    A study that has confirmations, but none of the configuration that the rule selects, is a line
+    with missing scores, and a note names the command that fills them.
+
+    Args:
+        rows: All rows, of any number of studies.
+        rule: What selects the configuration of each study.
+        notes: Come first among the notes.
+        budget: What each study may have cost.
+        results: The option of that command that names the results folder.
     """
-    studies: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        if row["phase"] == "single":  # a trial by hand belongs to no study
-            continue
-        studies[(*(row[name] for name in TASK_COLUMNS), row["method"], row["study"])].append(row)
     lines: list[Row] = []
     found = list(notes)
-    for study in studies.values():
-        line, study_notes = _study_line(study, rule)
+    for study in group_studies(rows):
+        if budget is not None:
+            study, shorter = within(study, budget)
+            found += shorter
+        line, study_notes = _study_line(study, rule, results)
         lines += [line] if line else []
         found += study_notes
-    _mark_smaller_studies(lines)
-    _tell_repeats_apart(lines)
+    if budget is None or budget.unit == "trials":  # hours pay for as many as they do
+        _mark_smaller_studies(lines)
+    _tell_repeats_apart(lines, " (chosen on test)" if rule.watermark else "")
     found += _unequal_epochs(lines)
     lines.sort(key=_place)
-    return Leaderboard(pd.DataFrame(lines, columns=pd.Index(LINE_COLUMNS)), tuple(found), rule)
+    return Leaderboard(
+        pd.DataFrame(lines, columns=pd.Index(LINE_COLUMNS)), tuple(found), rule, budget
+    )
 
 
-def task_label(row: Row) -> str:
-    """Return how a task is called in tables, like `ham10000 · balanced · IF 100 · 64 px · 3fa2`."""
-    factor = row["imbalance_factor"]
-    parts = [row["dataset"], row["protocol"], "natural" if factor is None else f"IF {factor:g}"]
-    parts += [f"n_max {row['n_max']}"] if row["n_max"] is not None else []
-    parts += [f"split {row['split_seed']}"] if row["split_seed"] else []
-    return " · ".join([*parts, f"{row['image_size']} px", row["task_fingerprint"][:8]])
-
-
-def _study_line(study: Sequence[Row], rule: SelectionRule) -> tuple[Row | None, list[str]]:
-    trials = [row for row in study if row["phase"] == "search"]
-    selected = best_row(trials, rule)
-    name = f"{study[0]['method']} on {task_label(study[0])}"
+def _study_line(
+    study: StudyRows, rule: SelectionRule, results: str
+) -> tuple[Row | None, list[str]]:
+    trials = study.trials
+    selected = study.selected(rule)
+    name = f"{study.method} on {study.task}"
+    if not trials:
+        return None, [f"no trial within the budget: {name}"]
     if selected is None:
-        return None, [f"searched, no trial finished: {name} ({_outcomes(trials)})"]
-    tuned = _confirmation(study, selected)
+        why = f"no trial that {rule.name} can judge" if _n_ok(trials) else "no trial finished"
+        return None, [f"searched, {why}: {name} ({outcomes(trials)})"]
+    tuned = study.runs(selected)
+    if not tuned and not any(row["phase"] == "confirm" for row in study.rows):
+        return None, [f"searched, not confirmed: {name} ({outcomes(trials)})"]
+    default = study.default
+    runs = {"tuned": tuned, "default": study.runs(default)}
+    line = _line(study, selected, runs, rule)
+    if line["default_was_selected"]:
+        runs["default"] = []
+    notes = [
+        f"the {which} configuration did not finish with every seed: {name} ({outcomes(found)})"
+        for which, found in runs.items()
+        if _n_ok(found) < len(found)
+    ]
     if not tuned:
-        stale = any(row["phase"] == "confirm" and row["source_key"] for row in study)
-        why = "; only other configurations are confirmed" if stale else ""
-        return None, [f"searched, not confirmed: {name} ({_outcomes(trials)}{why})"]
-    defaults = [row for row in trials if row["is_default"]]
-    default = min(defaults, key=lambda row: row["trial_number"]) if defaults else None
-    default_runs = _confirmation(study, default) if default else []
-    line: Row = {"task": task_label(selected)}
+        notes.append(
+            f"missing, as only other configurations are confirmed: {name}; "
+            f"lmd-bench confirm {selected['key']}{results} fills it"
+        )
+    return line, notes
+
+
+def _line(study: StudyRows, selected: Row, runs: dict[str, list[Row]], rule: SelectionRule) -> Row:
+    trials, default = study.trials, study.default
+    line: Row = {"task": study.task}
     line |= {column: selected[column] for column in TASK_COLUMNS}
     n_classes = len(selected["class_names"])
     line |= {"n_classes": n_classes, "chance": 1 / n_classes}
     line |= {column: selected[column] for column in ("method", "study", "n_epochs")}
-    line |= _scores(tuned, "test", SCORES)
-    line |= _scores(default_runs, "default_test", SCORES[:2])
+    line |= _scores(runs["tuned"], "test", SCORES)
+    line |= _scores(runs["default"], "default_test", SCORES[:2])
     line["default_was_selected"] = default is not None and default["key"] == selected["key"]
     line["val_balanced_accuracy"] = selected["val_balanced_accuracy"]
     line |= {"n_trials": len(trials), "n_trials_ok": _n_ok(trials), "fewer_trials": False}
-    line["seconds"] = sum(row["seconds"] for row in study)
-    line["standalone_seconds"] = sum(row["standalone_seconds"] for row in study)
-    line["selected_key"] = selected["key"]
-    runs = {"tuned": tuned, "default": [] if line["default_was_selected"] else default_runs}
-    notes = [
-        f"the {which} configuration did not finish with every seed: {name} ({_outcomes(found)})"
-        for which, found in runs.items()
-        if _n_ok(found) < len(found)
-    ]
-    return line, notes
-
-
-def _confirmation(study: Sequence[Row], source: Row) -> list[Row]:
-    return [
-        row for row in study if row["phase"] == "confirm" and row["source_key"] == source["key"]
-    ]
+    line["seconds"] = sum(row["seconds"] for row in study.rows)
+    line["standalone_seconds"] = sum(row["standalone_seconds"] for row in study.rows)
+    return line | {"selected_key": selected["key"], "rule": rule.name}
 
 
 def _scores(runs: Sequence[Row], prefix: str, names: Sequence[str]) -> Row:
@@ -168,12 +197,12 @@ def _unequal_epochs(lines: Sequence[Row]) -> list[str]:
     ]
 
 
-def _tell_repeats_apart(lines: Sequence[Row]) -> None:
+def _tell_repeats_apart(lines: Sequence[Row], suffix: str) -> None:
     """Name the study too where a method has several on one task: other epochs, other settings."""
     counts = Counter((line["task"], line["method"]) for line in lines)
     for line in lines:
-        repeated = counts[line["task"], line["method"]] > 1
-        line["label"] = f"{line['method']} [{line['study']}]" if repeated else line["method"]
+        n_studies = counts[line["task"], line["method"]]
+        line["label"] = study_label(line["method"], line["study"], n_studies) + suffix
 
 
 def _place(line: Row) -> tuple[Any, ...]:
@@ -187,14 +216,3 @@ def _place(line: Row) -> tuple[Any, ...]:
 
 def _n_ok(rows: Iterable[Row]) -> int:
     return sum(row["status"] == "ok" for row in rows)
-
-
-def _outcomes(rows: Sequence[Row]) -> str:
-    """Return `8 trials`, or `8 trials: 5 ok, 3 diverged` where some failed."""
-    counts = Counter(row["status"] for row in rows)
-    kind = "trial" if rows and rows[0]["phase"] == "search" else "run"
-    total = f"{len(rows)} {kind}{'' if len(rows) == 1 else 's'}"
-    if set(counts) <= {"ok"}:
-        return total
-    parts = sorted(counts.items(), key=lambda item: (item[0] != "ok", item[0]))
-    return f"{total}: " + ", ".join(f"{n} {status}" for status, n in parts)

@@ -16,6 +16,8 @@ from rich.table import Table
 
 from lmd_bench.errors import unknown
 from lmd_bench.leaderboard.board import PRIMARY, Leaderboard, load
+from lmd_bench.leaderboard.budget import parse_budget
+from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY, rule_named
 
 Line = dict[str, Any]
 FORMATS = ("table", "markdown", "csv", "json")
@@ -112,20 +114,34 @@ def render(
     return _terminal(board, width or shutil.get_terminal_size((120, 24)).columns, color)
 
 
-def print_leaderboard(root: Path, form: str = "table") -> None:
+def print_leaderboard(
+    root: Path,
+    form: str = "table",
+    rule: str = VAL_BALANCED_ACCURACY.name,
+    at_budget: str | None = None,
+) -> None:
     """Print the leaderboard of a results folder; the notes of a CSV go to stderr.
 
+    Args:
+        root: Folder of the results.
+        form: As `render` takes it.
+        rule: Name of the selection rule.
+        at_budget: What each study may have cost, like `10`, `4h` or `4gpuh`; None: all its trials.
+
     Raises:
-        UserError: no such format, or no results that can be read.
+        UserError: no such format, rule or budget, or no results that can be read.
     """
     if form not in FORMATS:
         raise unknown("format", form, FORMATS)
-    board = load(root)
+    budget = None if at_budget is None else parse_budget(at_budget)
+    board = load(root, rule_named(rule), budget)
     color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     text = render(board, form, color=color)
     encoding = sys.stdout.encoding or "utf-8"  # one that lacks a sign shows "?", not a traceback
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
     if form == "csv":
+        if board.rule.watermark:
+            print(board.rule.watermark, file=sys.stderr)
         for note in board.notes:
             print(f"Note: {note}.", file=sys.stderr)
 
@@ -148,15 +164,19 @@ def _title(task: str, lines: Sequence[Line]) -> str:
 
 def _header(board: Leaderboard) -> list[str]:
     """Say what the numbers are, over what the spread is, the groups, and how it was selected."""
-    seeds = sorted({int(n) for n in board.frame["n_seeds"]})
-    if not seeds:
+    if board.frame.empty:
         return [_NOTHING]
+    seeds = sorted({int(n) for n in board.frame["n_seeds"] if n > 0}) or [0]
     counts = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     arrow = "higher" if PRIMARY.higher_is_better else "lower"
+    watermark = [board.rule.watermark] if board.rule.watermark else []
+    equal = [] if board.budget is None else [f"At equal cost: {board.budget.description}."]
     return [
+        *watermark,
         f"Test balanced accuracy in %, {arrow} is better; mean ± SD over the retraining seeds of "
         f"one configuration (n = {counts}), not over searches, splits or data sets.",
         f"Tuned: selected by {board.rule.name} ({board.rule.description}).",
+        *equal,
         "Many, med., few: mean test recall in % of the classes of each third by training images.",
     ]
 
@@ -248,6 +268,8 @@ def _json(board: Leaderboard) -> str:
         "higher_is_better": PRIMARY.higher_is_better,
         "spread": "sample standard deviation over the retraining seeds of one configuration",
         "selection": {"name": board.rule.name, "description": board.rule.description},
+        "watermark": board.rule.watermark or None,
+        "budget": None if board.budget is None else board.budget.description,
         "groups": "third",
         "rows": [{k: _json_value(v) for k, v in line.items()} for line in _lines(board)],
         "notes": list(board.notes),

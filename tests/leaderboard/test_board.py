@@ -4,7 +4,10 @@ from pathlib import Path
 import pytest
 
 from lmd_bench.errors import UserError
-from lmd_bench.leaderboard.board import LINE_COLUMNS, build, load, task_label
+from lmd_bench.leaderboard.board import LINE_COLUMNS, build, load
+from lmd_bench.leaderboard.budget import Budget
+from lmd_bench.leaderboard.select import RULES
+from lmd_bench.leaderboard.studies import task_label
 from lmd_bench.results import open_store
 from lmd_bench.schema import TaskSpec
 
@@ -95,11 +98,68 @@ def test_a_study_without_confirmation_becomes_a_note(study) -> None:
     assert "(2 trials)" in board.notes[0]
 
 
-def test_a_study_whose_selection_changed_since_confirmation_becomes_a_note(study) -> None:
-    board = build(study("crt", [0.3, 0.5], {0: [0.6]}))
+def test_a_selection_without_confirmation_is_a_missing_cell_and_the_command_that_fills_it(
+    study,
+) -> None:
+    rows = study("crt", [0.3, 0.5], {0: [0.6]})
+    board = build(rows, results=" --results here")
+
+    line = board.frame.iloc[0]
+    assert isnan(line["test_balanced_accuracy"])
+    assert line["n_seeds"] == 0
+    assert line["default_test_balanced_accuracy"] == 0.6
+    assert board.notes[0].startswith("missing, as only other configurations are confirmed: crt on")
+    assert board.notes[0].endswith(f"lmd-bench confirm {rows[1]['key']} --results here fills it")
+
+
+def test_the_rule_chooses_the_line(study) -> None:
+    rows = study("crt", [0.3, 0.5], {0: [0.6], 1: [0.4]})
+    for row, score in zip(rows, (0.9, 0.1), strict=False):
+        row["val_macro_f1"] = score
+
+    frame = build(rows, RULES["val_macro_f1"]).frame
+
+    assert frame["test_balanced_accuracy"].iloc[0] == 0.6
+    assert frame["rule"].iloc[0] == "val_macro_f1"
+
+
+def test_what_the_oracle_chose_is_named_in_every_line(study) -> None:
+    frame = build(study("crt", [0.3, 0.5], {0: [0.6], 1: [0.4]}), RULES["oracle_test"]).frame
+
+    assert frame["label"].iloc[0] == "crt (chosen on test)"
+    assert frame["test_balanced_accuracy"].iloc[0] == 0.6
+
+
+def test_a_rule_that_can_judge_no_trial_says_so(study) -> None:
+    board = build(study("crt", [0.3, 0.5], {0: [None]}), RULES["oracle_test"])
+
+    assert board.notes[0].startswith("searched, no trial that oracle_test can judge: crt on toy")
+
+
+def test_at_a_budget_later_trials_are_not_looked_at(study) -> None:
+    rows = study("crt", [0.3, 0.5], {0: [0.6], 1: [0.4]})
+
+    board = build(rows, budget=Budget(1.0, "trials"))
+
+    assert board.frame["test_balanced_accuracy"].iloc[0] == 0.6
+    assert board.frame["n_trials"].iloc[0] == 1
+    assert board.budget == Budget(1.0, "trials")
+
+
+def test_what_a_smaller_budget_selects_may_be_missing(study) -> None:
+    rows = study("crt", [0.3, 0.4, 0.5], {0: [0.6], 2: [0.7]})
+
+    board = build(rows, budget=Budget(2.0, "trials"))
+
+    assert isnan(board.frame["test_balanced_accuracy"].iloc[0])
+    assert f"lmd-bench confirm {rows[1]['key']}" in board.notes[0]
+
+
+def test_a_budget_that_pays_for_no_trial_is_a_note(study) -> None:
+    board = build(study("crt", [0.3], {0: [0.6]}), budget=Budget(0.001, "hours"))
 
     assert len(board.frame) == 0
-    assert "only other configurations are confirmed" in board.notes[0]
+    assert board.notes[0].startswith("no trial within the budget: crt on toy")
 
 
 def test_a_study_without_any_finished_trial_becomes_a_note(study) -> None:

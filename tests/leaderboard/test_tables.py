@@ -7,6 +7,8 @@ import pytest
 
 from lmd_bench.errors import UserError
 from lmd_bench.leaderboard.board import LINE_COLUMNS, Leaderboard, build
+from lmd_bench.leaderboard.budget import Budget
+from lmd_bench.leaderboard.select import RULES
 from lmd_bench.leaderboard.tables import FORMATS, print_leaderboard, render
 from lmd_bench.results import open_store
 
@@ -154,3 +156,40 @@ def test_an_encoding_without_the_signs_does_not_stop_the_print(
 
     stdout.seek(0)
     assert "55.0 ? 7.1" in stdout.read()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_output_bears_the_watermark_of_the_oracle(study, form: str) -> None:
+    board = build(study("crt", [0.3], {0: [0.55, 0.56]}), RULES["oracle_test"])
+
+    text = " ".join(render(board, form, width=100).split())
+
+    assert "oracle_test" in text
+    assert "chosen on test" in text.lower()
+    if form != "csv":  # which has no room for sentences
+        assert "ORACLE: CHOSEN ON TEST" in text
+
+
+def test_a_csv_of_the_oracle_says_so_on_stderr_too(tmp_path: Path, study, capsys) -> None:
+    store = open_store(tmp_path, create=True)
+    for row in study("crt", [0.3], {0: [0.5]}):
+        store.write(row)
+
+    print_leaderboard(tmp_path, "csv", "oracle_test")
+
+    assert "ORACLE: CHOSEN ON TEST" in capsys.readouterr().err
+
+
+def test_a_missing_cell_is_shown_as_missing_and_does_not_count_as_seeds(study) -> None:
+    rows = study("crt", [0.3, 0.5], {0: [0.55, 0.56]}) + study("lmd", [0.3], {0: [0.4, 0.5]})
+
+    text = " ".join(render(build(rows), "table", width=140).split())
+
+    assert "crt – 55.5 ± 0.7" in text
+    assert "(n = 2)" in text
+
+
+def test_the_header_names_the_budget(study) -> None:
+    board = build(study("crt", [0.3], {0: [0.5]}), budget=Budget(1.0, "trials"))
+
+    assert "At equal cost: the first 1 trials of each study." in render(board, "markdown")

@@ -1,0 +1,103 @@
+"""The test set drawn again: recall of each class on bootstrap samples, the same for all models.
+
+Stratified by class and clustered: of the G lesions (or patients) of a class, G - 1 are drawn with
+replacement, each with all its images. Images of one lesion are no independent evidence; where the
+groups are not known, each image is its own cluster. Drawing G - 1 makes the variance of a mean
+unbiased, where G would make it (G - 1) / G too small, which matters for a tail of a few images. A
+class of one cluster shows no spread at all.
+
+A cluster with images of several classes counts as one in each of them.
+
+Papers: Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8 (clusters);
+Rao and Wu, Resampling inference with complex survey data, 1988, section 3 (G - 1).
+URL: https://doi.org/10.1080/01621459.1988.10478591
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64
+
+Labels = Int64[np.ndarray, " images"]
+Right = Float[np.ndarray, "images models"]  # share of a model's seeds that are right on an image
+Recalls = Float[np.ndarray, "resamples models classes"]
+
+N_RESAMPLES = 2000
+_MOST_DRAWS = 2**22  # in memory at a time
+
+
+def cluster_numbers(names: Sequence[str]) -> Int64[np.ndarray, " images"]:
+    """Return a number for each image, equal where the names of lesion or patient are."""
+    return np.unique(np.asarray(names, dtype=str), return_inverse=True)[1].astype(np.int64)
+
+
+def resampled_recall(
+    labels: Labels,
+    right: Right,
+    n_classes: int,
+    generator: np.random.Generator,
+    clusters: Int64[np.ndarray, " images"] | None = None,
+    n_resamples: int = N_RESAMPLES,
+) -> Recalls:
+    """Return the recall of each class and model on bootstrap samples of the images.
+
+    Args:
+        labels: Index of the true class of each image.
+        right: How right each model is on each image, 0 to 1.
+        n_classes: Classes, also those without images; their recall is NaN.
+        generator: Draws the samples.
+        clusters: Lesion or patient of each image; None: each image is its own.
+        n_resamples: Samples to draw.
+    """
+    n_images, n_models = right.shape
+    ids = np.arange(n_images) if clusters is None else clusters
+    recall = np.full((n_resamples, n_models, n_classes), np.nan)
+    for index in range(n_classes):
+        inside = labels == index
+        if inside.any():
+            sums = _cluster_sums(right[inside], ids[inside])
+            for start in range(0, n_resamples, block := max(_MOST_DRAWS // len(sums), 1)):
+                rows = slice(start, min(start + block, n_resamples))
+                drawn = _draw_counts(len(sums), rows.stop - start, generator) @ sums
+                recall[rows, :, index] = drawn[:, :-1] / drawn[:, -1:]
+    return recall
+
+
+def mean_recall(
+    recall: Float[np.ndarray, "*shape classes"], classes: Bool[np.ndarray, " classes"] | None = None
+) -> Float[np.ndarray, "*shape"]:
+    """Return the mean recall over the classes that have images: balanced accuracy, or a group's.
+
+    Args:
+        recall: Recall of each class, NaN where it has no image.
+        classes: Those to average; None: all. NaN if none of them has images.
+    """
+    n_classes = recall.shape[-1]
+    known = ~np.isnan(recall).reshape(-1, n_classes).any(axis=0)
+    chosen = known if classes is None else known & classes
+    if not chosen.any():
+        return np.full(recall.shape[:-1], np.nan)
+    return np.asarray(recall[..., chosen].mean(axis=-1))
+
+
+def _cluster_sums(
+    right: Right, ids: Int64[np.ndarray, " images"]
+) -> Float[np.ndarray, "clusters columns"]:
+    """Return for each cluster the sum of each model's right images, and last its images."""
+    columns = np.column_stack([right, np.ones(len(right))])
+    if len(np.unique(ids)) == len(ids):
+        return columns
+    _, number = np.unique(ids, return_inverse=True)
+    sums = np.zeros((int(number.max()) + 1, columns.shape[1]))
+    np.add.at(sums, number, columns)
+    return sums
+
+
+def _draw_counts(
+    n_clusters: int, n_resamples: int, generator: np.random.Generator
+) -> Float[np.ndarray, "resamples clusters"]:
+    """Return how often each cluster is in each sample of G - 1."""
+    drawn = generator.integers(n_clusters, size=(n_resamples, max(n_clusters - 1, 1)))
+    cells = drawn + n_clusters * np.arange(n_resamples)[:, None]
+    counts = np.bincount(cells.ravel(), minlength=n_resamples * n_clusters)
+    return counts.reshape(n_resamples, n_clusters).astype(np.float64)

@@ -1,0 +1,162 @@
+"""`lmd-bench intervals`: each method's score with every spread that is known of it, labelled."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmd_bench.leaderboard.bootstrap import mean_recall
+from lmd_bench.leaderboard.compare import class_recall
+from lmd_bench.leaderboard.intervals import Interval, image_interval, over_images, seed_interval
+from lmd_bench.leaderboard.judged import Judged, read_clusters, read_judged
+from lmd_bench.leaderboard.proportions import EXACT_BELOW, recall_interval
+from lmd_bench.leaderboard.replay import procedure_spread
+from lmd_bench.leaderboard.select import SelectionRule
+from lmd_bench.leaderboard.statistics import spread
+from lmd_bench.leaderboard.studies import StudyRows, by_task
+from lmd_bench.leaderboard.text_table import bounds, percent, text_table
+from lmd_bench.results import Store
+from lmd_bench.seeding import derive_seed
+
+Row = dict[str, Any]
+
+
+def method_frame(
+    store: Store,
+    studies: Sequence[StudyRows],
+    rule: SelectionRule,
+    clusters: tuple[Any, str] | None = None,
+) -> pd.DataFrame:
+    """Return one line per study with confirmed logits: its score on test and what is known of it.
+
+    `images_low` and `images_high` are over test images or lesions, `seeds_low` and `seeds_high`
+    over retrainings, `search_sd` over the search replayed (of the score on val), all 95 %.
+
+    Args:
+        store: Where the logits lie.
+        studies: Of any number of tasks.
+        rule: What selects the configuration of each study.
+        clusters: CSV and column of the lesions; None: each image is its own.
+    """
+    lines: list[Row] = []
+    for study in studies:
+        judged = read_judged(store, study, rule)
+        if judged is not None:
+            lines.append(_method(study, judged, rule, clusters))
+    return pd.DataFrame(lines)
+
+
+def class_frame(store: Store, studies: Sequence[StudyRows], rule: SelectionRule) -> pd.DataFrame:
+    """Return one line per study and class: mean recall over seeds and its interval over images.
+
+    Exact below 30 images, Wilson's from there on.
+    """
+    lines: list[Row] = []
+    for study in studies:
+        judged, selected = read_judged(store, study, rule), study.selected(rule)
+        if judged is None or selected is None:
+            continue
+        recall = class_recall(judged, judged.seeds).mean(axis=0)
+        n_images = np.bincount(judged.labels, minlength=len(recall)).astype(np.int64)
+        low, high = recall_interval(np.nan_to_num(recall) * n_images, n_images)
+        for index, name in enumerate(selected["class_names"]):
+            few = n_images[index] < EXACT_BELOW
+            line: Row = {"task": study.task, "label": study.label, "rule": rule.name, "class": name}
+            line |= {"group": judged.groups[index], "n_images": int(n_images[index])}
+            line |= {"recall": recall[index], "low": low[index], "high": high[index]}
+            lines.append(line | {"interval": "Clopper-Pearson" if few else "Wilson"})
+    return pd.DataFrame(lines)
+
+
+def methods_text(frame: pd.DataFrame, rule: SelectionRule, known_clusters: bool) -> list[str]:
+    """Return the lines of `method_frame` as text, a table per task."""
+    over = over_images(np.zeros(0, dtype=np.int64) if known_clusters else None)
+    lines = [rule.watermark] if rule.watermark else []
+    lines += [
+        "Balanced accuracy on test in %, mean over the retraining seeds of one configuration, "
+        f"selected by {rule.name}.",
+        f"Images: 95 % bootstrap interval over {over}.",
+        "Seeds: 95 % by Student's t over retrainings, same test images (their number).",
+        f"Search: mean ± SD of the selected {rule.name} had the trials been drawn again, and how "
+        "often what would be selected is confirmed; of those, the SD on test. It knows nothing of "
+        "trials that were never run.",
+    ]
+    header = ("method", "bal. acc.", "images", "seeds", "search", "confirmed", "its SD on test")
+    for task, part in frame.groupby("task", sort=False):
+        ordered = part.sort_values(["balanced_accuracy", "label"], ascending=[False, True])
+        lines += ["", str(task), *text_table(header, [_cells(r) for r in _records(ordered)])]
+    return lines
+
+
+def classes_text(frame: pd.DataFrame, rule: SelectionRule) -> list[str]:
+    """Return the lines of `class_frame` as text, a table per task and method."""
+    lines = [rule.watermark] if rule.watermark else []
+    lines.append(
+        f"Recall on test in %, mean over seeds, configurations selected by {rule.name}; 95 % "
+        "intervals over images as if each were of its own lesion: exact (*) below "
+        f"{EXACT_BELOW} images, else Wilson's."
+    )
+    header = ("class", "group", "images", "recall", "95 %")
+    for (task, label), part in frame.groupby(["task", "label"], sort=False):
+        cells = [
+            (
+                row["class"],
+                row["group"],
+                str(row["n_images"]),
+                percent(row["recall"]),
+                bounds(Interval(row["low"], row["high"], ""))
+                + ("*" if row["interval"] == "Clopper-Pearson" else " "),
+            )
+            for row in _records(part)
+        ]
+        lines += ["", f"{label} on {task}", *text_table(header, cells)]
+    return lines
+
+
+def tasks_without_lines(studies: Sequence[StudyRows], frame: pd.DataFrame) -> list[str]:
+    """Return a note on each task of which nothing can be shown."""
+    shown = set(frame["task"]) if len(frame) else set[str]()
+    return [
+        f"Note: no confirmed logits of test on {task}."
+        for task in by_task(studies)
+        if task not in shown
+    ]
+
+
+def _method(
+    study: StudyRows, judged: Judged, rule: SelectionRule, clusters: tuple[Any, str] | None
+) -> Row:
+    ids = read_clusters(*clusters, judged.image_ids) if clusters else None
+    per_seed = mean_recall(class_recall(judged, judged.seeds))
+    found = spread(per_seed.tolist())
+    generator = np.random.default_rng(derive_seed(0, "images", study.task))
+    right = judged.right.mean(axis=1, keepdims=True)
+    images = image_interval(judged.labels, right, len(judged.groups), generator, ids)
+    seeds = seed_interval(per_seed.tolist())
+    line: Row = {"task": study.task, "label": study.label, "rule": rule.name}
+    line |= {"balanced_accuracy": found.mean, "sd": found.sd, "n_seeds": found.n}
+    line |= {"images_low": images.low, "images_high": images.high, "images_over": images.over}
+    line |= {"seeds_low": seeds.low, "seeds_high": seeds.high}
+    search = procedure_spread(study, rule)
+    assert search is not None, "a confirmed study has a trial that can be selected"
+    line |= {"search_mean": search.score_mean, "search_sd": search.score_sd}
+    line |= {"search_known": search.known, "search_test_sd": search.test_sd}
+    return line | {"n_trials": search.n_trials}
+
+
+def _records(frame: pd.DataFrame) -> list[Row]:
+    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
+
+
+def _cells(row: Row) -> list[str]:
+    seeds = Interval(row["seeds_low"], row["seeds_high"], "")
+    return [
+        row["label"],
+        percent(row["balanced_accuracy"]),
+        bounds(Interval(row["images_low"], row["images_high"], "")),
+        f"{bounds(seeds)} ({row['n_seeds']})",
+        f"{percent(row['search_mean'])} ± {percent(row['search_sd'])}",
+        f"{100 * row['search_known']:.0f} %",
+        percent(row["search_test_sd"]),
+    ]

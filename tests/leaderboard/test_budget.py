@@ -1,0 +1,67 @@
+import pytest
+
+from lmd_bench.errors import UserError
+from lmd_bench.leaderboard.budget import Budget, parse_budget, within
+from lmd_bench.leaderboard.studies import group_studies
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("10", Budget(10.0, "trials")),
+        ("4h", Budget(4.0, "hours")),
+        (".5 H", Budget(0.5, "hours")),
+        ("2.5gpuh", Budget(2.5, "gpu_hours")),
+    ],
+)
+def test_a_budget_is_trials_hours_or_gpu_hours(text: str, budget: Budget) -> None:
+    assert parse_budget(text) == budget
+
+
+@pytest.mark.parametrize("text", ["", "0", "1.5", "-2h", "4d", "0h", "h", "1e3"])
+def test_another_text_is_an_error_that_shows_what_is_allowed(text: str) -> None:
+    with pytest.raises(UserError, match="is no budget; give trials like 10"):
+        parse_budget(text)
+
+
+def test_trials_count_in_their_order_and_failed_ones_too(study) -> None:
+    (found,) = group_studies(study("crt", [None, 0.3, 0.5], {2: [0.6]})[::-1])
+
+    part, notes = within(found, Budget(2.0, "trials"))
+
+    assert [row["trial_number"] for row in part.trials] == [0, 1]
+    assert len(part.rows) == 3  # the confirmation stays
+    assert notes == []
+
+
+def test_hours_are_those_a_trial_would_have_cost_alone(study) -> None:
+    (found,) = group_studies(study("crt", [0.3, 0.4, 0.5]))  # 30 s each, 10 s with shared encoders
+
+    part, _ = within(found, Budget(60 / 3600, "hours"))
+
+    assert len(part.trials) == 2
+
+
+def test_gpu_hours_are_weighted_by_the_share_of_the_gpu(study) -> None:
+    rows = [row | {"gpu_share": 0.5} for row in study("crt", [0.3, 0.4, 0.5])]
+
+    part, _ = within(group_studies(rows)[0], Budget(30 / 3600, "gpu_hours"))
+
+    assert len(part.trials) == 2
+
+
+def test_gpu_hours_of_a_search_without_a_gpu_are_an_error(study) -> None:
+    (found,) = group_studies(study("crt", [0.3]))
+
+    with pytest.raises(UserError, match="No trial of crt on toy .* used a GPU"):
+        within(found, Budget(1.0, "gpu_hours"))
+
+
+def test_a_study_that_ran_less_than_the_budget_is_noted(study) -> None:
+    (found,) = group_studies(study("crt", [0.3, 0.4]))
+
+    assert within(found, Budget(2.0, "trials"))[1] == []
+    (note,) = within(found, Budget(3.0, "trials"))[1]
+    assert note.startswith("ran less than the budget, 2 trials: crt on toy")
+    (note,) = within(found, Budget(1.0, "hours"))[1]
+    assert note.startswith("ran less than the budget, 0.017 of 1 h: crt on toy")

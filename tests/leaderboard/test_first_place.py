@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from lmd_bench.leaderboard.first_place import chances_of_first, first_place
+from lmd_bench.leaderboard.judged import Judged
+
+RNG = np.random.default_rng
+LABELS = np.repeat(np.arange(4), 40)
+IDS = tuple(f"{i:03}" for i in range(160))
+GROUPS = ("many", "many", "medium", "few")
+
+
+def judged(label: str, recall: float, seed: int, seeds: tuple[int, ...] = (1, 2, 3)) -> Judged:
+    right = RNG(seed).uniform(size=(160, len(seeds))) < recall
+    return Judged(label, seeds, IDS, LABELS, right, GROUPS)
+
+
+def test_equal_draws_are_shared() -> None:
+    scores = np.array([[0.5, 0.5, 0.1], [0.2, 0.7, 0.1]])
+
+    assert chances_of_first(scores).tolist() == [0.25, 0.75, 0.0]
+
+
+def test_a_method_far_ahead_is_first_for_sure() -> None:
+    found = first_place([judged("low", 0.4, 0), judged("high", 0.9, 1)], RNG(0))
+
+    assert found.labels == ("high", "low")
+    assert found.chances[0] > 0.99
+    assert found.scores[0] > found.scores[1]
+    assert sum(found.chances) == pytest.approx(1)
+
+
+def test_a_method_and_its_copy_are_first_half_of_the_time_each() -> None:
+    one = judged("one", 0.6, 0)
+    copy = Judged("copy", one.seeds, IDS, LABELS, one.right, GROUPS)
+
+    assert first_place([one, copy], RNG(0)).chances == pytest.approx((0.5, 0.5))
+
+
+def test_the_chance_is_that_of_a_normal_difference() -> None:
+    # one seed, one class: the chance that the mean of the drawn differences is above 0
+    right = np.zeros((400, 2), dtype=bool)
+    right[:20, 0] = True
+    right[20:32, 1] = True  # 20 against 12 of 400 images
+    ids, labels = tuple(f"{i:03}" for i in range(400)), np.zeros(400, dtype=np.int64)
+    methods = [Judged(n, (1,), ids, labels, right[:, [i]], ("many",)) for i, n in enumerate("ab")]
+
+    found = first_place(methods, RNG(0), n_resamples=40_000)
+
+    difference = right[:, 0].astype(float) - right[:, 1]
+    z = difference.mean() / (difference.std(ddof=1) / 400**0.5)
+    assert found.chances[0] == pytest.approx(norm.cdf(z), abs=0.01)
+
+
+def test_seeds_are_those_that_all_have() -> None:
+    methods = [judged("a", 0.6, 0), judged("b", 0.6, 1, (2, 3)), judged("c", 0.6, 2, (9,))]
+
+    found = first_place(methods, RNG(0))
+
+    assert found.n_seeds == 2
+    assert found.left_out == ("c",)
+
+
+def test_among_equal_methods_the_first_is_not_sure() -> None:
+    """200 leaderboards of 5 equal methods: the observed first has 95 % or more in few of them."""
+    sure = 0
+    for number in range(200):
+        methods = [judged(str(i), 0.6, 1000 + 10 * number + i) for i in range(5)]
+        sure += first_place(methods, RNG(number), n_resamples=200).chances[0] >= 0.95
+    assert sure / 200 <= 0.10

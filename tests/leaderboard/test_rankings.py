@@ -1,0 +1,105 @@
+"""`lmd-bench ranks` over hand-made rows."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lmd_bench.commands import app
+from lmd_bench.errors import UserError
+from lmd_bench.leaderboard.board import build
+from lmd_bench.leaderboard.rankings import picture, rank
+from lmd_bench.results import open_store
+from lmd_bench.schema import TaskSpec
+
+NAMES = ("best", "same", "worst")
+
+
+def _rows(study, n_tasks: int) -> list[dict]:
+    rows = []
+    for number in range(n_tasks):
+        task = TaskSpec(dataset="toy", imbalance_factor=10.0 + number, image_size=32)
+        wobble = 0.01 * (-1) ** number
+        for name, score in zip(NAMES, (0.7, 0.7 + wobble, 0.3 + number / 100), strict=True):
+            rows += study(name, [0.3], {0: [score]}, task=task)
+    return rows
+
+
+def test_a_method_without_every_task_is_left_out_and_named(study) -> None:
+    task = TaskSpec(dataset="toy", imbalance_factor=10.0, image_size=32)
+    ranking = rank(build(_rows(study, 2) + study("alone", [0.3], {0: [0.9]}, task=task)))
+
+    assert ranking.methods == ("best", "same", "worst")
+    assert ranking.ranks.tolist() == [1.5, 1.5, 3.0]
+    assert ranking.left_out == ("alone",)
+    assert ranking.tests is None
+
+
+def test_six_tasks_are_tested_and_drawn(study) -> None:
+    ranking = rank(build(_rows(study, 8)))
+
+    assert ranking.tests is not None
+    assert ranking.tests.cliques == ((0, 1),)
+    lines = picture(ranking)
+    assert lines[0].split() == ["rank", "1", "3"]
+    assert sum("●" in line for line in lines) == 3
+    assert sum("━" in line for line in lines) == 1
+
+
+def test_tasks_without_a_common_method_cannot_be_ranked(study) -> None:
+    other = TaskSpec(dataset="toy", imbalance_factor=20.0, image_size=32)
+    rows = study("crt", [0.3], {0: [0.5]}) + study("lmd", [0.3], {0: [0.5]}, task=other)
+
+    with pytest.raises(UserError, match="No method has a confirmed score on every task"):
+        rank(build(rows))
+
+
+def _fill(root: Path, rows: list[dict]) -> None:
+    store = open_store(root, create=True)
+    labels = np.repeat(np.arange(4), 10)
+    for number, row in enumerate(rows):
+        right = np.random.default_rng(number).uniform(size=40) < 0.6
+        logits = np.eye(4)[np.where(right, labels, (labels + 1) % 4)]
+        images = [
+            (f"{i}", "test", y, z)
+            for i, (y, z) in enumerate(zip(labels.tolist(), logits.tolist(), strict=True))
+        ]
+        store.write(row, images if row["phase"] == "confirm" else ())
+
+
+def test_the_text_says_why_nothing_is_tested(tmp_path: Path, study, capsys) -> None:
+    _fill(tmp_path, _rows(study, 2))
+
+    app(["ranks", "--results", str(tmp_path)], standalone_mode=False)
+
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Average rank over 2 tasks by test balanced accuracy" in text
+    assert "No method is tested: tests take at least 6 tasks, and 2 came." in text
+    assert "share of draws of test images" in text
+    assert text.count("1 seed ") == 2
+
+
+def test_json_holds_the_tests_of_enough_tasks(tmp_path: Path, study, capsys) -> None:
+    _fill(tmp_path, _rows(study, 6))
+
+    app(["ranks", "--results", str(tmp_path), "--format", "json"], standalone_mode=False)
+
+    data = json.loads(capsys.readouterr().out)
+    assert len(data["tasks"]) == 6
+    assert len(data["pairs"]) == 3
+    assert data["average_ranks"][2] == 3.0
+    assert len(data["first_places"]) == 6
+
+
+def test_the_text_of_six_tasks_says_that_no_pair_could_differ(
+    tmp_path: Path, study, capsys
+) -> None:
+    _fill(tmp_path, _rows(study, 6))
+
+    app(["ranks", "--results", str(tmp_path)], standalone_mode=False)
+
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Friedman: chi-squared" in text
+    assert "Holm over 3 pairs): none." in text
+    assert "With 6 tasks and 3 methods no pair can differ: the smallest possible p is 0.094" in text

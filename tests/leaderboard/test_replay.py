@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from lmd_bench.leaderboard.replay import procedure_spread, selection_chances
+from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY as RULE
+from lmd_bench.leaderboard.studies import group_studies
+
+
+def test_chances_by_hand() -> None:
+    # of 2 trials drawn twice the better one is missed with 1/4
+    assert selection_chances(2, 2, 2) == pytest.approx([0.75, 0.25])
+    assert selection_chances(0, 3, 3) == []
+
+
+def test_chances_are_those_of_drawing() -> None:
+    drawn = np.random.default_rng(0).integers(5, size=(200_000, 5)).min(axis=1)
+
+    expected = np.bincount(drawn, minlength=5)[:3] / 200_000
+    assert selection_chances(3, 5, 5) == pytest.approx(expected.tolist(), abs=0.005)
+
+
+def test_the_default_is_always_tried(study) -> None:
+    # others .5 and .3, default .4: best of two draws is .5 with 3/4, else the default
+    (found,) = group_studies(study("crt", [0.4, 0.5, 0.3], {0: [0.6], 1: [0.7]}))
+
+    spread = procedure_spread(found, RULE)
+
+    assert spread is not None
+    assert spread.score_mean == pytest.approx(0.75 * 0.5 + 0.25 * 0.4)
+    assert spread.score_sd == pytest.approx(0.1 * (0.75 * 0.25) ** 0.5)
+    assert spread.test_mean == pytest.approx(0.75 * 0.7 + 0.25 * 0.6)
+    assert spread.known == pytest.approx(1.0)
+
+
+def test_what_is_not_confirmed_is_counted_and_has_no_score(study) -> None:
+    (found,) = group_studies(study("crt", [0.4, 0.5, 0.3], {1: [0.7, 0.8]}))
+
+    spread = procedure_spread(found, RULE)
+
+    assert spread is not None
+    assert spread.known == pytest.approx(0.75)
+    assert spread.test_mean == pytest.approx(0.75)  # the mean of its seeds, by chance also .75
+    assert spread.test_sd == 0.0
+    assert "75 % of what would be selected is confirmed" in spread.over
+
+
+def test_failed_trials_are_drawn_too(study) -> None:
+    # the default failed; others .5 and failed: .5 is drawn with 3/4, else nothing is selected
+    (found,) = group_studies(study("crt", [None, 0.5, None], {1: [0.7]}))
+
+    spread = procedure_spread(found, RULE)
+
+    assert spread is not None
+    assert spread.n_trials == 3
+    assert spread.score_mean == pytest.approx(0.5)
+    assert spread.known == pytest.approx(1.0)
+
+
+def test_a_study_of_one_trial_has_no_spread_and_a_failed_one_nothing(study) -> None:
+    one = procedure_spread(group_studies(study("crt", [0.4], {0: [0.6]}))[0], RULE)
+
+    assert one is not None
+    assert (one.score_mean, one.score_sd) == (0.4, 0.0)
+    assert procedure_spread(group_studies(study("crt", [None, None]))[0], RULE) is None
