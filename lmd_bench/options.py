@@ -107,6 +107,9 @@ class Resources:
     address: Annotated[
         str, typer.Option(help="Ray cluster to join; `local` starts one on loopback.")
     ] = "local"
+    mirror: Annotated[
+        str, typer.Option(help="URL (s3://, sftp://, ...) that all rows are put to and taken from.")
+    ] = ""
     verbose: Annotated[bool, typer.Option("--verbose", help="Show what Ray prints, too.")] = False
 
     def fields(self) -> dict[str, Any]:

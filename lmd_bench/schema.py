@@ -204,6 +204,7 @@ class TrialContext:
     is_default: bool = False  # the config is the method's default
     encoder_rank: int | None = None  # rank on val of the encoder it stands on, staged search only
     thresholds: tuple[tuple[int, float], ...] = ()  # (epoch, least score) of stage 1 to go on
+    mirror: str = ""  # URL that the row is put to as well
     time_limit: float | None = None  # seconds; looked at after each epoch
     source_key: str = ""  # confirmation: the search row whose config this is
     command: str = ""  # the command line that asked for it

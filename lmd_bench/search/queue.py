@@ -226,6 +226,7 @@ class JobQueue:
             device="cuda" if self._gpu_share else "cpu",  # Ray hides no GPU from a trial
             n_threads=request.cpus_per_trial or 1,
             gpu_share=self._gpu_share,
+            mirror=request.mirror,
             time_limit=request.trial_seconds,
             command=request.command,
         )

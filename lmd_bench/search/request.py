@@ -44,6 +44,7 @@ class SearchRequest:
     max_concurrent: int | None = None  # None: as many as fit
     cpus_per_trial: int | None = None
     gpus_per_trial: float | Literal["auto"] | None = None
+    mirror: str = ""  # URL of a copy of the results, for machines that share no folder
     verbose: bool = False  # Ray's own output on the screen too
     command: str = ""  # the command line, for the rows
     address: str = "local"  # of a Ray cluster to join; "local" starts one on loopback

@@ -13,7 +13,8 @@ from typing import Any
 
 from lmd_bench.errors import UserError
 from lmd_bench.hardware import Slots
-from lmd_bench.results import open_store
+from lmd_bench.mirror import Mirror, MirroredStore
+from lmd_bench.results import Store, open_store
 from lmd_bench.search.claims import claimed
 from lmd_bench.search.cluster import LOCAL, cluster, find_slots, prepare_environment
 from lmd_bench.search.plan import plan
@@ -50,7 +51,7 @@ def run_search(request: SearchRequest, display: Display | None = None) -> Outcom
         UserError: data, numbers or a results folder that cannot be used.
     """
     display = display or make_display(request.verbose)
-    store = open_store(request.results, create=True)
+    store = _store(request)
     log = request.results / "logs" / "ray.log"
     with _quiet(log, request.verbose):
         slots = find_slots(request)
@@ -74,6 +75,17 @@ def run_search(request: SearchRequest, display: Display | None = None) -> Outcom
     outcome = Outcome(queue.n_stored(), queue.n_stored() - before, stopped, problems)
     _say(outcome, display)
     return outcome
+
+
+def _store(request: SearchRequest) -> Store:
+    store = open_store(request.results, create=True)
+    if not request.mirror:
+        return store
+    mirror = Mirror(request.mirror, request.results)
+    mirror.check()
+    mirror.pull()
+    mirror.push_all()  # what an earlier run could not
+    return MirroredStore(request.results, mirror)
 
 
 def _trace(queue: JobQueue, slots: Slots, began: float) -> SearchTrace:

@@ -10,6 +10,7 @@ from typing import Any
 from ray import tune
 
 from lmd_bench.errors import UserError
+from lmd_bench.mirror import Mirror
 from lmd_bench.schema import Progress
 from lmd_bench.search.jobs import from_payload, job_name
 from lmd_bench.traces import Heartbeat
@@ -36,6 +37,8 @@ def run_job(config: Mapping[str, Any]) -> None:
     try:
         row = execute_trial(job.spec, job.context, report)
         log.ended(row)
+        if job.context.mirror:
+            Mirror(job.context.mirror, job.context.results).push([job.key])
     except UserError as error:  # the data or the request, so no other trial would run either
         log.say(str(error))
         tune.report({"refusal": str(error)})
