@@ -18,6 +18,7 @@ from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY, SelectionRule
 from lmd_bench.leaderboard.statistics import spread
 from lmd_bench.leaderboard.studies import (
     TASK_COLUMNS,
+    Row,
     StudyRows,
     group_studies,
     outcomes,
@@ -27,7 +28,7 @@ from lmd_bench.leaderboard.val_counts import with_val_counts
 from lmd_bench.metrics import METRICS
 from lmd_bench.results import open_store
 
-Row = dict[str, Any]
+Line = dict[str, Any]
 PRIMARY = METRICS["balanced_accuracy"]
 SCORES = ("balanced_accuracy", "macro_f1", "many_recall", "medium_recall", "few_recall")
 LINE_COLUMNS = (
@@ -100,9 +101,20 @@ def build(
         budget: What each study may have cost.
         results: The option of that command that names the results folder.
     """
-    lines: list[Row] = []
+    return build_studies(group_studies(rows), rule, notes, budget, results)
+
+
+def build_studies(
+    studies: Iterable[StudyRows],
+    rule: SelectionRule,
+    notes: tuple[str, ...] = (),
+    budget: Budget | None = None,
+    results: str = "",
+) -> Leaderboard:
+    """Return the leaderboard of studies, as `build` does."""
+    lines: list[Line] = []
     found = list(notes)
-    for study in group_studies(rows):
+    for study in studies:
         if budget is not None:
             study, shorter = within(study, budget)
             found += shorter
@@ -121,7 +133,7 @@ def build(
 
 def _study_line(
     study: StudyRows, rule: SelectionRule, results: str
-) -> tuple[Row | None, list[str]]:
+) -> tuple[Line | None, list[str]]:
     trials = study.trials
     selected = study.selected(rule)
     name = f"{study.method} on {study.task}"
@@ -151,9 +163,9 @@ def _study_line(
     return line, notes
 
 
-def _line(study: StudyRows, selected: Row, runs: dict[str, list[Row]], rule: SelectionRule) -> Row:
+def _line(study: StudyRows, selected: Row, runs: dict[str, list[Row]], rule: SelectionRule) -> Line:
     trials, default = study.trials, study.default
-    line: Row = {"task": study.task}
+    line: Line = {"task": study.task}
     line |= {column: selected[column] for column in TASK_COLUMNS}
     n_classes = len(selected["class_names"])
     line |= {"n_classes": n_classes, "chance": 1 / n_classes}
@@ -168,9 +180,9 @@ def _line(study: StudyRows, selected: Row, runs: dict[str, list[Row]], rule: Sel
     return line | {"selected_key": selected["key"], "rule": rule.name}
 
 
-def _scores(runs: Sequence[Row], prefix: str, names: Sequence[str]) -> Row:
+def _scores(runs: Sequence[Row], prefix: str, names: Sequence[str]) -> Line:
     ok = [row for row in runs if row["status"] == "ok"]
-    line: Row = {}
+    line: Line = {}
     for name in names:
         found = spread([row[f"test_{name}"] for row in ok])
         line |= {f"{prefix}_{name}": found.mean, f"{prefix}_{name}_sd": found.sd}
@@ -178,7 +190,7 @@ def _scores(runs: Sequence[Row], prefix: str, names: Sequence[str]) -> Row:
     return line | {seeds: len(ok), f"{seeds}_failed": len(runs) - len(ok)}
 
 
-def _mark_smaller_studies(lines: Sequence[Row]) -> None:
+def _mark_smaller_studies(lines: Sequence[Line]) -> None:
     largest: Counter[str] = Counter()
     for line in lines:
         largest[line["task"]] = max(largest[line["task"]], line["n_trials"])
@@ -186,7 +198,7 @@ def _mark_smaller_studies(lines: Sequence[Row]) -> None:
         line["fewer_trials"] = line["n_trials"] < largest[line["task"]]
 
 
-def _unequal_epochs(lines: Sequence[Row]) -> list[str]:
+def _unequal_epochs(lines: Sequence[Line]) -> list[str]:
     epochs: dict[str, set[int]] = defaultdict(set)
     for line in lines:
         epochs[line["task"]].add(line["n_epochs"])
@@ -197,7 +209,7 @@ def _unequal_epochs(lines: Sequence[Row]) -> list[str]:
     ]
 
 
-def _tell_repeats_apart(lines: Sequence[Row], suffix: str) -> None:
+def _tell_repeats_apart(lines: Sequence[Line], suffix: str) -> None:
     """Name the study too where a method has several on one task: other epochs, other settings."""
     counts = Counter((line["task"], line["method"]) for line in lines)
     for line in lines:
@@ -205,7 +217,7 @@ def _tell_repeats_apart(lines: Sequence[Row], suffix: str) -> None:
         line["label"] = study_label(line["method"], line["study"], n_studies) + suffix
 
 
-def _place(line: Row) -> tuple[Any, ...]:
+def _place(line: Line) -> tuple[Any, ...]:
     score = line[f"test_{PRIMARY.name}"]
     undefined = score != score
     rank = 0.0 if undefined else (-score if PRIMARY.higher_is_better else score)

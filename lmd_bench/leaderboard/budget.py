@@ -7,12 +7,11 @@ confirmation is not part of the budget.
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from lmd_bench.errors import UserError
-from lmd_bench.leaderboard.studies import StudyRows
+from lmd_bench.leaderboard.studies import Row, StudyRows
 
-Row = dict[str, Any]
 Unit = Literal["trials", "hours", "gpu_hours"]
 _UNITS: dict[str, Unit] = {"": "trials", "h": "hours", "gpuh": "gpu_hours"}
 

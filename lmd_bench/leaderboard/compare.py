@@ -89,14 +89,8 @@ def compare(
     columns = [
         method.of_seeds(seeds).mean(axis=1) for other, seeds in pairs for method in (first, other)
     ]
-    samples = resampled_recall(
-        first.labels,
-        np.column_stack(columns),
-        len(first.groups),
-        generator,
-        clusters,
-        n_resamples,
-    )
+    right, n_classes = np.column_stack(columns), len(first.groups)
+    samples = resampled_recall(first.labels, right, n_classes, generator, clusters, n_resamples)
     found = [
         _comparison(first, other, seeds, samples[:, 2 * i] - samples[:, 2 * i + 1], clusters)
         for i, (other, seeds) in enumerate(pairs)

@@ -21,7 +21,7 @@ from scipy.special import gammaln
 
 from lmd_bench.leaderboard.budget import Unit, cost
 from lmd_bench.leaderboard.select import SelectionRule, score
-from lmd_bench.leaderboard.studies import StudyRows
+from lmd_bench.leaderboard.studies import Row, StudyRows
 from lmd_bench.seeding import derive_seed
 
 BAND = (0.05, 0.95)  # of the orders
@@ -107,7 +107,7 @@ def curve_frame(
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=pd.Index(names))
 
 
-def _value(study: StudyRows, row: dict[str, object], rule: SelectionRule) -> float:
+def _value(study: StudyRows, row: Row, rule: SelectionRule) -> float:
     value = score(row, rule, study.runs(row))
     return float("nan") if value is None else value
 

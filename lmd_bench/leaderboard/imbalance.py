@@ -8,12 +8,12 @@ import pandas as pd
 
 from lmd_bench.leaderboard.select import SelectionRule
 from lmd_bench.leaderboard.statistics import spread
-from lmd_bench.leaderboard.studies import StudyRows
+from lmd_bench.leaderboard.studies import Row, StudyRows
 from lmd_bench.leaderboard.text_table import text_table
 from lmd_bench.metrics import FROM_LOGITS, METRICS
 from lmd_bench.results import Store
 
-Row = dict[str, Any]
+Line = dict[str, Any]
 
 STORED = (*METRICS, "many_recall", "medium_recall", "few_recall")
 COMPUTED = tuple(name for name in FROM_LOGITS if name not in METRICS)
@@ -40,7 +40,7 @@ def imbalance_frame(
         store: Where logits lie; None leaves out the metrics that are computed from them.
     """
     names = STORED if store is None else (*STORED, *COMPUTED)
-    lines: list[Row] = []
+    lines: list[Line] = []
     for study in studies:
         selected = study.selected(rule)
         if selected is None or not any(row["phase"] == "confirm" for row in study.rows):
@@ -92,7 +92,7 @@ def _cell(row: Mapping[Any, Any]) -> str:
     return f"{row['mean']:.3f}" + ("" if isnan(row["sd"]) else f" ± {row['sd']:.3f}")
 
 
-def _place(study: StudyRows, row: Row) -> Row:
+def _place(study: StudyRows, row: Row) -> Line:
     counts = [count for count in row["class_counts"] if count > 0]
     n_max = "" if row["n_max"] is None else f" · n_max {row['n_max']}"
     split = f" · split {row['split_seed']}" if row["split_seed"] else ""

@@ -10,14 +10,11 @@ others this module gives the chance that they would have been selected, and no s
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import Any
 
 import numpy as np
 
 from lmd_bench.leaderboard.select import SelectionRule, score
-from lmd_bench.leaderboard.studies import StudyRows
-
-Row = dict[str, Any]
+from lmd_bench.leaderboard.studies import Row, StudyRows
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from lmd_bench.errors import UserError, unknown
 from lmd_bench.leaderboard.proportions import mean_lower_bound
 from lmd_bench.metrics import METRICS
 
-Row = dict[str, Any]
+Row = Mapping[str, Any]  # a dict, or a view of a row
 VAL_COUNTS = "val_counts"  # val images of each class: no column, see `val_counts.py`
 _OWN_HEAD = "none"  # the calibration that keeps stage 1's own head, whose epochs are stage 1's
 
@@ -28,27 +28,28 @@ class SelectionRule:
     name: str
     description: str
     # score of an `ok` search row and its `ok` confirmation runs; higher is better
-    function: Callable[[Mapping[str, Any], Sequence[Row]], float | None]
+    function: Callable[[Row, Sequence[Row]], float | None]
+    columns: tuple[str, ...]  # that the function reads
     needs_val_counts: bool = False
     watermark: str = ""  # shown in every output where not empty
 
 
-def _val_balanced_accuracy(row: Mapping[str, Any], runs: Sequence[Row]) -> float | None:
+def _val_balanced_accuracy(row: Row, runs: Sequence[Row]) -> float | None:
     assert METRICS["balanced_accuracy"].higher_is_better
     return row["val_balanced_accuracy"]
 
 
-def _val_macro_f1(row: Mapping[str, Any], runs: Sequence[Row]) -> float | None:
+def _val_macro_f1(row: Row, runs: Sequence[Row]) -> float | None:
     assert METRICS["macro_f1"].higher_is_better
     return row["val_macro_f1"]
 
 
-def _val_worst_class(row: Mapping[str, Any], runs: Sequence[Row]) -> float | None:
+def _val_worst_class(row: Row, runs: Sequence[Row]) -> float | None:
     recall = [value for value in row["val_recall"] or () if value is not None and not isnan(value)]
     return min(recall, default=None)
 
 
-def _val_lower_confidence(row: Mapping[str, Any], runs: Sequence[Row]) -> float | None:
+def _val_lower_confidence(row: Row, runs: Sequence[Row]) -> float | None:
     counts = row.get(VAL_COUNTS)
     if counts is None:
         raise UserError(
@@ -59,7 +60,7 @@ def _val_lower_confidence(row: Mapping[str, Any], runs: Sequence[Row]) -> float 
     return mean_lower_bound(recall, np.asarray(counts, dtype=np.int64))
 
 
-def _last_epoch(row: Mapping[str, Any], runs: Sequence[Row]) -> float | None:
+def _last_epoch(row: Row, runs: Sequence[Row]) -> float | None:
     stage1_is_all = row["calibration"] == _OWN_HEAD
     last_stage = "representation" if stage1_is_all else "calibration"
     points = [point for point in row["curve"] if point["stage"] == last_stage]
@@ -68,7 +69,7 @@ def _last_epoch(row: Mapping[str, Any], runs: Sequence[Row]) -> float | None:
     return max(points, key=lambda point: point["epoch"])["val_balanced_accuracy"]
 
 
-def _oracle_test(row: Mapping[str, Any], runs: Sequence[Row]) -> float | None:
+def _oracle_test(row: Row, runs: Sequence[Row]) -> float | None:
     scores = [run["test_balanced_accuracy"] for run in runs]
     known = [score for score in scores if score is not None and not isnan(score)]
     return sum(known) / len(known) if known else None
@@ -78,19 +79,26 @@ VAL_BALANCED_ACCURACY = SelectionRule(
     "val_balanced_accuracy",
     "highest balanced accuracy on val at the best epoch; of equals, the earliest trial",
     _val_balanced_accuracy,
+    columns=("val_balanced_accuracy",),
 )
 RULES = {
     rule.name: rule
     for rule in (
         VAL_BALANCED_ACCURACY,
-        SelectionRule("val_macro_f1", "highest macro-F1 on val", _val_macro_f1),
         SelectionRule(
-            "val_worst_class", "highest recall on val of the worst class", _val_worst_class
+            "val_macro_f1", "highest macro-F1 on val", _val_macro_f1, columns=("val_macro_f1",)
+        ),
+        SelectionRule(
+            "val_worst_class",
+            "highest recall on val of the worst class",
+            _val_worst_class,
+            columns=("val_recall",),
         ),
         SelectionRule(
             "val_lower_confidence",
             "highest one-sided 95 % lower bound of balanced accuracy on val, given its images",
             _val_lower_confidence,
+            columns=("val_recall", "dataset"),
             needs_val_counts=True,
         ),
         SelectionRule(
@@ -98,11 +106,13 @@ RULES = {
             "highest balanced accuracy on val at the last epoch of the last stage; the state "
             "judged on test is still the kept one",
             _last_epoch,
+            columns=("calibration", "curve", "val_balanced_accuracy"),
         ),
         SelectionRule(
             "oracle_test",
             "highest mean test balanced accuracy among the confirmed configurations",
             _oracle_test,
+            columns=("test_balanced_accuracy",),
             watermark="ORACLE: CHOSEN ON TEST. An upper bound, not a result.",
         ),
     )
@@ -120,7 +130,7 @@ def rule_named(name: str) -> SelectionRule:
     return RULES[name]
 
 
-def score(row: Mapping[str, Any], rule: SelectionRule, runs: Sequence[Row] = ()) -> float | None:
+def score(row: Row, rule: SelectionRule, runs: Sequence[Row] = ()) -> float | None:
     """Return what a rule gives a search row; None where the trial failed or it is undefined."""
     if row["status"] != "ok":
         return None

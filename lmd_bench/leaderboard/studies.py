@@ -1,17 +1,20 @@
 """Rows grouped into studies: the trials of one method on one task, and their confirmations."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from lmd_bench.leaderboard.select import SelectionRule, best_row
 
-Row = dict[str, Any]
+Row = Mapping[str, Any]  # a dict, or a view of a row
 TASK_COLUMNS = (
     *("dataset", "protocol", "imbalance_factor", "image_size"),
     *("split_seed", "n_max", "task_fingerprint"),
 )
+STUDY_COLUMNS = (*TASK_COLUMNS, "method", "study")  # rows with these equal are of one study
+BY_HAND = "single"  # the phase of a trial by hand, which belongs to no study
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +27,13 @@ class StudyRows:
     label: str  # the method; with the study where a method has several on one task
     rows: tuple[Row, ...]
 
-    @property
+    @cached_property
     def trials(self) -> list[Row]:
         """Return the search rows in the order of their numbers."""
         found = [row for row in self.rows if row["phase"] == "search"]
         return sorted(found, key=lambda row: (row["trial_number"], row["key"]))
 
-    @property
+    @cached_property
     def default(self) -> Row | None:
         """Return the search row of the default configuration; None where there is none."""
         return next((row for row in self.trials if row["is_default"]), None)
@@ -55,20 +58,25 @@ def group_studies(rows: Iterable[Row]) -> list[StudyRows]:
     """Return the studies of rows, in the order they first appear; single trials belong to none."""
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        if row["phase"] != "single":
-            identity = (*(row[name] for name in TASK_COLUMNS), row["method"], row["study"])
-            groups[identity].append(row)
-    names = [(task_label(found[0]), found[0]["method"]) for found in groups.values()]
+        if row["phase"] != BY_HAND:
+            groups[tuple(row[name] for name in STUDY_COLUMNS)].append(row)
+    return named_studies(groups.values())
+
+
+def named_studies(groups: Iterable[Sequence[Row]]) -> list[StudyRows]:
+    """Return studies of rows that are grouped already."""
+    found = list(groups)
+    names = [(task_label(rows[0]), rows[0]["method"]) for rows in found]
     counts = Counter(names)
     return [
         StudyRows(
-            task=name[0],
-            method=name[1],
-            study=found[0]["study"],
-            label=study_label(name[1], found[0]["study"], counts[name]),
-            rows=tuple(found),
+            task=task,
+            method=method,
+            study=rows[0]["study"],
+            label=study_label(method, rows[0]["study"], counts[task, method]),
+            rows=tuple(rows),
         )
-        for name, found in zip(names, groups.values(), strict=True)
+        for (task, method), rows in zip(names, found, strict=True)
     ]
 
 

@@ -13,16 +13,14 @@ URL: https://doi.org/10.1177/001316447303300111
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from lmd_bench.leaderboard.intervals import Interval, seed_interval
 from lmd_bench.leaderboard.select import SelectionRule
-from lmd_bench.leaderboard.studies import StudyRows
+from lmd_bench.leaderboard.studies import Row, StudyRows
 
-Row = dict[str, Any]
 FACTORS = ("method", "tuning", "seed")
 Design = Float[np.ndarray, "methods configs seeds"]
 

@@ -136,3 +136,17 @@ def test_val_images_are_counted_in_the_logits_of_one_trial_of_the_task(tmp_path,
     counted = with_val_counts(store, store.rows())
 
     assert [row[VAL_COUNTS] for row in counted] == [[3, 1, 0, 1]] * 2
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_reads_no_column_but_those_it_names(name: str, row) -> None:
+    rule = RULES[name]
+    trial = row("crt", val_balanced_accuracy=0.5, val_macro_f1=0.4, val_recall=[0.5] * 4)
+    run = row("crt", source=trial, seed=1, test_balanced_accuracy=0.6)
+    base = {"status", "phase", "key", "source_key", "trial_number"}
+    seen = [{k: v for k, v in one.items() if k in base | {*rule.columns}} for one in (trial, run)]
+
+    best = best_row([seen[0] | {VAL_COUNTS: [9, 9, 9, 9]}, seen[1]], rule)
+
+    assert best is not None
+    assert best["key"] == trial["key"]
