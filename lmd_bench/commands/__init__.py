@@ -3,11 +3,11 @@
 import sys
 from typing import NoReturn
 
-from lmd_bench.commands import data, reading, runs, state
+from lmd_bench.commands import data, reading, runs, state, store
 from lmd_bench.commands.app import app
 from lmd_bench.errors import UserError
 
-__all__ = ["app", "data", "main", "reading", "runs", "state"]
+__all__ = ["app", "data", "main", "reading", "runs", "state", "store"]
 
 
 def main() -> NoReturn:
