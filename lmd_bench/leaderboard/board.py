@@ -4,25 +4,36 @@ The columns of `Leaderboard.frame` are the columns of its CSV and JSON; scores a
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lmd_bench.errors import UserError
+from lmd_bench.leaderboard.row_views import grouped_views
 from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY, SelectionRule, best_row
 from lmd_bench.leaderboard.statistics import spread
 from lmd_bench.metrics import METRICS
 from lmd_bench.results import open_store
+from lmd_bench.row_files import ORDER, ordered
 
-Row = dict[str, Any]
+Row = Mapping[str, Any]  # a dict, or a view of a row
+Line = dict[str, Any]
 PRIMARY = METRICS["balanced_accuracy"]
 SCORES = ("balanced_accuracy", "macro_f1", "many_recall", "medium_recall", "few_recall")
 TASK_COLUMNS = (
     *("dataset", "protocol", "imbalance_factor", "image_size"),
     *("split_seed", "n_max", "task_fingerprint"),
+)
+BY_HAND = "single"  # the phase of a trial by hand, which belongs to no study
+STUDY_COLUMNS = (*TASK_COLUMNS, "method", "study")  # rows with these equal are of one study
+_READ = (
+    *(*STUDY_COLUMNS, *ORDER, "status", "is_default", "source_key", "class_names", "n_epochs"),
+    *("val_balanced_accuracy", *(f"test_{name}" for name in SCORES)),
+    *("seconds", "standalone_seconds"),
 )
 LINE_COLUMNS = (
     *("task", *TASK_COLUMNS, "n_classes", "chance", "method", "study", "label", "n_epochs"),
@@ -50,17 +61,20 @@ def load(root: Path, rule: SelectionRule = VAL_BALANCED_ACCURACY) -> Leaderboard
     Raises:
         UserError: no results there, none that can be read, or those of another version.
     """
-    store = open_store(root)
-    rows, damaged = store.rows(), store.damaged()
-    names = ", ".join(f"trials/{path.name}" for path in damaged)
-    if not rows:
+    scan = open_store(root).scan((*_READ, *rule.columns))
+    damaged = scan.damaged
+    names = ", ".join(path.relative_to(root).as_posix() for path in damaged)
+    if not scan.table.num_rows:
         broken = f" but files that cannot be read ({names})" if damaged else ""
         raise UserError(
             f"There are no rows in {root}{broken}; run lmd-bench search first, or name another "
             "folder with --results."
         )
     note = (f"left out, cannot be read: {names}; run the same search again to redo it",)
-    return build(rows, rule, notes=note if damaged else ())
+    numbers = ordered(scan.table)
+    of_studies = np.asarray(scan.table["phase"])[numbers] != BY_HAND
+    studies = grouped_views(scan.table, STUDY_COLUMNS, numbers[of_studies])
+    return build_studies(studies, rule, notes=note if damaged else ())
 
 
 def build(
@@ -72,12 +86,20 @@ def build(
     """
     studies: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        if row["phase"] == "single":  # a trial by hand belongs to no study
-            continue
-        studies[(*(row[name] for name in TASK_COLUMNS), row["method"], row["study"])].append(row)
-    lines: list[Row] = []
+        if row["phase"] != BY_HAND:
+            studies[tuple(row[name] for name in STUDY_COLUMNS)].append(row)
+    return build_studies(studies.values(), rule, notes)
+
+
+def build_studies(
+    studies: Iterable[Sequence[Row]],
+    rule: SelectionRule = VAL_BALANCED_ACCURACY,
+    notes: tuple[str, ...] = (),
+) -> Leaderboard:
+    """Return the leaderboard of the rows of each study, as `build` does."""
+    lines: list[Line] = []
     found = list(notes)
-    for study in studies.values():
+    for study in studies:
         line, study_notes = _study_line(study, rule)
         lines += [line] if line else []
         found += study_notes
@@ -97,7 +119,7 @@ def task_label(row: Row) -> str:
     return " · ".join([*parts, f"{row['image_size']} px", row["task_fingerprint"][:8]])
 
 
-def _study_line(study: Sequence[Row], rule: SelectionRule) -> tuple[Row | None, list[str]]:
+def _study_line(study: Sequence[Row], rule: SelectionRule) -> tuple[Line | None, list[str]]:
     trials = [row for row in study if row["phase"] == "search"]
     selected = best_row(trials, rule)
     name = f"{study[0]['method']} on {task_label(study[0])}"
@@ -111,7 +133,7 @@ def _study_line(study: Sequence[Row], rule: SelectionRule) -> tuple[Row | None, 
     defaults = [row for row in trials if row["is_default"]]
     default = min(defaults, key=lambda row: row["trial_number"]) if defaults else None
     default_runs = _confirmation(study, default) if default else []
-    line: Row = {"task": task_label(selected)}
+    line: Line = {"task": task_label(selected)}
     line |= {column: selected[column] for column in TASK_COLUMNS}
     n_classes = len(selected["class_names"])
     line |= {"n_classes": n_classes, "chance": 1 / n_classes}
@@ -139,9 +161,9 @@ def _confirmation(study: Sequence[Row], source: Row) -> list[Row]:
     ]
 
 
-def _scores(runs: Sequence[Row], prefix: str, names: Sequence[str]) -> Row:
+def _scores(runs: Sequence[Row], prefix: str, names: Sequence[str]) -> Line:
     ok = [row for row in runs if row["status"] == "ok"]
-    line: Row = {}
+    line: Line = {}
     for name in names:
         found = spread([row[f"test_{name}"] for row in ok])
         line |= {f"{prefix}_{name}": found.mean, f"{prefix}_{name}_sd": found.sd}
@@ -149,7 +171,7 @@ def _scores(runs: Sequence[Row], prefix: str, names: Sequence[str]) -> Row:
     return line | {seeds: len(ok), f"{seeds}_failed": len(runs) - len(ok)}
 
 
-def _mark_smaller_studies(lines: Sequence[Row]) -> None:
+def _mark_smaller_studies(lines: Sequence[Line]) -> None:
     largest: Counter[str] = Counter()
     for line in lines:
         largest[line["task"]] = max(largest[line["task"]], line["n_trials"])
@@ -157,7 +179,7 @@ def _mark_smaller_studies(lines: Sequence[Row]) -> None:
         line["fewer_trials"] = line["n_trials"] < largest[line["task"]]
 
 
-def _unequal_epochs(lines: Sequence[Row]) -> list[str]:
+def _unequal_epochs(lines: Sequence[Line]) -> list[str]:
     epochs: dict[str, set[int]] = defaultdict(set)
     for line in lines:
         epochs[line["task"]].add(line["n_epochs"])
@@ -168,7 +190,7 @@ def _unequal_epochs(lines: Sequence[Row]) -> list[str]:
     ]
 
 
-def _tell_repeats_apart(lines: Sequence[Row]) -> None:
+def _tell_repeats_apart(lines: Sequence[Line]) -> None:
     """Name the study too where a method has several on one task: other epochs, other settings."""
     counts = Counter((line["task"], line["method"]) for line in lines)
     for line in lines:
@@ -176,7 +198,7 @@ def _tell_repeats_apart(lines: Sequence[Row]) -> None:
         line["label"] = f"{line['method']} [{line['study']}]" if repeated else line["method"]
 
 
-def _place(line: Row) -> tuple[Any, ...]:
+def _place(line: Line) -> tuple[Any, ...]:
     score = line[f"test_{PRIMARY.name}"]
     undefined = score != score
     rank = 0.0 if undefined else (-score if PRIMARY.higher_is_better else score)

@@ -7,7 +7,7 @@ from typing import Any
 
 from lmd_bench.metrics import METRICS
 
-Row = dict[str, Any]
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,11 @@ class SelectionRule:
 
     name: str
     description: str
-    function: Callable[[Mapping[str, Any]], float | None]  # score of an `ok` row; higher is better
+    function: Callable[[Row], float | None]  # score of an `ok` row; higher is better
+    columns: tuple[str, ...]  # that the function reads
 
 
-def _val_balanced_accuracy(row: Mapping[str, Any]) -> float | None:
+def _val_balanced_accuracy(row: Row) -> float | None:
     assert METRICS["balanced_accuracy"].higher_is_better
     return row["val_balanced_accuracy"]
 
@@ -28,6 +29,7 @@ VAL_BALANCED_ACCURACY = SelectionRule(
     "val_balanced_accuracy",
     "highest balanced accuracy on val at the best epoch; of equals, the earliest trial",
     _val_balanced_accuracy,
+    columns=("val_balanced_accuracy",),
 )
 RULES = {rule.name: rule for rule in (VAL_BALANCED_ACCURACY,)}
 
