@@ -59,12 +59,13 @@ def train_one(
         is_default=not overrides,
         command=command,
     )
-    row = _run(spec, context)
+    row = run_with_bars(spec, context)
     _print(row)
     return row
 
 
-def _run(spec: TrialSpec, context: TrialContext) -> dict[str, Any]:
+def run_with_bars(spec: TrialSpec, context: TrialContext) -> dict[str, Any]:
+    """Run a trial in this process, its epochs on bars in the terminal, and return its row."""
     from lmd_bench.trial import execute_trial
 
     columns = (
