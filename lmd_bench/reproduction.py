@@ -46,6 +46,7 @@ class Reproduction:
     outcome: tuple[str, ...]  # what came out otherwise
     spread: tuple[str, ...]  # how large the differences are beside the spread over seeds
     provenance: tuple[str, ...]  # what it was made with otherwise
+    not_compared: tuple[str, ...] = ()  # columns that the row lacks
 
 
 def spec_of(row: Row) -> TrialSpec:
@@ -93,12 +94,13 @@ def reproduce(store: Store, row: Row, source: DataSource) -> Reproduction:
         logits = open_store(Path(folder)).read_logits(row["key"])
     outcome = [*differences(row, again), *logit_differences(store.read_logits(row["key"]), logits)]
     provenance = (*_other_plugins(spec), *provenance_differences(row, again))
+    lacking = tuple(unmeasured(row, again))
     if not outcome:
-        return Reproduction("bit-equal", (), (), provenance)
+        return Reproduction("bit-equal", (), (), provenance, lacking)
     seeds = [other for other in store.rows(row["study"]) if _is_seed_of(other, row)]
     within, sentences = within_spread(row, again, seeds)
     verdict: Verdict = "within seed spread" if within else "different"
-    return Reproduction(verdict, tuple(outcome), tuple(sentences), provenance)
+    return Reproduction(verdict, tuple(outcome), tuple(sentences), provenance, lacking)
 
 
 def print_reproduction(results: Path, prefix: str, source: DataSource) -> bool:
@@ -121,16 +123,26 @@ def print_reproduction(results: Path, prefix: str, source: DataSource) -> bool:
     ):
         for line in lines:
             print(f"{title}: {line}")
+    if found.not_compared:
+        print(f"not compared, since the row does not hold them: {', '.join(found.not_compared)}")
     return found.verdict != "different"
 
 
 def differences(row: Row, again: Row) -> list[str]:
-    """Return a sentence for each outcome that is not bit-equal; NaN equals NaN."""
+    """Return a sentence for each outcome that is not bit-equal; NaN equals NaN.
+
+    What the row did not measure is not compared.
+    """
     return [
         f"{name}: {_short(row[name])} there, {_short(again[name])} here"
         for name in _OUTCOME
-        if not _same(row[name], again[name])
+        if row[name] is not None and _text(row[name]) != _text(again[name])
     ]
+
+
+def unmeasured(row: Row, again: Row) -> list[str]:
+    """Return the columns that an earlier package, which wrote the row, did not measure yet."""
+    return [name for name in _OUTCOME if row[name] is None and again[name] is not None]
 
 
 def logit_differences(there: Logits, here: Logits) -> list[str]:
@@ -253,10 +265,6 @@ def _run(spec: TrialSpec, row: Row, results: Path, source: DataSource) -> Row:
         command=row["command"],
     )
     return run_with_bars(spec, context)
-
-
-def _same(there: Any, here: Any) -> bool:
-    return _text(there) == _text(here)
 
 
 def _text(value: Any) -> str:

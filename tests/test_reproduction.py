@@ -14,6 +14,7 @@ from lmd_bench.reproduction import (
     provenance_differences,
     reproduce,
     spec_of,
+    unmeasured,
     within_spread,
 )
 from lmd_bench.results import Row, Store, open_store
@@ -118,6 +119,9 @@ def test_differences_see_the_last_bit_and_nan_is_itself(original) -> None:
     assert differences(nan, {**row, "val_few_recall": float("nan")}) == []
     assert differences(row, {**row, "val_nll": row["val_nll"] * (1 + 2**-52)})
     assert differences(row, {**row, "val_few_recall": None})
+    older = {**row, "val_few_recall": None}
+    assert (differences(older, row), unmeasured(older, row)) == ([], ["val_few_recall"])
+    assert unmeasured(row, older) == []
     assert differences(row, {**row, "curve": row["curve"][:-1]})
     assert not differences(row, {**row, "seconds": 99.0, "finished_at": "later"})
 
