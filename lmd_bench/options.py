@@ -30,6 +30,9 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="Fix a hyperparameter: section.key=value; repeat."),
 ]
+SplitDir = Annotated[
+    Path | None, typer.Option(help="Folder, or one file in it, of published splits for official.")
+]
 Results = Annotated[Path, typer.Option(help="Folder of the results.")]
 RESULTS = paths.default_results()
 
@@ -201,10 +204,7 @@ class TaskOptions:
     protocol: Annotated[
         str, typer.Option(help="How splits are cut: balanced, lmd or official.")
     ] = "balanced"
-    split_dir: Annotated[
-        Path | None,
-        typer.Option(help="Folder, or one file in it, of published splits for official."),
-    ] = None
+    split_dir: SplitDir = None
     split_seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the splits.")] = 0
     n_max: Annotated[
         int | None, typer.Option("--n-max", help="Images of the largest train class.")

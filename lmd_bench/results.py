@@ -1,13 +1,12 @@
 """The store: one small Parquet file per trial, which is the truth of what has been run.
 
 A results folder holds `store.json`, `trials/<key>.parquet` (one row each) and
-`logits/<key>.parquet`. Each file is written under a name that begins with a dot and then renamed,
-so a reader sees all of it or nothing, and several processes may write at once.
+`logits/<key>.parquet`; `compacted/<hash>.parquet` holds rows that `lmd-bench compact` gathered.
+Each file is written under a name that begins with a dot and then renamed, so a reader sees all of
+it or nothing, and several processes may write at once.
 """
 
 import json
-import os
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,12 +15,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Float, Int64
 
 from lmd_bench.columns import COLUMNS, LOGITS
 from lmd_bench.errors import UserError
 from lmd_bench.provenance import package_version, provenance
+from lmd_bench.row_files import (
+    ONE_ROW,
+    Scan,
+    in_order,
+    newest,
+    publish,
+    read_table,
+    row_of,
+    scan,
+    temporary_name,
+    write_table,
+)
 from lmd_bench.schema import SCHEMA_VERSION, TrialContext, TrialSpec, canonical_json
 
 Row = dict[str, Any]
@@ -51,36 +61,57 @@ class Store:
         check_row(row)
         rows = [dict(zip(LOGITS.names, item, strict=True)) for item in logits]
         if rows:
-            self._write_table("logits", row["key"], pa.Table.from_pylist(rows, LOGITS))
+            write_table(pa.Table.from_pylist(rows, LOGITS), self.logits_file(row["key"]))
         table = pa.Table.from_pylist([row], COLUMNS)
-        self._write_table("trials", row["key"], table.replace_schema_metadata(_footer(row)))
+        write_table(table, self.trial_file(row["key"]), _footer(row), **ONE_ROW)
 
     def get(self, key: str) -> Row | None:
         """Return the row of a key; None where there is none, or its file is damaged."""
-        return _read_row(self.root / "trials" / f"{key}.parquet")
+        single = scan([self.trial_file(key)], one_row=True).table
+        found = newest(row_of(key, self.compacted), single)
+        return found.to_pylist()[0] if found.num_rows else None
 
     def has(self, key: str) -> bool:
         """Return whether `get` finds a row; a damaged one counts as missing, to be run again."""
         return self.get(key) is not None
 
+    def scan(self, columns: Sequence[str] | None = None) -> Scan:
+        """Return the rows of single and compacted files, each key once, and the damaged files.
+
+        Args:
+            columns: Those to read (and `key` and `finished_at`); None: all. Few are much quicker.
+        """
+        single = scan(self.singles(), columns, one_row=True)
+        # A row leaves its single file after it is in a compacted one, so these are read last; and
+        # again if a compaction replaces one meanwhile.
+        compacted = scan(listed := self.compacted(), columns)
+        while compacted.gone and listed != self.compacted():
+            compacted = scan(listed := self.compacted(), columns)
+        return Scan(
+            newest(compacted.table, single.table),
+            compacted.read + single.read,
+            compacted.damaged + single.damaged,
+            single.gone,
+        )
+
     def rows(self, study: str | None = None) -> list[Row]:
         """Return all rows, or those of one study, ordered by study, phase, trial number and seed.
 
-        Damaged files are left out; `damaged` names them. Every file is read (1 s per 2,000):
-        to see many studies, read once and group.
+        Damaged files are left out; `damaged` names them. Every file is read (1 s per 2,000 single
+        ones): to see many studies, read once and group.
         """
-        found = [row for path in self._files() if (row := _read_row(path)) is not None]
-        chosen = [row for row in found if study is None or row["study"] == study]
-        order = ("study", "phase", "trial_number", "seed", "key")
-        return sorted(chosen, key=lambda row: tuple(row[name] for name in order))
+        table = self.scan().table
+        if study is not None:
+            table = table.filter(pa.array(np.asarray(table["study"]) == study))
+        return in_order(table).to_pylist()
 
     def damaged(self) -> list[Path]:
         """Return the row files that cannot be read: cut off, altered, or not of this schema."""
-        return [path for path in self._files() if _read_row(path) is None and path.exists()]
+        return list(self.scan().damaged)
 
     def frame(self) -> pd.DataFrame:
         """Return all rows as a data frame, one column for each of `COLUMNS`."""
-        return pa.Table.from_pylist(self.rows(), COLUMNS).to_pandas()
+        return in_order(self.scan().table).to_pandas()
 
     def read_logits(self, key: str) -> dict[str, SplitLogits]:
         """Return image ids, labels and logits of a trial by split; empty where none were kept.
@@ -88,10 +119,10 @@ class Store:
         Raises:
             UserError: the file is damaged.
         """
-        path = self.root / "logits" / f"{key}.parquet"
+        path = self.logits_file(key)
         if not path.exists():
             return {}
-        table = _read_table(path)
+        table = read_table(path)
         if table is None:
             raise UserError(
                 f"The logits in {path} are damaged; delete that file and trials/{path.name}, "
@@ -107,17 +138,21 @@ class Store:
             for split, mask in masks.items()
         }
 
-    def _files(self) -> list[Path]:
+    def trial_file(self, key: str) -> Path:
+        """Return where the row of a trial lies until it is compacted."""
+        return self.root / "trials" / f"{key}.parquet"
+
+    def logits_file(self, key: str) -> Path:
+        """Return where the logits of a trial lie, if they were kept."""
+        return self.root / "logits" / f"{key}.parquet"
+
+    def singles(self) -> list[Path]:
+        """Return the files of one row each."""
         return sorted(self.root.glob("trials/[!.]*.parquet"))
 
-    def _write_table(self, folder: str, key: str, table: pa.Table) -> None:
-        final = self.root / folder / f"{key}.parquet"
-        temporary = _temporary(final)
-        try:
-            pq.write_table(table, temporary, write_page_checksum=True)
-            _publish(temporary, final)
-        finally:  # a full disk must not fill further
-            temporary.unlink(missing_ok=True)
+    def compacted(self) -> list[Path]:
+        """Return the files of many rows."""
+        return sorted(self.root.glob("compacted/[!.]*.parquet"))
 
 
 def open_store(root: Path, *, create: bool = False) -> Store:
@@ -187,9 +222,9 @@ def _create(root: Path, marker: Path) -> None:
             (root / folder).mkdir(parents=True, exist_ok=True)
         if not marker.exists():
             text = {"schema_version": SCHEMA_VERSION, "package_version": package_version()}
-            temporary = _temporary(marker)
+            temporary = temporary_name(marker)
             temporary.write_text(json.dumps(text) + "\n")
-            _publish(temporary, marker)
+            publish(temporary, marker)
     except OSError as error:
         raise UserError(
             f"The results folder {root} cannot be made ({error.strerror}); name another with "
@@ -212,30 +247,3 @@ def _footer(row: Row) -> dict[str, str]:
     provenance_of_row: Row = {name: row[name] for name in _IN_FOOTER}
     provenance_of_row["library_versions"] = json.loads(row["library_versions_json"])
     return {"lmd_bench": canonical_json(provenance_of_row)}
-
-
-def _temporary(final: Path) -> Path:
-    return final.with_name(f".{final.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
-
-
-def _publish(temporary: Path, final: Path) -> None:
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())  # else a crash of the machine may keep the name and lose the data
-    os.replace(temporary, final)
-
-
-def _read_row(path: Path) -> Row | None:
-    table = _read_table(path)
-    if table is None or table.num_rows != 1:
-        return None
-    stored = table.to_pylist()[0]
-    # a column that a later version of the same schema added is None here, or is not looked at
-    row = {name: stored.get(name) for name in COLUMNS.names}
-    return row if all(row[name] is not None for name in _REQUIRED) else None
-
-
-def _read_table(path: Path) -> pa.Table | None:
-    try:
-        return pq.ParquetFile(path, page_checksum_verification=True).read()
-    except (pa.ArrowException, OSError):  # cut off, altered, or gone since it was listed
-        return None

@@ -10,27 +10,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lmd_bench.errors import UserError
 from lmd_bench.leaderboard.budget import Budget, within
+from lmd_bench.leaderboard.row_views import grouped_views
 from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY, SelectionRule
 from lmd_bench.leaderboard.statistics import spread
 from lmd_bench.leaderboard.studies import (
+    BY_HAND,
+    STUDY_COLUMNS,
     TASK_COLUMNS,
     Row,
     StudyRows,
     group_studies,
+    named_studies,
     outcomes,
     study_label,
 )
 from lmd_bench.leaderboard.val_counts import with_val_counts
 from lmd_bench.metrics import METRICS
 from lmd_bench.results import open_store
+from lmd_bench.row_files import ORDER, ordered
 
 Line = dict[str, Any]
 PRIMARY = METRICS["balanced_accuracy"]
 SCORES = ("balanced_accuracy", "macro_f1", "many_recall", "medium_recall", "few_recall")
+_READ = (
+    *(*STUDY_COLUMNS, *ORDER, "status", "is_default", "source_key", "class_names", "n_epochs"),
+    *("val_balanced_accuracy", *(f"test_{name}" for name in SCORES)),
+    *("seconds", "standalone_seconds", "gpu_share"),
+)
 LINE_COLUMNS = (
     *("task", *TASK_COLUMNS, "n_classes", "chance", "method", "study", "label", "n_epochs"),
     *(f"test_{name}{suffix}" for name in SCORES for suffix in ("", "_sd")),
@@ -66,20 +77,23 @@ def load(
         UserError: no results there, none that can be read, or those of another version.
     """
     store = open_store(root)
-    rows, damaged = store.rows(), store.damaged()
-    names = ", ".join(f"trials/{path.name}" for path in damaged)
-    if not rows:
+    scan = store.scan((*_READ, *rule.columns))
+    damaged = scan.damaged
+    names = ", ".join(path.relative_to(root).as_posix() for path in damaged)
+    if not scan.table.num_rows:
         broken = f" but files that cannot be read ({names})" if damaged else ""
         raise UserError(
             f"There are no rows in {root}{broken}; run lmd-bench search first, or name another "
             "folder with --results."
         )
     note = (f"left out, cannot be read: {names}; run the same search again to redo it",)
+    numbers = ordered(scan.table)
+    of_studies = np.asarray(scan.table["phase"])[numbers] != BY_HAND
+    groups: Iterable[Sequence[Row]] = grouped_views(scan.table, STUDY_COLUMNS, numbers[of_studies])
     if rule.needs_val_counts:
-        rows = with_val_counts(store, rows)
-    return build(
-        rows, rule, note if damaged else (), budget, f" --results {shlex.quote(str(root))}"
-    )
+        groups = [with_val_counts(store, group) for group in groups]
+    results = f" --results {shlex.quote(str(root))}"
+    return build_studies(named_studies(groups), rule, note if damaged else (), budget, results)
 
 
 def build(

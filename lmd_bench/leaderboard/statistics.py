@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from math import fsum, nan, sqrt
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class Spread:
 
 def spread(values: Sequence[float]) -> Spread:
     """Return mean, standard deviation (ddof=1) and count; one NaN makes mean and SD NaN."""
-    n = len(values)
-    mean = float(np.mean(values)) if n > 0 else float("nan")
-    sd = float(np.std(values, ddof=1)) if n > 1 else float("nan")
+    n = len(values)  # a few seeds: for so few values NumPy takes ten times as long
+    mean = fsum(values) / n if n > 0 else nan
+    sd = sqrt(fsum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else nan
     return Spread(mean, sd, n)

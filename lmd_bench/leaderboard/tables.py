@@ -10,13 +10,13 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from lmd_bench.errors import unknown
 from lmd_bench.leaderboard.board import PRIMARY, Leaderboard, load
 from lmd_bench.leaderboard.budget import parse_budget
+from lmd_bench.leaderboard.layout import table_text
 from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY, rule_named
 
 Line = dict[str, Any]
@@ -211,7 +211,7 @@ def _terminal(board: Leaderboard, width: int, color: bool) -> str:
         for task, members in _tasks(lines).items():
             console.print()
             console.print(_title(task, members), style="bold", highlight=False)
-            console.print(_table(members, shown, gap), highlight=False)
+            console.print(_table(members, shown, gap, width), highlight=False, soft_wrap=True)
         for text in _footnotes(board, lines, shown):
             console.print(text, highlight=False)
     return capture.get()
@@ -232,17 +232,9 @@ def _fitting(lines: Sequence[Line], width: int, gap: int) -> list[_Column]:
     return [column for column in _COLUMNS if column in chosen]
 
 
-def _table(lines: Sequence[Line], columns: Sequence[_Column], gap: int) -> Table:
-    # one blank of the gap is the padding, the other the divider of the box
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, gap - 1, 0, 0))
-    for column in columns:
-        if column is _COLUMNS[0]:
-            table.add_column(column.header, overflow="fold", max_width=_METHOD_WIDTH)
-        else:
-            table.add_column(column.header, justify="right", no_wrap=True)
-    for line in lines:
-        table.add_row(*(column.cell(line) for column in columns))
-    return table
+def _table(lines: Sequence[Line], columns: Sequence[_Column], gap: int, width: int) -> Text:
+    rows = [[column.cell(line) for column in columns] for line in lines]
+    return table_text([column.header for column in columns], rows, gap, _METHOD_WIDTH, width)
 
 
 def _markdown(board: Leaderboard) -> str:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from lmd_bench.compaction import compact
 from lmd_bench.errors import UserError
 from lmd_bench.leaderboard.board import LINE_COLUMNS, build, load
 from lmd_bench.leaderboard.budget import Budget
@@ -225,3 +226,19 @@ def test_a_folder_with_damaged_files_alone_names_them(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match=r"cannot be read \(trials/broken.parquet\)"):
         load(tmp_path)
+
+
+def test_a_folder_gives_the_same_as_its_rows_single_or_compacted(tmp_path: Path, study) -> None:
+    other = TaskSpec(dataset="toy", imbalance_factor=None, image_size=32, n_max=5)
+    rows = study("crt", [0.3, 0.5], {1: [0.6, 0.8], 0: [0.4, None]}) + study("rrl", [0.1, 0.2])
+    rows += study("crt", [0.9], {0: [0.3]}, task=other) + study("focal", [None])
+    store = open_store(tmp_path, create=True)
+    for row in reversed(rows):
+        store.write(row)
+    by_hand = build(store.rows())
+
+    for _ in range(2):
+        board = load(tmp_path)
+        assert board.frame.equals(by_hand.frame)
+        assert board.notes == by_hand.notes
+        compact(tmp_path)

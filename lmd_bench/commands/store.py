@@ -1,0 +1,38 @@
+"""Commands on the store of results: gather, join, explain and repeat its rows."""
+
+from typing import Annotated
+
+import typer
+
+from lmd_bench.commands.app import app
+from lmd_bench.options import RESULTS, DataOptions, Results, SplitDir, expanded
+
+Key = Annotated[str, typer.Argument(help="Key of a row; the beginning is enough if it is unique.")]
+
+
+@app.command()
+def compact(results: Results = RESULTS) -> None:
+    """Gather the rows of many small files in one; safe while searches write and if it is killed."""
+    from lmd_bench.compaction import print_compaction
+
+    print_compaction(results)
+
+
+@app.command()
+def explain(key: Key, results: Results = RESULTS) -> None:
+    """Print where a row comes from: task, study, source, encoder, seeds, versions, cost."""
+    from lmd_bench.lineage import print_lineage
+
+    print_lineage(results, key)
+
+
+@app.command()
+@expanded
+def reproduce(
+    key: Key, data: DataOptions, split_dir: SplitDir = None, results: Results = RESULTS
+) -> None:
+    """Run a row's trial again from nothing; exit code 1 if something else comes out."""
+    from lmd_bench.reproduction import print_reproduction
+
+    if not print_reproduction(results, key, data.source(split_dir)):
+        raise typer.Exit(1)
