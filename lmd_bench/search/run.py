@@ -14,12 +14,12 @@ from typing import Any
 from lmd_bench.errors import UserError
 from lmd_bench.hardware import Slots
 from lmd_bench.mirror import Mirror, MirroredStore
-from lmd_bench.results import Store, open_store
+from lmd_bench.results import open_store
 from lmd_bench.search.claims import claimed
 from lmd_bench.search.cluster import LOCAL, cluster, find_slots, prepare_environment
 from lmd_bench.search.plan import plan
 from lmd_bench.search.progress import Display, make_display
-from lmd_bench.search.queue import JobQueue
+from lmd_bench.search.queue import JobQueue, Store
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.traces import PlannedStudy, SearchTrace, write_search
 
