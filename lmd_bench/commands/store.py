@@ -1,5 +1,6 @@
 """Commands on the store of results: gather, join, explain and repeat its rows."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -35,4 +36,19 @@ def reproduce(
     from lmd_bench.reproduction import print_reproduction
 
     if not print_reproduction(results, key, data.source(split_dir)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="Results folders; they are only read.")],
+    into: Annotated[Path, typer.Option(help="Results folder, made where there is none.")],
+    private: Annotated[
+        bool, typer.Option("--private", help="Leave out image ids, logits and command lines.")
+    ] = False,
+) -> None:
+    """Join results of several sites in one folder; exit code 1 if a trial has two outcomes."""
+    from lmd_bench.merging import print_merge
+
+    if not print_merge(folders, into, private=private):
         raise typer.Exit(1)
