@@ -52,3 +52,14 @@ def merge(
 
     if not print_merge(folders, into, private=private):
         raise typer.Exit(1)
+
+
+@app.command()
+def dashboard(
+    results: Results = RESULTS,
+    port: Annotated[int, typer.Option(help="Of the dashboard, on this machine alone.")] = 8080,
+) -> None:
+    """Rebuild the Optuna studies of a folder and open optuna-dashboard on them."""
+    from lmd_bench.dashboard import show_dashboard
+
+    show_dashboard(results, port)
