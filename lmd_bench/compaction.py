@@ -80,8 +80,8 @@ def print_compaction(root: Path) -> None:
 def _compact(store: Store) -> Compaction:
     _put_back(store.root / "trials")
     marks = {path: mark for path in store.singles() if (mark := _mark(path)) is not None}
-    known, later = _part(marks)
-    old, later_compacted = _part(store.compacted())
+    known, later = part_later(marks)
+    old, later_compacted = part_later(store.compacted())
     single, compacted = scan(known, one_row=True), scan(old)
     later = (*later, *later_compacted)
     damaged = compacted.damaged + single.damaged
@@ -90,7 +90,7 @@ def _compact(store: Store) -> Compaction:
         return Compaction(0, 0, None, damaged, later)
     if single.table.num_rows == 0 and len(compacted.read) == 1:
         return Compaction(table.num_rows, 0, compacted.read[0], damaged, later)
-    file = _write(table, store.root / "compacted")
+    file = write_compacted(table, store.root)
     for path in compacted.read:
         if path != file:
             path.unlink(missing_ok=True)
@@ -98,7 +98,7 @@ def _compact(store: Store) -> Compaction:
     return Compaction(table.num_rows, n_removed, file, damaged, later)
 
 
-def _part(paths: Iterable[Path]) -> tuple[list[Path], tuple[Path, ...]]:
+def part_later(paths: Iterable[Path]) -> tuple[list[Path], tuple[Path, ...]]:
     """Part files from those with columns that this package does not know, and would lose."""
     known: list[Path] = []
     later: list[Path] = []
@@ -111,8 +111,13 @@ def _part(paths: Iterable[Path]) -> tuple[list[Path], tuple[Path, ...]]:
     return known, tuple(later)
 
 
-def _write(table: pa.Table, folder: Path) -> Path:
-    """Write rows under the hash of the file's bytes, and make sure that they can be read."""
+def write_compacted(table: pa.Table, root: Path) -> Path:
+    """Write rows under the hash of the file's bytes, and make sure that they can be read.
+
+    Raises:
+        UserError: they cannot.
+    """
+    folder = root / "compacted"
     folder.mkdir(exist_ok=True)
     temporary = temporary_name(folder / "rows.parquet")
     try:

@@ -6,16 +6,19 @@ of its own, with an encoder of its own; the row's results folder is only read.
 
 import json
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from math import isnan
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import Literal
 
 from lmd_bench import paths, plugins
-from lmd_bench.columns import COLUMNS
+from lmd_bench.comparison import (
+    differences,
+    known,
+    logit_differences,
+    provenance_differences,
+    unmeasured,
+)
 from lmd_bench.errors import UserError
 from lmd_bench.leaderboard.statistics import spread
 from lmd_bench.lookup import find_row
@@ -25,16 +28,7 @@ from lmd_bench.schema import DataSource, TaskSpec, TrialContext, TrialSpec
 from lmd_bench.search_space import check_value, default_config, resolve_method, section_config
 
 Verdict = Literal["bit-equal", "within seed spread", "different"]
-Logits = Mapping[
-    str, tuple[tuple[str, ...], np.ndarray, np.ndarray]
-]  # ids, labels, logits by split
 
-_OUTCOME = (  # columns that a trial gives and that must not differ at all
-    *("status", "cause", "best_epoch", "curve", "class_names", "class_counts", "groups"),
-    *("n_train", "n_val", "n_test", "encoder_key", "temperature"),
-    *(name for name in COLUMNS.names if name.startswith(("val_", "test_"))),
-)
-_PROVENANCE = ("package_version", "git_commit", "python_version", "device", "n_threads")
 _JUDGED = ("val_balanced_accuracy", "val_macro_f1", "test_balanced_accuracy", "test_macro_f1")
 
 
@@ -128,55 +122,6 @@ def print_reproduction(results: Path, prefix: str, source: DataSource) -> bool:
     return found.verdict != "different"
 
 
-def differences(row: Row, again: Row) -> list[str]:
-    """Return a sentence for each outcome that is not bit-equal; NaN equals NaN.
-
-    What the row did not measure is not compared.
-    """
-    return [
-        f"{name}: {_short(row[name])} there, {_short(again[name])} here"
-        for name in _OUTCOME
-        if row[name] is not None and _text(row[name]) != _text(again[name])
-    ]
-
-
-def unmeasured(row: Row, again: Row) -> list[str]:
-    """Return the columns that an earlier package, which wrote the row, did not measure yet."""
-    return [name for name in _OUTCOME if row[name] is None and again[name] is not None]
-
-
-def logit_differences(there: Logits, here: Logits) -> list[str]:
-    """Return a sentence for each split whose logits are not bit-equal; none were kept: nothing."""
-    found: list[str] = []
-    for split in sorted({*there, *here} if there else set[str]()):
-        if split not in there or split not in here:
-            found.append(f"{split} logits: only {'there' if split in there else 'here'}")
-            continue
-        (ids, labels, old), (new_ids, new_labels, new) = there[split], here[split]
-        if ids != new_ids or not np.array_equal(labels, new_labels):
-            found.append(f"{split} logits: of other images, in another order, or other labels")
-        elif old.shape != new.shape:
-            found.append(f"{split} logits: of {old.shape[1]} classes there, {new.shape[1]} here")
-        elif old.tobytes() != new.tobytes():
-            found.append(f"{split} logits: they differ by at most {np.abs(old - new).max():.3g}")
-    return found
-
-
-def provenance_differences(row: Row, again: Row) -> list[str]:
-    """Return a sentence for each provenance field that differs."""
-    pairs = [(name, row[name], again[name]) for name in _PROVENANCE]
-    libraries = [json.loads(one["library_versions_json"]) for one in (row, again)]
-    pairs += [
-        (n, libraries[0].get(n), libraries[1].get(n))
-        for n in sorted({*libraries[0], *libraries[1]})
-    ]
-    return [
-        f"{name}: {_known(there)} there, {_known(here)} here"
-        for name, there, here in pairs
-        if there != here
-    ]
-
-
 def within_spread(row: Row, again: Row, seeds: list[Row]) -> tuple[bool, list[str]]:
     """Say whether each score moved by no more than one standard deviation over seeds.
 
@@ -215,7 +160,7 @@ def _altered(row: Row, spec: TrialSpec) -> list[str]:
         return []
     return [
         f"key: the row's data give {spec.key}; it was altered, or made by another version of the "
-        f"pipeline (lmd-bench {row['package_version']}, commit {_known(row['git_commit'])}), and "
+        f"pipeline (lmd-bench {row['package_version']}, commit {known(row['git_commit'])}), and "
         "was not run"
     ]
 
@@ -235,7 +180,7 @@ def _other_plugins(spec: TrialSpec) -> list[str]:
         spec.calibration: plugins.load("calibration", spec.calibration).VERSION,
     }
     return [
-        f"version of {name}: {_known(spec.versions.get(name))} there, {version} here"
+        f"version of {name}: {known(spec.versions.get(name))} there, {version} here"
         for name, version in here.items()
         if spec.versions.get(name) != version
     ]
@@ -265,16 +210,3 @@ def _run(spec: TrialSpec, row: Row, results: Path, source: DataSource) -> Row:
         command=row["command"],
     )
     return run_with_progress(spec, context)
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)  # floats by repr, which is exact; NaN is NaN
-
-
-def _short(value: Any) -> str:
-    text = _text(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _known(value: Any) -> str:
-    return "not known" if value is None else str(value)

@@ -8,15 +8,7 @@ import pytest
 from lmd_bench import trial
 from lmd_bench.commands import app
 from lmd_bench.errors import UserError
-from lmd_bench.reproduction import (
-    differences,
-    logit_differences,
-    provenance_differences,
-    reproduce,
-    spec_of,
-    unmeasured,
-    within_spread,
-)
+from lmd_bench.reproduction import reproduce, spec_of, within_spread
 from lmd_bench.results import Row, Store, open_store
 from lmd_bench.schema import DataSource, TrialContext
 from lmd_bench.selection import no_report
@@ -110,44 +102,6 @@ def test_a_lost_trial_cannot_be_repeated(tmp_path: Path) -> None:
     store = open_store(tmp_path, create=True)
     with pytest.raises(UserError, match="has no outcome to repeat"):
         reproduce(store, made("crt", status="lost", cause="died"), DataSource())
-
-
-def test_differences_see_the_last_bit_and_nan_is_itself(original) -> None:
-    row = original[0]
-    assert differences(row, dict(row)) == []
-    nan = {**row, "val_few_recall": float("nan")}
-    assert differences(nan, {**row, "val_few_recall": float("nan")}) == []
-    assert differences(row, {**row, "val_nll": row["val_nll"] * (1 + 2**-52)})
-    assert differences(row, {**row, "val_few_recall": None})
-    older = {**row, "val_few_recall": None}
-    assert (differences(older, row), unmeasured(older, row)) == ([], ["val_few_recall"])
-    assert unmeasured(row, older) == []
-    assert differences(row, {**row, "curve": row["curve"][:-1]})
-    assert not differences(row, {**row, "seconds": 99.0, "finished_at": "later"})
-
-
-def test_logits_differ_by_their_last_bit(original, tmp_path: Path) -> None:
-    store, row = put(tmp_path, original)
-    there = store.read_logits(row["key"])
-    here = store.read_logits(row["key"])
-    assert logit_differences(there, here) == []
-    assert logit_differences({}, here) == []  # none were kept
-    assert logit_differences(there, {"val": here["val"]}) == ["test logits: only there"]
-    here["val"][2][0, 0] += 0.5
-    (sentence,) = logit_differences(there, here)
-    assert sentence == "val logits: they differ by at most 0.5"
-    here["val"] = (here["val"][0][::-1], *here["val"][1:])
-    assert "of other images" in logit_differences(there, here)[0]
-
-
-def test_provenance_names_each_field(original) -> None:
-    row = original[0]
-    other = {**row, "python_version": "3.99", "n_threads": 7, "library_versions_json": "{}"}
-    found = provenance_differences(row, other)
-    assert f"python_version: {row['python_version']} there, 3.99 here" in found
-    assert any(text.startswith("torch: ") and text.endswith("not known here") for text in found)
-    assert "n_threads: 1 there, 7 here" in found
-    assert provenance_differences(row, row) == []
 
 
 def test_within_spread_is_one_standard_deviation_of_every_score(original) -> None:

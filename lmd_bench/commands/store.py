@@ -1,5 +1,6 @@
 """Commands on the store of results: gather, join, explain and repeat its rows."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -36,3 +37,29 @@ def reproduce(
 
     if not print_reproduction(results, key, data.source(split_dir)):
         raise typer.Exit(1)
+
+
+@app.command()
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="Results folders; they are only read.")],
+    into: Annotated[Path, typer.Option(help="Results folder, made where there is none.")],
+    private: Annotated[
+        bool, typer.Option("--private", help="Leave out image ids, logits and command lines.")
+    ] = False,
+) -> None:
+    """Join results of several sites in one folder; exit code 1 if a trial has two outcomes."""
+    from lmd_bench.merging import print_merge
+
+    if not print_merge(folders, into, private=private):
+        raise typer.Exit(1)
+
+
+@app.command()
+def dashboard(
+    results: Results = RESULTS,
+    port: Annotated[int, typer.Option(help="Of the dashboard, on this machine alone.")] = 8080,
+) -> None:
+    """Rebuild the Optuna studies of a folder and open optuna-dashboard on them."""
+    from lmd_bench.dashboard import show_dashboard
+
+    show_dashboard(results, port)
