@@ -4,9 +4,8 @@ A search confirms what val balanced accuracy selects, and the default. Another r
 budget, may select another trial; `lmd-bench confirm KEY` fills that cell of the leaderboard.
 """
 
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from rich.console import Console
 from lmd_bench import hardware, paths
 from lmd_bench.errors import UserError
 from lmd_bench.planning import build_tasks
-from lmd_bench.results import open_store
-from lmd_bench.schema import DataSource, TaskSpec, TrialContext, TrialSpec
+from lmd_bench.results import open_store, spec_of
+from lmd_bench.schema import DataSource, TrialContext, TrialSpec
 from lmd_bench.single import run_with_progress
 
 Row = dict[str, Any]
@@ -39,7 +38,7 @@ def confirm(results: Path, keys: Sequence[str], source: DataSource, command: str
     found = [search_row(rows, key) for key in keys]
     all_well = True
     for row in found:
-        spec = spec_of(row)
+        spec = checked_spec(row)
         seeds = confirmation_seeds(rows, row)
         _check_data(spec, source)
         for seed in seeds:
@@ -71,26 +70,13 @@ def search_row(rows: Iterable[Row], key: str) -> Row:
     return found[0]
 
 
-def spec_of(row: Row) -> TrialSpec:
+def checked_spec(row: Row) -> TrialSpec:
     """Return the trial that a row is of.
 
     Raises:
         UserError: this version of lmd-bench would run another trial than the row says.
     """
-    names = {field.name for field in fields(TaskSpec)}
-    spec = TrialSpec(
-        task=TaskSpec(**{name: row[name] for name in names}),
-        task_fingerprint=row["task_fingerprint"],
-        method=row["method"],
-        representation=row["representation"],
-        calibration=row["calibration"],
-        config=json.loads(row["config_json"]),
-        seed=row["seed"],
-        n_epochs=row["n_epochs"],
-        phase=row["phase"],
-        study=row["study"],
-        versions=json.loads(row["versions_json"]),
-    )
+    spec = spec_of(row)
     if spec.key != row["key"]:
         raise UserError(
             f"Trial {row['key']} was run by lmd-bench {row['package_version']}, whose trials "

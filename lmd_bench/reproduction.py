@@ -4,9 +4,8 @@ The trial is rebuilt from the row alone, and its key must come out as the row's.
 of its own, with an encoder of its own; the row's results folder is only read.
 """
 
-import json
 import tempfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 from typing import Literal
@@ -23,8 +22,8 @@ from lmd_bench.errors import UserError
 from lmd_bench.leaderboard.statistics import spread
 from lmd_bench.lookup import find_row
 from lmd_bench.planning import build_tasks
-from lmd_bench.results import Row, Store, open_store
-from lmd_bench.schema import DataSource, TaskSpec, TrialContext, TrialSpec
+from lmd_bench.results import Row, Store, open_store, spec_of
+from lmd_bench.schema import DataSource, TrialContext, TrialSpec
 from lmd_bench.search_space import check_value, default_config, resolve_method, section_config
 
 Verdict = Literal["bit-equal", "within seed spread", "different"]
@@ -41,24 +40,6 @@ class Reproduction:
     spread: tuple[str, ...]  # how large the differences are beside the spread over seeds
     provenance: tuple[str, ...]  # what it was made with otherwise
     not_compared: tuple[str, ...] = ()  # columns that the row lacks
-
-
-def spec_of(row: Row) -> TrialSpec:
-    """Return the trial that a row says it is of."""
-    task = TaskSpec(**{field.name: row[field.name] for field in fields(TaskSpec)})
-    return TrialSpec(
-        task=task,
-        task_fingerprint=row["task_fingerprint"],
-        method=row["method"],
-        representation=row["representation"],
-        calibration=row["calibration"],
-        config=json.loads(row["config_json"]),
-        seed=row["seed"],
-        n_epochs=row["n_epochs"],
-        phase=row["phase"],
-        study=row["study"],
-        versions=json.loads(row["versions_json"]),
-    )
 
 
 def reproduce(store: Store, row: Row, source: DataSource) -> Reproduction:

@@ -8,7 +8,7 @@ it or nothing, and several processes may write at once.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from lmd_bench.row_files import (
     temporary_name,
     write_table,
 )
-from lmd_bench.schema import SCHEMA_VERSION, TrialContext, TrialSpec, canonical_json
+from lmd_bench.schema import SCHEMA_VERSION, TaskSpec, TrialContext, TrialSpec, canonical_json
 
 Row = dict[str, Any]
 LogitRow = tuple[str, str, int, Sequence[float]]  # image id, split, label, logits
@@ -202,6 +202,23 @@ def make_row(spec: TrialSpec, context: TrialContext, **measured: Any) -> Row:
     row = {**defaults, **known, **measured}
     check_row(row)
     return row
+
+
+def spec_of(row: Row) -> TrialSpec:
+    """Return the trial that a row says it is of."""
+    return TrialSpec(
+        task=TaskSpec(**{field.name: row[field.name] for field in fields(TaskSpec)}),
+        task_fingerprint=row["task_fingerprint"],
+        method=row["method"],
+        representation=row["representation"],
+        calibration=row["calibration"],
+        config=json.loads(row["config_json"]),
+        seed=row["seed"],
+        n_epochs=row["n_epochs"],
+        phase=row["phase"],
+        study=row["study"],
+        versions=json.loads(row["versions_json"]),
+    )
 
 
 def check_row(row: Row) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from lmd_bench import confirm as module
 from lmd_bench.commands import app
-from lmd_bench.confirm import confirmation_seeds, search_row, spec_of
+from lmd_bench.confirm import checked_spec, confirmation_seeds, search_row
 from lmd_bench.errors import UserError
 from lmd_bench.leaderboard import load
 from lmd_bench.leaderboard.select import RULES
@@ -45,15 +45,15 @@ def _row(number: int = 0, source: str = "", seed: int = 0, **measured) -> dict:
 def test_a_spec_is_rebuilt_from_its_row() -> None:
     row = _row(3)
 
-    assert spec_of(row).key == row["key"]
-    assert spec_of(row).config == {"training.lr": 3.1}
+    assert checked_spec(row).key == row["key"]
+    assert checked_spec(row).config == {"training.lr": 3.1}
 
 
 def test_a_row_of_another_version_is_refused() -> None:
     row = _row() | {"key": "0" * 20}
 
     with pytest.raises(UserError, match="whose trials differ from those of this version"):
-        spec_of(row)
+        checked_spec(row)
 
 
 def test_the_beginning_of_a_key_is_enough_if_it_is_one() -> None:
@@ -86,7 +86,7 @@ def test_the_seeds_are_those_of_the_tasks_other_runs() -> None:
 def test_a_missing_cell_is_filled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = TaskSpec("synthetic", imbalance_factor=20.0, image_size=32, n_max=100)
     single = train_one(task, "cross_entropy", 1, 0, [], tmp_path / "one", DataSource(), "")
-    spec = spec_of(single)
+    spec = checked_spec(single)
 
     def silent(progress) -> None: ...
 
@@ -95,7 +95,7 @@ def test_a_missing_cell_is_filled_once(tmp_path: Path, monkeypatch: pytest.Monke
         config = dict(spec.config) | {"training.lr": lr}
         trial = TrialSpec(**vars(spec) | {"config": config, "phase": "search", "study": "s"})
         rows.append(execute_trial(trial, TrialContext(tmp_path, trial_number=number), silent))
-    run = TrialSpec(**vars(spec_of(rows[0])) | {"phase": "confirm", "seed": 5})
+    run = TrialSpec(**vars(checked_spec(rows[0])) | {"phase": "confirm", "seed": 5})
     execute_trial(run, TrialContext(tmp_path, source_key=rows[0]["key"]), silent)
 
     app(["confirm", rows[1]["key"][:10], "--results", str(tmp_path)], standalone_mode=False)

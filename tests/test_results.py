@@ -1,6 +1,5 @@
 import json
 import multiprocessing
-import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from lmd_bench.columns import COLUMNS, LOGITS
+from lmd_bench.columns import COLUMNS
 from lmd_bench.errors import UserError
 from lmd_bench.results import Store, make_row, open_store
 from lmd_bench.schema import TaskSpec, TrialContext, TrialSpec
@@ -293,24 +292,3 @@ def test_a_results_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> Non
 
     with pytest.raises(UserError, match="cannot be made"):
         open_store(tmp_path / "file", create=True)
-
-
-def test_readme_explains_every_column_and_no_other() -> None:
-    explained = re.findall(r"^\| `(\w+)` \|", README.read_text(), flags=re.MULTILINE)
-
-    assert explained == [*COLUMNS.names, *LOGITS.names]
-
-
-def test_readme_gives_each_column_its_type() -> None:
-    types = dict(re.findall(r"^\| `(\w+)` \| ([^|]+?) \|", README.read_text(), flags=re.MULTILINE))
-
-    for field in (*COLUMNS, *LOGITS):
-        kind = "list of points" if field.name == "curve" else _spelled(str(field.type))
-        assert types[field.name] == kind + ("?" if field.nullable else "")
-
-
-def _spelled(kind: str) -> str:
-    inner = re.fullmatch(r"list<(?:element|item): (\w+)>", kind)
-    if inner:
-        return f"list of {_spelled(inner[1])}"
-    return {"double": "float64", "float": "float32"}.get(kind, kind)

@@ -1,6 +1,6 @@
 """`--gpus-per-trial auto`: the share of a GPU that the largest trial of a search needs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from optuna.distributions import CategoricalDistribution, IntDistribution
@@ -8,7 +8,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from lmd_bench import paths
 from lmd_bench.schema import Config, Scalar, TrialContext, TrialSpec, content_hash
 from lmd_bench.search.request import SearchRequest
-from lmd_bench.search.stages import StudySpec, study_specs
+from lmd_bench.search.stages import study_specs
 from lmd_bench.search_space import Space
 
 AUTO = "auto"
@@ -40,7 +40,7 @@ def probes(request: SearchRequest) -> Iterator[tuple[TrialSpec, TrialContext]]:
         if study.stands_on is None and shape not in seen:
             seen.add(shape)
             source = paths.located(study.task.dataset, request.source)
-            yield _spec(study, config), TrialContext(request.results, source, device="cuda")
+            yield study.trial(config), TrialContext(request.results, source, device="cuda")
 
 
 def find_share(request: SearchRequest) -> float:
@@ -52,18 +52,3 @@ def find_share(request: SearchRequest) -> float:
     ask: Any = ray.remote(num_gpus=1, max_calls=1, max_retries=0)(measure)
     shares: list[float] = [ray.get(ask.remote(*probe)) for probe in probes(request)]
     return even_share(max(shares))
-
-
-def _spec(study: StudySpec, config: Mapping[str, Scalar]) -> TrialSpec:
-    return TrialSpec(
-        task=study.task,
-        task_fingerprint=study.task_fingerprint,
-        method=study.method.name,
-        representation=study.method.representation,
-        calibration=study.method.calibration,
-        config=config,
-        seed=study.seed,
-        n_epochs=1,
-        study=study.id,
-        versions=study.versions,
-    )

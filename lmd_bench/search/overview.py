@@ -19,6 +19,7 @@ class Totals:
 
     done: int
     total: int  # at most, while selected configs and offered encoders are not known
+    limit: str  # "at most", or "about" where hours are the budget
     seconds_left: float | None  # None until a trial has finished
 
 
@@ -28,14 +29,15 @@ def totals(queue: JobQueue, n_slots: int) -> Totals:
     rows = [row for study in studies for row in study.rows] + list(queue.confirmed.values())
     left = {study.spec.id: _trials_left(queue, study) for study in studies}
     total = len(rows) + sum(left.values())
+    limit = "about" if queue.request.hours else "at most"
     if not rows:
-        return Totals(0, total, None)
+        return Totals(0, total, limit, None)
     typical = sum(row["seconds"] for row in rows) / len(rows)
     seconds = 0.0
     for study in studies:
         own = [row["seconds"] for row in study.rows]
         seconds += left[study.spec.id] * (sum(own) / len(own) if own else typical)
-    return Totals(len(rows), total, seconds / n_slots)
+    return Totals(len(rows), total, limit, seconds / n_slots)
 
 
 def study_table(queue: JobQueue) -> Table:

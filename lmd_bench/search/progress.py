@@ -70,8 +70,8 @@ class LineDisplay:
         self._queue, self._n_slots = queue, n_slots
         now = totals(queue, n_slots)
         self._print(
-            f"{len(queue.studies)} studies, at most {now.total} trials, {now.done} of them stored, "
-            f"{n_slots} at a time"
+            f"{len(queue.studies)} studies, {now.limit} {now.total} trials, {now.done} of them "
+            f"stored, {n_slots} at a time"
         )
 
     def started(self, job: Job) -> None:
@@ -108,7 +108,7 @@ class LiveDisplay:
         self._began = time.monotonic()
         self._epochs: dict[str, tuple[str, Progress | None]] = {}  # running: name, last epoch
         self._studies: RenderableType = Text()  # drawn anew by the search, never by the clock
-        self._totals = Totals(0, 0, None)
+        self._totals = Totals(0, 0, "at most", None)
         self._live = Live(  # draws at once, so it comes last
             console=console,
             get_renderable=self._render,
@@ -155,7 +155,7 @@ class LiveDisplay:
     def _render(self) -> RenderableType:
         # Runs on Rich's clock, in a thread of its own: it reads only what is replaced as a whole.
         now, left = self._totals, self._totals.seconds_left
-        line = f"{now.done} of at most {now.total} trials · "
+        line = f"{now.done} of {now.limit} {now.total} trials · "
         line += f"{clock(time.monotonic() - self._began)} so far"
         line += "" if left is None else f" · about {clock(left)} to go"
         # The studies come last: a terminal that is too low for all of them cuts off the end.

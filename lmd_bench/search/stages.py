@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from optuna.distributions import distribution_to_json
 
 from lmd_bench import plugins
-from lmd_bench.schema import Config, TaskSpec, content_hash
+from lmd_bench.schema import Config, TaskSpec, TrialSpec, content_hash
 from lmd_bench.search.points import points_of
 from lmd_bench.search.pruning import NONE
 from lmd_bench.search.ranges import ranged
@@ -44,6 +44,22 @@ class StudySpec:
     requested: bool  # False: it only feeds other studies and is not confirmed
     points: tuple[Config, ...] = ()  # complete, tried right after the default
     stands_on: str | None = None  # the representation study whose encoders it calibrates
+
+    def trial(self, config: Config) -> TrialSpec:
+        """Return the search trial of a complete config."""
+        return TrialSpec(
+            task=self.task,
+            task_fingerprint=self.task_fingerprint,
+            method=self.method.name,
+            representation=self.method.representation,
+            calibration=self.method.calibration,
+            config=config,
+            seed=self.seed,
+            n_epochs=self.n_epochs,
+            phase="search",
+            study=self.id,
+            versions=self.versions,
+        )
 
 
 def study_specs(request: SearchRequest) -> tuple[StudySpec, ...]:

@@ -141,20 +141,7 @@ class Study:
 
     def spec_of(self, config: Config) -> TrialSpec:
         """Return the search trial of a complete config."""
-        study = self.spec
-        return TrialSpec(
-            task=study.task,
-            task_fingerprint=study.task_fingerprint,
-            method=study.method.name,
-            representation=study.method.representation,
-            calibration=study.method.calibration,
-            config=config,
-            seed=study.seed,
-            n_epochs=study.n_epochs,
-            phase="search",
-            study=study.id,
-            versions=study.versions,
-        )
+        return self.spec.trial(config)
 
     def _begin(self, space: Space) -> None:
         self._proposals = self._no_proposals(space)
