@@ -23,7 +23,7 @@ class ProcedureSpread:
 
     n_trials: int
     score_mean: float  # of the rule, for the selected configuration
-    score_sd: float
+    score_sd: float  # NaN below two trials beside the default
     known: float  # chance that the selected configuration is a confirmed one
     test_mean: float  # balanced accuracy on test of the selected configuration, where known
     test_sd: float
@@ -66,6 +66,8 @@ def procedure_spread(study: StudyRows, rule: SelectionRule) -> ProcedureSpread |
     tests = [_test_mean(study, row) for _, row in candidates]
     mean, sd = _moments(scores, weights)
     test_mean, test_sd = _moments(tests, weights)
+    if n_others < 2:  # one trial drawn from itself shows no spread
+        sd = test_sd = float("nan")
     known = sum(w for w, test in zip(weights, tests, strict=True) if not isnan(test))
     return ProcedureSpread(len(trials), mean, sd, known / sum(weights), test_mean, test_sd)
 

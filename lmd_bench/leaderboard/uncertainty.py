@@ -156,7 +156,11 @@ def _cells(row: Row) -> list[str]:
         percent(row["balanced_accuracy"]),
         bounds(Interval(row["images_low"], row["images_high"], "")),
         f"{bounds(seeds)} ({row['n_seeds']})",
-        f"{percent(row['search_mean'])} ± {percent(row['search_sd'])}",
+        _with_sd(row["search_mean"], row["search_sd"]),
         f"{100 * row['search_known']:.0f} %",
         percent(row["search_test_sd"]),
     ]
+
+
+def _with_sd(mean: float, sd: float) -> str:
+    return percent(mean) if isnan(sd) else f"{percent(mean)} ± {percent(sd)}"

@@ -56,9 +56,21 @@ def test_failed_trials_are_drawn_too(study) -> None:
     assert spread.known == pytest.approx(1.0)
 
 
-def test_a_study_of_one_trial_has_no_spread_and_a_failed_one_nothing(study) -> None:
+def test_a_study_of_the_default_has_no_spread_and_a_failed_one_nothing(study) -> None:
     one = procedure_spread(group_studies(study("crt", [0.4], {0: [0.6]}))[0], RULE)
 
     assert one is not None
-    assert (one.score_mean, one.score_sd) == (0.4, 0.0)
+    assert one.score_mean == 0.4
+    assert np.isnan(one.score_sd)
     assert procedure_spread(group_studies(study("crt", [None, None]))[0], RULE) is None
+
+
+def test_a_single_trial_shows_no_spread(study) -> None:
+    (found,) = group_studies(study("crt", [0.4, 0.5], {1: [0.7, 0.8]}))
+
+    spread = procedure_spread(found, RULE)
+
+    assert spread is not None
+    assert spread.score_mean == pytest.approx(0.5)
+    assert np.isnan(spread.score_sd)
+    assert np.isnan(spread.test_sd)
