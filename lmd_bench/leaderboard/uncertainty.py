@@ -1,6 +1,7 @@
 """`lmd-bench intervals`: each method's score with every spread that is known of it, labelled."""
 
 from collections.abc import Sequence
+from math import isnan
 from typing import Any
 
 import numpy as np
