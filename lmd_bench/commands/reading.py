@@ -1,5 +1,6 @@
 """Commands that read results, and the list of methods."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,14 +38,17 @@ def methods(
 @app.command()
 def leaderboard(
     results: Results = RESULTS,
-    format: Annotated[str, typer.Option(help="table, markdown, csv or json.")] = "table",
+    format: Annotated[
+        str, typer.Option(help="table, markdown, latex, csv, json or parquet.")
+    ] = "table",
     rule: Rule = "val_balanced_accuracy",
     at_budget: Annotated[
         str | None,
         typer.Option(help="Look at what each study found for this: 10 (trials), 4h or 4gpuh."),
     ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write in place of printing.")] = None,
 ) -> None:
     """Print the methods of each task by mean test balanced accuracy over confirmation seeds."""
-    from lmd_bench.leaderboard.tables import print_leaderboard
+    from lmd_bench.leaderboard.output import print_leaderboard
 
-    print_leaderboard(results, format, rule, at_budget)
+    print_leaderboard(results, format, rule, at_budget, out)

@@ -1,4 +1,5 @@
 from lmd_bench.leaderboard.board import Leaderboard, build, load
-from lmd_bench.leaderboard.tables import print_leaderboard, render
+from lmd_bench.leaderboard.output import print_leaderboard
+from lmd_bench.leaderboard.tables import render
 
 __all__ = ["Leaderboard", "build", "load", "print_leaderboard", "render"]

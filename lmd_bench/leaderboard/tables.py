@@ -1,26 +1,22 @@
-"""The leaderboard as text: a terminal table, Markdown, CSV or JSON."""
+"""The leaderboard as text: a terminal table, Markdown, LaTeX, CSV or JSON."""
 
 import json
-import os
 import shutil
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from lmd_bench.errors import unknown
-from lmd_bench.leaderboard.board import PRIMARY, Leaderboard, load
-from lmd_bench.leaderboard.budget import parse_budget
+from lmd_bench.leaderboard.board import PRIMARY, Leaderboard
+from lmd_bench.leaderboard.latex import latex
 from lmd_bench.leaderboard.layout import table_text
-from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY, rule_named
 
 Line = dict[str, Any]
-FORMATS = ("table", "markdown", "csv", "json")
+FORMATS = ("table", "markdown", "latex", "csv", "json")
 _GAPS = (2, 1)  # blanks between the columns of a terminal table: the first if it loses no column
 _METHOD_WIDTH = 24  # longer names are folded
 _FEWER = "* fewer trials than the largest study of its task (its space may be smaller)"
@@ -94,8 +90,8 @@ def render(
 
     Args:
         board: What to show.
-        form: `table` (for a terminal), `markdown`, `csv` or `json`. The last two carry fractions
-            and every column; CSV has no room for the notes.
+        form: `table` (for a terminal), `markdown`, `latex`, `csv` or `json`. The last two carry
+            fractions and every column; CSV has no room for the notes.
         width: Columns of the terminal; None asks the terminal, and takes 120 where there is none.
             A narrow one drops the less needed columns and says which.
         color: Whether the terminal table may carry colour codes.
@@ -109,41 +105,12 @@ def render(
         return board.frame.to_csv(index=False)
     if form == "json":
         return _json(board)
+    if form == "latex":
+        lines = _lines(board)
+        return latex(board, _header(board), _footnotes(board, lines, _COLUMNS))
     if form == "markdown":
         return _markdown(board)
     return _terminal(board, width or shutil.get_terminal_size((120, 24)).columns, color)
-
-
-def print_leaderboard(
-    root: Path,
-    form: str = "table",
-    rule: str = VAL_BALANCED_ACCURACY.name,
-    at_budget: str | None = None,
-) -> None:
-    """Print the leaderboard of a results folder; the notes of a CSV go to stderr.
-
-    Args:
-        root: Folder of the results.
-        form: As `render` takes it.
-        rule: Name of the selection rule.
-        at_budget: What each study may have cost, like `10`, `4h` or `4gpuh`; None: all its trials.
-
-    Raises:
-        UserError: no such format, rule or budget, or no results that can be read.
-    """
-    if form not in FORMATS:
-        raise unknown("format", form, FORMATS)
-    budget = None if at_budget is None else parse_budget(at_budget)
-    board = load(root, rule_named(rule), budget)
-    color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    text = render(board, form, color=color)
-    encoding = sys.stdout.encoding or "utf-8"  # one that lacks a sign shows "?", not a traceback
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-    if form == "csv":
-        if board.rule.watermark:
-            print(board.rule.watermark, file=sys.stderr)
-        for note in board.notes:
-            print(f"Note: {note}.", file=sys.stderr)
 
 
 def _lines(board: Leaderboard) -> list[Line]:

@@ -1,0 +1,103 @@
+r"""The leaderboard as LaTeX: one booktabs table a task, best bold, second underlined.
+
+Needs `\usepackage{booktabs}` alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isnan
+from typing import Any
+
+from lmd_bench.leaderboard.board import Leaderboard
+
+Line = dict[str, Any]
+_ESCAPES = {
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    **{"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"},
+    **{"·": "$\\cdot$", "±": "$\\pm$", "≥": "$\\geq$", "≤": "$\\leq$"},
+}
+
+
+@dataclass(frozen=True)
+class _Score:
+    header: str
+    name: str  # of the column of the leaderboard's frame
+    spread: bool  # whether it has a standard deviation
+
+
+_SCORES = (
+    _Score("Bal.\\ acc.", "test_balanced_accuracy", True),
+    _Score("default", "default_test_balanced_accuracy", True),
+    _Score("Macro F1", "test_macro_f1", True),
+    _Score("Many", "test_many_recall", False),
+    _Score("Med.", "test_medium_recall", False),
+    _Score("Few", "test_few_recall", False),
+)
+
+
+def latex(board: Leaderboard, header: Sequence[str], notes: Sequence[str]) -> str:
+    """Return a table for each task.
+
+    Args:
+        board: what to show.
+        header: sentences for the caption: what the numbers are, over what their spread is.
+        notes: sentences that follow as comments.
+    """
+    lines = [{str(k): v for k, v in line.items()} for line in board.frame.to_dict("records")]
+    tasks = dict.fromkeys(line["task"] for line in lines)
+    tables = [
+        _table(task, [line for line in lines if line["task"] == task], header) for task in tasks
+    ]
+    comments = [*([] if lines else header), *notes]
+    return "\n".join([*tables, *(f"% {comment}" for comment in comments)]) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Return text with every sign that LaTeX would read as a command escaped."""
+    return "".join(_ESCAPES.get(sign, sign) for sign in text)
+
+
+def _table(task: str, lines: Sequence[Line], header: Sequence[str]) -> str:
+    marks = {score.name: _marks([line[score.name] for line in lines]) for score in _SCORES}
+    rows = [
+        " & ".join(
+            [escaped(line["label"])]
+            + [_cell(line, score, marks[score.name][place]) for score in _SCORES]
+        )
+        for place, line in enumerate(lines)
+    ]
+    caption = escaped(" ".join([f"{task}.", *header]))
+    heads = " & ".join(["Method", *(score.header for score in _SCORES)])
+    return "\n".join(
+        [
+            "\\begin{table}[t]",
+            "\\centering",
+            f"\\caption{{{caption} Best in bold, second underlined.}}",
+            f"\\begin{{tabular}}{{l{'r' * len(_SCORES)}}}",
+            "\\toprule",
+            f"{heads} \\\\",
+            "\\midrule",
+            *(f"{row} \\\\" for row in rows),
+            "\\bottomrule",
+            "\\end{tabular}",
+            "\\end{table}",
+        ]
+    )
+
+
+def _marks(values: Sequence[float]) -> list[str]:
+    """Return the command for each value: of the best, of the second, or none; equals share it."""
+    shown = [None if isnan(value) else f"{100 * value:.1f}" for value in values]
+    ranked = sorted({float(text) for text in shown if text is not None}, reverse=True)
+    commands = dict(zip(ranked[:2], ("\\textbf", "\\underline"), strict=False))
+    return ["" if text is None else commands.get(float(text), "") for text in shown]
+
+
+def _cell(line: Line, score: _Score, mark: str) -> str:
+    value = line[score.name]
+    if isnan(value):
+        return "--"
+    text = f"{100 * value:.1f}"
+    text = f"{mark}{{{text}}}" if mark else text
+    sd = line[f"{score.name}_sd"] if score.spread else float("nan")
+    return text if isnan(sd) else f"{text} $\\pm$ {100 * sd:.1f}"

@@ -1,0 +1,61 @@
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lmd_bench.errors import UserError
+from lmd_bench.leaderboard.board import Leaderboard, build
+from lmd_bench.leaderboard.latex import escaped
+from lmd_bench.leaderboard.output import write_file
+from lmd_bench.leaderboard.tables import render
+
+
+@pytest.fixture
+def board(study) -> Leaderboard:
+    rows = study("lmd", [0.3, 0.5], {1: [0.62, 0.60], 0: [0.50, 0.52]})
+    rows += study("tau_norm", [0.3], {0: [0.55, None]})
+    rows += study("crt", [0.3], {0: [0.4, 0.4]})
+    return build(rows + study("rrl", [0.2, None]))
+
+
+def test_the_best_is_bold_the_second_underlined_and_the_rest_plain(board: Leaderboard) -> None:
+    text = render(board, "latex")
+    rows = {line.split(" &")[0]: line for line in text.splitlines() if " & " in line}
+
+    assert "\\textbf{61.0} $\\pm$ 1.4" in rows["lmd"]
+    assert "\\underline{55.0}" in rows["tau\\_norm"]  # one seed has no spread
+    assert rows["crt"].startswith("crt & 40.0 $\\pm$ 0.0")
+
+
+def test_a_table_is_whole(board: Leaderboard) -> None:
+    text = render(board, "latex")
+
+    for name in ("table", "tabular"):
+        assert text.count(f"\\begin{{{name}}}") == text.count(f"\\end{{{name}}}") == 1
+    assert [text.count(f"\\{rule}rule") for rule in ("top", "mid", "bottom")] == [1, 1, 1]
+    rows = [line for line in text.splitlines() if line.endswith("\\\\")]
+    assert {line.count("&") for line in rows} == {6}
+    plain = re.sub(r"\\.", "", "\n".join(x for x in text.splitlines() if not x.startswith("%")))
+    assert plain.count("{") == plain.count("}")
+    assert "%" not in plain
+    assert "mean $\\pm$ SD over the retraining seeds" in text
+    assert "% Note: searched, not confirmed: rrl" in text
+
+
+def test_signs_of_latex_are_escaped() -> None:
+    assert escaped("a_b & 50% {x}") == "a\\_b \\& 50\\% \\{x\\}"
+    assert escaped("\\input") == "\\textbackslash{}input"
+
+
+def test_parquet_holds_every_column_and_a_file_is_whole_or_absent(
+    board: Leaderboard, tmp_path: Path
+) -> None:
+    write_file(board, "parquet", tmp_path / "board.parquet")
+
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "board.parquet"), board.frame)
+    write_file(board, "latex", tmp_path / "board.tex")
+    assert (tmp_path / "board.tex").read_text() == render(board, "latex")
+    with pytest.raises(UserError, match="cannot be written"):
+        write_file(board, "csv", tmp_path / "absent" / "board.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["board.parquet", "board.tex"]
