@@ -5,7 +5,6 @@ it cost, and its score on test where it was confirmed. What was not measured is 
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
