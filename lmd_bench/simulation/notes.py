@@ -44,8 +44,10 @@ def sampler_notes(frame: pd.DataFrame, samplers: Sequence[str]) -> list[str]:
         samplers: Those that were compared.
     """
     notes: list[str] = []
-    of_study = frame.groupby(["method", "task", "table"], sort=False)["trials"].max()
-    most = {f"{key[0]} on {key[1]}": (key[2], n) for key, n in of_study.items()}
+    most: dict[str, tuple[int, float]] = {}  # stored trials, and those of the longest replays
+    for line in frame.to_dict("records"):
+        name, size = f"{line['method']} on {line['task']}", int(line["table"])
+        most[name] = size, max(float(line["trials"]), most.get(name, (size, 0.0))[1])
     beyond = [
         f"{name} ({n:.3g} of {size})" for name, (size, n) in most.items() if n > ceil(size / 2)
     ]

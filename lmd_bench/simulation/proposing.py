@@ -150,19 +150,21 @@ class Drawn:
         return make_sampler(self._name, derive_seed(self._seed, number, attempt))
 
     def _draw(self, sampler: BaseSampler) -> Params:
-        trial = create_trial(state=TrialState.RUNNING, params={}, distributions={})
+        study = self._study
+        study.add_trial(create_trial(state=TrialState.RUNNING))  # what is drawn for; then closed
+        draft = study.get_trials(deepcopy=False)[-1]
         # Optuna knows the space from the first trial that ended; before, each value stands alone.
         together = (
-            sampler.sample_relative(self._study, trial, dict(self._space))
-            if self._n_learned
-            else {}
+            sampler.sample_relative(study, draft, dict(self._space)) if self._n_learned else {}
         )
-        return {
+        drawn: Params = {
             key: together[key]
             if key in together
-            else sampler.sample_independent(self._study, trial, key, within)
+            else sampler.sample_independent(study, draft, key, within)
             for key, within in self._space.items()
         }
+        study.tell(draft.number, state=TrialState.FAIL)
+        return drawn
 
 
 def _used(params: list[Params], left: Left) -> list[Mapping[str, object]]:
