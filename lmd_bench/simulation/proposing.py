@@ -7,7 +7,7 @@ no neighbour: it takes the stored trials in a random order.
 
 import random
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import optuna
@@ -27,6 +27,7 @@ _BY_TRIAL = frozenset({"cmaes", "nsga2"})  # these mark Optuna's own trials whil
 Left = Int64[np.ndarray, " left"]  # places in the table of the trials that were not used yet
 
 
+@runtime_checkable
 class Proposer(Protocol):
     """What proposes the next stored trial of one replay."""
 
