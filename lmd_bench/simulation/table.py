@@ -116,8 +116,8 @@ def searched(
         ranked: Whether the encoder was searched, too.
     """
     known = search_space(sections)
-    if ranked:
-        ranks = {config[ENCODER_RANK] for config in configs if ENCODER_RANK in config}
+    ranks = {config[ENCODER_RANK] for config in configs if ENCODER_RANK in config}
+    if ranked and ranks:
         known[ENCODER_RANK] = CategoricalDistribution(sorted(ranks))
     shared = {k for k in known if len({json.dumps(c.get(k)) for c in configs}) < 2}
     return {

@@ -135,6 +135,14 @@ def test_staged_search_pays_for_both_studies_and_joint_for_each_stage_1(results)
     assert line["repeats_lacking_pairs"] == 4  # the default's encoder is offered, and has none
 
 
+def test_a_repeat_whose_encoders_have_no_calibration_is_not_replayed(results):
+    # one trial is the default, whose encoder no stored calibration stands on
+    request = Request(("random",), ("none",), repeats=2, parts=("stages",), n_trials=1)
+    line = simulate(results, False, request).frames["stages"].iloc[0]
+    assert (line["replayed"], line["repeats_lacking_pairs"]) == (0, 2)
+    assert line["missing"] == "#0, #1, #2"
+
+
 def test_a_folder_without_search_rows_is_said_to_have_none(tmp_path):
     open_store(tmp_path, create=True)
     with pytest.raises(UserError, match="no trials of a search in .* to replay"):
@@ -196,7 +204,11 @@ def test_each_format_shows_the_replays(results, form, capsys):
 def test_a_simulation_imports_neither_torch_nor_ray(results):
     script = (
         "import sys\nfrom lmd_bench.commands import app\n"
-        f"app('simulate --results {results} --repeats 1'.split(), standalone_mode=False)\n"
+        f"command = 'simulate --results {results} --repeats 1 --sampler random,tpe'\n"
+        "app(command.split(), standalone_mode=False)\n"
         "assert not {'torch', 'ray'} & set(sys.modules)\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
