@@ -17,6 +17,7 @@ from lmd_bench.search.confirmation import confirmation_jobs
 from lmd_bench.search.jobs import Job, Row, make_job, ranked, value_of
 from lmd_bench.search.lockstep import LockstepStudy
 from lmd_bench.search.request import SearchRequest
+from lmd_bench.search.retrying import is_stale, set_apart
 from lmd_bench.search.stages import study_specs
 from lmd_bench.search.studies import Study
 
@@ -56,6 +57,7 @@ class JobQueue:
         self.confirmed: dict[str, Row] = {}  # key -> stored row
         self.running: dict[str, Job] = {}
         self._store = store
+        self._before: dict[str, Row] = {}  # key -> row of a trial that runs again
         self._losses: Counter[str] = Counter()
         self._put_back: list[Job] = []
         self._alone: list[Job] = []  # these run when nothing else does
@@ -65,9 +67,11 @@ class JobQueue:
         for row in store.rows():
             by_study.setdefault(row["study"], []).append(row)
         for spec in study_specs(request):
-            rows = by_study.get(spec.id, [])
+            rows, again = set_apart(by_study.get(spec.id, []), request.retry_failed)
+            self._before |= {row["key"]: row for row in again}
             kind = LockstepStudy if request.deterministic else Study
-            self.studies[spec.id] = kind(spec, [r for r in rows if r["phase"] == "search"])
+            searched = ([r for r in some if r["phase"] == "search"] for some in (rows, again))
+            self.studies[spec.id] = kind(spec, *searched)
             self.confirmed |= {r["key"]: r for r in rows if r["phase"] == "confirm"}
         self._advance()
 
@@ -101,7 +105,7 @@ class JobQueue:
     ) -> Row | None:
         """Take the row that the worker of a running job wrote; without one the job is lost."""
         row = self._store.get(key)
-        if row is None:
+        if row is None or is_stale(row, self._before.get(key)):
             return self.lost(key, cause, alone, status)
         self.complete(key, row)
         return row
