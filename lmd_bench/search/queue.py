@@ -3,6 +3,7 @@
 Built from the store, so that the same request after any kind of death runs what is missing.
 """
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -62,7 +63,7 @@ class JobQueue:
         self._put_back: list[Job] = []
         self._alone: list[Job] = []  # these run when nothing else does
         self._trained: set[str] = set()  # encoders known to be in the cache
-        self._started: dict[str, datetime] = {}
+        self._started: dict[str, tuple[datetime, float]] = {}  # and by a clock that nobody sets
         by_study: dict[str, list[Row]] = {}
         for row in store.rows():
             by_study.setdefault(row["study"], []).append(row)
@@ -85,7 +86,7 @@ class JobQueue:
         if job is None:
             return Signal.WAIT if self.running else Signal.DONE
         self.running[job.key] = job
-        self._started[job.key] = datetime.now(UTC)
+        self._started[job.key] = datetime.now(UTC), time.monotonic()
         return job
 
     def complete(self, key: str, row: Row) -> None:
@@ -236,9 +237,11 @@ class JobQueue:
         )
 
 
-def _lost_row(job: Job, status: Status, cause: str, started: datetime) -> dict[str, Any]:
-    now = datetime.now(UTC)
-    seconds = (now - started).total_seconds()
+def _lost_row(
+    job: Job, status: Status, cause: str, began: tuple[datetime, float]
+) -> dict[str, Any]:
+    started, clock = began
+    seconds = time.monotonic() - clock
     return make_row(
         job.spec,
         job.context,
@@ -247,7 +250,7 @@ def _lost_row(job: Job, status: Status, cause: str, started: datetime) -> dict[s
         seconds=seconds,
         standalone_seconds=seconds,
         started_at=started.isoformat(timespec="seconds"),
-        finished_at=now.isoformat(timespec="seconds"),
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 

@@ -1,7 +1,7 @@
 """--retry-failed: which stored rows are run again, with the same config, number and seed.
 
-A row that failed for a reason outside its config (a death, a node, a deadline, memory, an error) may
-do better once that is mended. What diverged or was pruned would do so again and stays.
+A row that failed for a reason outside its config (a death, a node, a deadline, memory, an error)
+may do better once that is mended. What diverged or was pruned would do so again and stays.
 """
 
 from collections.abc import Iterable
