@@ -86,7 +86,8 @@ def test_a_raylet_dies_alone_and_its_workers_write_late(tmp_path, cache, referen
     wait_for(lambda: len(rows_on_disk(tmp_path)) >= 2)
     for pid in named(process.pid, "raylet/raylet"):
         os.kill(pid, signal.SIGKILL)
-    process.communicate(timeout=PATIENCE)  # it starts Ray anew and ends, or breaks off with a sentence
+    # it starts Ray anew and ends, or breaks off with a sentence
+    process.communicate(timeout=PATIENCE)
     assert process.returncode in (0, 1)
     ends_well(tmp_path, cache, reference, rows_on_disk(tmp_path))
 
