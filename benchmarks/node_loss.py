@@ -44,7 +44,7 @@ finally:
 """
 SEARCH = (
     "--dataset ham10000 --image-size 32 --n-max 300 --imbalance-factor 20,50,100 --trials 8 "
-    "--method cross_entropy,crt,logit_adjustment --epochs 2 --confirm-seeds 1"
+    "--method cross_entropy,crt,vfc --epochs 2 --confirm-seeds 1"
 )
 
 
