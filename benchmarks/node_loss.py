@@ -43,7 +43,7 @@ finally:
     cluster.shutdown()
 """
 SEARCH = (
-    "--dataset ham10000 --image-size 32 --n-max 300 --imbalance-factor 20,50,100 --trials 8 "
+    "--dataset ham10000 --image-size 32 --n-max 200 --imbalance-factor 20,50,100 --trials 8 "
     "--method cross_entropy,crt,vfc --epochs 2 --confirm-seeds 1"
 )
 

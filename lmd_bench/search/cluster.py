@@ -18,6 +18,7 @@ _ENVIRONMENT = {
     # Without it Ray on Linux replaces 127.0.0.1 by the network card's address and listens there.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_raylet_start_wait_time_s": "300",  # 30 s are too few on a machine that others use, too
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths stay what they are
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "0",
@@ -88,6 +89,13 @@ def _connected(options: dict[str, Any]) -> Iterator[None]:
         raise UserError(
             f"No Ray cluster answers at {options['address']} ({error}); start one with `ray start "
             "--head`, set RAY_AUTH_MODE=token on both sides, or leave out --address."
+        ) from error
+    except Exception as error:
+        if type(error) is not Exception:  # Ray has no type for a node that does not come up
+            raise
+        raise UserError(
+            f"Ray did not start here ({' '.join(str(error).split())[:200]}); look at the load and the "
+            "free memory of this machine, then the same command goes on."
         ) from error
     try:
         yield
