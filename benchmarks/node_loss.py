@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from lmd_bench.results import open_store
@@ -32,7 +33,7 @@ cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboa
 try:
     other = cluster.add_node(**node)
     cluster.wait_for_nodes()
-    print(cluster.address, flush=True)
+    print("up", cluster.address, sep="\\n", flush=True)
     if sys.stdin.readline().strip() == "kill":
         raylet = psutil.Process(other.all_processes["raylet"][0].process.pid)
         for process in [*raylet.children(recursive=True), raylet]:
@@ -64,6 +65,18 @@ def wait_for_half(results: Path, search: subprocess.Popen[bytes]) -> tuple[int, 
     raise SystemExit("the search ended before a node could be killed")
 
 
+def start_nodes(environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Start the cluster; Ray gives each node 30 s, so on a busy machine try again."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    for _ in range(8):
+        nodes = subprocess.Popen([sys.executable, "-c", NODES], env=environment, **pipes)
+        assert nodes.stdout is not None
+        if nodes.stdout.readline().strip() == "up":
+            return nodes
+        nodes.wait()
+    raise SystemExit("Ray did not start here")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
@@ -71,9 +84,8 @@ def main() -> None:
     out: Path = arguments.out
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     environment = os.environ | token
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     out.mkdir(parents=True, exist_ok=True)
-    with subprocess.Popen([sys.executable, "-c", NODES], env=environment, **pipes) as nodes:
+    with start_nodes(environment) as nodes:
         assert nodes.stdin is not None
         assert nodes.stdout is not None
         address = nodes.stdout.readline().strip()

@@ -12,13 +12,13 @@ from lmd_bench.search.gpu_share import AUTO, find_share
 from lmd_bench.search.request import SearchRequest
 
 LOCAL = "local"  # the address that starts a cluster of our own
+N_STARTS = 4  # Ray gives its node 30 s to come up, which a machine under load may not
 OBJECT_STORE_BYTES = 100 * 2**20  # jobs and rows are small; images never pass through it
 
 _ENVIRONMENT = {
     # Without it Ray on Linux replaces 127.0.0.1 by the network card's address and listens there.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_raylet_start_wait_time_s": "300",  # 30 s are too few on a machine that others use, too
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths stay what they are
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "0",
@@ -84,23 +84,34 @@ def _connected(options: dict[str, Any]) -> Iterator[None]:
     import ray
 
     try:
-        ray.init(**options)
+        _init(options)
     except ConnectionError as error:
         raise UserError(
             f"No Ray cluster answers at {options['address']} ({error}); start one with `ray start "
             "--head`, set RAY_AUTH_MODE=token on both sides, or leave out --address."
         ) from error
-    except Exception as error:
-        if type(error) is not Exception:  # Ray has no type for a node that does not come up
-            raise
-        raise UserError(
-            f"Ray did not start here ({' '.join(str(error).split())[:200]}); look at the load and the "
-            "free memory of this machine, then the same command goes on."
-        ) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _init(options: dict[str, Any]) -> None:
+    import ray
+
+    for attempt in range(1, N_STARTS + 1):
+        try:
+            ray.init(**options)
+            return
+        except Exception as error:
+            if type(error) is not Exception:  # Ray has no type for a node that does not come up
+                raise
+            ray.shutdown()
+            if attempt == N_STARTS:
+                raise UserError(
+                    f"Ray did not start here in {N_STARTS} attempts ({' '.join(str(error).split())}"
+                    "); look at this machine's load and memory, then the same command goes on."
+                ) from error
 
 
 def _options(address: str, slots: Slots | None, verbose: bool = False) -> dict[str, Any]:

@@ -50,13 +50,14 @@ SEARCH = (
 def two_nodes(environment):
     """Hold the cluster in a process of its own; yield its address and the raylets of its nodes."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", CLUSTER], env=environment, **pipes) as nodes:
-        address, *raylets = nodes.stdout.readline().split()
-        try:
-            yield address, [int(pid) for pid in raylets]
-        finally:
-            nodes.stdin.write("\n")
-            nodes.stdin.flush()
+    said: list[str] = []
+    while not said:  # Ray gives each node 30 s, which may be too few beside other work
+        nodes = subprocess.Popen([sys.executable, "-c", CLUSTER], env=environment, **pipes)
+        said = nodes.stdout.readline().split()
+    try:
+        yield said[0], [int(pid) for pid in said[1:]]
+    finally:
+        nodes.communicate("\n", timeout=PATIENCE)
 
 
 def start(results, environment, *options):
