@@ -1,4 +1,4 @@
-"""Ray's start: tried again where a busy machine is too slow for it, told in one sentence if never."""
+"""Ray's start: tried again where a busy machine is too slow, one sentence where it never comes."""
 
 import pytest
 import ray
