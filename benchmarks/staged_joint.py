@@ -3,7 +3,8 @@
     python benchmarks/staged_joint.py --out DIR [--hours 0.05] [--seeds 0 1] [more of a search]
 
 Staged: one study of stage 1 and one for each calibration, each of so many hours. Joint: one study a
-method, with the same hours in all. Prints the best val and the confirmed test balanced accuracy of
+method, with the same hours in all. Both run side by side, one trial at a time each, so that other
+work on the machine weighs on both. Prints the best val and the confirmed test balanced accuracy of
 each method as Markdown; the same command again goes on.
 """
 
@@ -18,11 +19,14 @@ from lmd_bench.results import open_store
 METHODS = ("crt", "vfc", "logit_adjustment")  # all on cross_entropy
 
 
-def search(out: Path, hours: float, seed: int, more: list[str], *flags: str) -> None:
-    """Run one search to its end."""
+def search(
+    out: Path, hours: float, seed: int, more: list[str], *flags: str
+) -> subprocess.Popen[bytes]:
+    """Start one search."""
     command = [sys.executable, "-m", "lmd_bench", "search", "--method", ",".join(METHODS)]
     command += ["--gpu-hours", f"{hours:g}", "--seed", str(seed), "--results", str(out)]
-    subprocess.run([*command, "--confirm-seeds", "1", *flags, *more], check=True)
+    command += ["--max-concurrent", "1", "--confirm-seeds", "1", *flags, *more]
+    return subprocess.Popen(command)
 
 
 def line(results: Path, method: str) -> tuple[float, float, int, float]:
@@ -44,8 +48,12 @@ def main() -> None:
     n = len(METHODS)
     for seed in arguments.seeds:
         folder = arguments.out / str(seed)
-        search(folder / "staged", arguments.hours, seed, more)
-        search(folder / "joint", arguments.hours * (n + 1) / n, seed, more, "--joint")
+        both = (
+            search(folder / "staged", arguments.hours, seed, more),
+            search(folder / "joint", arguments.hours * (n + 1) / n, seed, more, "--joint"),
+        )
+        if any([one.wait() for one in both]):
+            raise SystemExit("a search failed; the same command goes on")
     print("| seed | method | search | trials | best val | test | core-hours of all |")
     print("|---|---|---|---|---|---|---|")
     for seed in arguments.seeds:

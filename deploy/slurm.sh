@@ -5,13 +5,17 @@
 #SBATCH --gpus-per-node=4
 #SBATCH --cpus-per-task=32
 #SBATCH --time=24:00:00
-#SBATCH --signal=B:TERM@120
-# One Ray node per machine; the search runs on the first and ends with the job. Submit the same line
-# again to go on. Options of `lmd-bench search` follow the script's name; --results must be shared.
+#SBATCH --signal=TERM@120
+#SBATCH --exclusive
+# One Ray node per machine; the search runs on the first and ends with the job, two minutes before its
+# time is up at the latest. Submit the same line again to go on. Options of `lmd-bench search` follow the
+# script's name; --results must be shared, and so must the home folder, where the token lies.
+# Exclusive, since `ray symmetric-run` ends every Ray of yours on a machine when it is done.
 set -euo pipefail
 
 export RAY_AUTH_MODE=token
 export RAY_USAGE_STATS_ENABLED=0
+ray get-auth-token --generate > /dev/null  # makes ~/.ray/auth_token where there is none
 head_host=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 port=$((20000 + SLURM_JOB_ID % 20000))
 

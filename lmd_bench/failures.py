@@ -11,6 +11,7 @@ from rich.table import Table
 
 from lmd_bench.durations import clock
 from lmd_bench.results import open_store
+from lmd_bench.search.retrying import RETRIED
 
 Row = dict[str, Any]
 
@@ -67,6 +68,10 @@ def show_failures(results: Path) -> None:
         )
     console.print(table)
     console.print(f"{sum(f.n_trials for f in found)} of {len(rows)} trials failed.")
+    if any(failure.status in RETRIED for failure in found):
+        console.print(
+            f"The same search with --retry-failed runs {', '.join(sorted(RETRIED))} again."
+        )
 
 
 def _failure(status: str, cause: str, rows: Sequence[Row], folder: Path) -> Failure:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 PACKAGES = ("lmd-bench", "ray", "torch", "torchvision", "optuna", "pyarrow")
 LEAST_FREE = 2 * 2**30  # bytes; a ResNet-50 encoder takes 100 MB
+TOKEN = "token"  # the mode of Ray's authentication in which a secret is asked for
 MOST_CLOCK = 5.0  # seconds between the clocks of two machines
 
 
@@ -28,6 +29,7 @@ class Health:
     free_bytes: int | None  # where the results lie; None: the folder cannot be used
     trouble: str  # why the results folder cannot be used; "" if it can
     sees: bool  # whether the driver's probe file is there
+    auth_mode: str  # RAY_AUTH_MODE of the process that was asked
 
 
 def examine(results: Path, probe: str = "") -> Health:
@@ -50,6 +52,7 @@ def examine(results: Path, probe: str = "") -> Health:
         free_bytes=None if trouble else shutil.disk_usage(results).free,
         trouble=trouble,
         sees=not probe or (results / probe).is_file(),
+        auth_mode=os.environ.get("RAY_AUTH_MODE", "").lower(),
     )
 
 
@@ -77,6 +80,16 @@ def complaints(here: Health, there: Health, seconds: float = 0.0) -> list[str]:
     if gap > MOST_CLOCK + seconds:
         found.append(f"its clock differs by {gap:.0f} s from the driver's")
     return found
+
+
+def unguarded(there: Health) -> list[str]:
+    """Return a sentence if a node of a cluster takes commands without Ray's token."""
+    if there.auth_mode == TOKEN:
+        return []
+    return [
+        "its Ray takes commands from anybody who reaches its ports; start it with "
+        "RAY_AUTH_MODE=token on all nodes"
+    ]
 
 
 def new_probe(results: Path) -> str:

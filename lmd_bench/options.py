@@ -190,6 +190,13 @@ class Strategy:
         int, typer.Option(help="Encoders, best on val, that a calibration may stand on.")
     ] = 3
 
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed", help="Run again what was lost, timed out, ran out of memory or erred."
+        ),
+    ] = False
+
     def fields(self) -> dict[str, Any]:
         """Return the strategy as a search is asked for it."""
         objectives = tuple(name.strip() for name in self.objectives.split(","))

@@ -8,13 +8,13 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
 from lmd_bench.durations import clock
 from lmd_bench.errors import UserError
+from lmd_bench.name_table import name_table
 from lmd_bench.results import open_store
 from lmd_bench.traces import PlannedStudy, SearchTrace, Sign, read_searches, read_signs
 
@@ -134,8 +134,9 @@ def _parts(one: Status) -> list[Table | str]:
 
 
 def _studies(task: str, studies: Sequence[StudyStatus]) -> Table:
-    heads = ("method", "trials", "running", "failed", "val", "confirmed", "cost")
-    table = Table(*heads, title=task, title_justify="left", box=SIMPLE_HEAD)
+    heads = ("trials", "running", "failed", "val", "confirmed", "cost")
+    table = name_table("method", *heads)
+    table.title, table.title_justify = task, "left"
     for study in studies:
         table.add_row(
             study.plan.method,
@@ -150,8 +151,8 @@ def _studies(task: str, studies: Sequence[StudyStatus]) -> Table:
 
 
 def _running(signs: Sequence[Sign]) -> Table:
-    heads = ("running", "stage", "epoch", "loss", "val bal. acc.", "last heard")
-    table = Table(*heads, box=SIMPLE_HEAD)
+    heads = ("stage", "epoch", "loss", "val", "last heard")
+    table = name_table("running", *heads)
     now = time.time()
     for sign in signs:
         table.add_row(

@@ -1,6 +1,7 @@
 """What a search leaves for those who watch it: its plan, and a sign of life of each trial.
 
-`searches/<name>.json` names the studies of a search and how many rows each is to have.
+`searches/<name>.json` names the studies of a search, how many rows each is to have, what is drawn
+in it from which range, and the configs that it tries first.
 `running/<key>.json` is the last epoch of a trial; it is gone once its row is there. Both are for
 people: no search reads them, and a results folder without them is complete.
 """
@@ -8,13 +9,13 @@ people: no search reads them, and a results folder without them is complete.
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lmd_bench.schema import Progress, content_hash
+from lmd_bench.schema import Config, Progress, content_hash
 
 SECONDS = 1.0  # between two signs of life; calibration epochs take milliseconds
 
@@ -28,6 +29,8 @@ class PlannedStudy:
     task: str
     trials: int  # at most
     confirmations: int  # at most
+    space: Mapping[str, Any] = field(default_factory=dict[str, Any])  # key -> Optuna's distribution
+    points: Sequence[Config] = ()  # tried right after the default: a person's, and a warm start's
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def read_searches(results: Path) -> list[SearchTrace]:
     found: list[SearchTrace] = []
     for data in _read_all(results / "searches"):
         try:
-            studies = tuple(PlannedStudy(**study) for study in data.pop("studies"))
+            studies = tuple(_planned(study) for study in data.pop("studies"))
             found.append(SearchTrace(**data, studies=studies))
         except (TypeError, KeyError):  # of another version
             continue
@@ -108,6 +111,10 @@ class Heartbeat:
         self._last = time.monotonic()
         with suppress(OSError):
             _write(self._path, {**self._known, **heard, "at": time.time()})
+
+
+def _planned(data: dict[str, Any]) -> PlannedStudy:
+    return PlannedStudy(**data | {"points": tuple(data.get("points", ()))})
 
 
 def _write(path: Path, data: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lmd_bench.health import Health, complaints, examine, new_probe
+from lmd_bench.health import Health, complaints, examine, new_probe, unguarded
 from lmd_bench.search.doctor import run_doctor
 
 WELL = Health(
@@ -19,6 +19,7 @@ WELL = Health(
     free_bytes=2**40,
     trouble="",
     sees=True,
+    auth_mode="",
 )
 
 
@@ -41,6 +42,13 @@ def test_a_machine_like_the_drivers_is_well():
 def test_each_trouble_has_a_sentence(change, sentence):
     (found,) = complaints(WELL, replace(WELL, **change))
     assert sentence in found
+
+
+def test_a_node_that_asks_for_no_token_is_a_trouble():
+    assert unguarded(replace(WELL, auth_mode="token")) == []
+    for mode in ("", "disabled"):
+        (sentence,) = unguarded(replace(WELL, auth_mode=mode))
+        assert "RAY_AUTH_MODE=token" in sentence
 
 
 def test_a_slow_answer_is_no_wrong_clock():
@@ -88,10 +96,12 @@ sys.exit(0 if well else 1)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1000)
 def test_every_node_of_a_cluster_is_examined(tmp_path):
     command = [sys.executable, "-c", TWO_NODES, str(tmp_path)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert ended.returncode == 0, ended.stderr[-2000:]
     assert ended.stdout.count("node 127.0.0.1") == 2
     assert "All is well" in ended.stdout
+    assert "authentication: token" in ended.stdout
     assert list(tmp_path.iterdir()) == []

@@ -12,6 +12,7 @@ from lmd_bench.search.gpu_share import AUTO, find_share
 from lmd_bench.search.request import SearchRequest
 
 LOCAL = "local"  # the address that starts a cluster of our own
+N_STARTS = 4  # Ray gives its node 30 s to come up, which a machine under load may not
 OBJECT_STORE_BYTES = 100 * 2**20  # jobs and rows are small; images never pass through it
 
 _ENVIRONMENT = {
@@ -83,7 +84,7 @@ def _connected(options: dict[str, Any]) -> Iterator[None]:
     import ray
 
     try:
-        ray.init(**options)
+        _init(options)
     except ConnectionError as error:
         raise UserError(
             f"No Ray cluster answers at {options['address']} ({error}); start one with `ray start "
@@ -93,6 +94,24 @@ def _connected(options: dict[str, Any]) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _init(options: dict[str, Any]) -> None:
+    import ray
+
+    for attempt in range(1, N_STARTS + 1):
+        try:
+            ray.init(**options)
+            return
+        except Exception as error:
+            if type(error) is not Exception:  # Ray has no type for a node that does not come up
+                raise
+            ray.shutdown()
+            if attempt == N_STARTS:
+                raise UserError(
+                    f"Ray did not start here in {N_STARTS} attempts ({' '.join(str(error).split())}"
+                    "); look at this machine's load and memory, then the same command goes on."
+                ) from error
 
 
 def _options(address: str, slots: Slots | None, verbose: bool = False) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`lmd-bench doctor`: whether trials would run here, or on every node of a Ray cluster."""
 
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from lmd_bench.health import Health, complaints, examine, new_probe
+from lmd_bench.health import Health, complaints, examine, new_probe, unguarded
 from lmd_bench.search.cluster import LOCAL, joined
 
 
@@ -52,7 +51,8 @@ def _nodes(
             )
             took = time.time() - asked
             then = replace(here, clock=asked)
-            found.append((name, there, complaints(then, there, seconds=took)))
+            trouble = complaints(then, there, seconds=took) + unguarded(there)
+            found.append((name, there, trouble))
         return found
 
 
@@ -72,7 +72,8 @@ def _print(found: list[tuple[str, Health, list[str]]]) -> None:
             free,
         )
     console.print(table)
-    mode = os.environ.get("RAY_AUTH_MODE", "token on a cluster of its own")
+    modes = {health.auth_mode or "none" for _, health, _ in found[1:]}
+    mode = ", ".join(sorted(modes)) or "by token, in the cluster that a search starts here"
     console.print(f"Ray's authentication: {mode}")
     troubles = [f"{name}: {sentence}." for name, _, all_of in found for sentence in all_of]
     console.print("\n".join(troubles) if troubles else "All is well.")

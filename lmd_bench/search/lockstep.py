@@ -18,8 +18,8 @@ BATCH = 4  # trials; fixed, because what is drawn depends on it
 class LockstepStudy(Study):
     """A study that proposes in batches."""
 
-    def __init__(self, spec: StudySpec, rows: Iterable[Row]) -> None:
-        """Take up the search rows that the store holds of it."""
+    def __init__(self, spec: StudySpec, rows: Iterable[Row], again: Iterable[Row] = ()) -> None:
+        """Take up the search rows that the store holds; what runs again is asked for anew."""
         self._asked: list[Proposal] = []  # all of them, in order
         self._n_told = 0
         self._upcoming: Proposal | None = None

@@ -1,11 +1,15 @@
 """How far a search is: numbers, and the tables that show them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 
-from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from lmd_bench.durations import clock
+from lmd_bench.name_table import name_table
 from lmd_bench.schema import Progress
 from lmd_bench.search.jobs import Row, ranked, value_of
 from lmd_bench.search.plan import most_trials
@@ -40,33 +44,39 @@ def totals(queue: JobQueue, n_slots: int) -> Totals:
     return Totals(len(rows), total, limit, seconds / n_slots)
 
 
-def study_table(queue: JobQueue) -> Table:
-    """Return the table of studies."""
-    heads = ("method", "trials", "failed", "best val bal. acc.", "confirmed")
-    table = Table(*heads, box=SIMPLE_HEAD)
-    last = ""
-    for study in queue.studies.values():
-        task, method, _ = study.spec.id.split("/")
+def study_tables(queue: JobQueue) -> Group:
+    """Return a table of studies for each task, below the task's name."""
+    parts: list[RenderableType] = []
+    for task, studies in groupby(queue.studies.values(), key=_task_of):
+        parts += [Text(task, style="bold", overflow="fold"), _study_table(queue, studies)]
+    return Group(*parts)
+
+
+def _task_of(study: Study) -> str:
+    return study.spec.id.split("/")[0]
+
+
+def _study_table(queue: JobQueue, studies: Iterable[Study]) -> Table:
+    heads = ("trials", "failed", "best val", "confirmed")
+    table = name_table("method", *heads)
+    for study in studies:
         failed = sum(value_of(row) is None for row in study.rows)
         best = ranked(study.rows)[:1]
         jobs = queue.confirmations.get(study.spec.id)
         done = sum(job.key in queue.confirmed for job in jobs or ())
-        if task != last:
-            table.add_row(f"[bold]{task}[/bold]")
         table.add_row(
-            method,
+            study.spec.method.name,
             f"{len(study.rows)}/{most_trials(queue, study)}",
             str(failed) if failed else "",
             f"{best[0]['val_balanced_accuracy']:.3f}" if best else "",
             f"{done}/{len(jobs)}" if jobs else "",
         )
-        last = task
     return table
 
 
 def running_table(epochs: dict[str, tuple[str, Progress | None]]) -> Table:
     """Return the table of running trials."""
-    table = Table("running", "stage", "epoch", "loss", "val bal. acc.", box=SIMPLE_HEAD)
+    table = name_table("running", "stage", "epoch", "loss", "val")
     for name, progress in epochs.values():
         if progress is None:
             table.add_row(name, "starting")

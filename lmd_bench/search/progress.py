@@ -15,7 +15,7 @@ from lmd_bench.search.overview import (
     Totals,
     describe,
     running_table,
-    study_table,
+    study_tables,
     totals,
 )
 from lmd_bench.search.queue import JobQueue
@@ -150,7 +150,7 @@ class LiveDisplay:
     def _refresh(self) -> None:
         assert self._queue is not None, "a display is opened first"
         self._totals = totals(self._queue, self._n_slots)
-        self._studies = study_table(self._queue)
+        self._studies = study_tables(self._queue)
 
     def _render(self) -> RenderableType:
         # Runs on Rich's clock, in a thread of its own: it reads only what is replaced as a whole.

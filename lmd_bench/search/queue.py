@@ -3,6 +3,7 @@
 Built from the store, so that the same request after any kind of death runs what is missing.
 """
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from lmd_bench.search.confirmation import confirmation_jobs
 from lmd_bench.search.jobs import Job, Row, make_job, ranked, value_of
 from lmd_bench.search.lockstep import LockstepStudy
 from lmd_bench.search.request import SearchRequest
+from lmd_bench.search.retrying import is_stale, set_apart
 from lmd_bench.search.stages import study_specs
 from lmd_bench.search.studies import Study
 
@@ -56,18 +58,21 @@ class JobQueue:
         self.confirmed: dict[str, Row] = {}  # key -> stored row
         self.running: dict[str, Job] = {}
         self._store = store
+        self._before: dict[str, Row] = {}  # key -> row of a trial that runs again
         self._losses: Counter[str] = Counter()
         self._put_back: list[Job] = []
         self._alone: list[Job] = []  # these run when nothing else does
         self._trained: set[str] = set()  # encoders known to be in the cache
-        self._started: dict[str, datetime] = {}
+        self._started: dict[str, tuple[datetime, float]] = {}  # and by a clock that nobody sets
         by_study: dict[str, list[Row]] = {}
         for row in store.rows():
             by_study.setdefault(row["study"], []).append(row)
         for spec in study_specs(request):
-            rows = by_study.get(spec.id, [])
+            rows, again = set_apart(by_study.get(spec.id, []), request.retry_failed)
+            self._before |= {row["key"]: row for row in again}
             kind = LockstepStudy if request.deterministic else Study
-            self.studies[spec.id] = kind(spec, [r for r in rows if r["phase"] == "search"])
+            searched = ([r for r in some if r["phase"] == "search"] for some in (rows, again))
+            self.studies[spec.id] = kind(spec, *searched)
             self.confirmed |= {r["key"]: r for r in rows if r["phase"] == "confirm"}
         self._advance()
 
@@ -81,7 +86,7 @@ class JobQueue:
         if job is None:
             return Signal.WAIT if self.running else Signal.DONE
         self.running[job.key] = job
-        self._started[job.key] = datetime.now(UTC)
+        self._started[job.key] = datetime.now(UTC), time.monotonic()
         return job
 
     def complete(self, key: str, row: Row) -> None:
@@ -101,7 +106,7 @@ class JobQueue:
     ) -> Row | None:
         """Take the row that the worker of a running job wrote; without one the job is lost."""
         row = self._store.get(key)
-        if row is None:
+        if row is None or is_stale(row, self._before.get(key)):
             return self.lost(key, cause, alone, status)
         self.complete(key, row)
         return row
@@ -232,9 +237,11 @@ class JobQueue:
         )
 
 
-def _lost_row(job: Job, status: Status, cause: str, started: datetime) -> dict[str, Any]:
-    now = datetime.now(UTC)
-    seconds = (now - started).total_seconds()
+def _lost_row(
+    job: Job, status: Status, cause: str, began: tuple[datetime, float]
+) -> dict[str, Any]:
+    started, clock = began
+    seconds = time.monotonic() - clock
     return make_row(
         job.spec,
         job.context,
@@ -243,7 +250,7 @@ def _lost_row(job: Job, status: Status, cause: str, started: datetime) -> dict[s
         seconds=seconds,
         standalone_seconds=seconds,
         started_at=started.isoformat(timespec="seconds"),
-        finished_at=now.isoformat(timespec="seconds"),
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 

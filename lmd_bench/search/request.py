@@ -35,6 +35,7 @@ class SearchRequest:
     objectives: tuple[str, ...] = (METRIC,)  # on val; the sampler is told of these
     joint: bool = False  # both stages together in each trial, in place of one after the other
     deterministic: bool = False  # the same trials at any concurrency
+    retry_failed: bool = False  # what failed for a reason outside its config runs again
     top_k: int = 3  # encoders, best on val first, that a calibration study may stand on
     overrides: Config = field(default_factory=dict[str, Scalar])  # these keys are not searched
     ranges: Mapping[str, str] = field(default_factory=dict[str, str])  # in place of the shipped
@@ -83,6 +84,11 @@ class SearchRequest:
         for option, time in times.items():
             if time is not None and not time > 0:
                 raise UserError(f"{option} {time:g} is not possible; give more than 0.")
+        if self.retry_failed and self.mirror:
+            raise UserError(
+                "--retry-failed replaces rows, which a mirror keeps as they are; leave out "
+                "--mirror, or delete the failed rows in both places."
+            )
         if self.deterministic and (self.hours or self.trial_seconds):
             raise UserError(
                 "--deterministic gives the same trials anywhere, which hours cannot; "

@@ -1,6 +1,7 @@
 """Runs a search: Ray Tune drives the queue on a cluster until nothing is left."""
 
 import importlib
+import json
 import logging
 import signal
 import tempfile
@@ -11,13 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from optuna.distributions import distribution_to_json
+
 from lmd_bench.errors import UserError
 from lmd_bench.hardware import Slots
 from lmd_bench.mirror import Mirror, MirroredStore
 from lmd_bench.results import open_store
 from lmd_bench.search.claims import claimed
 from lmd_bench.search.cluster import LOCAL, cluster, find_slots, prepare_environment
-from lmd_bench.search.plan import plan
+from lmd_bench.search.plan import StudyPlan, plan
 from lmd_bench.search.progress import Display, make_display
 from lmd_bench.search.queue import JobQueue, Store
 from lmd_bench.search.request import SearchRequest
@@ -89,14 +92,21 @@ def _store(request: SearchRequest) -> Store:
 
 
 def _trace(queue: JobQueue, slots: Slots, began: float) -> SearchTrace:
-    outline = plan(queue, lambda spec: False)
-    studies = tuple(
-        PlannedStudy(
-            study.id, study.method, study.id.split("/")[0], study.budget, study.confirmations
-        )
-        for study in outline.studies
-    )
+    studies = tuple(_planned(queue, study) for study in plan(queue, lambda spec: False).studies)
     return SearchTrace(queue.request.command, began, slots.n_slots, studies)
+
+
+def _planned(queue: JobQueue, study: StudyPlan) -> PlannedStudy:
+    spec = queue.studies[study.id].spec
+    return PlannedStudy(
+        id=study.id,
+        method=study.method,
+        task=study.id.split("/")[0],
+        trials=study.budget,
+        confirmations=study.confirmations,
+        space={key: json.loads(distribution_to_json(d)) for key, d in spec.space.items()},
+        points=spec.points,
+    )
 
 
 def _say(outcome: Outcome, display: Display) -> None:

@@ -41,10 +41,11 @@ class Proposal:
 class Study:
     """The state of one study. A calibration study has to be opened with encoders first."""
 
-    def __init__(self, spec: StudySpec, rows: Iterable[Row]) -> None:
-        """Take up the search rows that the store holds of it."""
+    def __init__(self, spec: StudySpec, rows: Iterable[Row], again: Iterable[Row] = ()) -> None:
+        """Take up the search rows that the store holds of it; those of `again` run once more."""
         self.spec = spec
         self.rows: list[Row] = sorted(rows, key=lambda row: row["trial_number"])
+        self._again: list[Row] = sorted(again, key=lambda row: row["trial_number"])
         self.running: dict[str, Proposal] = {}  # key -> trial
         self.encoders: dict[int, RankedEncoder] = {}  # rank -> encoder that may be stood on
         self._ranks: dict[str, int] = {}  # stage-1 config as text -> rank, of every encoder
@@ -115,10 +116,7 @@ class Study:
     def ask(self) -> Proposal:
         """Return the next trial: the default config, the points of a person, then the sampler's."""
         assert self._proposals is not None, "a study is opened before it is asked"
-        taken = {int(row["trial_number"]) for row in self.rows}
-        taken |= {trial.trial_number for trial in self.running.values()}
-        number = next(n for n in range(len(taken) + 1) if n not in taken)
-        proposal = self._propose(number, {row["key"] for row in self.rows} | set(self.running))
+        proposal = self._repeat(self._again.pop(0)) if self._again else self._new()
         self.running[proposal.spec.key] = proposal
         return proposal
 
@@ -165,6 +163,20 @@ class Study:
             return len(self.rows) + 1
         left = max(0.0, self.spec.hours - spent)
         return len(self.rows) + ceil(left / spent * len(self.rows) - 1e-9)
+
+    def _new(self) -> Proposal:
+        taken = {int(row["trial_number"]) for row in self.rows}
+        taken |= {trial.trial_number for trial in self.running.values()}
+        number = next(n for n in range(len(taken) + 1) if n not in taken)
+        return self._propose(number, {row["key"] for row in self.rows} | set(self.running))
+
+    def _repeat(self, row: Row) -> Proposal:
+        assert self._proposals is not None, "a study is opened before it is asked"
+        number, config = int(row["trial_number"]), jobs.config_of(row)
+        if self._in_space(config):
+            self._proposals.use(number, self._params(config))
+        rank = self.rank_of(config) if self.spec.stands_on else None
+        return Proposal(self.spec_of(config), number, bool(row["is_default"]), rank)
 
     def _propose(self, number: int, seen: Set[str]) -> Proposal:
         assert self._proposals is not None

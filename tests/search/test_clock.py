@@ -1,7 +1,11 @@
 """A clock that was set back: nothing that a search decides follows from the time of day."""
 
-from memory_search import MemoryStore, run_all
+from datetime import datetime, timedelta
 
+from memory_search import MemoryStore, row_of, run_all
+
+from lmd_bench.compaction import compact
+from lmd_bench.results import make_row, open_store
 from lmd_bench.search.queue import JobQueue
 
 
@@ -18,3 +22,47 @@ def test_rows_from_the_future_and_in_any_order_give_the_same_trials(ask):
     resumed = MemoryStore(list(reversed(first.rows())))
     run_all(JobQueue(request, resumed), resumed)
     assert resumed.by_key.keys() == straight.by_key.keys()
+
+
+def test_the_store_itself_goes_by_no_clock(ask, tmp_path):
+    request = ask("crt", "logit_adjustment", n_trials=4, results=tmp_path, deterministic=True)
+    straight = MemoryStore()
+    run_all(JobQueue(request, straight), straight)
+
+    store = open_store(tmp_path, create=True)
+    queue = JobQueue(request, store)
+    for number in range(11):  # the clock is set back a day after each trial, all ahead of now
+        job = queue.next()
+        day = f"2199-01-{28 - number:02d}T00:00"
+        times = {"started_at": f"{day}:00+00:00", "finished_at": f"{day}:01+00:00"}
+        value = row_of(job)["val_balanced_accuracy"]
+        costs = {"seconds": 1.0, "standalone_seconds": 1.0, "val_balanced_accuracy": value}
+        store.write(make_row(job.spec, job.context, status="ok", **times, **costs))
+        queue.ended(job.key, "")
+        if number == 6:
+            compact(tmp_path)
+    before = {row["key"]: row for row in store.rows()}
+    assert len(before) == 11
+
+    resumed = MemoryStore(store.rows())
+    ran = run_all(JobQueue(request, resumed), resumed)
+    assert not {job.key for job in ran} & before.keys()
+    assert resumed.by_key.keys() == straight.by_key.keys()
+
+
+def test_a_lost_trial_costs_no_negative_time(ask, tmp_path, monkeypatch):
+    store = open_store(tmp_path, create=True)
+    queue = JobQueue(ask("cross_entropy", results=tmp_path), store)
+    key = queue.next().key
+    queue.ended(key, "kill -9")
+    queue.next()
+
+    class Yesterday(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) - timedelta(days=1)
+
+    monkeypatch.setattr("lmd_bench.search.queue.datetime", Yesterday)
+    row = queue.ended(key, "kill -9 again")
+    assert row["finished_at"] < row["started_at"]
+    assert 0 <= row["seconds"] < 60

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import ray
 
 from lmd_bench.errors import UserError
 from lmd_bench.memory_probe import CONTEXT_BYTES, MARGIN, even_share, share_needed
@@ -31,6 +32,34 @@ def test_each_stage_1_is_measured_once_at_its_largest_batch(ask):
     ]
     assert found == [("cross_entropy", 256), ("focal", 256)]
     assert all(context.device == "cuda" for _, context in probes(request))
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    """Stand for a cluster of 8 cores and 2 GPUs on which focal takes the most memory."""
+    measured = {"cross_entropy": 0.21, "focal": 0.3}
+
+    class Remote:
+        def remote(self, spec, context):
+            assert context.device == "cuda"
+            return measured[spec.representation]
+
+    def decorator(**options):
+        assert options["num_gpus"] == 1  # a probe has the GPU for itself
+        return lambda function: Remote()
+
+    monkeypatch.setattr(ray, "remote", decorator)
+    monkeypatch.setattr(ray, "get", lambda value: value)
+    monkeypatch.setattr(ray, "init", lambda **options: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 2.0})
+
+
+def test_auto_gives_each_trial_what_the_largest_of_all_stages_1_takes(ask, two_gpus):
+    request = replace(ask("crt", "vfc", "focal"), gpus_per_trial="auto", address="10.0.0.1:6379")
+    slots = cluster.find_slots(request)
+    assert slots.gpus == pytest.approx(1 / 3)  # the least even share above 0.3
+    assert slots.n_slots == 6
 
 
 def test_auto_without_a_gpu_runs_on_the_cores(ask, monkeypatch):

@@ -5,7 +5,7 @@ from memory_search import MemoryStore, row_of, run_all
 from rich.console import Console
 
 from lmd_bench.schema import Progress
-from lmd_bench.search.overview import clock, totals
+from lmd_bench.search.overview import clock, running_table, study_tables, totals
 from lmd_bench.search.progress import LineDisplay, LiveDisplay, make_display
 from lmd_bench.search.queue import JobQueue
 
@@ -45,6 +45,19 @@ def test_the_live_display_shows_studies_and_totals(ask):
     assert "cross_entropy" in shown
     assert "1/2" in shown
     assert "the end" in shown
+
+
+def test_a_narrow_terminal_cuts_no_name(ask):
+    out = io.StringIO()
+    queue = JobQueue(ask("label_aware_smoothing+logit_adjustment"), MemoryStore())
+    console = Console(file=out, width=60)
+    console.print(study_tables(queue))
+    name = "label_aware_smoothing+logit_adjustment confirms #10 (default)"
+    console.print(running_table({"key": (name, Progress("representation", 10, 10, 0.25, 0.5))}))
+    shown = out.getvalue()
+    assert "…" not in shown
+    running = shown[shown.index("running") :].splitlines()[2:]
+    assert "".join(line[:17].strip() for line in running).replace(" ", "") == name.replace(" ", "")
 
 
 def test_the_display_follows_standard_output(capsys):

@@ -12,6 +12,7 @@ from lmd_bench.hardware import Slots
 from lmd_bench.search import run
 from lmd_bench.search.claims import claimed
 from lmd_bench.search.jobs import from_payload
+from lmd_bench.traces import read_searches
 
 
 class Lines:
@@ -59,6 +60,17 @@ def test_a_search_runs_to_the_end(ask, store, tmp_path, monkeypatch):
     outcome = search(ask, tmp_path)
     assert outcome.n_run == outcome.n_stored == len(store.by_key)
     assert outcome.exit_code == 0
+
+
+def test_a_search_leaves_its_ranges_and_first_points(ask, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "_fit", lambda searcher, request, slots: play(searcher, store))
+    ranges, points = {"training.lr": "0.01:0.1"}, ({"training.lr": 0.05},)
+    search(ask, tmp_path, ranges=ranges, points=points)
+    stage1, crt = read_searches(tmp_path)[0].studies
+    assert stage1.space["training.lr"]["attributes"]["high"] == 0.1
+    assert [point["training.lr"] for point in stage1.points] == [0.05]
+    assert "crt.lr" in crt.space
+    assert crt.points == ()
 
 
 def test_a_finished_search_does_not_start_ray(ask, store, tmp_path, monkeypatch):

@@ -1,15 +1,18 @@
 """Ray and real trials through the command line; the drills are in test_faults.py."""
 
 import os
+import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from drill import family, finish, rows_on_disk, start, wait_for
+from drill import PATIENCE, family, finish, named, rows_on_disk, start, wait_for
 
 from lmd_bench.results import open_store
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * PATIENCE)]
 
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
 
@@ -36,14 +39,39 @@ def listening(pids: list[int]) -> set[str]:
     }
 
 
-def test_a_search_listens_on_loopback_alone_and_runs_each_trial_once(tmp_path):
+STRANGER = """
+import sys
+from ray._raylet import GcsClient
+GcsClient(address=sys.argv[1]).get_all_node_info(timeout=60)
+"""
+
+
+def answer_to_a_stranger(pid: int) -> str:
+    """Return what the Ray of a search tells a process that has no token."""
+    raylet = Path(f"/proc/{named(pid, 'raylet/raylet')[0]}/cmdline").read_text()
+    (address,) = re.findall(r"--gcs-address=([^\0]+)", raylet)
+    ended = subprocess.run(
+        [sys.executable, "-c", STRANGER, address],
+        env=os.environ | {"RAY_AUTH_MODE": "disabled"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ended.returncode, "it was let in"
+    return ended.stderr
+
+
+def test_a_search_is_closed_to_others_and_runs_each_trial_once(tmp_path):
     results = tmp_path / "results"
     process = start(results, tmp_path / "cache")
     wait_for(lambda: len(rows_on_disk(results)) >= 1)
     addresses = listening(family(process.pid))
+    refused = answer_to_a_stranger(process.pid)
     said = finish(process)
     assert addresses
     assert addresses <= LOOPBACK
+    assert "InvalidAuthToken" in refused
     rows = open_store(results).rows()
     assert f"{len(rows)} trials are stored: {len(rows)} run now" in said
     assert {row["status"] for row in rows} == {"ok"}
