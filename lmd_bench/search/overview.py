@@ -28,12 +28,14 @@ def totals(queue: JobQueue, n_slots: int) -> Totals:
     studies = list(queue.studies.values())
     rows = [row for study in studies for row in study.rows] + list(queue.confirmed.values())
     left = {study.spec.id: _trials_left(queue, study) for study in studies}
-    total = len(rows) + sum(left.values())
+    waiting = [id for id in queue.confirmations if id not in left]  # fixed jobs, of no study
+    n_fixed = sum(job.key not in queue.confirmed for i in waiting for job in queue.confirmations[i])
+    total = len(rows) + sum(left.values()) + n_fixed
     limit = "about" if queue.request.hours else "at most"
     if not rows:
         return Totals(0, total, limit, None)
     typical = sum(row["seconds"] for row in rows) / len(rows)
-    seconds = 0.0
+    seconds = n_fixed * typical
     for study in studies:
         own = [row["seconds"] for row in study.rows]
         seconds += left[study.spec.id] * (sum(own) / len(own) if own else typical)
@@ -45,6 +47,12 @@ def study_table(queue: JobQueue) -> Table:
     heads = ("method", "trials", "failed", "best val bal. acc.", "confirmed")
     table = Table(*heads, box=SIMPLE_HEAD)
     last = ""
+    for id in queue.confirmations:
+        if id not in queue.studies:
+            jobs = queue.confirmations[id]
+            done = [queue.confirmed[job.key] for job in jobs if job.key in queue.confirmed]
+            failed = sum(value_of(row) is None for row in done)
+            table.add_row(id, "", str(failed or ""), "", f"{len(done)}/{len(jobs)}")
     for study in queue.studies.values():
         task, method, _ = study.spec.id.split("/")
         failed = sum(value_of(row) is None for row in study.rows)

@@ -69,8 +69,9 @@ class LineDisplay:
         """Say what is stored and what is to come."""
         self._queue, self._n_slots = queue, n_slots
         now = totals(queue, n_slots)
+        studies = f"{len(queue.studies)} studies, " if queue.studies else ""
         self._print(
-            f"{len(queue.studies)} studies, {now.limit} {now.total} trials, {now.done} of them "
+            f"{studies}{now.limit} {now.total} trials, {now.done} of them "
             f"stored, {n_slots} at a time"
         )
 
