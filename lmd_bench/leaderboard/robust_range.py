@@ -70,7 +70,8 @@ def robust_ranges(curves: Curves, better: Literal[1, -1]) -> list[RobustRange]:
         at: dict[str, list[tuple[float, float, Within]]] = {label: [] for label in methods}
         for task in tasks:
             spreads = [_spread_at(methods[label], task) for label in methods]
-            short, within = within_spread(*zip(*spreads, strict=True), better)
+            means, sds = [mean for mean, _ in spreads], [sd for _, sd in spreads]
+            short, within = within_spread(means, sds, better)
             for label, value, (_, sd), inside in zip(methods, short, spreads, within, strict=True):
                 at[label].append((value, sd, inside))
         names = tuple(points[task].name for task in tasks)

@@ -50,8 +50,10 @@ class Display(Protocol):
         ...
 
 
-def make_display(verbose: bool = False) -> Display:
+def make_display(verbose: bool = False, *, on_stderr: bool = False) -> Display:
     """Return the live display on a terminal, else, or where others print too, that of lines."""
+    if on_stderr:  # stdout is for a program
+        return LineDisplay(Console(file=sys.stderr))
     console = Console(file=sys.stdout)  # this very stream: Ray's output is led away from sys.stdout
     return LiveDisplay(console) if console.is_terminal and not verbose else LineDisplay(console)
 
