@@ -60,10 +60,12 @@ def sweep(
     from lmd_bench.planning import parse_factors, split_commas
     from lmd_bench.schema import TaskSpec
     from lmd_bench.search.stages import study_specs
+    from lmd_bench.search_space import resolve_methods
     from lmd_bench.sweep import sweep_tasks
 
     check_format(format)
     rule_named(rule)
+    resolve_methods(split_commas(method))  # a mistake is told before images are prepared
     common = TaskSpec("", cut.protocol, None, cut.split_seed, cut.image_size, cut.n_max)
     factors = parse_factors(imbalance_factor or [FACTORS])
     source = data.source(cut.split_dir)

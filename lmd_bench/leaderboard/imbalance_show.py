@@ -160,7 +160,9 @@ def crossing_text(found: Sequence[Crossing], metric: str) -> list[str]:
         f"the difference holds 0, {over}; not corrected for the number of pairs. Neither holds the "
         "spread over searches, splits or data sets."
     ]
-    families = {one.family: [other for other in found if other.family == one.family] for one in found}
+    families = {
+        one.family: [other for other in found if other.family == one.family] for one in found
+    }
     header = ("better below", "better above", "factor", "difference below", "above", "spread")
     for family, members in families.items():
         cells = [
@@ -177,8 +179,8 @@ def crossing_text(found: Sequence[Crossing], metric: str) -> list[str]:
 def range_text(ranges: Sequence[RobustRange], metric: str) -> list[str]:
     """Return the robust ranges as text."""
     lines = [
-        f"Robust range: factors at which a method's mean test {metric} falls short of the best mean "
-        "by no more than its own SD over retraining seeds (one search, one split); what lies "
+        f"Robust range: factors at which a method's mean test {metric} falls short of the best "
+        "mean by no more than its own SD over retraining seeds (one search, one split); what lies "
         "between two factors was not measured."
     ]
     for family in dict.fromkeys(one.family for one in ranges):
@@ -189,7 +191,9 @@ def range_text(ranges: Sequence[RobustRange], metric: str) -> list[str]:
 
 def _range_cells(one: RobustRange) -> list[str]:
     spans = [low if low == high else f"{low} to {high}" for low, high in one.ranges]
-    unknown_at = [name for name, inside in zip(one.names, one.within, strict=True) if inside is None]
+    unknown_at = [
+        name for name, inside in zip(one.names, one.within, strict=True) if inside is None
+    ]
     count = f"{one.n_within} of {len(one.names)}"
     return [one.label, count, ", ".join(spans) or "–", ", ".join(unknown_at) or "–"]
 

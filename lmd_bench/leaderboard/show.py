@@ -93,7 +93,7 @@ def print_frame(
     text: Callable[[], Sequence[str]],
     more: Mapping[str, pd.DataFrame] | None = None,
 ) -> None:
-    """Print a text for `table`, a frame for `csv` and `json`; JSON holds the frames of `more` too."""
+    """Print a text for `table`, else a frame; JSON holds the frames of `more` beside it."""
     if form == "table":
         print("\n".join(text()))
         return
