@@ -5,6 +5,7 @@ in a study of its own, so that it never counts as tuned where it is used. It goe
 of a search: encoders are shared, and the same command goes on after a kill.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -140,7 +141,8 @@ def run_transfer(
     specs = transfer_specs(missing_cells(found, chosen))
     if dry_run or not specs:
         n_encoders = len({spec.encoder_key for spec, _ in specs.values()})
-        print(f"{len(specs)} runs are missing, with at most {n_encoders} encoders to train.")
+        text = f"{len(specs)} runs are missing, with at most {n_encoders} encoders to train."
+        print(text, file=sys.stderr if on_stderr else sys.stdout)
         return 0
     tasks = {spec.task_fingerprint: spec.task for spec, _ in specs.values()}
     _check_data(tasks, source)
