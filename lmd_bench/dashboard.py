@@ -28,6 +28,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from lmd_bench.errors import UserError
 from lmd_bench.results import Row, Store, open_store
 from lmd_bench.row_files import publish, temporary_name
+from lmd_bench.schema import OF_A_STUDY
 from lmd_bench.search_space import Space, search_space
 
 FILE = "dashboard.journal"
@@ -69,7 +70,7 @@ def write_studies(store: Store) -> tuple[Path, int]:
     Raises:
         UserError: there is no row of a search.
     """
-    rows = [row for row in store.rows() if row["phase"] != "single"]
+    rows = [row for row in store.rows() if row["phase"] in OF_A_STUDY]
     studies: dict[str, list[Row]] = {}
     for row in rows:
         studies.setdefault(row["study"], []).append(row)

@@ -10,6 +10,7 @@ from lmd_bench.durations import clock
 from lmd_bench.leaderboard.studies import task_label
 from lmd_bench.lookup import find_row
 from lmd_bench.results import Row, Store, open_store
+from lmd_bench.schema import OF_A_STUDY
 
 _READ = (
     *("key", "phase", "study", "method", "source_key", "encoder_key", "seed", "status"),
@@ -27,8 +28,11 @@ class Lineage:
     """A row, and the rows of its store that it hangs together with; those hold a few columns."""
 
     row: Row
-    source: Row | None  # the search row that a confirmation retrains, where it is in the store
+    source: (
+        Row | None
+    )  # the search row that a confirmation or transfer retrains, where it is in the store
     confirmations: tuple[Row, ...]  # that retrain this row's config, or its source's
+    transfers: tuple[Row, ...]  # that do so on another task
     same_encoder: tuple[Row, ...]  # others that stand on its encoder, the first to finish first
     n_trials: int  # search rows of its study
 
@@ -38,10 +42,12 @@ def lineage(store: Store, row: Row) -> Lineage:
     others: list[Row] = store.scan(_READ).table.to_pylist()
     others.sort(key=lambda other: (other["finished_at"], other["key"]))
     origin = row["source_key"] or row["key"]
+    retrained = [other for other in others if other["source_key"] == origin]
     return Lineage(
         row,
         next((other for other in others if other["key"] == row["source_key"]), None),
-        tuple(other for other in others if other["source_key"] == origin),
+        tuple(other for other in retrained if other["phase"] == "confirm"),
+        tuple(other for other in retrained if other["phase"] == "transfer"),
         tuple(
             other
             for other in others
@@ -75,6 +81,7 @@ def describe(found: Lineage) -> list[tuple[str, str]]:
         ("method", _method(row)),
         ("source", _source(found)),
         ("confirmed", _list(found.confirmations, "by no run yet")),
+        *([("transferred", _list(found.transfers, ""))] if found.transfers else []),
         ("encoder", _encoder(found)),
         ("seeds", f"training {row['seed']}, split {row['split_seed']}"),
         ("scores", _scores(row)),
@@ -106,6 +113,8 @@ def _task(row: Row) -> str:
 def _study(found: Lineage) -> str:
     row = found.row
     default = ", the default config" if row["is_default"] else ""
+    if row["phase"] not in OF_A_STUDY:
+        return f"{row['study']}\nof no study: its config was not tuned on this task{default}"
     return f"{row['study']}\ntrial {row['trial_number']} of {found.n_trials} found here{default}"
 
 
@@ -122,7 +131,11 @@ def _source(found: Lineage) -> str:
         return "none: its config was proposed, not retrained"
     if found.source is None:
         return f"{key}, which is not in this folder"
-    return f"{key}, search, val balanced accuracy {_percent(found.source['val_balanced_accuracy'])}"
+    score = _percent(found.source["val_balanced_accuracy"])
+    elsewhere = found.source["study"] != found.row["study"]
+    return f"{key}, search, val balanced accuracy {score}" + (
+        f"\nof {found.source['study']}" if elsewhere else ""
+    )
 
 
 def _encoder(found: Lineage) -> str:

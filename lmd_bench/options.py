@@ -204,6 +204,22 @@ class Strategy:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """What configs are drawn from, beside the shipped ranges."""
+
+    range: Annotated[
+        list[str] | None,
+        typer.Option(help="Search section.key=low:high (or one,another) instead; repeat."),
+    ] = None
+    points: Annotated[
+        Path | None, typer.Option(help="YAML list of configs to try right after the default.")
+    ] = None
+    warm_start: Annotated[
+        Path | None, typer.Option(help="Earlier results folder, whose best configs come next.")
+    ] = None
+
+
+@dataclass(frozen=True)
 class TaskOptions:
     """How a task is cut from a data set."""
 

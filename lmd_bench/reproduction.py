@@ -23,7 +23,7 @@ from lmd_bench.leaderboard.statistics import spread
 from lmd_bench.lookup import find_row
 from lmd_bench.planning import build_tasks
 from lmd_bench.results import Row, Store, open_store, spec_of
-from lmd_bench.schema import DataSource, TrialContext, TrialSpec
+from lmd_bench.schema import JUDGED_ON_TEST, DataSource, TrialContext, TrialSpec
 from lmd_bench.search_space import check_value, default_config, resolve_method, section_config
 
 Verdict = Literal["bit-equal", "within seed spread", "different"]
@@ -133,7 +133,8 @@ def within_spread(row: Row, again: Row, seeds: list[Row]) -> tuple[bool, list[st
 
 def _is_seed_of(other: Row, row: Row) -> bool:
     origin = row["source_key"] or row["key"]
-    return other["phase"] == "confirm" and other["status"] == "ok" and other["source_key"] == origin
+    retrained = other["phase"] in JUDGED_ON_TEST and other["source_key"] == origin
+    return retrained and other["status"] == "ok"
 
 
 def _altered(row: Row, spec: TrialSpec) -> list[str]:

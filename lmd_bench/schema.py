@@ -15,7 +15,9 @@ PIPELINE_VERSION = 2  # raised when shared training code changes results; part o
 
 Scalar = str | int | float | bool
 Config = Mapping[str, Scalar]  # "section.key" -> value, e.g. {"rrl.ema_decay": 0.999}
-Phase = Literal["search", "confirm", "single"]  # single: one trial by hand
+Phase = Literal["search", "confirm", "single", "transfer"]  # single: one trial by hand
+OF_A_STUDY: tuple[Phase, ...] = ("search", "confirm")  # these rows make a study
+JUDGED_ON_TEST: tuple[Phase, ...] = ("confirm", "transfer")  # runs of a config chosen before
 Status = Literal["ok", "diverged", "oom", "error", "lost", "node_lost", "timeout", "pruned"]
 RareClasses = Literal["refuse", "drop", "merge"]
 
@@ -206,7 +208,7 @@ class TrialContext:
     thresholds: tuple[tuple[int, float], ...] = ()  # (epoch, least score) of stage 1 to go on
     mirror: str = ""  # URL that the row is put to as well
     time_limit: float | None = None  # seconds; looked at after each epoch
-    source_key: str = ""  # confirmation: the search row whose config this is
+    source_key: str = ""  # confirmation, transfer: the search row whose config this is
     command: str = ""  # the command line that asked for it
 
 

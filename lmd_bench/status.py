@@ -16,6 +16,7 @@ from lmd_bench.durations import clock
 from lmd_bench.errors import UserError
 from lmd_bench.name_table import name_table
 from lmd_bench.results import open_store
+from lmd_bench.schema import JUDGED_ON_TEST
 from lmd_bench.traces import PlannedStudy, SearchTrace, Sign, read_searches, read_signs
 
 Row = dict[str, Any]
@@ -106,7 +107,7 @@ def _study(plan: PlannedStudy, rows: Sequence[Row], signs: Sequence[Sign]) -> St
         done=len(searched),
         failed=sum(row["status"] != "ok" for row in rows),
         running=sum(sign.study == plan.id for sign in signs),
-        confirmed=sum(row["phase"] == "confirm" for row in rows),
+        confirmed=sum(row["phase"] in JUDGED_ON_TEST for row in rows),
         best=max(known, default=None),
         seconds=float(sum(row["seconds"] for row in rows)),
     )
@@ -140,7 +141,7 @@ def _studies(task: str, studies: Sequence[StudyStatus]) -> Table:
     for study in studies:
         table.add_row(
             study.plan.method,
-            f"{study.done}/{study.plan.trials}",
+            f"{study.done}/{study.plan.trials}" if study.plan.trials else "",
             str(study.running or ""),
             str(study.failed or ""),
             "" if study.best is None else f"{study.best:.3f}",

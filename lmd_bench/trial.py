@@ -2,7 +2,7 @@
 
 `run_trial` is a plain function that knows nothing of Ray. `execute_trial` wraps it for a worker:
 an ordinary failure becomes a row, and the worker writes that row itself. Test is opened here alone,
-and only in confirmation.
+and only for configs that were chosen before: in confirmation and in transfer.
 """
 
 import time
@@ -32,7 +32,7 @@ from lmd_bench.probabilities import (
     negative_log_likelihood,
 )
 from lmd_bench.results import make_row, open_store
-from lmd_bench.schema import DataSource, TaskSpec, TrialContext, TrialSpec
+from lmd_bench.schema import JUDGED_ON_TEST, DataSource, TaskSpec, TrialContext, TrialSpec
 from lmd_bench.search_space import section_config
 from lmd_bench.seeding import derive_seed
 from lmd_bench.selection import Report
@@ -120,7 +120,7 @@ def run_trial(
     encoder = obtain(spec, context.results, len(task.class_names), sets, report, n_micro)
     calibrated = _calibrate(spec, encoder, sets, report)
     scores: Scores = {"val": _scores(prepared, task.val, calibrated, sets[1])}
-    if spec.phase == "confirm":
+    if spec.phase in JUDGED_ON_TEST:
         test = open_test(prepared.table, task, prepared.fingerprint, context.source)
         scores["test"] = _scores(prepared, test, calibrated, opened(test))
     seconds = time.perf_counter() - clock - encoder.waited

@@ -3,7 +3,16 @@
 import sys
 from typing import NoReturn
 
-from lmd_bench.commands import data, reading, runs, simulation, state, statistics, store
+from lmd_bench.commands import (
+    data,
+    reading,
+    runs,
+    simulation,
+    state,
+    statistics,
+    store,
+    sweeps,
+)
 from lmd_bench.commands.app import app
 from lmd_bench.errors import UserError
 
@@ -17,6 +26,7 @@ __all__ = [
     "state",
     "statistics",
     "store",
+    "sweeps",
 ]
 
 

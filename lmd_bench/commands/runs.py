@@ -1,7 +1,8 @@
 """Commands that train: one trial by hand, or a search."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,7 @@ from lmd_bench.options import (
     DataOptions,
     Dataset,
     Datasets,
+    Drawn,
     Epochs,
     Factor,
     Factors,
@@ -23,6 +25,10 @@ from lmd_bench.options import (
     TaskOptions,
     expanded,
 )
+
+if TYPE_CHECKING:
+    from lmd_bench.schema import DataSource, TaskSpec
+    from lmd_bench.search.request import SearchRequest
 
 
 @app.command()
@@ -65,53 +71,25 @@ def search(
     resources: Resources,
     budget: Budget,
     strategy: Strategy,
+    drawn: Drawn,
     imbalance_factor: Factors = None,
     seed: Seed = 0,
     settings: Settings = None,
-    range: Annotated[
-        list[str] | None,
-        typer.Option(help="Search section.key=low:high (or one,another) instead; repeat."),
-    ] = None,
-    points: Annotated[
-        Path | None, typer.Option(help="YAML list of configs to try right after the default.")
-    ] = None,
-    warm_start: Annotated[
-        Path | None, typer.Option(help="Earlier results folder, whose best configs come next.")
-    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and start no trial.")
     ] = False,
     results: Results = RESULTS,
 ) -> None:
     """Search hyperparameters of methods on tasks, then confirm the chosen ones on test."""
-    from lmd_bench.planning import build_tasks, parse_factors, split_commas, task_specs
-    from lmd_bench.search.points import read_points
-    from lmd_bench.search.ranges import parse_ranges
-    from lmd_bench.search.request import SearchRequest
-    from lmd_bench.search.warm_start import read_warm_start
-    from lmd_bench.search_space import parse_settings, resolve_methods
+    from lmd_bench.planning import parse_factors, split_commas, task_specs
 
     source = data.source(cut.split_dir)
-    chosen = resolve_methods(split_commas(method))
-    overrides = parse_settings(settings or [])
     factors = parse_factors(imbalance_factor or ["natural"])
     specs = task_specs(
         split_commas(dataset), factors, cut.protocol, cut.split_seed, cut.image_size, cut.n_max
     )
-    request = SearchRequest(
-        methods=chosen,
-        tasks=build_tasks(specs, source),
-        results=results.resolve(),
-        seed=seed,
-        overrides=overrides,
-        ranges=parse_ranges(range or [], chosen),
-        source=source,
-        points=read_points(points) if points else (),
-        warm_start=read_warm_start(warm_start, results, chosen) if warm_start else {},
-        command=command_line(),
-        **budget.fields(),
-        **strategy.fields(),
-        **resources.fields(),
+    request = search_request(
+        method, specs, source, results, seed, settings, budget, strategy, resources, drawn
     )
     if dry_run:
         from lmd_bench.search.plan import print_plan
@@ -138,3 +116,46 @@ def confirm(
 
     if not confirm_rows(results.resolve(), key, data.source(split_dir), command_line()):
         raise typer.Exit(1)
+
+
+def search_request(
+    method: list[str],
+    specs: "Iterable[TaskSpec]",
+    source: "DataSource",
+    results: Path,
+    seed: int,
+    settings: list[str] | None,
+    budget: Budget,
+    strategy: Strategy,
+    resources: Resources,
+    drawn: Drawn,
+) -> "SearchRequest":
+    """Return the search that options ask for, on tasks whose images are prepared on the way.
+
+    Raises:
+        UserError: unknown methods, settings or ranges, or data that cannot give a task.
+    """
+    from lmd_bench.planning import build_tasks, split_commas
+    from lmd_bench.search.points import read_points
+    from lmd_bench.search.ranges import parse_ranges
+    from lmd_bench.search.request import SearchRequest
+    from lmd_bench.search.warm_start import read_warm_start
+    from lmd_bench.search_space import parse_settings, resolve_methods
+
+    chosen = resolve_methods(split_commas(method))
+    earlier = drawn.warm_start
+    return SearchRequest(
+        methods=chosen,
+        overrides=parse_settings(settings or []),
+        tasks=build_tasks(specs, source),
+        results=results.resolve(),
+        seed=seed,
+        ranges=parse_ranges(drawn.range or [], chosen),
+        source=source,
+        points=read_points(drawn.points) if drawn.points else (),
+        warm_start=read_warm_start(earlier, results, chosen) if earlier else {},
+        command=command_line(),
+        **budget.fields(),
+        **strategy.fields(),
+        **resources.fields(),
+    )

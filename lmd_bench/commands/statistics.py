@@ -86,9 +86,13 @@ def imbalance(
     metric: Annotated[
         str, typer.Option(help="Such as balanced_accuracy, few_recall, mcc, macro_auc.")
     ] = "balanced_accuracy",
+    part: Annotated[
+        str, typer.Option(help="What csv holds: curves, crossings or ranges.")
+    ] = "curves",
+    study: Annotated[str, typer.Option(help="Only studies whose id holds this text.")] = "",
     format: Format = "table",
 ) -> None:
-    """Show a metric of each method on test against the imbalance factor of its task."""
-    from lmd_bench.leaderboard.show import print_imbalance
+    """Show a metric on test against the imbalance factor, where methods cross, robust ranges."""
+    from lmd_bench.leaderboard.imbalance_show import print_imbalance
 
-    print_imbalance(results, format, rule, metric)
+    print_imbalance(results, format, rule, metric, part, study=study)

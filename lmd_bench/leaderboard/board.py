@@ -19,7 +19,6 @@ from lmd_bench.leaderboard.row_views import grouped_views
 from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY, SelectionRule
 from lmd_bench.leaderboard.statistics import spread
 from lmd_bench.leaderboard.studies import (
-    BY_HAND,
     STUDY_COLUMNS,
     TASK_COLUMNS,
     Row,
@@ -33,6 +32,7 @@ from lmd_bench.leaderboard.val_counts import with_val_counts
 from lmd_bench.metrics import METRICS
 from lmd_bench.results import open_store
 from lmd_bench.row_files import ORDER, ordered
+from lmd_bench.schema import OF_A_STUDY
 
 Line = dict[str, Any]
 PRIMARY = METRICS["balanced_accuracy"]
@@ -88,7 +88,7 @@ def load(
         )
     note = (f"left out, cannot be read: {names}; run the same search again to redo it",)
     numbers = ordered(scan.table)
-    of_studies = np.asarray(scan.table["phase"])[numbers] != BY_HAND
+    of_studies = np.isin(np.asarray(scan.table["phase"]).astype(str)[numbers], OF_A_STUDY)
     groups: Iterable[Sequence[Row]] = grouped_views(scan.table, STUDY_COLUMNS, numbers[of_studies])
     if rule.needs_val_counts:
         groups = [with_val_counts(store, group) for group in groups]

@@ -45,11 +45,11 @@ def imbalance_frame(
         selected = study.selected(rule)
         if selected is None or not any(row["phase"] == "confirm" for row in study.rows):
             continue
-        runs = [_scores(row, store) for row in study.ok_runs(selected).values()]
-        place = _place(study, selected)
+        runs = [run_scores(row, store) for row in study.ok_runs(selected).values()]
+        place = place_of(study, selected)
         for name in names:
             found = spread([run[name] for run in runs])
-            direction = _higher_is_better(name)
+            direction = higher_is_better(name)
             lines.append(
                 place
                 | {"metric": name, "higher_is_better": direction}
@@ -61,7 +61,7 @@ def imbalance_frame(
 
 def imbalance_text(frame: pd.DataFrame, metric: str, rule: SelectionRule) -> list[str]:
     """Return one metric as text: for each family of tasks, methods against imbalance factors."""
-    better = "higher" if _higher_is_better(metric) else "lower"
+    better = "higher" if higher_is_better(metric) else "lower"
     lines = [rule.watermark] if rule.watermark else []
     lines.append(
         f"Test {metric}, {better} is better; mean ± SD over the retraining seeds of the "
@@ -70,7 +70,7 @@ def imbalance_text(frame: pd.DataFrame, metric: str, rule: SelectionRule) -> lis
     chosen = frame[frame["metric"] == metric]
     for family, part in chosen.groupby("family", sort=False):
         tasks = part.drop_duplicates("task").sort_values("measured_factor")
-        header = ["method", *(_factor_name(row) for row in tasks.to_dict("records"))]
+        header = ["method", *(factor_name(row) for row in tasks.to_dict("records"))]
         rows: list[list[str]] = []
         for label, curve in part.groupby("label", sort=False):
             cells = {row["task"]: _cell(row) for row in curve.to_dict("records")}
@@ -79,7 +79,8 @@ def imbalance_text(frame: pd.DataFrame, metric: str, rule: SelectionRule) -> lis
     return lines
 
 
-def _factor_name(row: Mapping[Any, Any]) -> str:
+def factor_name(row: Mapping[Any, Any]) -> str:
+    """Return what the factor of a line is called."""
     asked = row["imbalance_factor"]
     if asked is None or isnan(asked):
         return f"natural ({row['measured_factor']:.3g})"
@@ -92,7 +93,8 @@ def _cell(row: Mapping[Any, Any]) -> str:
     return f"{row['mean']:.3f}" + ("" if isnan(row["sd"]) else f" ± {row['sd']:.3f}")
 
 
-def _place(study: StudyRows, row: Row) -> Line:
+def place_of(study: StudyRows, row: Row) -> Line:
+    """Return what a line says of the task and method of a study; `row` is any of its `ok` rows."""
     counts = [count for count in row["class_counts"] if count > 0]
     n_max = "" if row["n_max"] is None else f" · n_max {row['n_max']}"
     split = f" · split {row['split_seed']}" if row["split_seed"] else ""
@@ -107,7 +109,8 @@ def _place(study: StudyRows, row: Row) -> Line:
     }
 
 
-def _scores(row: Row, store: Store | None) -> Mapping[str, float]:
+def run_scores(row: Row, store: Store | None) -> Mapping[str, float]:
+    """Return every metric of a run on test; those of logits only with a store."""
     stored = {name: row[f"test_{name}"] for name in STORED}
     scores = {name: float("nan") if value is None else value for name, value in stored.items()}
     if store is None:
@@ -119,6 +122,7 @@ def _scores(row: Row, store: Store | None) -> Mapping[str, float]:
     return scores | {name: FROM_LOGITS[name].function(labels, logits) for name in COMPUTED}
 
 
-def _higher_is_better(name: str) -> bool:
+def higher_is_better(name: str) -> bool:
+    """Return whether a metric is better when higher."""
     metric = FROM_LOGITS.get(name)
     return True if metric is None else metric.higher_is_better  # the recall of a group

@@ -1,6 +1,6 @@
 """What the confirmed configuration of a study got right on test: the base of all comparisons."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int64
 from lmd_bench.errors import UserError
 from lmd_bench.leaderboard.bootstrap import cluster_numbers
 from lmd_bench.leaderboard.select import SelectionRule
-from lmd_bench.leaderboard.studies import StudyRows
+from lmd_bench.leaderboard.studies import Row, StudyRows
 from lmd_bench.results import Store
 
 
@@ -40,7 +40,25 @@ def read_judged(store: Store, study: StudyRows, rule: SelectionRule) -> Judged |
         UserError: logits are damaged, or runs of one task were judged on different images.
     """
     selected = study.selected(rule)
-    runs = study.ok_runs(selected)
+    if selected is None:
+        return None
+    return judged_runs(store, study.label, study.ok_runs(selected), selected["groups"])
+
+
+def judged_runs(
+    store: Store, label: str, runs: Mapping[int, Row], groups: Sequence[str]
+) -> Judged | None:
+    """Return what runs of one config got right on test; None where no logits of them were kept.
+
+    Args:
+        store: Where the logits lie.
+        label: What the runs are called.
+        runs: Seed -> row.
+        groups: many, medium or few, for each class.
+
+    Raises:
+        UserError: as `read_judged`.
+    """
     columns: dict[int, Bool[np.ndarray, " images"]] = {}
     seen: tuple[tuple[str, ...], np.ndarray] | None = None
     for seed, row in runs.items():
@@ -51,14 +69,13 @@ def read_judged(store: Store, study: StudyRows, rule: SelectionRule) -> Judged |
         order = np.argsort(np.array(ids, dtype=str), kind="stable")
         images = (tuple(ids[index] for index in order), labels[order])
         if seen is not None:
-            same_images(study.label, seen, images)
+            same_images(label, seen, images)
         seen = images
         columns[seed] = (logits.argmax(axis=1) == labels)[order]
-    if seen is None or selected is None:
+    if seen is None:
         return None
     right = np.column_stack(list(columns.values()))
-    groups = tuple(selected["groups"])
-    return Judged(study.label, tuple(columns), seen[0], seen[1], right, groups)
+    return Judged(label, tuple(columns), seen[0], seen[1], right, tuple(groups))
 
 
 def same_images(

@@ -1,8 +1,8 @@
-"""What `intervals`, `tuning` and `imbalance` print: texts for a person, frames for a program."""
+"""What `intervals` and `tuning` print: texts for a person, frames for a program."""
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -10,7 +10,6 @@ import pandas as pd
 
 from lmd_bench.errors import UserError, unknown
 from lmd_bench.leaderboard.budget import Unit
-from lmd_bench.leaderboard.imbalance import COMPUTED, STORED, imbalance_frame, imbalance_text
 from lmd_bench.leaderboard.select import SelectionRule, rule_named
 from lmd_bench.leaderboard.stored import read_rows
 from lmd_bench.leaderboard.studies import group_studies
@@ -35,7 +34,7 @@ def print_intervals(
     Raises:
         UserError: no such format or rule, no results, or none with logits of test.
     """
-    _check(form)
+    check_format(form)
     chosen = rule_named(rule)
     store, rows = read_rows(root, chosen)
     studies = group_studies(rows)
@@ -57,7 +56,7 @@ def print_intervals(
             lines = methods_text(frame, chosen, bool(clusters))
         return [*lines, "", *notes] if notes else lines
 
-    _print(form, frame, chosen, text)
+    print_frame(form, frame, chosen, text)
 
 
 def print_tuning(root: Path, form: str, rule: str, against: str) -> None:
@@ -66,7 +65,7 @@ def print_tuning(root: Path, form: str, rule: str, against: str) -> None:
     Raises:
         UserError: no such format, rule or unit, or no results.
     """
-    _check(form)
+    check_format(form)
     units = {name: name for name in get_args(Unit)}
     if against not in units:
         raise unknown("unit", against, units)
@@ -74,38 +73,27 @@ def print_tuning(root: Path, form: str, rule: str, against: str) -> None:
     chosen = rule_named(rule)
     studies = group_studies(read_rows(root, chosen)[1])
     frame = tuning_frame(studies, chosen, unit)
-    _print(form, frame, chosen, lambda: tuning_text(studies, chosen, unit))
+    print_frame(form, frame, chosen, lambda: tuning_text(studies, chosen, unit))
 
 
-def print_imbalance(root: Path, form: str, rule: str, metric: str) -> None:
-    """Print a metric of each method against the imbalance factor; csv and json hold all metrics.
+def check_format(form: str) -> None:
+    """Check the name of a format.
 
     Raises:
-        UserError: no such format, rule or metric, or no results.
+        UserError: there is no such format.
     """
-    _check(form)
-    if metric not in (*STORED, *COMPUTED):
-        raise unknown("metric", metric, (*STORED, *COMPUTED))
-    chosen = rule_named(rule)
-    store, rows = read_rows(root, chosen)
-    needed = store if form != "table" or metric in COMPUTED else None
-    frame = imbalance_frame(group_studies(rows), chosen, needed).assign(rule=chosen.name)
-    if frame.empty:
-        raise UserError(
-            f"Nothing in {root} is confirmed yet, and imbalance factors are compared on test; let "
-            "its search confirm, or name another folder with --results."
-        )
-    _print(form, frame, chosen, lambda: imbalance_text(frame, metric, chosen))
-
-
-def _check(form: str) -> None:
     if form not in FORMATS:
         raise unknown("format", form, FORMATS)
 
 
-def _print(
-    form: str, frame: pd.DataFrame, rule: SelectionRule, text: Callable[[], Sequence[str]]
+def print_frame(
+    form: str,
+    frame: pd.DataFrame,
+    rule: SelectionRule,
+    text: Callable[[], Sequence[str]],
+    more: Mapping[str, pd.DataFrame] | None = None,
 ) -> None:
+    """Print a text for `table`, else a frame; JSON holds the frames of `more` beside it."""
     if form == "table":
         print("\n".join(text()))
         return
@@ -114,6 +102,8 @@ def _print(
             print(rule.watermark, file=sys.stderr)
         sys.stdout.write(frame.to_csv(index=False))
         return
-    lines = [{str(k): json_value(v) for k, v in r.items()} for r in frame.to_dict("records")]
-    data = {"rule": rule.name, "watermark": rule.watermark or None, "rows": lines}
+    data: dict[str, object] = {"rule": rule.name, "watermark": rule.watermark or None}
+    for name, one in {"rows": frame, **(more or {})}.items():
+        records = one.to_dict("records")
+        data[name] = [{str(k): json_value(v) for k, v in line.items()} for line in records]
     print(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))

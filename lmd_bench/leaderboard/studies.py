@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from lmd_bench.leaderboard.select import SelectionRule, best_row
+from lmd_bench.schema import OF_A_STUDY
 
 Row = Mapping[str, Any]  # a dict, or a view of a row
 TASK_COLUMNS = (
@@ -14,7 +15,6 @@ TASK_COLUMNS = (
     *("split_seed", "n_max", "task_fingerprint"),
 )
 STUDY_COLUMNS = (*TASK_COLUMNS, "method", "study")  # rows with these equal are of one study
-BY_HAND = "single"  # the phase of a trial by hand, which belongs to no study
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +55,13 @@ class StudyRows:
 
 
 def group_studies(rows: Iterable[Row]) -> list[StudyRows]:
-    """Return the studies of rows, in the order they first appear; single trials belong to none."""
+    """Return the studies of rows, in the order they first appear.
+
+    Trials by hand and transferred configs belong to none.
+    """
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        if row["phase"] != BY_HAND:
+        if row["phase"] in OF_A_STUDY:
             groups[tuple(row[name] for name in STUDY_COLUMNS)].append(row)
     return named_studies(groups.values())
 

@@ -46,7 +46,7 @@ def from_payload(payload: Mapping[str, Any]) -> Job:
 
 def job_name(job: Job) -> str:
     """Return a short name: method, trial and phase."""
-    phase = "confirms " if job.spec.phase == "confirm" else ""
+    phase = {"confirm": "confirms ", "transfer": "takes over "}.get(job.spec.phase, "")
     default = " (default)" if job.context.is_default else ""
     return f"{job.spec.method} {phase}#{job.context.trial_number}{default}"
 

@@ -32,12 +32,14 @@ def totals(queue: JobQueue, n_slots: int) -> Totals:
     studies = list(queue.studies.values())
     rows = [row for study in studies for row in study.rows] + list(queue.confirmed.values())
     left = {study.spec.id: _trials_left(queue, study) for study in studies}
-    total = len(rows) + sum(left.values())
+    waiting = [id for id in queue.confirmations if id not in left]  # fixed jobs, of no study
+    n_fixed = sum(job.key not in queue.confirmed for i in waiting for job in queue.confirmations[i])
+    total = len(rows) + sum(left.values()) + n_fixed
     limit = "about" if queue.request.hours else "at most"
     if not rows:
         return Totals(0, total, limit, None)
     typical = sum(row["seconds"] for row in rows) / len(rows)
-    seconds = 0.0
+    seconds = n_fixed * typical
     for study in studies:
         own = [row["seconds"] for row in study.rows]
         seconds += left[study.spec.id] * (sum(own) / len(own) if own else typical)
@@ -45,8 +47,10 @@ def totals(queue: JobQueue, n_slots: int) -> Totals:
 
 
 def study_tables(queue: JobQueue) -> Group:
-    """Return a table of studies for each task, below the task's name."""
+    """Return a table of studies for each task, below the task's name; one of fixed jobs first."""
     parts: list[RenderableType] = []
+    if any(id not in queue.studies for id in queue.confirmations):
+        parts.append(_fixed_table(queue))
     for task, studies in groupby(queue.studies.values(), key=_task_of):
         parts += [Text(task, style="bold", overflow="fold"), _study_table(queue, studies)]
     return Group(*parts)
@@ -54,6 +58,18 @@ def study_tables(queue: JobQueue) -> Group:
 
 def _task_of(study: Study) -> str:
     return study.spec.id.split("/")[0]
+
+
+def _fixed_table(queue: JobQueue) -> Table:
+    """Return a table of the jobs that no study has proposed, by what they are for."""
+    table = name_table("jobs", "failed", "done")
+    for id, jobs in queue.confirmations.items():
+        if id in queue.studies:
+            continue
+        done = [queue.confirmed[job.key] for job in jobs if job.key in queue.confirmed]
+        failed = sum(value_of(row) is None for row in done)
+        table.add_row(id, str(failed or ""), f"{len(done)}/{len(jobs)}")
+    return table
 
 
 def _study_table(queue: JobQueue, studies: Iterable[Study]) -> Table:

@@ -50,8 +50,10 @@ class Display(Protocol):
         ...
 
 
-def make_display(verbose: bool = False) -> Display:
+def make_display(verbose: bool = False, *, on_stderr: bool = False) -> Display:
     """Return the live display on a terminal, else, or where others print too, that of lines."""
+    if on_stderr:  # stdout is for a program
+        return LineDisplay(Console(file=sys.stderr))
     console = Console(file=sys.stdout)  # this very stream: Ray's output is led away from sys.stdout
     return LiveDisplay(console) if console.is_terminal and not verbose else LineDisplay(console)
 
@@ -69,8 +71,9 @@ class LineDisplay:
         """Say what is stored and what is to come."""
         self._queue, self._n_slots = queue, n_slots
         now = totals(queue, n_slots)
+        studies = f"{len(queue.studies)} studies, " if queue.studies else ""
         self._print(
-            f"{len(queue.studies)} studies, {now.limit} {now.total} trials, {now.done} of them "
+            f"{studies}{now.limit} {now.total} trials, {now.done} of them "
             f"stored, {n_slots} at a time"
         )
 

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Protocol, runtime_checkable
 
-from lmd_bench import paths
 from lmd_bench.results import make_row
 from lmd_bench.schema import Status, TrialContext
 from lmd_bench.search.confirmation import confirmation_jobs
@@ -48,10 +47,16 @@ class Signal(Enum):
 
 
 class JobQueue:
-    """Search trials of all studies, evenly, then confirmations as studies finish."""
+    """Search trials of all studies, evenly, then confirmations as studies finish.
 
-    def __init__(self, request: SearchRequest, store: Store) -> None:
-        """Read what the store holds of the request's studies."""
+    With `fixed`, these jobs alone: nothing is searched, and each is run that has no row yet. Those
+    of one `study` stand together among `confirmations`.
+    """
+
+    def __init__(
+        self, request: SearchRequest, store: Store, fixed: Sequence[Job] | None = None
+    ) -> None:
+        """Read what the store holds of the request's studies, or of the fixed jobs."""
         self.request = request
         self.studies: dict[str, Study] = {}
         self.confirmations: dict[str, list[Job]] = {}  # of finished studies, done or not
@@ -67,7 +72,11 @@ class JobQueue:
         by_study: dict[str, list[Row]] = {}
         for row in store.rows():
             by_study.setdefault(row["study"], []).append(row)
-        for spec in study_specs(request):
+        for job in fixed or ():
+            self.confirmations.setdefault(job.spec.study, []).append(job)
+            if (row := store.get(job.key)) is not None:
+                self.confirmed[job.key] = row
+        for spec in study_specs(request) if fixed is None else ():
             rows, again = set_apart(by_study.get(spec.id, []), request.retry_failed)
             self._before |= {row["key"]: row for row in again}
             kind = LockstepStudy if request.deterministic else Study
@@ -154,6 +163,7 @@ class JobQueue:
     def problems(self) -> list[str]:
         """Return a sentence for each requested study that gives no result."""
         found = [self._problem(study) for study in self.studies.values()]
+        found += [self._all_failed(id) for id in self.confirmations if id not in self.studies]
         return [sentence for sentence in found if sentence]
 
     def _problem(self, study: Study) -> str:
@@ -172,9 +182,13 @@ class JobQueue:
                 f"{name}: nothing to confirm, because all {len(study.rows)} trials failed "
                 f"({_causes(study.rows)})."
             )
+        return self._all_failed(name, "confirmations")
+
+    def _all_failed(self, name: str, kind: str = "runs") -> str:
+        jobs = self.confirmations[name]
         rows = [self.confirmed[job.key] for job in jobs if job.key in self.confirmed]
         if rows and len(rows) == len(jobs) and not ranked(rows):
-            return f"{name}: all {len(rows)} confirmations failed ({_causes(rows)})."
+            return f"{name}: all {len(rows)} {kind} failed ({_causes(rows)})."
         return ""
 
     def _ready(self) -> Job | None:
@@ -218,23 +232,8 @@ class JobQueue:
                     study, self.request.seed, self.request.confirm_seeds, self._context(study)
                 )
 
-    @property
-    def _gpu_share(self) -> float:
-        share = self.request.gpus_per_trial  # "auto" until a search has measured: in a plan
-        return 0.0 if share is None or share == "auto" else share
-
     def _context(self, study: Study) -> TrialContext:
-        request = self.request
-        return TrialContext(
-            results=request.results,
-            source=paths.located(study.spec.task.dataset, request.source),
-            device="cuda" if self._gpu_share else "cpu",  # Ray hides no GPU from a trial
-            n_threads=request.cpus_per_trial or 1,
-            gpu_share=self._gpu_share,
-            mirror=request.mirror,
-            time_limit=request.trial_seconds,
-            command=request.command,
-        )
+        return self.request.context(study.spec.task.dataset)
 
 
 def _lost_row(

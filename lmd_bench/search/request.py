@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from lmd_bench import paths
 from lmd_bench.errors import UserError, unknown
-from lmd_bench.schema import Config, DataSource, Scalar, TaskSpec
+from lmd_bench.schema import Config, DataSource, Scalar, TaskSpec, TrialContext
 from lmd_bench.search.points import Points, check_points
 from lmd_bench.search.pruning import NONE, check_pruner
 from lmd_bench.search.samplers import check_sampler
@@ -94,6 +95,21 @@ class SearchRequest:
                 "--deterministic gives the same trials anywhere, which hours cannot; "
                 "give --trials, and no --trial-timeout."
             )
+
+    def context(self, dataset: str) -> TrialContext:
+        """Return where and how each trial on a data set runs."""
+        asked = self.gpus_per_trial  # "auto" until a search has measured: in a plan
+        share = 0.0 if asked is None or asked == "auto" else asked
+        return TrialContext(
+            results=self.results,
+            source=paths.located(dataset, self.source),
+            device="cuda" if share else "cpu",  # Ray hides no GPU from a trial
+            n_threads=self.cpus_per_trial or 1,
+            gpu_share=share,
+            mirror=self.mirror,
+            time_limit=self.trial_seconds,
+            command=self.command,
+        )
 
     def default_of(self, method: Method) -> dict[str, Scalar]:
         """Return the complete default config of a method, the overrides it has applied."""

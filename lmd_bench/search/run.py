@@ -6,7 +6,7 @@ import logging
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from lmd_bench.mirror import Mirror, MirroredStore
 from lmd_bench.results import open_store
 from lmd_bench.search.claims import claimed
 from lmd_bench.search.cluster import LOCAL, cluster, find_slots, prepare_environment
+from lmd_bench.search.jobs import Job
 from lmd_bench.search.plan import StudyPlan, plan
 from lmd_bench.search.progress import Display, make_display
 from lmd_bench.search.queue import JobQueue, Store
@@ -27,6 +28,7 @@ from lmd_bench.search.request import SearchRequest
 from lmd_bench.traces import PlannedStudy, SearchTrace, write_search
 
 MOST_DEATHS = 3  # of Tune, in a row, without a finished trial in between
+MakeJobs = Callable[[SearchRequest], Sequence[Job]]
 INTERRUPTED = 130  # the exit code of a shell command that Ctrl-C ended
 
 
@@ -47,8 +49,15 @@ class Outcome:
         return 1 if self.problems else 0
 
 
-def run_search(request: SearchRequest, display: Display | None = None) -> Outcome:
+def run_search(
+    request: SearchRequest, display: Display | None = None, fixed: MakeJobs | None = None
+) -> Outcome:
     """Run what the store lacks of a search, and say what came of it.
+
+    Args:
+        request: What is searched, where, and with what resources.
+        display: Is told what happens; None: the terminal.
+        fixed: Makes the jobs that are run in place of a search, given the resources of each.
 
     Raises:
         UserError: data, numbers or a results folder that cannot be used.
@@ -59,7 +68,7 @@ def run_search(request: SearchRequest, display: Display | None = None) -> Outcom
     with _quiet(log, request.verbose):
         slots = find_slots(request)
     sized = replace(request, cpus_per_trial=slots.cpus, gpus_per_trial=slots.gpus)
-    queue = JobQueue(sized, store)
+    queue = JobQueue(sized, store, fixed(sized) if fixed else None)
     before = queue.n_stored()
     began = time.time()
     write_search(request.results, _trace(queue, slots, began))
@@ -67,7 +76,7 @@ def run_search(request: SearchRequest, display: Display | None = None) -> Outcom
     display.open(queue, slots.n_slots)
     try:
         if not queue.finished:
-            with claimed(request.results, queue.studies):
+            with claimed(request.results, {*queue.studies, *queue.confirmations}):
                 failure = _work_through(queue, slots, display, log)
     except KeyboardInterrupt:
         stopped = True
@@ -93,6 +102,11 @@ def _store(request: SearchRequest) -> Store:
 
 def _trace(queue: JobQueue, slots: Slots, began: float) -> SearchTrace:
     studies = tuple(_planned(queue, study) for study in plan(queue, lambda spec: False).studies)
+    studies += tuple(
+        PlannedStudy(id, jobs[0].spec.method, id.split("/")[0], 0, len(jobs))
+        for id, jobs in queue.confirmations.items()
+        if id not in queue.studies
+    )
     return SearchTrace(queue.request.command, began, slots.n_slots, studies)
 
 

@@ -134,7 +134,7 @@ def _study(
     budget = f"{request.n_epochs}ep-seed{request.seed}-{differs}"
     pruner = NONE if stands_on else request.pruner  # only stage 1 is worth ending early
     budget += _ways(request, pruner, joint=request.joint and method.calibration != NO_CALIBRATION)
-    study_id = f"{_task_name(task, fingerprint)}/{method.name}/{budget}"
+    study_id = f"{task_name(task, fingerprint)}/{method.name}/{budget}"
     return StudySpec(
         id=study_id,
         task=task,
@@ -177,7 +177,8 @@ def _ways(request: SearchRequest, pruner: str, joint: bool) -> str:
     return "".join(f"-{way}" for way, differs in ways.items() if differs)
 
 
-def _task_name(task: TaskSpec, fingerprint: str) -> str:
+def task_name(task: TaskSpec, fingerprint: str) -> str:
+    """Return how a task is called in the ids of its studies."""
     factor = "natural" if task.imbalance_factor is None else f"{task.imbalance_factor:g}"
     parts = (task.dataset, task.protocol, f"if{factor}", f"{task.image_size}px")
     return "-".join((*parts, f"split{task.split_seed}", fingerprint[:8]))

@@ -10,9 +10,11 @@ class.
 """
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
+from jaxtyping import Int64
 
 from lmd_bench.errors import UserError
 from lmd_bench.schema import ImageTable, TaskSpec
@@ -33,10 +35,7 @@ def cut_balanced(table: ImageTable, spec: TaskSpec) -> Split:
         UserError: the rarest class is too small or lies in too few groups, or train cannot have
             this imbalance factor or n_max.
     """
-    counts = [int(n) for n in np.bincount(table.labels, minlength=len(table.class_names))]
-    held_out, opened = _hold_out(table, counts, spec.split_seed)
-    unopened = np.array([group not in opened for group in table.groups])
-    remaining = [np.flatnonzero((table.labels == label) & unopened) for label in range(len(counts))]
+    counts, held_out, remaining = _remaining(table, spec.split_seed)
     available = [len(rows) for rows in remaining]
     kept = train_counts(available, by_count(counts), table.class_names, spec)
     train: list[int] = []
@@ -48,6 +47,17 @@ def cut_balanced(table: ImageTable, spec: TaskSpec) -> Split:
         val=sorted_rows(held_out["val"]),
         test=sorted_rows(held_out["test"]),
     )
+
+
+def balanced_counts(table: ImageTable, split_seed: int) -> Callable[[TaskSpec], list[int]]:
+    """Return the function that gives the training images of each class for a spec, as cut here.
+
+    Raises:
+        UserError: as `cut_balanced`; the function does where train cannot have what a spec asks.
+    """
+    counts, _, remaining = _remaining(table, split_seed)
+    available = [len(rows) for rows in remaining]
+    return lambda spec: train_counts(available, by_count(counts), table.class_names, spec)
 
 
 def train_counts(
@@ -92,6 +102,17 @@ def train_counts(
         kept[label] = min(available[label], max(n_profile, n_min))
     kept[head], kept[order[-1]] = n_max, n_min
     return kept
+
+
+def _remaining(
+    table: ImageTable, split_seed: int
+) -> tuple[list[int], dict[str, list[int]], list[Int64[np.ndarray, " rows"]]]:
+    """Return the images of each class, the rows of val and test, and of each class what is left."""
+    counts = [int(n) for n in np.bincount(table.labels, minlength=len(table.class_names))]
+    held_out, opened = _hold_out(table, counts, split_seed)
+    unopened = np.array([group not in opened for group in table.groups])
+    labels = range(len(counts))
+    return counts, held_out, [np.flatnonzero((table.labels == n) & unopened) for n in labels]
 
 
 def _hold_out(

@@ -11,7 +11,7 @@ import numpy as np
 
 from lmd_bench.errors import UserError, unknown
 from lmd_bench.schema import DataSource, ImageTable, TaskSpec
-from lmd_bench.tasks._balanced import cut_balanced
+from lmd_bench.tasks._balanced import balanced_counts, cut_balanced
 from lmd_bench.tasks._lmd import cut_lmd
 from lmd_bench.tasks._official import cut_official
 from lmd_bench.tasks._split import Split
@@ -20,6 +20,11 @@ PROTOCOLS: dict[str, Callable[[ImageTable, TaskSpec, DataSource], Split]] = {
     "balanced": lambda table, spec, _: cut_balanced(table, spec),
     "lmd": lambda table, spec, _: cut_lmd(table, spec),
     "official": cut_official,
+}
+# protocol -> (table, split seed) -> training images of each class for a spec, without a cut; only
+# of those whose val and test are the same for every imbalance factor and n_max
+TRAIN_COUNTS: dict[str, Callable[[ImageTable, int], Callable[[TaskSpec], list[int]]]] = {
+    "balanced": balanced_counts,
 }
 
 
