@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from lmd_bench.errors import UserError
-from lmd_bench.leaderboard.studies import BY_HAND
 from lmd_bench.results import Row, open_store
+from lmd_bench.schema import OF_A_STUDY
 from lmd_bench.search.pruning import check_pruner
 from lmd_bench.search.samplers import check_sampler
 from lmd_bench.simulation.export import read_tables, write_tables
@@ -80,7 +80,7 @@ def stored_tables(results: Path) -> tuple[list[StudyTable], list[Row]]:
     Raises:
         UserError: no results there, or no rows of a search.
     """
-    rows = [row for row in open_store(results).rows() if row["phase"] != BY_HAND]
+    rows = [row for row in open_store(results).rows() if row["phase"] in OF_A_STUDY]
     tables = tables_of(rows)
     if not tables:
         raise UserError(
