@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lmd_bench import datasets, hardware, images
@@ -61,7 +62,7 @@ def prepare_dataset(name: str, source: DataSource, image_size: int) -> PreparedI
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, transient=True) as progress:
+    with Progress(*columns, transient=True, console=Console(stderr=True)) as progress:
         bar = progress.add_task(f"Preparing {card.name} at {image_size} px", total=None)
         return images.prepare(
             card.name,

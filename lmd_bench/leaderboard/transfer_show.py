@@ -113,7 +113,7 @@ def transfer_text(
         names = short_names(matrix.tuned)
         lines += [
             "",
-            f"{matrix.method}, {matrix.n_epochs} epochs; rows: tuned at, columns: used at",
+            f"{matrix.method}, {_epochs(matrix)}; rows: tuned at, columns: used at",
         ]
         lines += text_table(
             ["tuned at", *names.values()],
@@ -177,3 +177,7 @@ def _part(row: Mapping[str, Any], part: str) -> str:
         return f"{value} px"
     prefix = {"n_max": "n_max ", "split_seed": "split "}.get(part, "")
     return f"{prefix}{'–' if value is None else value}"
+
+
+def _epochs(matrix: Matrix) -> str:
+    return f"{matrix.n_epochs} epoch{'' if matrix.n_epochs == 1 else 's'}"
