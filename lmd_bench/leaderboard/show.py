@@ -10,7 +10,8 @@ import pandas as pd
 
 from lmd_bench.errors import UserError, unknown
 from lmd_bench.leaderboard.budget import Unit
-from lmd_bench.leaderboard.imbalance import COMPUTED, STORED, imbalance_frame, imbalance_text
+from lmd_bench.leaderboard.imbalance import imbalance_frame, imbalance_text
+from lmd_bench.leaderboard.scores import COMPUTED, METRIC_NAMES
 from lmd_bench.leaderboard.select import SelectionRule, rule_named
 from lmd_bench.leaderboard.stored import read_rows
 from lmd_bench.leaderboard.studies import group_studies
@@ -84,8 +85,8 @@ def print_imbalance(root: Path, form: str, rule: str, metric: str) -> None:
         UserError: no such format, rule or metric, or no results.
     """
     _check(form)
-    if metric not in (*STORED, *COMPUTED):
-        raise unknown("metric", metric, (*STORED, *COMPUTED))
+    if metric not in METRIC_NAMES:
+        raise unknown("metric", metric, METRIC_NAMES)
     chosen = rule_named(rule)
     store, rows = read_rows(root, chosen)
     needed = store if form != "table" or metric in COMPUTED else None
