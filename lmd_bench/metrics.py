@@ -51,6 +51,11 @@ def per_class_recall(labels: Labels, logits: Logits) -> Recall:
     return np.divide(confusion.diagonal(), n_images, out=recall, where=n_images > 0)
 
 
+def images_of_classes(labels: Labels, logits: Logits) -> Int64[np.ndarray, " classes"]:
+    """Return how many images each class has."""
+    return np.bincount(labels, minlength=logits.shape[1]).astype(np.int64)
+
+
 def balanced_accuracy(labels: Labels, logits: Logits) -> float:
     """Return the mean recall over the classes that have images, in [0, 1]."""
     recall = per_class_recall(labels, logits)

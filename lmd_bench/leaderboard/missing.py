@@ -27,7 +27,7 @@ def unconfirmed(studies: Sequence[StudyRows], rule: SelectionRule, results: str)
     for study in studies:
         selected = None if study.is_confirmed else study.selected(rule)
         if selected is not None:
-            way = "the same search again, with --confirm-seeds, fills it"
+            way = "its search run to the end, with --confirm-seeds above 0, fills it"
             if study.task in with_seeds:
                 way = f"lmd-bench confirm {selected['key']}{results} fills it"
             name = f"{study.method} on {study.task} ({outcomes(study.trials)})"

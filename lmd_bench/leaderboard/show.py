@@ -90,7 +90,8 @@ def print_imbalance(root: Path, form: str, rule: str, metric: str) -> None:
     chosen = rule_named(rule)
     store, rows = read_rows(root, chosen)
     needed = store if form != "table" or metric in COMPUTED else None
-    frame = imbalance_frame(group_studies(rows), chosen, needed).assign(rule=chosen.name)
+    frame = imbalance_frame(group_studies(rows), chosen, needed)
+    frame = frame.assign(rule=chosen.name, watermark=chosen.watermark)
     if frame.empty:
         raise UserError(
             f"Nothing in {root} is confirmed yet, and imbalance factors are compared on test; let "

@@ -21,8 +21,8 @@ class Column:
 
 
 def metric_columns(names: Sequence[str]) -> tuple[Column, ...]:
-    """Return the method, a column for each metric with its SD over seeds, trials and seeds."""
-    return (METHOD, *(_metric_column(name) for name in names), TRIALS, SEEDS)
+    """Return the method, its trials and seeds, and a column for each metric with its SD."""
+    return (METHOD, TRIALS, SEEDS, *(_metric_column(name) for name in names))
 
 
 def number(value: float, *, percent: bool = True) -> str:

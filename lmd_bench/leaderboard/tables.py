@@ -107,11 +107,13 @@ def _footnotes(board: Leaderboard, lines: Sequence[Line], shown: Sequence[Column
     meanings = " ".join(column.meaning for column in shown if column.meaning) if lines else ""
     fewer = any(line["fewer_trials"] for line in lines)
     columns = _columns(board)
-    left_out = [column.header.replace("\n", " ") for column in columns if column not in shown]
+    headers = {column.header for column in shown}
+    left_out = [column.header for column in columns if column.header not in headers]
+    narrow = ", ".join(left_out).replace("\n", " ")
     return [
         *([meanings] if meanings else []),
         *([_FEWER] if fewer else []),
-        *([f"Too narrow for: {', '.join(left_out)}; see --format csv."] if left_out else []),
+        *([f"Too narrow for: {narrow}; see --format csv."] if left_out else []),
         *(f"Note: {note}." for note in board.notes),
     ]
 
@@ -133,7 +135,9 @@ def _terminal(board: Leaderboard, width: int, color: bool) -> str:
         for task, members in _tasks(lines).items():
             console.print()
             console.print(_title(task, members), style="bold", highlight=False)
-            for block in blocks:
+            for place, block in enumerate(blocks):
+                if place:
+                    console.print()
                 console.print(_table(members, block, gap, width), highlight=False, soft_wrap=True)
         for text in _footnotes(board, lines, shown):
             console.print(text, highlight=False)
