@@ -13,6 +13,7 @@ import pandas as pd
 
 from lmd_bench.errors import UserError, unknown
 from lmd_bench.leaderboard.compare import GROUPS, N_RESAMPLES, Comparison, Difference, compare
+from lmd_bench.leaderboard.intervals import few_images_note
 from lmd_bench.leaderboard.judged import read_clusters, read_judged
 from lmd_bench.leaderboard.select import SelectionRule, rule_named
 from lmd_bench.leaderboard.stored import read_rows
@@ -186,6 +187,7 @@ def _compare_task(
     ids = read_clusters(clusters.path, clusters.column, first.image_ids) if clusters else None
     generator = np.random.default_rng(derive_seed(0, "compare", task))
     pairs, unpaired = compare(first, others, generator, ids)
+    notes += [note] if (note := few_images_note(first.labels)) else []
     notes += [f"{label} shares no seed with {first.label} on {task}" for label in unpaired]
     return TaskComparison(task, tuple(pairs), tuple(notes))
 

@@ -10,7 +10,13 @@ from jaxtyping import Float, Int64
 
 from lmd_bench.leaderboard.bootstrap import mean_recall
 from lmd_bench.leaderboard.compare import class_recall
-from lmd_bench.leaderboard.intervals import Interval, image_interval, over_images, seed_interval
+from lmd_bench.leaderboard.intervals import (
+    Interval,
+    few_images_note,
+    image_interval,
+    over_images,
+    seed_interval,
+)
 from lmd_bench.leaderboard.judged import Judged, read_clusters, read_judged
 from lmd_bench.leaderboard.proportions import EXACT_BELOW, recall_interval
 from lmd_bench.leaderboard.replay import procedure_spread
@@ -104,6 +110,7 @@ def methods_text(frame: pd.DataFrame, rule: SelectionRule, known_clusters: bool)
     for task, part in frame.groupby("task", sort=False):
         ordered = part.sort_values(["balanced_accuracy", "label"], ascending=[False, True])
         lines += ["", str(task), *text_table(header, [_cells(r) for r in _records(ordered)])]
+        lines += [f"Note: {note}." for note in part["images_note"].unique() if note]
     return lines
 
 
@@ -155,6 +162,7 @@ def _method(
     line: Row = {"task": study.task, "label": study.label}
     line |= {"balanced_accuracy": found.mean, "sd": found.sd, "n_seeds": found.n}
     line |= {"images_low": images.low, "images_high": images.high, "images_over": images.over}
+    line["images_note"] = few_images_note(judged.labels)
     line |= {"seeds_low": seeds.low, "seeds_high": seeds.high}
     search = procedure_spread(study, rule)
     assert search is not None, "a confirmed study has a trial that can be selected"

@@ -9,7 +9,11 @@ import pytest
 
 from lmd_bench.leaderboard.bootstrap import mean_recall, resampled_recall
 from lmd_bench.leaderboard.first_place import chances_of_first
-from lmd_bench.leaderboard.intervals import percentile_interval, seed_interval
+from lmd_bench.leaderboard.intervals import (
+    few_images_note,
+    percentile_interval,
+    seed_interval,
+)
 from lmd_bench.leaderboard.paired import bootstrap_p, holm, mcnemar, smallest_difference
 from lmd_bench.leaderboard.proportions import recall_interval
 from lmd_bench.leaderboard.ranks import differences
@@ -72,6 +76,17 @@ def test_the_interval_over_images_covers_the_true_balanced_accuracy(n_images) ->
     samples = mean_recall(drawn(labels, right, 8, generator))
 
     assert 0.93 <= coverage(samples, recall.mean()) <= 0.97
+
+
+def test_with_tiny_classes_the_interval_over_images_is_too_narrow_and_says_so() -> None:
+    recall, generator = np.linspace(0.9, 0.3, 6), RNG(0)
+    labels = np.repeat(np.arange(6), (60, 40, 20, 8, 4, 2))
+
+    samples = mean_recall(drawn(labels, boards(labels, recall[None], 1, generator), 6, generator))
+
+    assert 0.84 <= coverage(samples, recall.mean()) <= 0.90
+    assert "3 classes have fewer than 10 test images" in few_images_note(labels)
+    assert few_images_note(np.repeat(np.arange(3), 10)) == ""
 
 
 def test_the_interval_over_lesions_covers_where_the_one_over_images_does_not() -> None:
