@@ -21,7 +21,6 @@ from lmd_bench.leaderboard.bootstrap import (
 )
 from lmd_bench.leaderboard.proportions import LEVEL
 
-
 TOO_FEW = 10  # test images of a class: below, bootstrap intervals over images are too narrow
 
 

