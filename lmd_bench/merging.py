@@ -22,6 +22,7 @@ from lmd_bench.columns import COLUMNS
 from lmd_bench.compaction import part_later, write_compacted
 from lmd_bench.comparison import OUTCOME, differences, logit_differences
 from lmd_bench.errors import UserError
+from lmd_bench.from_logits import filled
 from lmd_bench.leaderboard.studies import task_label
 from lmd_bench.results import Row, Store, open_store
 from lmd_bench.row_files import publish, temporary_name, write_table
@@ -59,7 +60,8 @@ def merge(sources: Sequence[Path], into: Path, *, private: bool = False) -> list
     Args:
         sources: Results folders; they are only read.
         into: Results folder, made where there is none.
-        private: Leave out logits with their image ids, command lines, and what failures say.
+        private: Leave out logits with their image ids, command lines, and what failures say; what
+            the logits say of metrics and of images of each class stays in the rows.
 
     Raises:
         UserError: no results in a source, the same folder twice, or rows of a later package.
@@ -144,7 +146,7 @@ def _opened(source: Path) -> Store:
 
 def _take(store: Store, target: Store, private: bool) -> Arrival:
     scan = store.scan()
-    rows = stripped(scan.table) if private else scan.table
+    rows = stripped(filled(scan.table, store)) if private else scan.table
     known = set(target.scan(["key"]).table["key"].to_pylist())
     new = np.array([key not in known for key in rows["key"].to_pylist()], dtype=bool)
     arriving = rows.filter(pa.array(new)).combine_chunks()
@@ -169,7 +171,8 @@ def _conflicts(
     found: list[Conflict] = []
     for row in rows:
         key = row["key"]
-        details = [d for d in differences(there[key], row) if not d.startswith(_REMARK)]
+        both = {name: None if row[name] is None else value for name, value in there[key].items()}
+        details = [d for d in differences(both, row) if not d.startswith(_REMARK)]
         if not private:
             details += _differing_logits(store, target, key)
         if details:

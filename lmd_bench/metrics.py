@@ -32,6 +32,7 @@ class Metric:
     name: str
     higher_is_better: bool
     function: Callable[[Labels, Logits], float]
+    in_percent: bool = True  # tables show 100 times the value
 
 
 def per_class_recall(labels: Labels, logits: Logits) -> Recall:
@@ -48,6 +49,11 @@ def per_class_recall(labels: Labels, logits: Logits) -> Recall:
     n_images = confusion.sum(axis=1)
     recall = np.full(len(n_images), np.nan)
     return np.divide(confusion.diagonal(), n_images, out=recall, where=n_images > 0)
+
+
+def images_of_classes(labels: Labels, logits: Logits) -> Int64[np.ndarray, " classes"]:
+    """Return how many images each class has."""
+    return np.bincount(labels, minlength=logits.shape[1]).astype(np.int64)
 
 
 def balanced_accuracy(labels: Labels, logits: Logits) -> float:
@@ -129,18 +135,19 @@ METRICS = {
         Metric("balanced_accuracy", higher_is_better=True, function=balanced_accuracy),
         Metric("macro_f1", higher_is_better=True, function=macro_f1),
         Metric("accuracy", higher_is_better=True, function=accuracy),
-        Metric("nll", higher_is_better=False, function=negative_log_likelihood),
-        Metric("brier", higher_is_better=False, function=brier_score),
+        Metric("nll", False, negative_log_likelihood, in_percent=False),
+        Metric("brier", False, brier_score, in_percent=False),
         Metric("ece", higher_is_better=False, function=expected_calibration_error),
     )
 }
 
-# What rows hold is METRICS; these too are computed from stored logits, when they are asked for.
+# Rows hold METRICS of val and of test, the others of test alone; earlier versions left these out,
+# and they are computed from stored logits when they are asked for.
 FROM_LOGITS = METRICS | {
     metric.name: metric
     for metric in (
-        Metric("mcc", higher_is_better=True, function=mcc),
-        Metric("kappa", higher_is_better=True, function=kappa),
+        Metric("mcc", True, mcc, in_percent=False),
+        Metric("kappa", True, kappa, in_percent=False),
         Metric("worst_class_recall", higher_is_better=True, function=worst_class_recall),
         Metric("macro_auc", higher_is_better=True, function=macro_auc),
         Metric("macro_auprc", higher_is_better=True, function=macro_auprc),
@@ -157,6 +164,12 @@ def evaluate(labels: Labels, logits: Logits, groups: tuple[str, ...]) -> dict[st
         "medium_recall": group_recall(recall, groups, "medium"),
         "few_recall": group_recall(recall, groups, "few"),
     }
+
+
+def evaluate_further(labels: Labels, logits: Logits) -> dict[str, float]:
+    """Return the metrics that rows hold of test alone, by name."""
+    further = [metric for name, metric in FROM_LOGITS.items() if name not in METRICS]
+    return {metric.name: metric.function(labels, logits) for metric in further}
 
 
 def _confusion(labels: Labels, logits: Logits) -> Int64[np.ndarray, "classes classes"]:

@@ -194,9 +194,12 @@ def _metric_columns(
     groups: tuple[str, ...],
 ) -> Mapping[str, Any]:
     values = metrics.evaluate(labels, logits, groups)
+    if split == "test":
+        values |= metrics.evaluate_further(labels, logits)
     recall = metrics.per_class_recall(labels, logits)
     return {f"{split}_{name}": value for name, value in values.items()} | {
-        f"{split}_recall": [float(value) for value in recall]
+        f"{split}_recall": [float(value) for value in recall],
+        f"{split}_counts": metrics.images_of_classes(labels, logits).tolist(),
     }
 
 

@@ -128,7 +128,7 @@ def test_private_keeps_counts_and_metrics_and_nothing_of_the_site(tmp_path: Path
     merge([a, b], tmp_path / "all", private=True)
 
     found = open_store(tmp_path / "all").rows()
-    assert found[0] == {**rows[0], "command": ""}
+    assert found[0] == {**rows[0], "command": "", "val_counts": [1, 0]}
     assert [row["cause"] for row in found] == ["", "OSError", ""]
     assert list((tmp_path / "all" / "logits").iterdir()) == []
     for path in (tmp_path / "all").rglob("*.parquet"):
@@ -136,7 +136,7 @@ def test_private_keeps_counts_and_metrics_and_nothing_of_the_site(tmp_path: Path
         assert "someone" not in text
         assert "patient" not in text
     (aside,) = (tmp_path / "all" / "conflicts").iterdir()
-    assert pq.read_table(aside).to_pylist() == [{**different, "command": ""}]
+    assert pq.read_table(aside).to_pylist() == [{**different, "command": "", "val_counts": [1, 0]}]
 
 
 class KilledError(BaseException):

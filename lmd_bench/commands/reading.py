@@ -46,9 +46,13 @@ def leaderboard(
         str | None,
         typer.Option(help="Look at what each study found for this: 10 (trials), 4h or 4gpuh."),
     ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(help="Metrics to show, such as mcc,macro_auc,nll; all: every one, also ECE."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File to write in place of printing.")] = None,
 ) -> None:
     """Print the methods of each task by mean test balanced accuracy over confirmation seeds."""
     from lmd_bench.leaderboard.output import print_leaderboard
 
-    print_leaderboard(results, format, rule, at_budget, out)
+    print_leaderboard(results, format, rule, at_budget, out, metrics)

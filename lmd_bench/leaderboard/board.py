@@ -7,6 +7,7 @@ import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import pandas as pd
 
 from lmd_bench.errors import UserError
 from lmd_bench.leaderboard.budget import Budget, within
+from lmd_bench.leaderboard.missing import never_searched, unconfirmed
 from lmd_bench.leaderboard.row_views import grouped_views
+from lmd_bench.leaderboard.scores import metric_spreads
 from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY, SelectionRule
 from lmd_bench.leaderboard.statistics import spread
 from lmd_bench.leaderboard.studies import (
@@ -30,7 +33,7 @@ from lmd_bench.leaderboard.studies import (
 )
 from lmd_bench.leaderboard.val_counts import with_val_counts
 from lmd_bench.metrics import METRICS
-from lmd_bench.results import open_store
+from lmd_bench.results import Store, open_store
 from lmd_bench.row_files import ORDER, ordered
 from lmd_bench.schema import OF_A_STUDY
 
@@ -49,7 +52,7 @@ LINE_COLUMNS = (
     *(f"default_test_{name}{suffix}" for name in SCORES[:2] for suffix in ("", "_sd")),
     *("default_n_seeds", "default_n_seeds_failed", "default_was_selected"),
     *("val_balanced_accuracy", "n_trials", "n_trials_ok", "fewer_trials"),
-    *("seconds", "standalone_seconds", "selected_key", "rule"),
+    *("seconds", "standalone_seconds", "selected_key", "rule", "budget", "watermark"),
 )
 
 
@@ -61,10 +64,25 @@ class Leaderboard:
     notes: tuple[str, ...]  # sentences on what is missing, failed or unequal
     rule: SelectionRule
     budget: Budget | None = None  # of every study; None: all trials
+    metrics: tuple[str, ...] = ()  # asked for: mean, SD and undefined seeds of each are columns too
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What the line of a study takes."""
+
+    rule: SelectionRule
+    budget: Budget | None
+    results: str  # the option of a command that names the results folder
+    metrics: Sequence[str]
+    store: Store | None  # where logits lie
 
 
 def load(
-    root: Path, rule: SelectionRule = VAL_BALANCED_ACCURACY, budget: Budget | None = None
+    root: Path,
+    rule: SelectionRule = VAL_BALANCED_ACCURACY,
+    budget: Budget | None = None,
+    metrics: Sequence[str] = (),
 ) -> Leaderboard:
     """Return the leaderboard of a results folder.
 
@@ -72,12 +90,13 @@ def load(
         root: Folder of the results.
         rule: What selects the configuration of each study, replayed from its rows.
         budget: What each study may have cost; later trials are not looked at.
+        metrics: Further metrics on test, from the rows or their logits.
 
     Raises:
         UserError: no results there, none that can be read, or those of another version.
     """
     store = open_store(root)
-    scan = store.scan((*_READ, *rule.columns))
+    scan = store.scan((*_READ, *rule.columns, *(f"test_{name}" for name in metrics)))
     damaged = scan.damaged
     names = ", ".join(path.relative_to(root).as_posix() for path in damaged)
     if not scan.table.num_rows:
@@ -93,7 +112,9 @@ def load(
     if rule.needs_val_counts:
         groups = [with_val_counts(store, group) for group in groups]
     results = f" --results {shlex.quote(str(root))}"
-    return build_studies(named_studies(groups), rule, note if damaged else (), budget, results)
+    notes = note if damaged else ()
+    wanted = _Wanted(rule, budget, results, metrics, store)
+    return _build(named_studies(groups), wanted, notes)
 
 
 def build(
@@ -102,6 +123,8 @@ def build(
     notes: tuple[str, ...] = (),
     budget: Budget | None = None,
     results: str = "",
+    metrics: Sequence[str] = (),
+    store: Store | None = None,
 ) -> Leaderboard:
     """Return the leaderboard of rows; a study without confirmation becomes a note.
 
@@ -114,41 +137,38 @@ def build(
         notes: Come first among the notes.
         budget: What each study may have cost.
         results: The option of that command that names the results folder.
+        metrics: Further metrics on test.
+        store: Where the logits lie that metrics are computed from; None: the rows alone are asked.
     """
-    return build_studies(group_studies(rows), rule, notes, budget, results)
+    wanted = _Wanted(rule, budget, results, metrics, store)
+    return _build(group_studies(rows), wanted, notes)
 
 
-def build_studies(
-    studies: Iterable[StudyRows],
-    rule: SelectionRule,
-    notes: tuple[str, ...] = (),
-    budget: Budget | None = None,
-    results: str = "",
-) -> Leaderboard:
-    """Return the leaderboard of studies, as `build` does."""
+def _build(studies: Sequence[StudyRows], wanted: _Wanted, notes: tuple[str, ...]) -> Leaderboard:
+    rule, budget = wanted.rule, wanted.budget
     lines: list[Line] = []
     found = list(notes)
     for study in studies:
         if budget is not None:
             study, shorter = within(study, budget)
             found += shorter
-        line, study_notes = _study_line(study, rule, results)
+        line, study_notes = _study_line(study, wanted)
         lines += [line] if line else []
         found += study_notes
+    found += unconfirmed(studies, rule, wanted.results)
+    found += never_searched(studies, lines, wanted.results)
     if budget is None or budget.unit == "trials":  # hours pay for as many as they do
         _mark_smaller_studies(lines)
     _tell_repeats_apart(lines, " (chosen on test)" if rule.watermark else "")
     found += _unequal_epochs(lines)
     lines.sort(key=_place)
-    return Leaderboard(
-        pd.DataFrame(lines, columns=pd.Index(LINE_COLUMNS)), tuple(found), rule, budget
-    )
+    columns = dict.fromkeys((*LINE_COLUMNS, *_metric_columns(wanted.metrics)))
+    frame = pd.DataFrame(lines, columns=pd.Index(list(columns)))
+    return Leaderboard(frame, tuple(found), rule, budget, tuple(wanted.metrics))
 
 
-def _study_line(
-    study: StudyRows, rule: SelectionRule, results: str
-) -> tuple[Line | None, list[str]]:
-    trials = study.trials
+def _study_line(study: StudyRows, wanted: _Wanted) -> tuple[Line | None, list[str]]:
+    rule, trials = wanted.rule, study.trials
     selected = study.selected(rule)
     name = f"{study.method} on {study.task}"
     if not trials:
@@ -157,11 +177,11 @@ def _study_line(
         why = f"no trial that {rule.name} can judge" if _n_ok(trials) else "no trial finished"
         return None, [f"searched, {why}: {name} ({outcomes(trials)})"]
     tuned = study.runs(selected)
-    if not tuned and not any(row["phase"] == "confirm" for row in study.rows):
-        return None, [f"searched, not confirmed: {name} ({outcomes(trials)})"]
+    if not tuned and not study.is_confirmed:
+        return None, []  # `unconfirmed` tells of it
     default = study.default
     runs = {"tuned": tuned, "default": study.runs(default)}
-    line = _line(study, selected, runs, rule)
+    line = _line(study, selected, runs, wanted)
     if line["default_was_selected"]:
         runs["default"] = []
     notes = [
@@ -172,12 +192,12 @@ def _study_line(
     if not tuned:
         notes.append(
             f"missing, as only other configurations are confirmed: {name}; "
-            f"lmd-bench confirm {selected['key']}{results} fills it"
+            f"lmd-bench confirm {selected['key']}{wanted.results} fills it"
         )
-    return line, notes
+    return line, notes + _undefined(line, name, wanted.metrics)
 
 
-def _line(study: StudyRows, selected: Row, runs: dict[str, list[Row]], rule: SelectionRule) -> Line:
+def _line(study: StudyRows, selected: Row, runs: dict[str, list[Row]], wanted: _Wanted) -> Line:
     trials, default = study.trials, study.default
     line: Line = {"task": study.task}
     line |= {column: selected[column] for column in TASK_COLUMNS}
@@ -191,7 +211,33 @@ def _line(study: StudyRows, selected: Row, runs: dict[str, list[Row]], rule: Sel
     line |= {"n_trials": len(trials), "n_trials_ok": _n_ok(trials), "fewer_trials": False}
     line["seconds"] = sum(row["seconds"] for row in study.rows)
     line["standalone_seconds"] = sum(row["standalone_seconds"] for row in study.rows)
-    return line | {"selected_key": selected["key"], "rule": rule.name}
+    budget = "" if wanted.budget is None else wanted.budget.description
+    line |= {"selected_key": selected["key"], "rule": wanted.rule.name}
+    line |= {"budget": budget, "watermark": wanted.rule.watermark}
+    return line | _metrics(runs["tuned"], wanted)
+
+
+def _metrics(runs: Sequence[Row], wanted: _Wanted) -> Line:
+    """Return the columns of the metrics that were asked for."""
+    ok = [row for row in runs if row["status"] == "ok"]
+    line: Line = {}
+    for name, found in metric_spreads(ok, wanted.metrics, wanted.store).items():
+        values = (found.spread.mean, found.spread.sd, found.n_undefined)
+        line |= dict(zip(_metric_columns([name]), values, strict=True))
+    return line
+
+
+def _metric_columns(metrics: Sequence[str]) -> list[str]:
+    return [f"test_{name}{end}" for name in metrics for end in ("", "_sd", "_undefined")]
+
+
+def _undefined(line: Line, name: str, metrics: Sequence[str]) -> list[str]:
+    """Say which scores of a line are undefined although its runs ended well."""
+    n_runs = line["n_seeds"]
+    counts = {metric: line[f"test_{metric}_undefined"] for metric in metrics}
+    counts |= {m: n_runs for m in SCORES if m not in counts and isnan(line[f"test_{m}"])}
+    found = [f"{metric} in {n} of {n_runs}" for metric, n in counts.items() if n and n_runs]
+    return [f"undefined or not stored (–): {name}; {', '.join(found)} runs"] if found else []
 
 
 def _scores(runs: Sequence[Row], prefix: str, names: Sequence[str]) -> Line:

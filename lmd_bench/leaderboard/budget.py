@@ -86,7 +86,8 @@ def _notes(name: str, n_trials: int, n_kept: int, spent: float, budget: Budget) 
     if n_trials == 0 or n_kept < n_trials:
         return []
     if spent < budget.amount * (1 - 1e-9) and budget.unit == "trials":
-        return [f"ran less than the budget, {n_trials} trials: {name}"]
+        trials = f"{n_trials} trial{'' if n_trials == 1 else 's'}"
+        return [f"ran less than the budget, {trials}: {name}"]
     if spent < 0.9 * budget.amount:
         return [f"ran less than the budget, {spent:.2g} of {budget.amount:g} h: {name}"]
     return []

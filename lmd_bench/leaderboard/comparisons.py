@@ -13,6 +13,7 @@ import pandas as pd
 
 from lmd_bench.errors import UserError, unknown
 from lmd_bench.leaderboard.compare import GROUPS, N_RESAMPLES, Comparison, Difference, compare
+from lmd_bench.leaderboard.intervals import few_images_note
 from lmd_bench.leaderboard.judged import read_clusters, read_judged
 from lmd_bench.leaderboard.select import SelectionRule, rule_named
 from lmd_bench.leaderboard.stored import read_rows
@@ -22,6 +23,7 @@ from lmd_bench.results import Store
 from lmd_bench.seeding import derive_seed
 
 FORMATS = ("table", "csv", "json")
+_HEADER = ("against", "bal. acc.", "p Holm", "over seeds", "McNemar", "detects")
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def print_comparison(
 def comparison_frame(found: Sequence[TaskComparison], rule: SelectionRule) -> pd.DataFrame:
     """Return one line per pair and task; differences are fractions, intervals of 95 %."""
     lines = [_line(one.task, pair) for one in found for pair in one.comparisons]
-    return pd.DataFrame(lines).assign(rule=rule.name)
+    return pd.DataFrame(lines).assign(rule=rule.name, watermark=rule.watermark)
 
 
 def comparison_text(found: Sequence[TaskComparison], rule: SelectionRule) -> str:
@@ -139,13 +141,15 @@ def comparison_text(found: Sequence[TaskComparison], rule: SelectionRule) -> str
     for one in found:
         text += ["", one.task]
         if one.comparisons:
-            header = ("against", "bal. acc.", "p Holm", "over seeds", *GROUPS, "McNemar", "detects")
-            text += text_table(header, [_cells(pair) for pair in one.comparisons])
+            text += text_table(_HEADER, [_cells(pair) for pair in one.comparisons])
+            groups = [[pair.other, *map(_points, _of_groups(pair))] for pair in one.comparisons]
+            text += ["", *text_table(("against", *GROUPS), groups)]
         text += [f"Note: {note}." for note in one.notes]
     text += [
         "",
         f"p Holm: paired bootstrap ({N_RESAMPLES} samples), Holm's correction over the methods of "
         "a task. Over seeds: 95 % by Student's t over pairs of retrainings (number of seeds).",
+        "Many, medium, few: recall of the classes of each third by training images. "
         "McNemar: exact, of accuracy, with Holm; over seeds twice the median p; (images that the "
         "first : the other alone gets right). Detects: the true difference that is shown with "
         "80 % power.",
@@ -183,6 +187,7 @@ def _compare_task(
     ids = read_clusters(clusters.path, clusters.column, first.image_ids) if clusters else None
     generator = np.random.default_rng(derive_seed(0, "compare", task))
     pairs, unpaired = compare(first, others, generator, ids)
+    notes += [note] if (note := few_images_note(first.labels)) else []
     notes += [f"{label} shares no seed with {first.label} on {task}" for label in unpaired]
     return TaskComparison(task, tuple(pairs), tuple(notes))
 
@@ -211,16 +216,19 @@ def _check_names(names: Sequence[str], studies: Sequence[StudyRows]) -> None:
 
 
 def _cells(pair: Comparison) -> list[str]:
-    images = f"({pair.only_first:g} : {pair.only_other:g})"
+    images = f"({pair.only_first:.3g} : {pair.only_other:.3g})"
     return [
         pair.other,
         _points(pair.balanced_accuracy),
         p_value(pair.p_holm),
         f"{bounds(pair.over_seeds, '+')} ({len(pair.seeds)})",
-        *(_points(pair.groups[name]) for name in GROUPS),
         f"{p_value(pair.mcnemar_p_holm)} {images}",
         percent(pair.detectable),
     ]
+
+
+def _of_groups(pair: Comparison) -> list[Difference]:
+    return [pair.groups[name] for name in GROUPS]
 
 
 def _points(difference: Difference) -> str:

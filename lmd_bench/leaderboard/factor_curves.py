@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from lmd_bench.leaderboard.imbalance import factor_name, place_of, run_scores
+from lmd_bench.leaderboard.imbalance import factor_name, place_of
+from lmd_bench.leaderboard.scores import run_scores
 from lmd_bench.leaderboard.select import SelectionRule
 from lmd_bench.leaderboard.statistics import Spread, spread
 from lmd_bench.leaderboard.studies import StudyRows
@@ -44,10 +45,10 @@ def factor_curves(
     found: dict[str, dict[str, list[Point]]] = {}
     for study in studies:
         selected = study.selected(rule)
-        if selected is None or not any(row["phase"] == "confirm" for row in study.rows):
+        if selected is None or not study.is_confirmed:
             continue
         runs = study.ok_runs(selected)
-        scores = {seed: run_scores(row, store)[metric] for seed, row in runs.items()}
+        scores = {seed: run_scores(row, (metric,), store)[metric] for seed, row in runs.items()}
         place = place_of(study, selected)
         point = Point(place["measured_factor"], factor_name(place), scores, study)
         found.setdefault(place["family"], {}).setdefault(study.label, []).append(point)

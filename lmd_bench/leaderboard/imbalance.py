@@ -6,21 +6,23 @@ from typing import Any
 
 import pandas as pd
 
+from lmd_bench.leaderboard.scores import (
+    METRIC_NAMES,
+    STORED,
+    higher_is_better,
+    metric_spreads,
+)
 from lmd_bench.leaderboard.select import SelectionRule
-from lmd_bench.leaderboard.statistics import spread
 from lmd_bench.leaderboard.studies import Row, StudyRows
 from lmd_bench.leaderboard.text_table import text_table
-from lmd_bench.metrics import FROM_LOGITS, METRICS
 from lmd_bench.results import Store
 
 Line = dict[str, Any]
 
-STORED = (*METRICS, "many_recall", "medium_recall", "few_recall")
-COMPUTED = tuple(name for name in FROM_LOGITS if name not in METRICS)
 _FAMILY = ("dataset", "protocol", "image_size", "split_seed", "n_max")  # all of a task but factor
 COLUMNS = (
     *("family", *_FAMILY, "imbalance_factor", "measured_factor", "task", "method", "label"),
-    *("metric", "higher_is_better", "mean", "sd", "n_seeds"),
+    *("metric", "higher_is_better", "mean", "sd", "n_seeds", "n_undefined"),
 )
 
 
@@ -28,6 +30,9 @@ def imbalance_frame(
     studies: Sequence[StudyRows], rule: SelectionRule, store: Store | None = None
 ) -> pd.DataFrame:
     """Return one line for each study and metric: mean, SD (n - 1) and count over seeds on test.
+
+    A metric that is undefined for some seeds, or of which nothing was stored, has NaN, and
+    `n_undefined` says for how many.
 
     Tasks of one `family` differ in nothing but the imbalance factor: they are one curve of each
     method. A study without confirmed runs has NaN and 0 seeds; one that nothing was asked of, as it
@@ -37,24 +42,20 @@ def imbalance_frame(
     Args:
         studies: Of any number of tasks.
         rule: What selects the configuration of each study.
-        store: Where logits lie; None leaves out the metrics that are computed from them.
+        store: Where logits lie; None leaves out the metrics that rows of earlier versions lack.
     """
-    names = STORED if store is None else (*STORED, *COMPUTED)
+    names = STORED if store is None else METRIC_NAMES
     lines: list[Line] = []
     for study in studies:
         selected = study.selected(rule)
-        if selected is None or not any(row["phase"] == "confirm" for row in study.rows):
+        if selected is None or not study.is_confirmed:
             continue
-        runs = [run_scores(row, store) for row in study.ok_runs(selected).values()]
+        runs = list(study.ok_runs(selected).values())
         place = place_of(study, selected)
-        for name in names:
-            found = spread([run[name] for run in runs])
-            direction = higher_is_better(name)
-            lines.append(
-                place
-                | {"metric": name, "higher_is_better": direction}
-                | {"mean": found.mean, "sd": found.sd, "n_seeds": found.n}
-            )
+        for name, found in metric_spreads(runs, names, store).items():
+            line = place | {"metric": name, "higher_is_better": higher_is_better(name)}
+            line |= {"mean": found.spread.mean, "sd": found.spread.sd, "n_seeds": found.spread.n}
+            lines.append(line | {"n_undefined": found.n_undefined})
     frame = pd.DataFrame(lines, columns=pd.Index(COLUMNS))
     return frame.sort_values(["family", "label", "metric", "measured_factor"], ignore_index=True)
 
@@ -107,22 +108,3 @@ def place_of(study: StudyRows, row: Row) -> Line:
         "method": study.method,
         "label": study.label,
     }
-
-
-def run_scores(row: Row, store: Store | None) -> Mapping[str, float]:
-    """Return every metric of a run on test; those of logits only with a store."""
-    stored = {name: row[f"test_{name}"] for name in STORED}
-    scores = {name: float("nan") if value is None else value for name, value in stored.items()}
-    if store is None:
-        return scores
-    found = store.read_logits(row["key"])
-    if "test" not in found:
-        return scores | dict.fromkeys(COMPUTED, float("nan"))
-    _, labels, logits = found["test"]
-    return scores | {name: FROM_LOGITS[name].function(labels, logits) for name in COMPUTED}
-
-
-def higher_is_better(name: str) -> bool:
-    """Return whether a metric is better when higher."""
-    metric = FROM_LOGITS.get(name)
-    return True if metric is None else metric.higher_is_better  # the recall of a group

@@ -12,16 +12,11 @@ from lmd_bench.errors import UserError, unknown
 from lmd_bench.leaderboard.compare import compare
 from lmd_bench.leaderboard.crossings import Crossing, Gap, OverImages, crossings
 from lmd_bench.leaderboard.factor_curves import Point, factor_curves
-from lmd_bench.leaderboard.imbalance import (
-    COMPUTED,
-    STORED,
-    higher_is_better,
-    imbalance_frame,
-    imbalance_text,
-)
+from lmd_bench.leaderboard.imbalance import imbalance_frame, imbalance_text
 from lmd_bench.leaderboard.intervals import Interval
 from lmd_bench.leaderboard.judged import Judged, read_judged
 from lmd_bench.leaderboard.robust_range import RobustRange, robust_ranges
+from lmd_bench.leaderboard.scores import COMPUTED, METRIC_NAMES, higher_is_better
 from lmd_bench.leaderboard.select import SelectionRule, rule_named
 from lmd_bench.leaderboard.show import check_format, print_frame
 from lmd_bench.leaderboard.stored import read_rows
@@ -60,8 +55,8 @@ def print_imbalance(
         UserError: no such format, rule, metric or part, or no results.
     """
     check_format(form)
-    if metric not in (*STORED, *COMPUTED):
-        raise unknown("metric", metric, (*STORED, *COMPUTED))
+    if metric not in METRIC_NAMES:
+        raise unknown("metric", metric, METRIC_NAMES)
     if part not in PARTS:
         raise unknown("part", part, PARTS)
     chosen = rule_named(rule)
@@ -72,7 +67,9 @@ def print_imbalance(
         if study in one.study and (only is None or one.study in only)
     ]
     needed = store if form != "table" or metric in COMPUTED else None
-    frame = imbalance_frame(studies, chosen, needed).assign(rule=chosen.name)
+    frame = imbalance_frame(studies, chosen, needed).assign(
+        rule=chosen.name, watermark=chosen.watermark
+    )
     if frame.empty:
         raise UserError(
             f"Nothing in {root} is confirmed yet, and imbalance factors are compared on test; let "
@@ -84,8 +81,10 @@ def print_imbalance(
     found, ranges = crossings(curves, better, over_images), robust_ranges(curves, better)
     frames = {
         "curves": frame,
-        "crossings": crossing_frame(found, metric).assign(rule=chosen.name),
-        "ranges": range_frame(ranges, metric).assign(rule=chosen.name),
+        "crossings": crossing_frame(found, metric).assign(
+            rule=chosen.name, watermark=chosen.watermark
+        ),
+        "ranges": range_frame(ranges, metric).assign(rule=chosen.name, watermark=chosen.watermark),
     }
 
     def text() -> list[str]:

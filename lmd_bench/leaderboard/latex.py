@@ -9,12 +9,14 @@ from math import isnan
 from typing import Any
 
 from lmd_bench.leaderboard.board import Leaderboard
+from lmd_bench.leaderboard.scores import higher_is_better, in_percent
 
 Line = dict[str, Any]
 _ESCAPES = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     **{"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"},
-    **{"·": "$\\cdot$", "±": "$\\pm$", "≥": "$\\geq$", "≤": "$\\leq$"},
+    **{"·": "$\\cdot$", "±": "$\\pm$", "≥": "$\\geq$", "≤": "$\\leq$", "↓": "$\\downarrow$"},
+    **{"<": "$<$", ">": "$>$", "|": "$|$", "–": "--", "×": "$\\times$", '"': "''"},
 }
 
 
@@ -23,6 +25,12 @@ class _Score:
     header: str
     name: str  # of the column of the leaderboard's frame
     spread: bool  # whether it has a standard deviation
+    higher_is_better: bool = True
+    percent: bool = True
+
+    def shown(self, value: float) -> str:
+        """Return a value as the table shows it."""
+        return f"{100 * value:.1f}" if self.percent else f"{value + 0.0:.3f}"
 
 
 _SCORES = (
@@ -45,11 +53,13 @@ def latex(board: Leaderboard, header: Sequence[str], notes: Sequence[str]) -> st
     """
     lines = [{str(k): v for k, v in line.items()} for line in board.frame.to_dict("records")]
     tasks = dict.fromkeys(line["task"] for line in lines)
+    scores = tuple(map(_metric, board.metrics)) or _SCORES
     tables = [
-        _table(task, [line for line in lines if line["task"] == task], header) for task in tasks
+        _table(task, [line for line in lines if line["task"] == task], scores, header)
+        for task in tasks
     ]
     comments = [*([] if lines else header), *notes]
-    return "\n".join([*tables, *(f"% {comment}" for comment in comments)]) + "\n"
+    return "\n".join([*tables, *(f"% {' '.join(comment.split())}" for comment in comments)]) + "\n"
 
 
 def escaped(text: str) -> str:
@@ -57,23 +67,31 @@ def escaped(text: str) -> str:
     return "".join(_ESCAPES.get(sign, sign) for sign in text)
 
 
-def _table(task: str, lines: Sequence[Line], header: Sequence[str]) -> str:
-    marks = {score.name: _marks([line[score.name] for line in lines]) for score in _SCORES}
+def _metric(name: str) -> _Score:
+    direction = higher_is_better(name)
+    header = escaped(name.replace("_", " ") + ("" if direction else " ↓"))
+    return _Score(header, f"test_{name}", True, direction, in_percent(name))
+
+
+def _table(
+    task: str, lines: Sequence[Line], scores: Sequence[_Score], header: Sequence[str]
+) -> str:
+    marks = {score.name: _marks([line[score.name] for line in lines], score) for score in scores}
     rows = [
         " & ".join(
             [escaped(line["label"])]
-            + [_cell(line, score, marks[score.name][place]) for score in _SCORES]
+            + [_cell(line, score, marks[score.name][place]) for score in scores]
         )
         for place, line in enumerate(lines)
     ]
     caption = escaped(" ".join([f"{task}.", *header]))
-    heads = " & ".join(["Method", *(score.header for score in _SCORES)])
+    heads = " & ".join(["Method", *(score.header for score in scores)])
     return "\n".join(
         [
             "\\begin{table}[t]",
             "\\centering",
             f"\\caption{{{caption} Best in bold, second underlined.}}",
-            f"\\begin{{tabular}}{{l{'r' * len(_SCORES)}}}",
+            f"\\begin{{tabular}}{{l{'r' * len(scores)}}}",
             "\\toprule",
             f"{heads} \\\\",
             "\\midrule",
@@ -85,10 +103,11 @@ def _table(task: str, lines: Sequence[Line], header: Sequence[str]) -> str:
     )
 
 
-def _marks(values: Sequence[float]) -> list[str]:
+def _marks(values: Sequence[float], score: _Score) -> list[str]:
     """Return the command for each value: of the best, of the second, or none; equals share it."""
-    shown = [None if isnan(value) else f"{100 * value:.1f}" for value in values]
-    ranked = sorted({float(text) for text in shown if text is not None}, reverse=True)
+    shown = [None if isnan(value) else score.shown(value) for value in values]
+    known = {float(text) for text in shown if text is not None}
+    ranked = sorted(known, reverse=score.higher_is_better)
     commands = dict(zip(ranked[:2], ("\\textbf", "\\underline"), strict=False))
     return ["" if text is None else commands.get(float(text), "") for text in shown]
 
@@ -97,7 +116,7 @@ def _cell(line: Line, score: _Score, mark: str) -> str:
     value = line[score.name]
     if isnan(value):
         return "--"
-    text = f"{100 * value:.1f}"
+    text = score.shown(value)
     text = f"{mark}{{{text}}}" if mark else text
     sd = line[f"{score.name}_sd"] if score.spread else float("nan")
-    return text if isnan(sd) else f"{text} $\\pm$ {100 * sd:.1f}"
+    return text if isnan(sd) else f"{text} $\\pm$ {score.shown(sd)}"

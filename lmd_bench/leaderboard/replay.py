@@ -3,8 +3,11 @@
 The n - 1 trials beside the default are drawn anew from themselves, with replacement, the default is
 kept, and the rule selects; the chance of each trial to be selected is exact. This takes trials as
 exchangeable, which those of a learning sampler are not quite, and it knows nothing of better
-configurations that were never tried. Test is known of confirmed configurations alone: of the
-others this module gives the chance that they would have been selected, and no score.
+configurations that were never tried. Its spread is
+therefore a lower bound: in simulated searches it was right where scores pile up below a ceiling,
+and about 0.6 of the true one where they are normal, at any number of trials; its mean is a little
+low. Test is known of confirmed configurations alone: of the others this module gives the chance
+that they would have been selected, and no score.
 """
 
 from collections.abc import Sequence

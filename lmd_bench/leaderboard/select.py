@@ -17,7 +17,7 @@ from lmd_bench.leaderboard.proportions import mean_lower_bound
 from lmd_bench.metrics import METRICS
 
 Row = Mapping[str, Any]  # a dict, or a view of a row
-VAL_COUNTS = "val_counts"  # val images of each class: no column, see `val_counts.py`
+VAL_COUNTS = "val_counts"  # val images of each class; where rows lack it, see `val_counts.py`
 _OWN_HEAD = "none"  # the calibration that keeps stage 1's own head, whose epochs are stage 1's
 
 
@@ -54,7 +54,7 @@ def _val_lower_confidence(row: Row, runs: Sequence[Row]) -> float | None:
     if counts is None:
         raise UserError(
             f"The rule val_lower_confidence needs the number of val images of each class, and the "
-            f"results keep no logits of {row['dataset']} to count them; choose another --rule."
+            f"results hold neither them nor logits of {row['dataset']}; choose another --rule."
         )
     recall = np.array([np.nan if value is None else value for value in row["val_recall"]])
     return mean_lower_bound(recall, np.asarray(counts, dtype=np.int64))
@@ -98,7 +98,7 @@ RULES = {
             "val_lower_confidence",
             "highest one-sided 95 % lower bound of balanced accuracy on val, given its images",
             _val_lower_confidence,
-            columns=("val_recall", "dataset"),
+            columns=("val_recall", VAL_COUNTS, "dataset"),
             needs_val_counts=True,
         ),
         SelectionRule(

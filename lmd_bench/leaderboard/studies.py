@@ -38,6 +38,11 @@ class StudyRows:
         """Return the search row of the default configuration; None where there is none."""
         return next((row for row in self.trials if row["is_default"]), None)
 
+    @cached_property
+    def is_confirmed(self) -> bool:
+        """Return whether any configuration of it was retrained, or tried to be."""
+        return any(row["phase"] == "confirm" for row in self.rows)
+
     def runs(self, source: Row | None) -> list[Row]:
         """Return the confirmation runs of a search row, failed ones too."""
         if source is None:

@@ -2,8 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import Any
 
@@ -14,73 +13,17 @@ from lmd_bench.errors import unknown
 from lmd_bench.leaderboard.board import PRIMARY, Leaderboard
 from lmd_bench.leaderboard.latex import latex
 from lmd_bench.leaderboard.layout import table_text
+from lmd_bench.leaderboard.scores import in_percent
+from lmd_bench.leaderboard.table_columns import METHOD, USUAL, Column, metric_columns
 
 Line = dict[str, Any]
 FORMATS = ("table", "markdown", "latex", "csv", "json")
 _GAPS = (2, 1)  # blanks between the columns of a terminal table: the first if it loses no column
 _METHOD_WIDTH = 24  # longer names are folded
+GROUPS = "third"  # the scheme of many, medium and few
+_BETTER = {True: "higher is better", False: "lower is better"}
 _FEWER = "* fewer trials than the largest study of its task (its space may be smaller)"
 _NOTHING = "No study is confirmed yet, so there is no line to show."
-
-
-@dataclass(frozen=True)
-class _Column:
-    header: str
-    cell: Callable[[Line], str]
-    priority: int  # a narrow terminal drops the highest first; 0 is always shown
-    meaning: str = ""
-
-
-def _percent(line: Line, name: str) -> str:
-    return "–" if isnan(line[name]) else f"{100 * line[name]:.1f}"
-
-
-def _with_spread(line: Line, name: str) -> str:
-    mean, sd = _percent(line, name), _percent(line, f"{name}_sd")
-    return mean if sd == "–" else f"{mean} ± {sd}"
-
-
-def _trials(line: Line) -> str:
-    return f"{line['n_trials_ok']}/{line['n_trials']}" + ("*" if line["fewer_trials"] else "")
-
-
-def _seeds(line: Line) -> str:
-    n_failed = line["n_seeds_failed"]
-    return f"{line['n_seeds']}" + (f" of {line['n_seeds'] + n_failed}" if n_failed else "")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-_COLUMNS = (
-    _Column("Method", lambda line: line["label"], 0),
-    _Column("Bal. acc.\ntuned", lambda line: _with_spread(line, "test_balanced_accuracy"), 0),
-    _Column(
-        "Bal. acc.\ndefault", lambda line: _with_spread(line, "default_test_balanced_accuracy"), 3
-    ),
-    _Column("Macro\nF1", lambda line: _with_spread(line, "test_macro_f1"), 4),
-    _Column("Many", lambda line: _percent(line, "test_many_recall"), 2),
-    _Column("Med.", lambda line: _percent(line, "test_medium_recall"), 2),
-    _Column("Few", lambda line: _percent(line, "test_few_recall"), 1),
-    _Column("Val", lambda line: _percent(line, "val_balanced_accuracy"), 8),
-    _Column("Trials", _trials, 5, "Trials: ended well / all."),
-    _Column("Seeds", _seeds, 7),
-    _Column(
-        "Time",
-        lambda line: _duration(line["seconds"]),
-        6,
-        "Time: all runs of the study, without the search of its stage 1.",
-    ),
-    _Column(
-        "Alone",
-        lambda line: _duration(line["standalone_seconds"]),
-        9,
-        "Alone: the time had every run trained its own stage 1.",
-    ),
-)
 
 
 def render(
@@ -107,7 +50,7 @@ def render(
         return _json(board)
     if form == "latex":
         lines = _lines(board)
-        return latex(board, _header(board), _footnotes(board, lines, _COLUMNS))
+        return latex(board, _header(board), _footnotes(board, lines, _columns(board)))
     if form == "markdown":
         return _markdown(board)
     return _terminal(board, width or shutil.get_terminal_size((120, 24)).columns, color)
@@ -129,33 +72,48 @@ def _title(task: str, lines: Sequence[Line]) -> str:
     return f"{task} · {n_classes} classes, chance {100 * chance:.1f}"
 
 
+def _columns(board: Leaderboard) -> tuple[Column, ...]:
+    return metric_columns(board.metrics) if board.metrics else USUAL
+
+
 def _header(board: Leaderboard) -> list[str]:
     """Say what the numbers are, over what the spread is, the groups, and how it was selected."""
     if board.frame.empty:
         return [_NOTHING]
     seeds = sorted({int(n) for n in board.frame["n_seeds"] if n > 0}) or [0]
     counts = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    arrow = "higher" if PRIMARY.higher_is_better else "lower"
     watermark = [board.rule.watermark] if board.rule.watermark else []
     equal = [] if board.budget is None else [f"At equal cost: {board.budget.description}."]
     return [
         *watermark,
-        f"Test balanced accuracy in %, {arrow} is better; mean ± SD over the retraining seeds of "
-        f"one configuration (n = {counts}), not over searches, splits or data sets.",
+        f"{_scores_of(board)}; mean ± SD over the retraining seeds of one configuration "
+        f"(n = {counts}), not over searches, splits or data sets.",
         f"Tuned: selected by {board.rule.name} ({board.rule.description}).",
         *equal,
-        "Many, med., few: mean test recall in % of the classes of each third by training images.",
+        "Many, med., few: mean test recall in % of the classes of each third by training images "
+        f"(group scheme: {GROUPS}).",
     ]
 
 
-def _footnotes(board: Leaderboard, lines: Sequence[Line], shown: Sequence[_Column]) -> list[str]:
+def _scores_of(board: Leaderboard) -> str:
+    if not board.metrics:
+        return f"Test {PRIMARY.name.replace('_', ' ')} in %, {_BETTER[PRIMARY.higher_is_better]}"
+    plain = [name for name in board.metrics if not in_percent(name)]
+    but = f", but {', '.join(plain)} as they are" if plain else ""
+    return f"Metrics on test in %{but}; higher is better, where ↓ stands lower"
+
+
+def _footnotes(board: Leaderboard, lines: Sequence[Line], shown: Sequence[Column]) -> list[str]:
     meanings = " ".join(column.meaning for column in shown if column.meaning) if lines else ""
     fewer = any(line["fewer_trials"] for line in lines)
-    left_out = [column.header.replace("\n", " ") for column in _COLUMNS if column not in shown]
+    columns = _columns(board)
+    headers = {column.header for column in shown}
+    left_out = [column.header for column in columns if column.header not in headers]
+    narrow = ", ".join(left_out).replace("\n", " ")
     return [
         *([meanings] if meanings else []),
         *([_FEWER] if fewer else []),
-        *([f"Too narrow for: {', '.join(left_out)}; see --format csv."] if left_out else []),
+        *([f"Too narrow for: {narrow}; see --format csv."] if left_out else []),
         *(f"Note: {note}." for note in board.notes),
     ]
 
@@ -169,51 +127,96 @@ def _terminal(board: Leaderboard, width: int, color: bool) -> str:
         emoji=False,
     )
     lines = _lines(board)
-    fits = {gap: _fitting(lines, width, gap) for gap in _GAPS}
-    gap = max(_GAPS, key=lambda gap: len(fits[gap]))
-    shown = fits[gap] if lines else _COLUMNS
+    gap, blocks = _blocks(_columns(board), lines, width, fold=bool(board.metrics))
+    shown = [column for block in blocks for column in block]
     with console.capture() as capture:
         for text in _header(board):
             console.print(text, highlight=False)
         for task, members in _tasks(lines).items():
             console.print()
             console.print(_title(task, members), style="bold", highlight=False)
-            console.print(_table(members, shown, gap, width), highlight=False, soft_wrap=True)
+            for place, block in enumerate(blocks):
+                if place:
+                    console.print()
+                console.print(_table(members, block, gap, width), highlight=False, soft_wrap=True)
         for text in _footnotes(board, lines, shown):
             console.print(text, highlight=False)
     return capture.get()
 
 
-def _fitting(lines: Sequence[Line], width: int, gap: int) -> list[_Column]:
+def _blocks(
+    columns: Sequence[Column], lines: Sequence[Line], width: int, *, fold: bool
+) -> tuple[int, list[list[Column]]]:
+    """Return the blanks between columns, and the columns of each table that a task takes.
+
+    Args:
+        columns: In their usual order, the method first.
+        lines: What they hold.
+        width: Of the terminal.
+        fold: Whether columns that do not fit go into a further table; else the less needed ones
+            are left out.
+    """
+    widths = {column.header: _width(column, lines) for column in columns}
+    if fold:
+        return _GAPS[0], _folded(columns, widths, width)
+    if not lines:
+        return _GAPS[0], [list(columns)]
+    fits = {gap: _fitting(columns, widths, width, gap) for gap in _GAPS}
+    gap = max(_GAPS, key=lambda gap: len(fits[gap]))
+    return gap, [fits[gap]]
+
+
+def _width(column: Column, lines: Sequence[Line]) -> int:
+    texts = [*column.header.split("\n"), *(column.cell(line) for line in lines)]
+    widest = max(len(text) for text in texts)
+    return min(widest, _METHOD_WIDTH) if column is METHOD else widest
+
+
+def _fitting(
+    columns: Sequence[Column], widths: Mapping[str, int], width: int, gap: int
+) -> list[Column]:
     """Return the columns that fit: taken by priority, shown in their usual order."""
-    chosen: list[_Column] = []
+    chosen: list[Column] = []
     room = width + gap
-    for column in sorted(_COLUMNS, key=lambda column: column.priority):
-        texts = [*column.header.split("\n"), *(column.cell(line) for line in lines)]
-        widest = max(len(text) for text in texts)
-        needed = gap + (min(widest, _METHOD_WIDTH) if column is _COLUMNS[0] else widest)
+    for column in sorted(columns, key=lambda column: column.priority):
+        needed = gap + widths[column.header]
         if needed > room and column.priority > 0:
             break
         chosen.append(column)
         room -= needed
-    return [column for column in _COLUMNS if column in chosen]
+    return [column for column in columns if column in chosen]
 
 
-def _table(lines: Sequence[Line], columns: Sequence[_Column], gap: int, width: int) -> Text:
+def _folded(columns: Sequence[Column], widths: Mapping[str, int], width: int) -> list[list[Column]]:
+    """Return tables that hold all columns, each with the method first."""
+    method, *others = columns
+    blocks = [[method]]
+    room = width - widths[method.header]
+    for column in others:
+        needed = _GAPS[0] + widths[column.header]
+        if needed > room and len(blocks[-1]) > 1:
+            blocks.append([method])
+            room = width - widths[method.header]
+        blocks[-1].append(column)
+        room -= needed
+    return blocks
+
+
+def _table(lines: Sequence[Line], columns: Sequence[Column], gap: int, width: int) -> Text:
     rows = [[column.cell(line) for column in columns] for line in lines]
     return table_text([column.header for column in columns], rows, gap, _METHOD_WIDTH, width)
 
 
 def _markdown(board: Leaderboard) -> str:
-    lines = _lines(board)
+    lines, columns = _lines(board), _columns(board)
     text = [*_header(board), ""]
     for task, members in _tasks(lines).items():
         text += [f"### {_title(task, members)}", ""]
-        text.append(_markdown_row([column.header.replace("\n", " ") for column in _COLUMNS]))
-        text.append(_markdown_row(["---", *("---:" for _ in _COLUMNS[1:])]))
-        text += [_markdown_row([column.cell(line) for column in _COLUMNS]) for line in members]
+        text.append(_markdown_row([column.header.replace("\n", " ") for column in columns]))
+        text.append(_markdown_row(["---", *("---:" for _ in columns[1:])]))
+        text += [_markdown_row([column.cell(line) for column in columns]) for line in members]
         text.append("")
-    notes = [note.replace("*", "\\*") for note in _footnotes(board, lines, _COLUMNS)]
+    notes = [note.replace("*", "\\*") for note in _footnotes(board, lines, columns)]
     return "\n".join([*text, *(f"- {note}" for note in notes)]).rstrip() + "\n"
 
 
@@ -229,7 +232,7 @@ def _json(board: Leaderboard) -> str:
         "selection": {"name": board.rule.name, "description": board.rule.description},
         "watermark": board.rule.watermark or None,
         "budget": None if board.budget is None else board.budget.description,
-        "groups": "third",
+        "groups": GROUPS,
         "rows": [{k: _json_value(v) for k, v in line.items()} for line in _lines(board)],
         "notes": list(board.notes),
     }

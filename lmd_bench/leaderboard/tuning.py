@@ -29,7 +29,7 @@ def tuning_frame(studies: Sequence[StudyRows], rule: SelectionRule, unit: Unit) 
         raise UserError(
             f"No trial of these results has cost any {_UNITS[unit]}; choose another --against."
         )
-    return frame.assign(rule=rule.name)
+    return frame.assign(rule=rule.name, watermark=rule.watermark)
 
 
 def tuning_text(studies: Sequence[StudyRows], rule: SelectionRule, unit: Unit) -> list[str]:
@@ -64,7 +64,7 @@ def _curves(part: pd.DataFrame, unit: Unit) -> list[str]:
         points = np.unique(np.geomspace(1, largest, _SHOWN).round()).tolist()
     else:
         points = (largest * np.arange(1, _SHOWN + 1) / _SHOWN).tolist()
-    header = ["method", *(f"{point:.3g} {_UNITS[unit]}" for point in points)]
+    header = ["method", *(_spent(point, unit) for point in points)]
     rows: list[list[str]] = []
     for label, curve in part.groupby("label", sort=False):
         row = [str(label)]
@@ -81,6 +81,10 @@ def _curves(part: pd.DataFrame, unit: Unit) -> list[str]:
                 row.append(f"{percent(last['mean'])} {band}")
         rows.append(row)
     return text_table(header, rows)
+
+
+def _spent(point: float, unit: Unit) -> str:
+    return "1 trial" if unit == "trials" and point == 1 else f"{point:.3g} {_UNITS[unit]}"
 
 
 def _gain(gain: TuningGain) -> list[str]:

@@ -1,4 +1,4 @@
-"""How many val images each class has, which rows do not say but their stored logits do."""
+"""How many val images each class has: rows say it, and of those that do not the stored logits."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,13 +12,15 @@ Row = Mapping[str, Any]
 
 
 def with_val_counts(store: Store, rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Return the rows with `val_counts`, a list over classes, where any logits of the task exist.
+    """Return the rows with `val_counts`, a list over classes, where anything of the task says it.
 
-    All trials of a task share its val set, so one file of logits is read for each task. A row of a
-    task without any keeps None.
+    All trials of a task share its val set, so one row that says it, or one file of logits, serves
+    for each task. A row of a task without any keeps None.
     """
     rows = list(rows)
-    counts: dict[str, list[int]] = {}
+    counts: dict[str, list[int]] = {
+        row["task_fingerprint"]: row[VAL_COUNTS] for row in rows if row[VAL_COUNTS] is not None
+    }
     for row in rows:
         fingerprint = row["task_fingerprint"]
         if fingerprint not in counts and row["status"] == "ok":

@@ -235,7 +235,7 @@ def test_a_folder_gives_the_same_as_its_rows_single_or_compacted(tmp_path: Path,
     store = open_store(tmp_path, create=True)
     for row in reversed(rows):
         store.write(row)
-    by_hand = build(store.rows())
+    by_hand = build(store.rows(), results=f" --results {tmp_path}")
 
     for _ in range(2):
         board = load(tmp_path)

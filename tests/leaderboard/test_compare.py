@@ -91,6 +91,7 @@ def test_a_group_without_images_has_no_difference() -> None:
     assert np.isnan(class_recall(one, (1,))[0, 3])
 
 
+@pytest.mark.slow  # its fast form is in test_simulations.py
 def test_the_interval_of_a_difference_covers_the_true_one() -> None:
     """1,000 leaderboards: 4 classes of 40 images, two methods 10 points apart, 2 seeds each."""
     labels, generator = np.repeat(np.arange(4), 40), RNG(7)

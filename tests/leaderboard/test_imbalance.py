@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import matthews_corrcoef
 
-from lmd_bench.leaderboard.imbalance import COLUMNS, COMPUTED, STORED, imbalance_frame
+from lmd_bench.leaderboard.imbalance import COLUMNS, imbalance_frame
+from lmd_bench.leaderboard.scores import COMPUTED, STORED
 from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY as RULE
 from lmd_bench.leaderboard.studies import group_studies
 from lmd_bench.results import open_store

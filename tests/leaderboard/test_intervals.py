@@ -49,6 +49,7 @@ def test_the_interval_over_seeds_covers_the_mean_of_all_retrainings() -> None:
     assert 0.93 <= held / 1000 <= 0.97
 
 
+@pytest.mark.slow  # its fast form is in test_simulations.py
 def test_the_interval_over_images_covers_the_true_balanced_accuracy() -> None:
     """1,000 test sets of 8 classes with 30 images each; recall .3 to .9."""
     recall = np.linspace(0.3, 0.9, 8)
@@ -63,6 +64,7 @@ def test_the_interval_over_images_covers_the_true_balanced_accuracy() -> None:
     assert 0.93 <= held / 1000 <= 0.97
 
 
+@pytest.mark.slow  # its fast form is in test_simulations.py
 def test_the_interval_over_lesions_covers_where_the_one_over_images_does_not() -> None:
     """1,000 test sets of 4 classes with 40 lesions of 4 images, which are right or wrong as one."""
     labels = np.repeat(np.arange(4), 160)

@@ -59,3 +59,17 @@ def test_parquet_holds_every_column_and_a_file_is_whole_or_absent(
     with pytest.raises(UserError, match="cannot be written"):
         write_file(board, "csv", tmp_path / "absent" / "board.csv")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["board.parquet", "board.tex"]
+
+
+def test_names_and_notes_of_any_signs_stay_inside_the_table(study) -> None:
+    name = 'a_b & 50% {x} #1 $y$ ~z^2 <v> \\input|"q"'
+    rows = study(name, [0.3], {0: [0.5, 0.6]}) + study("two\nlines", [0.3])
+
+    text = render(build(rows), "latex")
+
+    assert (
+        "a\\_b \\& 50\\% \\{x\\} \\#1 \\$y\\$ \\textasciitilde{}z\\textasciicircum{}2 $<$v$>$ "
+        "\\textbackslash{}input$|$''q'' & "
+    ) in text
+    table_end = text.index("\\end{table}") + len("\\end{table}")
+    assert all(line.startswith("% ") for line in text[table_end:].strip().splitlines())

@@ -87,6 +87,7 @@ def test_equal_models_differ_by_mcnemar_at_most_5_times_in_100() -> None:
     assert found <= 0.06  # 5 % and two standard errors; the exact test is below it
 
 
+@pytest.mark.slow  # its fast form is in test_simulations.py
 def test_equal_models_differ_by_the_paired_bootstrap_about_5_times_in_100() -> None:
     """1,000 test sets; 8 classes of 40 images. The interval of the difference then holds 0."""
     labels, generator = np.repeat(np.arange(8), 40), RNG(1)

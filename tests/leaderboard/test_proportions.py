@@ -95,7 +95,7 @@ def test_the_lower_bound_lies_below_the_truth_as_often_as_its_docstring_says(
     tail: float, n_images: tuple[int, ...], least: float, most: float
 ) -> None:
     n, p = np.array(n_images), np.array([0.9, 0.8, 0.7, 0.6, tail, tail])
-    right = np.random.default_rng(0).binomial(n, p, (4000, 6))
+    right = np.random.default_rng(0).binomial(n, p, (1000, 6))
 
     below = [mean_lower_bound(row / n, n) <= p.mean() for row in right]
 

@@ -100,15 +100,17 @@ def test_too_few_tasks_are_refused() -> None:
         differences(np.zeros((5, 3)))
 
 
-def test_equal_methods_differ_anywhere_at_most_5_times_in_100() -> None:
-    """1,000 leaderboards of 4 equal methods on 12 tasks of different difficulty."""
+@pytest.mark.parametrize("n_boards", [300, pytest.param(1000, marks=pytest.mark.slow)])
+def test_equal_methods_differ_anywhere_at_most_5_times_in_100(n_boards: int) -> None:
+    """Leaderboards of 4 equal methods on 12 tasks of different difficulty."""
     generator = RNG(0)
     friedman, any_pair = 0, 0
-    for _ in range(1000):
+    for _ in range(n_boards):
         scores = generator.normal(size=(12, 4)) * 0.02 + generator.uniform(0.3, 0.9, (12, 1))
         found = differences(scores)
         friedman += found.friedman_p <= 0.05
         any_pair += min(pair.p_holm for pair in found.pairs) <= 0.05
 
-    assert friedman / 1000 <= 0.064  # 5 % and two standard errors
-    assert any_pair / 1000 <= 0.064
+    most = 0.05 + 2 * (0.05 * 0.95 / n_boards) ** 0.5  # 5 % and two standard errors
+    assert friedman / n_boards <= most
+    assert any_pair / n_boards <= most

@@ -89,7 +89,7 @@ def test_the_lower_bound_needs_the_val_images_of_each_class(row) -> None:
     trial = row("crt", val_recall=[0.8, 0.5, nan, 1.0])
     rule = RULES["val_lower_confidence"]
 
-    with pytest.raises(UserError, match="keep no logits of toy"):
+    with pytest.raises(UserError, match="hold neither them nor logits of toy"):
         score(trial, rule)
 
     counts = [50, 20, 0, 2]

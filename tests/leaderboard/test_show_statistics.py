@@ -117,7 +117,7 @@ def test_tuning_shows_curves_gains_and_shares(filled: Path, capsys) -> None:
     assert "2 methods x default and tuned x 2 seeds, eta squared: method 0.0 %" in flat
 
     csv = _run(capsys, "tuning", "--against", "hours", "--format", "csv", "--results", str(filled))
-    assert csv.startswith("task,label,unit,spent,mean,low,high,found,rule\n")
+    assert csv.startswith("task,label,unit,spent,mean,low,high,found,rule,watermark\n")
 
 
 def test_without_two_seeds_the_variance_is_not_split(study) -> None:

@@ -1,0 +1,79 @@
+"""Cells of the leaderboard that nothing was run for, and the commands that fill them."""
+
+import shlex
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lmd_bench.leaderboard.select import SelectionRule
+from lmd_bench.leaderboard.studies import StudyRows, outcomes
+
+Line = Mapping[str, Any]
+
+
+def unconfirmed(studies: Sequence[StudyRows], rule: SelectionRule, results: str) -> list[str]:
+    """Return a note on each study that was searched and of which nothing is confirmed.
+
+    `lmd-bench confirm` takes its seeds from confirmed runs of the task; where there are none yet,
+    the search itself has to end.
+
+    Args:
+        studies: Of any number of tasks.
+        rule: What selects the configuration of each study.
+        results: The option of a command that names the results folder.
+    """
+    with_seeds = {study.task for study in studies if study.is_confirmed}
+    notes: list[str] = []
+    for study in studies:
+        selected = None if study.is_confirmed else study.selected(rule)
+        if selected is not None:
+            way = "its search run to the end, with --confirm-seeds above 0, fills it"
+            if study.task in with_seeds:
+                way = f"lmd-bench confirm {selected['key']}{results} fills it"
+            name = f"{study.method} on {study.task} ({outcomes(study.trials)})"
+            notes.append(f"searched, not confirmed: {name}; {way}")
+    return notes
+
+
+def never_searched(studies: Sequence[StudyRows], lines: Sequence[Line], results: str) -> list[str]:
+    """Return a note on each task that lacks methods which another task's lines have.
+
+    Args:
+        studies: All studies.
+        lines: Of the leaderboard.
+        results: The option of a command that names the results folder.
+    """
+    known: dict[str, set[str]] = defaultdict(set)
+    for study in studies:
+        known[study.task].add(study.method)
+    of_task: dict[str, list[Line]] = defaultdict(list)
+    for line in lines:
+        of_task[line["task"]].append(line)
+    methods = sorted({line["method"] for line in lines})
+    notes: list[str] = []
+    for task, members in of_task.items():
+        lacking = [method for method in methods if method not in known[task]]
+        if lacking:
+            command = search_command(members, lacking, results)
+            notes.append(
+                f"missing, never searched: {', '.join(lacking)} on {task}; {command}, with the "
+                "other options of that task's search, fills it"
+            )
+    return notes
+
+
+def search_command(lines: Sequence[Line], methods: Sequence[str], results: str) -> str:
+    """Return the search of methods on the task of some lines, at the budget of the largest."""
+    first = lines[0]
+    factor = first["imbalance_factor"]
+    words = ["lmd-bench", "search", "--dataset", first["dataset"], "--protocol", first["protocol"]]
+    words += ["--imbalance-factor", "natural" if factor is None else f"{factor:g}"]
+    words += ["--image-size", str(first["image_size"])]
+    words += ["--split-seed", str(first["split_seed"])] if first["split_seed"] else []
+    words += [] if first["n_max"] is None else ["--n-max", str(first["n_max"])]
+    words += ["--method", ",".join(methods)]
+    words += ["--trials", str(max(line["n_trials"] for line in lines))]
+    words += ["--epochs", str(max(line["n_epochs"] for line in lines))]
+    n_seeds = max(line["n_seeds"] + line["n_seeds_failed"] for line in lines)
+    words += ["--confirm-seeds", str(n_seeds)] if n_seeds else []
+    return shlex.join(words) + results
