@@ -53,7 +53,8 @@ class Cells:
             if any(cell.name == name for cell in self.all.values()):
                 raise UserError(f"Two cells that differ are called '{name}'; rename one of them.")
             method = replace(method, name=name, title=title)
-            self.all[key] = Cell(name, title, method, default_config(method))
+            config = default_config(method) if self._tuned else method.settings
+            self.all[key] = Cell(name, title, method, config)
         return self.all[key]
 
     def method(self, changes: Sequence[Change]) -> Method:
