@@ -79,8 +79,8 @@ def _cell_scores(
         judged=read_judged(store, study, RULE) if runs else None,
         n_failed=len(failed),
         n_trials=len(study.trials),
-        seconds=sum(row["seconds"] for row in rows),
-        standalone_seconds=sum(row["standalone_seconds"] for row in rows),
+        seconds=sum((row["seconds"] for row in rows), 0.0),
+        standalone_seconds=sum((row["standalone_seconds"] for row in rows), 0.0),
     )
 
 

@@ -59,31 +59,26 @@ def notes(found: Sequence[TaskAnalysis]) -> list[str]:
     lines: list[str] = []
     for one in found:
         where = f" on {one.task.label}" if len(found) > 1 else ""
-        lines += [
-            f"{name} {_STATES[cell.status]}{where}: {cell.cause}"
-            for name, cell in one.cells.items()
-            if cell.status != "ok"
-        ]
+        states = {n: (c.status, c.cause) for n, c in one.cells.items() if c.status != "ok"}
+        for status, cause in dict.fromkeys(states.values()):
+            names = ", ".join(name for name, state in states.items() if state == (status, cause))
+            lines.append(f"{_STATES[status]}{where}: {names} ({cause})")
         undone = [e for e in one.effects if e.reason]
         for reason in dict.fromkeys(e.reason for e in undone):
-            names = ", ".join(e.contrast.title for e in undone if e.reason == reason)
-            lines.append(f"no value{where} of {names}: {reason}")
-        lines += [
-            f"{name} has no logits of test{where}, so its changes have no interval over images"
-            for name, cell in one.cells.items()
-            if cell.seeds and cell.judged is None
-        ]
+            titles = ", ".join(e.contrast.title for e in undone if e.reason == reason)
+            lines.append(f"no value{where} of {titles}: {reason}")
+        if blind := [n for n, c in one.cells.items() if c.seeds and c.judged is None]:
+            lines.append(f"no interval over images{where}, for want of logits: {', '.join(blind)}")
     missing = dict.fromkeys(
         one.record.command
         for one in found
         if any("not run yet" in cell.cause for cell in one.cells.values())
     )
     lines += [f"what is not run yet is run by: {command}" for command in missing]
-    lines += list(dict.fromkeys(filter(None, (without_shares(one.record) for one in found))))
-    return lines
+    return lines + list(dict.fromkeys(filter(None, (without_shares(o.record) for o in found))))
 
 
-_STATES = {"failed": "failed", "missing": "is missing", "partial": "is incomplete"}
+_STATES = {"failed": "failed", "missing": "missing", "partial": "incomplete"}
 
 
 def _cells(one: TaskAnalysis) -> Sheet:
