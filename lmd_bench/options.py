@@ -220,6 +220,29 @@ class Drawn:
 
 
 @dataclass(frozen=True)
+class AblationOptions:
+    """How the cells of an ablation are made and run."""
+
+    mode: Annotated[
+        str | None,
+        typer.Option(help="rows, one_out, one_in, full or fractional; default: the file's."),
+    ] = None
+    retune: Annotated[
+        int | None,
+        typer.Option(min=0, help="Trials that tune each cell; 0: none; default: the file's."),
+    ] = None
+    epochs: Epochs = 10
+    confirm_seeds: Annotated[
+        int,
+        typer.Option("--confirm-seeds", "--seeds", help="Fresh seeds that each cell is run on."),
+    ] = 3
+    base_from: Annotated[
+        Path | None,
+        typer.Option(help="Earlier results folder, whose best config of the base is taken."),
+    ] = None
+
+
+@dataclass(frozen=True)
 class TaskOptions:
     """How a task is cut from a data set."""
 

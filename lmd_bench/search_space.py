@@ -156,7 +156,7 @@ def check_value(key: str, value: Any, config: Mapping[str, Scalar]) -> Scalar:
     if key not in config:
         raise unknown("setting", key, config)
     section, _, name = key.partition(".")
-    hint = get_type_hints(_config_class(section))[name]
+    hint = _hints(section)[name]
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             choices = ", ".join(str(choice) for choice in get_args(hint))
@@ -192,6 +192,11 @@ def _as_float(value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+@cache
+def _hints(section: str) -> dict[str, Any]:
+    return get_type_hints(_config_class(section))
 
 
 def _config_class(section: str) -> Any:

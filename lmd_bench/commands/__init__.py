@@ -4,6 +4,7 @@ import sys
 from typing import NoReturn
 
 from lmd_bench.commands import (
+    ablation,
     data,
     reading,
     runs,
@@ -17,6 +18,7 @@ from lmd_bench.commands.app import app
 from lmd_bench.errors import UserError
 
 __all__ = [
+    "ablation",
     "app",
     "data",
     "main",

@@ -65,8 +65,8 @@ def plan(queue: JobQueue, is_cached: Callable[[TrialSpec], bool]) -> Plan:
 
 def print_plan(request: SearchRequest) -> None:
     """Print what `lmd-bench search` would run for a request; nothing is started or written."""
-    queue = JobQueue(request, _stored(request))
-    outline = plan(queue, lambda spec: _is_cached(request, spec))
+    queue = JobQueue(request, stored(request))
+    outline = plan(queue, lambda spec: is_cached(request, spec))
     console = Console()
     for task, studies in groupby(outline.studies, key=lambda study: study.id.split("/")[0]):
         console.print(_plan_table(task, studies))
@@ -107,13 +107,15 @@ class _Empty:
         raise AssertionError("a plan writes nothing")
 
 
-def _stored(request: SearchRequest) -> Store | _Empty:
+def stored(request: SearchRequest) -> Store | _Empty:
+    """Return the store of a request's results; an empty one where there are none yet."""
     if not (request.results / "store.json").exists():
         return _Empty()
     return open_store(request.results)
 
 
-def _is_cached(request: SearchRequest, spec: TrialSpec) -> bool:
+def is_cached(request: SearchRequest, spec: TrialSpec) -> bool:
+    """Say whether the encoder that a trial needs is stored already."""
     return (request.results / "encoders" / spec.encoder_key / "encoder.json").is_file()
 
 
