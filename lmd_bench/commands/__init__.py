@@ -3,11 +3,11 @@
 import sys
 from typing import NoReturn
 
-from lmd_bench.commands import data, reading, runs, state, statistics, store
+from lmd_bench.commands import data, reading, report, runs, state, statistics, store
 from lmd_bench.commands.app import app
 from lmd_bench.errors import UserError
 
-__all__ = ["app", "data", "main", "reading", "runs", "state", "statistics", "store"]
+__all__ = ["app", "data", "main", "reading", "report", "runs", "state", "statistics", "store"]
 
 
 def main() -> NoReturn:

@@ -9,6 +9,7 @@ from math import isnan
 from typing import Any
 
 from lmd_bench.leaderboard.board import Leaderboard
+from lmd_bench.leaderboard.statistics import places
 
 Line = dict[str, Any]
 _ESCAPES = {
@@ -86,11 +87,9 @@ def _table(task: str, lines: Sequence[Line], header: Sequence[str]) -> str:
 
 
 def _marks(values: Sequence[float]) -> list[str]:
-    """Return the command for each value: of the best, of the second, or none; equals share it."""
-    shown = [None if isnan(value) else f"{100 * value:.1f}" for value in values]
-    ranked = sorted({float(text) for text in shown if text is not None}, reverse=True)
-    commands = dict(zip(ranked[:2], ("\\textbf", "\\underline"), strict=False))
-    return ["" if text is None else commands.get(float(text), "") for text in shown]
+    """Return the command for each value: of the best, of the second, or none."""
+    commands = {1: "\\textbf", 2: "\\underline"}
+    return [commands.get(place, "") for place in places(values)]
 
 
 def _cell(line: Line, score: _Score, mark: str) -> str:

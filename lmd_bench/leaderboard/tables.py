@@ -19,7 +19,7 @@ Line = dict[str, Any]
 FORMATS = ("table", "markdown", "latex", "csv", "json")
 _GAPS = (2, 1)  # blanks between the columns of a terminal table: the first if it loses no column
 _METHOD_WIDTH = 24  # longer names are folded
-_FEWER = "* fewer trials than the largest study of its task (its space may be smaller)"
+FEWER = "* fewer trials than the largest study of its task (its space may be smaller)"
 _NOTHING = "No study is confirmed yet, so there is no line to show."
 
 
@@ -107,7 +107,7 @@ def render(
         return _json(board)
     if form == "latex":
         lines = _lines(board)
-        return latex(board, _header(board), _footnotes(board, lines, _COLUMNS))
+        return latex(board, header(board), _footnotes(board, lines, _COLUMNS))
     if form == "markdown":
         return _markdown(board)
     return _terminal(board, width or shutil.get_terminal_size((120, 24)).columns, color)
@@ -129,7 +129,7 @@ def _title(task: str, lines: Sequence[Line]) -> str:
     return f"{task} · {n_classes} classes, chance {100 * chance:.1f}"
 
 
-def _header(board: Leaderboard) -> list[str]:
+def header(board: Leaderboard) -> list[str]:
     """Say what the numbers are, over what the spread is, the groups, and how it was selected."""
     if board.frame.empty:
         return [_NOTHING]
@@ -154,7 +154,7 @@ def _footnotes(board: Leaderboard, lines: Sequence[Line], shown: Sequence[_Colum
     left_out = [column.header.replace("\n", " ") for column in _COLUMNS if column not in shown]
     return [
         *([meanings] if meanings else []),
-        *([_FEWER] if fewer else []),
+        *([FEWER] if fewer else []),
         *([f"Too narrow for: {', '.join(left_out)}; see --format csv."] if left_out else []),
         *(f"Note: {note}." for note in board.notes),
     ]
@@ -173,7 +173,7 @@ def _terminal(board: Leaderboard, width: int, color: bool) -> str:
     gap = max(_GAPS, key=lambda gap: len(fits[gap]))
     shown = fits[gap] if lines else _COLUMNS
     with console.capture() as capture:
-        for text in _header(board):
+        for text in header(board):
             console.print(text, highlight=False)
         for task, members in _tasks(lines).items():
             console.print()
@@ -206,7 +206,7 @@ def _table(lines: Sequence[Line], columns: Sequence[_Column], gap: int, width: i
 
 def _markdown(board: Leaderboard) -> str:
     lines = _lines(board)
-    text = [*_header(board), ""]
+    text = [*header(board), ""]
     for task, members in _tasks(lines).items():
         text += [f"### {_title(task, members)}", ""]
         text.append(_markdown_row([column.header.replace("\n", " ") for column in _COLUMNS]))
