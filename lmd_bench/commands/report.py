@@ -17,7 +17,9 @@ def report(
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Only these sections, such as budget or confusion; repeat or use commas."),
+        typer.Option(
+            help="Only these sections, such as budget or confusion; repeat or use commas."
+        ),
     ] = None,
 ) -> None:
     """Write all tables and figures as one HTML file, which opens from disk without a network."""

@@ -96,7 +96,9 @@ def load(
 
 def unreadable(damaged: Sequence[Path], root: Path) -> tuple[str, ...]:
     """Return the note on files of a results folder that cannot be read; none for none."""
-    note = f"left out, cannot be read: {_names(damaged, root)}; run the same search again to redo it"
+    note = (
+        f"left out, cannot be read: {_names(damaged, root)}; run the same search again to redo it"
+    )
     return (note,) if damaged else ()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from lmd_bench.durations import rough
 from lmd_bench.errors import unknown
 from lmd_bench.leaderboard.board import PRIMARY, Leaderboard
 from lmd_bench.leaderboard.latex import latex
@@ -49,12 +50,6 @@ def _seeds(line: Line) -> str:
     return f"{line['n_seeds']}" + (f" of {line['n_seeds'] + n_failed}" if n_failed else "")
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
 _COLUMNS = (
     _Column("Method", lambda line: line["label"], 0),
     _Column("Bal. acc.\ntuned", lambda line: _with_spread(line, "test_balanced_accuracy"), 0),
@@ -70,13 +65,13 @@ _COLUMNS = (
     _Column("Seeds", _seeds, 7),
     _Column(
         "Time",
-        lambda line: _duration(line["seconds"]),
+        lambda line: rough(line["seconds"]),
         6,
         "Time: all runs of the study, without the search of its stage 1.",
     ),
     _Column(
         "Alone",
-        lambda line: _duration(line["standalone_seconds"]),
+        lambda line: rough(line["standalone_seconds"]),
         9,
         "Alone: the time had every run trained its own stage 1.",
     ),

@@ -18,7 +18,7 @@ class Cell:
     value: float | str | None = None  # sorts the column; None sorts last
     mark: Literal["", "best", "second", "missing", "chosen"] = ""
     shade: int | None = None  # step 0 to 10 of the heat scale; None: no heat
-    code: bool = False  # a command, key or hash
+    code: Literal["", "key", "command"] = ""  # a key is never broken
     note: str = ""  # small, below the text
 
 

@@ -1,5 +1,6 @@
 """The test logits of the confirmed runs of one study, pooled over its retraining seeds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -90,6 +91,15 @@ def read_confirmed(store: Store, study: StudyRows, rule: SelectionRule) -> Confi
             continue
         judged += [found["test"]] if "test" in found else []
     return Confirmed(study, selected, runs, tuple(judged), _missing(runs, judged, damaged))
+
+
+def lacking(found: Sequence[Confirmed]) -> list[str]:
+    """Return a sentence on each kind of logits that are not there, and whose they are."""
+    labels: dict[str, list[str]] = {}
+    for one in found:
+        if one.missing:
+            labels.setdefault(one.missing, []).append(one.study.label)
+    return [f"Missing: {why}, each of {', '.join(names)}." for why, names in labels.items()]
 
 
 def _missing(runs: tuple[Row, ...], judged: list[SplitLogits], damaged: int) -> str:

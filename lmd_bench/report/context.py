@@ -36,8 +36,9 @@ class Context:
 
     @cached_property
     def tasks(self) -> Mapping[str, list[StudyRows]]:
-        """Return the studies of each task that was searched."""
-        return by_task(study for study in self.studies if study.trials)
+        """Return the studies of each task that was searched, tasks in the leaderboard's order."""
+        searched = [study for study in self.studies if study.trials]
+        return by_task(sorted(searched, key=_place))
 
     @cached_property
     def board(self) -> Leaderboard:
@@ -88,6 +89,12 @@ class Context:
     @property
     def _results(self) -> str:
         return f" --results {shlex.quote(str(self.store.root))}"
+
+
+def _place(study: StudyRows) -> tuple[str, str, float, int, str, str]:
+    row = study.rows[0]
+    factor = row["imbalance_factor"] or 0.0
+    return row["dataset"], row["protocol"], factor, row["image_size"], study.task, study.label
 
 
 def read_context(root: Path, rule: SelectionRule) -> Context:

@@ -3,14 +3,14 @@
 from math import isnan
 from typing import Literal
 
-from lmd_bench.durations import clock
+from lmd_bench.durations import rough
 from lmd_bench.report.blocks import Cell
 
 Mark = Literal["", "best", "second", "missing", "chosen"]
 
 
 def percent(value: float | None, sd: float = float("nan"), mark: Mark = "") -> Cell:
-    """Return a fraction in percent with one decimal, and its standard deviation where there is one."""
+    """Return a fraction in percent with one decimal, with its standard deviation if known."""
     if value is None or isnan(value):
         return missing()
     spread = "" if isnan(sd) else f" ± {100 * sd:.1f}"
@@ -33,7 +33,7 @@ def count(value: float | None) -> Cell:
 
 def duration(seconds: float) -> Cell:
     """Return a duration in words, which sorts by its seconds."""
-    return Cell(clock(seconds), float(seconds))
+    return Cell(rough(seconds), float(seconds))
 
 
 def words(text: str, note: str = "") -> Cell:
@@ -41,9 +41,14 @@ def words(text: str, note: str = "") -> Cell:
     return Cell(text, text.lower(), note=note)
 
 
-def code(text: str) -> Cell:
-    """Return a key, a hash or a command."""
-    return Cell(text, text, code=True)
+def key(text: str) -> Cell:
+    """Return a key, hash or file name."""
+    return Cell(text, text, code="key")
+
+
+def command(text: str) -> Cell:
+    """Return a command line."""
+    return Cell(text, text, code="command")
 
 
 def missing(text: str = "–") -> Cell:

@@ -1,6 +1,7 @@
 """`lmd-bench report`: reads a results folder and writes one HTML file."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lmd_bench.errors import UserError
@@ -37,4 +38,5 @@ def write_report(
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror or error}).") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # such as no folder to look into
+            temporary.unlink()

@@ -55,10 +55,11 @@ def page(context: Context, names: Sequence[str], at: datetime | None = None) -> 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"sample": sample, "kind": _kind}
     style, script = (_source(environment, name) for name in ("style.css", "script.js"))
     html = environment.get_template("page.html.jinja").render(
         context=context,
+        sample=sample,
+        kind=_kind,
         sections=sections(context, names),
         methods=sorted({study.label for found in context.tasks.values() for study in found}),
         style=Markup(style),

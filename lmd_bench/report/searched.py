@@ -12,7 +12,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lmd_bench.dashboard import trials_of
 from lmd_bench.leaderboard.studies import Row, StudyRows
@@ -51,8 +51,9 @@ class Searched:
             return {}
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces each new study
         study = optuna.create_study(direction="maximize")
-        study.add_trials([trial for trial in self.trials if trial.state == TrialState.COMPLETE])
-        common = [name for name in self.varied if all(name in t.params for t in study.trials)]
+        finished = [trial for trial in self.trials if trial.state == TrialState.COMPLETE]
+        common = [name for name in self.varied if all(name in t.params for t in finished)]
+        study.add_trials([_bare(trial) for trial in finished])
         evaluator = PedAnovaImportanceEvaluator(evaluate_on_local=True)
         return dict(get_param_importances(study, evaluator=evaluator, params=common))
 
@@ -69,6 +70,11 @@ def searched(study: StudyRows) -> Searched:
             values.setdefault(name, set()).add(json.dumps(value))
     varied = tuple(name for name, found in values.items() if len(found) > 1)
     return Searched(study, study.trials, trials, varied)
+
+
+def _bare(trial: FrozenTrial) -> FrozenTrial:
+    """Return a trial without its curve and attributes, which Optuna copies at every look."""
+    return create_trial(value=trial.value, params=trial.params, distributions=trial.distributions)
 
 
 def _setting(name: str, known: BaseDistribution) -> Setting:

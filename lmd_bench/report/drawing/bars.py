@@ -44,4 +44,4 @@ def shortened(label: str, n_most: int) -> str:
     if len(label) <= n_most:
         return label
     head = (n_most - 1) // 2
-    return f"{label[:head]}…{label[-(n_most - 1 - head):]}"
+    return f"{label[:head]}…{label[-(n_most - 1 - head) :]}"

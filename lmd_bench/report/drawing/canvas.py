@@ -92,8 +92,7 @@ def axes(frame: Frame, x: Axis, y: Axis) -> list[Markup]:
         parts.append(text((left + right) / 2, frame.height - 5, x.label, "middle", "name"))
     if y.label:
         middle = (top + bottom) / 2
-        turn = Markup(' transform="rotate(-90 {:.1f} {:.1f})"').format(11, middle)
-        parts.append(text(11, middle, y.label, "middle", "name", turn))
+        parts.append(text(11, middle, y.label, "middle", "name", turned=True))
     return parts
 
 
@@ -103,19 +102,20 @@ def text(
     words: str,
     anchor: Anchor = "start",
     kind: str = "tick",
-    attributes: Markup = Markup(""),
+    turned: bool = False,
 ) -> Markup:
-    """Return a text at a place."""
+    """Return a text at a place; turned, it reads upwards."""
+    turn = Markup(' transform="rotate(-90 {:.1f} {:.1f})"').format(x, y) if turned else ""
     return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}"{}>{}</text>').format(
-        kind, x, y, anchor, attributes, words
+        kind, x, y, anchor, turn, words
     )
 
 
 def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
     """Return a straight line."""
-    return Markup(
-        '<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>'
-    ).format(kind, x1, y1, x2, y2)
+    return Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(
+        kind, x1, y1, x2, y2
+    )
 
 
 def path(points: Sequence[tuple[float, float]], kind: str, *, closed: bool = False) -> Markup:

@@ -11,6 +11,7 @@ from lmd_bench.report.drawing.markers import N_STYLES, marker
 from lmd_bench.report.drawing.scale import Scale
 
 Point = tuple[float, float]
+_MARKER_GAP = 34.0  # between markers of one line
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,16 @@ def _curve(series: Series, x: Scale, y: Scale) -> list[Markup]:
     points = list(zip(series.x, series.y, strict=True))
     parts = [path(run, "curve") for run in _runs(_stepped(points, series.steps), x, y)]
     known = [(x(at), y(value)) for at, value in points if isfinite(value)]
-    every = max(1, len(known) // 8)  # a marker at each of 100 points would hide the line
-    chosen = known[::-1][::every]
-    return parts + [marker(at, value, series.style) for at, value in chosen]
+    return parts + [marker(at, value, series.style) for at, value in _apart(known)]
+
+
+def _apart(points: Sequence[Point]) -> list[Point]:
+    """Return the last point and those before it that keep a distance: others hide the line."""
+    chosen: list[Point] = []
+    for at, value in reversed(points):
+        if not chosen or chosen[-1][0] - at >= _MARKER_GAP:
+            chosen.append((at, value))
+    return chosen
 
 
 def _stepped(points: Sequence[Point], steps: bool) -> list[Point]:

@@ -17,7 +17,7 @@ def marker(x: float, y: float, style: int) -> Markup:
     if shape == 0:
         return Markup('<circle class="mark" cx="{:.1f}" cy="{:.1f}" r="{}"/>').format(x, y, _R)
     if shape == 4:
-        places = "M{:.1f} {:.1f}l{r} {r}m0 -{r}l-{r} {r}".format(x - _R, y - _R, r=2 * _R)
+        places = f"M{x - _R:.1f} {y - _R:.1f}l{2 * _R} {2 * _R}m0 -{2 * _R}l-{2 * _R} {2 * _R}"
         return Markup('<path class="stroke" d="{}"/>').format(places)
     corners = {
         1: [(-1, -1), (1, -1), (1, 1), (-1, 1)],

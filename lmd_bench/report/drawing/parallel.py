@@ -40,7 +40,7 @@ class Setting:
         """Return what stands at both ends."""
         if self.choices:
             return self.choices[0], self.choices[-1]
-        return tick_text(self.low), tick_text(self.high)
+        return tick_text(float(f"{self.low:.3g}")), tick_text(float(f"{self.high:.3g}"))
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,9 @@ def _axis(setting: Setting, y: float) -> list[Markup]:
     places = [_LEFT + share * (end - _LEFT) for share in ticks]
     parts = [line(_LEFT, y, end, y, "axis")]
     parts += [line(x, y - 3, x, y + 3, "axis") for x in places]
-    parts.append(text(_LEFT, y - 8, setting.label + (" (log)" if setting.log else ""), kind="name halo"))
+    parts.append(
+        text(_LEFT, y - 8, setting.label + (" (log)" if setting.log else ""), kind="name halo")
+    )
     parts.append(text(_LEFT, y + 14, shortened(first, 18), kind="tick halo"))
     if len(setting.choices) != 1:
         parts.append(text(end, y + 14, shortened(last, 18), "end", "tick halo"))

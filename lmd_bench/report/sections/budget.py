@@ -43,7 +43,7 @@ def section(context: Context) -> Section | None:
         blocks += [Heading(task, task=task), *found] if found else []
     if not blocks:
         return None
-    return Section("What more trials would bring", (Text(_INTRO), *blocks))
+    return Section("Budget curves", (Text(_INTRO), *blocks))
 
 
 def _figure(context: Context, name: str, task: str, unit: Unit) -> Figure | None:
@@ -54,14 +54,15 @@ def _figure(context: Context, name: str, task: str, unit: Unit) -> Figure | None
         return None
     curves = {str(label): part for label, part in sure.groupby("label", sort=True)}
     y_ticks = nice_ticks(100 * bounds[0], 100 * bounds[1])
-    x_ticks = [t for t in nice_ticks(0, float(frame["spent"].max())) if t <= frame["spent"].max()]
+    most = float(frame["spent"].max())
+    x_ticks = [tick for tick in nice_ticks(0, most) if tick <= most]
+    if unit == "trials":
+        x_ticks = [tick for tick in x_ticks if tick.is_integer()]
     axes = (
-        Axis(_UNITS[unit], tuple(x_ticks), 0.0, float(frame["spent"].max())),
+        Axis(_UNITS[unit], tuple(x_ticks), 0.0, most),
         Axis("", tuple(y_ticks), y_ticks[0], y_ticks[-1]),
     )
-    series = [
-        _series(label, part, context.styles[task, label]) for label, part in curves.items()
-    ]
+    series = [_series(label, part, context.styles[task, label]) for label, part in curves.items()]
     together = len(series) <= N_STYLES
     draw = _together if together else _apart
     return Figure(
@@ -98,7 +99,9 @@ def _apart(
     for number, one in enumerate(series):
         alone = Series(one.label, one.x, one.y, one.low, one.high)
         shadows = [
-            Series(other.label, *_thinned(other), muted=True) for other in series if other is not one
+            Series(other.label, *_thinned(other), muted=True)
+            for other in series
+            if other is not one
         ]
         title = f"{one.label}: best so far against {_UNITS[unit]} on {task}"
         svg = line_chart(f"{name}-{number}", title, _ends(one), _APART, axes, [*shadows, alone])
@@ -125,9 +128,7 @@ def _numbers(task: str, unit: Unit, curves: dict[str, pd.DataFrame]) -> Table:
     if unit == "trials":
         points = np.unique(np.maximum(points.round(), 1))
     rows = [
-        table_row(
-            words(label), *(_at(part, float(point)) for point in points), method=label
-        )
+        table_row(words(label), *(_at(part, float(point)) for point in points), method=label)
         for label, part in curves.items()
     ]
     heads = table_heads("Method", *(f"{tick_text(point)} {unit}" for point in points))

@@ -10,8 +10,8 @@ from lmd_bench.report.numbers import missing, shaded, words
 
 _INTRO = (
     "Recall on test in % of the configuration that each study selected, mean over its retraining "
-    "seeds. Under each class: the images it was trained on and, as n, its test images. With n = 28 "
-    "one image is worth 3.6 points.",
+    "seeds. Under each class: the images it was trained on and, as n, its test images, "
+    "each of which is worth 100 / n points.",
 )
 
 
@@ -21,9 +21,7 @@ def section(context: Context) -> Section | None:
     for task, studies in context.tasks.items():
         labels = {study.label for study in studies}
         found = [
-            one
-            for one in context.confirmed
-            if one.study.task == task and one.study.label in labels
+            one for one in context.confirmed if one.study.task == task and one.study.label in labels
         ]
         if found:
             blocks += [Heading(task, task=task), _figure(context, task, found)]
@@ -34,7 +32,10 @@ def _figure(context: Context, task: str, found: Sequence[Confirmed]) -> Figure:
     counts = next((one.n_images for one in found if one.n_images is not None), None)
     with_logits = counts is not None
     first = found[0].selected
-    n_test = ["not known" if counts is None else str(n) for n in (counts if with_logits else first["class_names"])]
+    n_test = [
+        "not known" if counts is None else str(n)
+        for n in (counts if with_logits else first["class_names"])
+    ]
     heads = [
         Head(name, note=f"{group} · {n_train:,} train\nn = {n}".replace(",", "\u202f"))
         for name, group, n_train, n in zip(
@@ -45,16 +46,18 @@ def _figure(context: Context, task: str, found: Sequence[Confirmed]) -> Figure:
     rows = [
         table_row(words(one.study.label), *_cells(one), method=one.study.label) for one in order
     ]
-    unknown = "" if with_logits else " The test images of each class are in logits, and none were kept."
+    unknown = (
+        "" if with_logits else " The test images of each class are in logits, and none were kept."
+    )
     return Figure(
         title="Recall by class",
-        caption="The darker (in dark mode: the lighter), the higher." + unknown,
+        caption="Stronger shades are higher." + unknown,
         command=context.command("intervals", "--by-class")
         if with_logits
         else context.redraw("classes"),
         maps=(
             Table(
-                f"Recall on test in %, {task}",
+                "Recall on test in %",
                 (Head("Method"), *heads),
                 tuple(rows),
                 sortable=True,

@@ -4,7 +4,7 @@ import numpy as np
 
 from lmd_bench.report.blocks import Block, Cell, Figure, Head, Heading, Section, Table, Text, notes
 from lmd_bench.report.blocks import row as table_row
-from lmd_bench.report.confirmed import Confirmed
+from lmd_bench.report.confirmed import Confirmed, lacking
 from lmd_bench.report.context import Context
 from lmd_bench.report.numbers import missing, shaded, words
 
@@ -26,13 +26,13 @@ def section(context: Context) -> Section | None:
         blocks.append(Heading(task, task=task))
         if judged:
             blocks.append(_figure(context, task, judged))
-        blocks += notes([f"{one.study.label}: {one.missing}." for one in found if one.missing])
-    return Section("What classes were taken for", (Text(_INTRO), *blocks)) if blocks else None
+        blocks += notes(lacking(found))
+    return Section("Confusion matrices", (Text(_INTRO), *blocks)) if blocks else None
 
 
 def _figure(context: Context, task: str, judged: list[Confirmed]) -> Figure:
     return Figure(
-        title="Confusion matrices",
+        title="Confusion",
         caption="Shaded by share; empty cells are 0.",
         command=context.redraw("confusion"),
         maps=tuple(_map(task, one) for one in judged),

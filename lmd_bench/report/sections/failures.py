@@ -5,7 +5,7 @@ from lmd_bench.report.blocks import Listing, Section, Table, Text
 from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.context import Context
-from lmd_bench.report.numbers import code, count, duration, missing, words
+from lmd_bench.report.numbers import count, duration, key, missing, words
 
 
 def section(context: Context) -> Section:
@@ -23,9 +23,7 @@ def section(context: Context) -> Section:
             count(failure.n_trials),
             words(", ".join(failure.methods)),
             duration(failure.seconds),
-            code(failure.traceback.relative_to(root).as_posix())
-            if failure.traceback
-            else missing(),
+            key(failure.traceback.relative_to(root).as_posix()) if failure.traceback else missing(),
         )
         for failure in found
     ]

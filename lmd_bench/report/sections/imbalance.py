@@ -44,7 +44,7 @@ def section(context: Context) -> Section | None:
                 for metric in _SHOWN
                 if not part.loc[part["metric"] == metric, "mean"].isna().all()
             ]
-    return Section("Against the imbalance factor", (Text(_INTRO), *blocks)) if blocks else None
+    return Section("Imbalance curves", (Text(_INTRO), *blocks)) if blocks else None
 
 
 def _figure(context: Context, name: str, family: str, metric: str, part: pd.DataFrame) -> Figure:

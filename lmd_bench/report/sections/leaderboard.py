@@ -10,7 +10,7 @@ from lmd_bench.report.blocks import Block, Cell, Head, Heading, Listing, Section
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.context import Context
 from lmd_bench.report.gaps import gaps
-from lmd_bench.report.numbers import Mark, code, duration, missing, percent, words
+from lmd_bench.report.numbers import Mark, command, duration, missing, percent, words
 
 Line = dict[str, Any]
 _MARKS: dict[int, Mark] = {1: "best", 2: "second"}
@@ -40,8 +40,9 @@ _OTHERS: tuple[tuple[str, Callable[[Line], Cell]], ...] = (
 )
 _MEANINGS = (
     "Best of each column in bold, second underlined; they differ by more than chance only where "
-    "lmd-bench compare says so. – is missing.",
-    "Val: balanced accuracy on val of the selected trial, which chose it and is therefore high. "
+    "lmd-bench compare says so. A dash is a missing value.",
+    "Val: balanced accuracy on val of the selected trial, which it was chosen by and is therefore "
+    "flattered by.",
     "Time: all runs of the study, without the search of its stage 1. Alone: the time had every run "
     "trained its own stage 1.",
 )
@@ -53,15 +54,15 @@ def section(context: Context) -> Section:
     lines: list[Line] = [
         {str(name): value for name, value in line.items()} for line in frame.to_dict("records")
     ]
-    blocks: list[Block] = [Text((*header(context.board), *(_MEANINGS if lines else ())))]
+    blocks: list[Block] = [Text(tuple(header(context.board)))]
     for task in dict.fromkeys(line["task"] for line in lines):
         members = [line for line in lines if line["task"] == task]
         chance, n_classes = members[0]["chance"], members[0]["n_classes"]
         about = f"{n_classes} classes, chance {100 * chance:.1f} %"
         blocks.append(Heading(task, about, task))
         blocks.append(Listing(_table(task, members), context.command("leaderboard")))
-    if any(line["fewer_trials"] for line in lines):
-        blocks.append(Text((f"{FEWER}.",), "notes"))
+    fewer = [f"{FEWER}."] if any(line["fewer_trials"] for line in lines) else []
+    blocks += notes([*(_MEANINGS if lines else ()), *fewer])
     return Section("Leaderboard", (*blocks, *_missing(context), *notes(_notes(context))))
 
 
@@ -77,7 +78,7 @@ def _table(task: str, lines: Sequence[Line]) -> Table:
         for number, line in enumerate(lines)
     ]
     heads = [*(Head(score.head) for score in _SCORES), *(Head(head) for head, _ in _OTHERS)]
-    caption = f"Scores on test in % of {task}, mean ± SD over retraining seeds"
+    caption = "Scores on test in %, mean ± SD over retraining seeds"
     return Table(caption, (Head("Method"), *heads), tuple(rows), sortable=True, task=task)
 
 
@@ -104,7 +105,7 @@ def _missing(context: Context) -> list[Block]:
     if not found:
         return []
     rows = [
-        table_row(words(gap.label, gap.task), words(gap.what), code(gap.command), method=gap.label)
+        table_row(words(", ".join(gap.labels), gap.task), words(gap.what), command(gap.command))
         for gap in found
     ]
     heads = (Head("Method"), Head("What is missing"), Head("Filled by"))

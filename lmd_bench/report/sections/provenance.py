@@ -4,13 +4,12 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from lmd_bench.leaderboard.studies import StudyRows
+from lmd_bench.leaderboard.studies import Row, StudyRows
 from lmd_bench.report.blocks import Block, Cell, Heading, Listing, Section, Table, TableRow, Text
 from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.context import Context
-from lmd_bench.report.numbers import code, count, missing, words
-from lmd_bench.results import Row
+from lmd_bench.report.numbers import command, count, key, missing, words
 
 _INTRO = (
     "Every number above comes from Parquet rows that hold their configuration, seeds, task "
@@ -32,7 +31,7 @@ def section(context: Context) -> Section:
         Heading("Commands"),
         Listing(_commands(context.rows)),
     ]
-    return Section("Where the numbers come from", tuple(blocks))
+    return Section("Provenance", tuple(blocks))
 
 
 def _tasks(context: Context) -> Table:
@@ -46,7 +45,7 @@ def _tasks(context: Context) -> Table:
         rows.append(
             table_row(
                 words(task),
-                code(known["task_fingerprint"]),
+                key(known["task_fingerprint"]),
                 Cell(str(known["split_seed"]), float(known["split_seed"])),
                 count(known["n_train"]),
                 count(known["n_val"]),
@@ -66,7 +65,7 @@ def _selected(context: Context) -> Table:
     rows = [
         table_row(
             words(study.label, study.task),
-            code(selected["key"]),
+            key(selected["key"]),
             Cell(str(selected["trial_number"]), float(selected["trial_number"])),
             words(", ".join(f"{k}={v}" for k, v in json.loads(selected["config_json"]).items())),
             words(_seeds(study, selected)),
@@ -102,7 +101,7 @@ def _versions(rows: Sequence[Row]) -> Table:
         found.append(
             table_row(
                 words(package),
-                code(commit) if commit else missing("not recorded"),
+                key(commit) if commit else missing("not recorded"),
                 words(python),
                 words(versions),
                 words(device),
@@ -119,7 +118,7 @@ def _versions(rows: Sequence[Row]) -> Table:
 def _commands(rows: Sequence[Row]) -> Table:
     counts = Counter(row["command"] for row in rows)
     found = [
-        table_row(code(command) if command else missing("not recorded"), count(n))
-        for command, n in counts.most_common()
+        table_row(command(line) if line else missing("not recorded"), count(n))
+        for line, n in counts.most_common()
     ]
     return Table("Commands that made the runs", table_heads("Command", "Runs"), tuple(found))

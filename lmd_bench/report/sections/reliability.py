@@ -3,7 +3,7 @@
 from lmd_bench.report.blocks import Block, Figure, Heading, Picture, Section, Table, Text, notes
 from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import row as table_row
-from lmd_bench.report.confirmed import N_BINS, Confirmed
+from lmd_bench.report.confirmed import N_BINS, Confirmed, lacking
 from lmd_bench.report.context import Context
 from lmd_bench.report.drawing.reliability import reliability_chart
 from lmd_bench.report.numbers import count, percent, words
@@ -27,8 +27,8 @@ def section(context: Context) -> Section | None:
         blocks.append(Heading(task, task=task))
         if judged:
             blocks.append(_figure(context, f"reliability-{number}", task, judged))
-        blocks += notes([f"{one.study.label}: {one.missing}." for one in found if one.missing])
-    return Section("Can its confidence be believed?", (Text(_INTRO), *blocks)) if blocks else None
+        blocks += notes(lacking(found))
+    return Section("Reliability", (Text(_INTRO), *blocks)) if blocks else None
 
 
 def _figure(context: Context, name: str, task: str, judged: list[Confirmed]) -> Figure:

@@ -3,19 +3,29 @@
 from math import isnan
 
 from lmd_bench.leaderboard.select import score
-from lmd_bench.report.blocks import Block, Cell, Figure, Head, Heading, Picture, Section, Table, Text
-from lmd_bench.report.blocks import TableRow
+from lmd_bench.report.blocks import (
+    Block,
+    Cell,
+    Figure,
+    Head,
+    Heading,
+    Picture,
+    Section,
+    Table,
+    TableRow,
+    Text,
+)
 from lmd_bench.report.context import Context
 from lmd_bench.report.drawing.parallel import Setting, Track, parallel_chart
 from lmd_bench.report.drawing.scale import extent
-from lmd_bench.report.numbers import code, count, percent, words
+from lmd_bench.report.numbers import count, key, percent, words
 from lmd_bench.report.searched import Searched
 
 _INTRO = (
     "Each line is a trial that runs down through its settings to its value on val. The selected "
-    "trial is thick; the other trials of the best quarter are solid and coloured, the rest thin and "
-    "grey. A line has a gap where a trial did not have that setting. Settings that did not vary are "
-    "left out. Failed trials have no value and no line; they are in the table.",
+    "trial is thick; the other trials of the best quarter are solid and coloured, the rest thin "
+    "and grey. A line has a gap where a trial did not have that setting. Settings that did not "
+    "vary are left out. Failed trials have no value and no line; they are in the table.",
 )
 Value = float | str | None
 
@@ -102,13 +112,11 @@ def _numbers(context: Context, task: str, one: Searched) -> Table:
         status = row["status"] if row["status"] != "ok" or not chosen else "ok, selected"
         cells = [count(row["trial_number"]), percent(value), words(status)]
         cells += [_setting(trial.params.get(name)) for name in one.varied]
-        rows.append(TableRow((*cells, code(row["key"]))))
+        rows.append(TableRow((*cells, key(row["key"]))))
     names = [Head(name) for name in one.varied]
     heads = (Head("Trial"), Head("Val, %"), Head("Outcome"), *names, Head("Row"))
     caption = f"Trials of {one.study.label}, {task}"
-    return Table(
-        caption, heads, tuple(rows), sortable=True, task=task, method=one.study.label
-    )
+    return Table(caption, heads, tuple(rows), sortable=True, task=task, method=one.study.label)
 
 
 def _setting(value: float | str | bool | None) -> Cell:
