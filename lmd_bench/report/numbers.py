@@ -5,11 +5,12 @@ from typing import Literal
 
 from lmd_bench.durations import rough
 from lmd_bench.report.blocks import Cell
+from lmd_bench.report.drawing.scale import Number
 
 Mark = Literal["", "best", "second", "missing", "chosen"]
 
 
-def percent(value: float | None, sd: float = float("nan"), mark: Mark = "") -> Cell:
+def percent(value: Number | None, sd: float = float("nan"), mark: Mark = "") -> Cell:
     """Return a fraction in percent with one decimal, with its standard deviation if known."""
     if value is None or isnan(value):
         return missing()
@@ -17,21 +18,21 @@ def percent(value: float | None, sd: float = float("nan"), mark: Mark = "") -> C
     return Cell(f"{100 * value:.1f}{spread}", float(value), mark)
 
 
-def shaded(value: float | None) -> Cell:
+def shaded(value: Number | None) -> Cell:
     """Return a fraction in percent, without decimals, on the step of the heat scale it falls on."""
     if value is None or isnan(value):
         return missing()
     return Cell(f"{100 * value:.0f}", float(value), shade=round(10 * min(max(value, 0.0), 1.0)))
 
 
-def count(value: float | None) -> Cell:
+def count(value: Number | None) -> Cell:
     """Return a whole number."""
     if value is None or isnan(value):
         return missing()
     return Cell(f"{value:,.0f}".replace(",", "\u202f"), float(value))
 
 
-def duration(seconds: float) -> Cell:
+def duration(seconds: Number) -> Cell:
     """Return a duration in words, which sorts by its seconds."""
     return Cell(rough(seconds), float(seconds))
 

@@ -1,5 +1,6 @@
 """A results folder with all that a report may meet: names that are markup, failures, gaps."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,14 @@ def make_trial(
     method: str, number: int, val: float | None, factor: float = 100.0, source: Row | None = None
 ) -> Row:
     """Return a search row, or with `source` a confirmation of it with seed `number`."""
+    config = {"training.lr": 0.01 * (number + 1), "training.augmentation": "strong"}
     spec = TrialSpec(
         task=TaskSpec("toy", imbalance_factor=factor, image_size=32),
         task_fingerprint=f"{int(factor):020d}",
         method=method,
         representation="cross_entropy",
         calibration="none",
-        config={"training.lr": 0.01 * (number + 1), "training.augmentation": "strong"},
+        config=json.loads(source["config_json"]) if source else config,
         seed=number if source else 7,
         n_epochs=2,
         phase="confirm" if source else "search",

@@ -1,4 +1,4 @@
-"""The page: one file that asks no network, says how each figure is made, and is never half there."""
+"""The page: one file that asks no network, and says how each of its figures is made."""
 
 import base64
 import hashlib

@@ -1,7 +1,5 @@
 """Sections: what is shown is what the rows say, and what is missing is said to be."""
 
-from math import isnan
-
 import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
@@ -140,20 +138,20 @@ def test_importance_finds_the_only_setting_and_says_where_trials_are_too_few(
 
 def test_every_trial_is_in_the_table_and_failed_ones_have_no_line(context: Context) -> None:
     section = made(context, "trials")
-    crt = all_tables(section)[0]
+    crt = next(table for table in all_tables(section) if table.method == "crt")
     assert len(crt.rows) == 25
     assert [row.cells[2].text for row in crt.rows[23:]] == ["ok, selected", "diverged"]
     figure = next(block for block in section.blocks if block.kind == "figure")
-    assert figure.pictures[0].caption == "crt · 24 trials, 1 without a value"
-    assert figure.pictures[0].svg.count('class="track') == 24
-    assert figure.pictures[0].svg.count('class="track best"') == 1
+    picture = next(picture for picture in figure.pictures if picture.method == "crt")
+    assert picture.caption == "crt · 24 trials, 1 without a value"
+    assert picture.svg.count('class="track') == 24
+    assert picture.svg.count('class="track best"') == 1
 
 
 def test_the_budget_curve_ends_at_the_best_of_all_trials(context: Context) -> None:
     section = made(context, "budget")
-    crt = all_tables(section)[0].rows[0]
+    crt = next(row for row in all_tables(section)[0].rows if row.method == "crt")
     assert crt.cells[-1].text == "63.0"  # 0.4 + 0.01 * 23
-    assert isnan(crt.cells[1].value or 0.0) is False
     units = [b.command.split("--against ")[1][:6] for b in section.blocks if b.kind == "figure"]
     assert units == ["trials", "hours ", "trials", "hours "]
 

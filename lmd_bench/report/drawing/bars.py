@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from lmd_bench.report.drawing.canvas import Frame, drawing, text
-from lmd_bench.report.drawing.scale import Scale
+from lmd_bench.report.drawing.scale import Number, Scale
 
 _ROW, _BAR = 21.0, 11.0
 
 
 def bar_chart(
-    name: str, title: str, description: str, bars: Sequence[tuple[str, float]], width: float = 400
+    name: str, title: str, description: str, bars: Sequence[tuple[str, Number]], width: Number = 400
 ) -> Markup:
     """Return bars of shares in [0, 1], the number in % at the end of each.
 

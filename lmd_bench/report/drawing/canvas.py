@@ -6,7 +6,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from lmd_bench.report.drawing.scale import Scale, tick_text
+from lmd_bench.report.drawing.scale import Number, Scale, tick_text
 
 Anchor = Literal["start", "middle", "end"]
 
@@ -16,12 +16,12 @@ class Axis:
     """One axis: what it shows, from where to where, and the numbers it names."""
 
     label: str
-    ticks: tuple[float, ...]
-    low: float
-    high: float
+    ticks: tuple[Number, ...]
+    low: Number
+    high: Number
     log: bool = False
 
-    def scale(self, start: float, end: float) -> Scale:
+    def scale(self, start: Number, end: Number) -> Scale:
         """Return the scale of this axis between two places."""
         return Scale(self.low, self.high, start, end, self.log)
 
@@ -30,20 +30,20 @@ class Axis:
 class Frame:
     """The size of a drawing and the margins around its plot, in its own units."""
 
-    width: float
-    height: float
-    left: float = 44
-    right: float = 12
-    top: float = 12
-    bottom: float = 38
+    width: Number
+    height: Number
+    left: Number = 44
+    right: Number = 12
+    top: Number = 12
+    bottom: Number = 38
 
     @property
-    def x_range(self) -> tuple[float, float]:
+    def x_range(self) -> tuple[Number, Number]:
         """Return the left and right end of the plot."""
         return self.left, self.width - self.right
 
     @property
-    def y_range(self) -> tuple[float, float]:
+    def y_range(self) -> tuple[Number, Number]:
         """Return the lower and upper end of the plot; y grows downwards."""
         return self.height - self.bottom, self.top
 
@@ -97,8 +97,8 @@ def axes(frame: Frame, x: Axis, y: Axis) -> list[Markup]:
 
 
 def text(
-    x: float,
-    y: float,
+    x: Number,
+    y: Number,
     words: str,
     anchor: Anchor = "start",
     kind: str = "tick",
@@ -111,14 +111,14 @@ def text(
     )
 
 
-def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
+def line(x1: Number, y1: Number, x2: Number, y2: Number, kind: str) -> Markup:
     """Return a straight line."""
     return Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(
         kind, x1, y1, x2, y2
     )
 
 
-def path(points: Sequence[tuple[float, float]], kind: str, *, closed: bool = False) -> Markup:
+def path(points: Sequence[tuple[Number, Number]], kind: str, *, closed: bool = False) -> Markup:
     """Return straight lines through points."""
     places = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
     return Markup('<path class="{}" d="M{}{}"/>').format(kind, places, "Z" if closed else "")

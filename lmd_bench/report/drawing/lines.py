@@ -8,9 +8,9 @@ from markupsafe import Markup
 
 from lmd_bench.report.drawing.canvas import Axis, Frame, axes, drawing, line, path
 from lmd_bench.report.drawing.markers import N_STYLES, marker
-from lmd_bench.report.drawing.scale import Scale
+from lmd_bench.report.drawing.scale import Number, Scale
 
-Point = tuple[float, float]
+Point = tuple[Number, Number]
 _MARKER_GAP = 34.0  # between markers of one line
 
 
@@ -19,10 +19,10 @@ class Series:
     """A curve: equal numbers of places and values; NaN leaves a gap."""
 
     label: str
-    x: Sequence[float]
-    y: Sequence[float]
-    low: Sequence[float] = ()  # of the band, or of the bars
-    high: Sequence[float] = ()
+    x: Sequence[Number]
+    y: Sequence[Number]
+    low: Sequence[Number] = ()  # of the band, or of the bars
+    high: Sequence[Number] = ()
     style: int = 0
     bars: bool = False  # error bars in place of a band
     steps: bool = False  # holds its value up to the next place

@@ -6,12 +6,13 @@ Style n has the colour, dash and marker of the classes `s<n>` in the style sheet
 from markupsafe import Markup
 
 from lmd_bench.report.drawing.canvas import path
+from lmd_bench.report.drawing.scale import Number
 
 N_STYLES = 6
 _R = 3.4  # radius
 
 
-def marker(x: float, y: float, style: int) -> Markup:
+def marker(x: Number, y: Number, style: int) -> Markup:
     """Return the marker of a style at a place: circle, square, triangle, diamond, cross or bar."""
     shape = style % N_STYLES
     if shape == 0:

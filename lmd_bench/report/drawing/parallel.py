@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from lmd_bench.report.drawing.bars import shortened
 from lmd_bench.report.drawing.canvas import Frame, drawing, line, path, text
-from lmd_bench.report.drawing.scale import Scale, tick_text
+from lmd_bench.report.drawing.scale import Number, Scale, tick_text
 
 _GAP, _WIDTH = 46.0, 400.0
 _LEFT, _RIGHT, _TOP = 14.0, 14.0, 26.0
@@ -22,12 +22,12 @@ class Setting:
     """An axis: numbers from low to high, or choices."""
 
     label: str
-    low: float = nan
-    high: float = nan
+    low: Number = nan
+    high: Number = nan
     log: bool = False
     choices: tuple[str, ...] = ()
 
-    def place(self, value: float | str | None) -> float:
+    def place(self, value: Number | str | None) -> Number:
         """Return where a value lies between 0 and 1; NaN for what has none."""
         if value is None or value != value:
             return nan
@@ -47,7 +47,7 @@ class Setting:
 class Track:
     """One trial: a value for each axis."""
 
-    values: Mapping[str, float | str | None]
+    values: Mapping[str, Number | str | None]
     kind: str  # "best", "upper" or "rest"
 
 
@@ -67,7 +67,7 @@ def parallel_chart(
 
 
 def _track(track: Track, settings: Sequence[Setting]) -> list[Markup]:
-    runs: list[list[tuple[float, float]]] = [[]]
+    runs: list[list[tuple[Number, Number]]] = [[]]
     for number, setting in enumerate(settings):
         share = setting.place(track.values.get(setting.label))
         if isnan(share):
@@ -78,7 +78,7 @@ def _track(track: Track, settings: Sequence[Setting]) -> list[Markup]:
     return [path(run, f"track {track.kind}") for run in runs if len(run) > 1]
 
 
-def _axis(setting: Setting, y: float) -> list[Markup]:
+def _axis(setting: Setting, y: Number) -> list[Markup]:
     first, last = setting.ends()
     end = _WIDTH - _RIGHT
     inner = setting.choices[1:-1]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from lmd_bench.report.drawing.canvas import Axis, Frame, axes, drawing, line
+from lmd_bench.report.drawing.scale import Number
 
 _FRAME = Frame(240, 236, left=42, right=10, top=10, bottom=38)
 _TICKS = (0.0, 25.0, 50.0, 75.0, 100.0)
@@ -19,8 +20,8 @@ _TICKS = (0.0, 25.0, 50.0, 75.0, 100.0)
 class Bin:
     """The images of one bin of confidence."""
 
-    confidence: float  # mean, in [0, 1]
-    accuracy: float
+    confidence: Number  # mean, in [0, 1]
+    accuracy: Number
     n_images: int
 
 

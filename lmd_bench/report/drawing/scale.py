@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 
+Number = int | float  # a check of types takes `float` at its word
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -11,13 +12,13 @@ _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 class Scale:
     """Numbers from `low` to `high` mapped to places from `start` to `end`."""
 
-    low: float
-    high: float
-    start: float
-    end: float
+    low: Number
+    high: Number
+    start: Number
+    end: Number
     log: bool = False
 
-    def __call__(self, value: float) -> float:
+    def __call__(self, value: Number) -> Number:
         """Return the place of a number."""
         low, high, at = (
             (log10(self.low), log10(self.high), log10(value))
@@ -28,7 +29,7 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
 
-def nice_ticks(low: float, high: float, n_most: int = 6) -> list[float]:
+def nice_ticks(low: Number, high: Number, n_most: int = 6) -> list[float]:
     """Return round numbers from at or below `low` to at or above `high`, `n_most` at most.
 
     Their step is 1, 2, 2.5 or 5 times a power of ten.
@@ -43,12 +44,12 @@ def nice_ticks(low: float, high: float, n_most: int = 6) -> list[float]:
     raise AssertionError("the largest step always suffices")
 
 
-def tick_text(value: float) -> str:
+def tick_text(value: Number) -> str:
     """Return a number as an axis names it: without needless zeros."""
     return f"{value:.4g}".replace("-", "−")
 
 
-def extent(values: Sequence[float]) -> tuple[float, float] | None:
+def extent(values: Sequence[Number]) -> tuple[Number, Number] | None:
     """Return the least and largest of the values that are finite; None where there is none."""
     known = [value for value in values if isfinite(value)]
     return (min(known), max(known)) if known else None

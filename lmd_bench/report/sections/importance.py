@@ -12,8 +12,8 @@ _N_BARS = 12  # drawn; the table has all
 _INTRO = (
     "How differently each setting is distributed among the best tenth of a study's trials and "
     "among all of them (PED-ANOVA), as shares that add up to 100 %. It says what told good trials "
-    "from others within the ranges that were searched, not what would matter outside them, and nothing "
-    "of interactions.",
+    "from others within the ranges that were searched, not what would matter outside them, and "
+    "nothing of interactions.",
 )
 
 
