@@ -6,7 +6,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from lmd_bench.report.drawing.scale import Number, Scale, tick_text
+from lmd_bench.report.drawing.scale import Number, Scale, nice_ticks, tick_text
 
 Anchor = Literal["start", "middle", "end"]
 
@@ -24,6 +24,13 @@ class Axis:
     def scale(self, start: Number, end: Number) -> Scale:
         """Return the scale of this axis between two places."""
         return Scale(self.low, self.high, start, end, self.log)
+
+
+def percent_axis(low: Number, high: Number) -> Axis:
+    """Return an axis of percentages that holds two values; it names none below 0 or above 100."""
+    ticks = nice_ticks(low, high)
+    named = tuple(tick for tick in ticks if 0 <= tick <= 100)
+    return Axis("", named, min(low, *named, ticks[-1]), max(high, *named, ticks[0]))
 
 
 @dataclass(frozen=True)

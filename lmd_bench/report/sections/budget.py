@@ -12,7 +12,7 @@ from lmd_bench.report.blocks import Block, Figure, Heading, Key, Picture, Sectio
 from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.context import Context
-from lmd_bench.report.drawing.canvas import Axis, Frame
+from lmd_bench.report.drawing.canvas import Axis, Frame, percent_axis
 from lmd_bench.report.drawing.lines import Series, line_chart
 from lmd_bench.report.drawing.markers import N_STYLES
 from lmd_bench.report.drawing.scale import extent, nice_ticks, tick_text
@@ -53,14 +53,13 @@ def _figure(context: Context, name: str, task: str, unit: Unit) -> Figure | None
     if bounds is None:
         return None
     curves = {str(label): part for label, part in sure.groupby("label", sort=True)}
-    y_ticks = nice_ticks(100 * bounds[0], 100 * bounds[1])
     most = float(frame["spent"].max())
     x_ticks = [tick for tick in nice_ticks(0, most) if tick <= most]
     if unit == "trials":
         x_ticks = [tick for tick in x_ticks if tick.is_integer()]
     axes = (
         Axis(_UNITS[unit], tuple(x_ticks), 0.0, most),
-        Axis("", tuple(y_ticks), y_ticks[0], y_ticks[-1]),
+        percent_axis(100 * bounds[0], 100 * bounds[1]),
     )
     series = [_series(label, part, context.styles[task, label]) for label, part in curves.items()]
     together = len(series) <= N_STYLES

@@ -9,10 +9,10 @@ from lmd_bench.report.blocks import Block, Figure, Heading, Key, Picture, Sectio
 from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.context import Context
-from lmd_bench.report.drawing.canvas import Axis, Frame
+from lmd_bench.report.drawing.canvas import Axis, Frame, percent_axis
 from lmd_bench.report.drawing.lines import Series, line_chart
 from lmd_bench.report.drawing.markers import N_STYLES
-from lmd_bench.report.drawing.scale import extent, nice_ticks
+from lmd_bench.report.drawing.scale import extent
 from lmd_bench.report.numbers import missing, percent, words
 
 _SHOWN = {
@@ -53,10 +53,9 @@ def _figure(context: Context, name: str, family: str, metric: str, part: pd.Data
     series = [_series(label, curve, number) for number, (label, curve) in enumerate(curves.items())]
     factors = sorted({float(factor) for factor in chosen["measured_factor"]})
     bounds = extent([value for one in series for value in (*one.y, *one.low, *one.high)])
-    ticks = nice_ticks(*(bounds or (0.0, 100.0)))
     axes = (
         Axis("imbalance factor (log)", tuple(factors), factors[0] / 1.15, factors[-1] * 1.15, True),
-        Axis("", tuple(ticks), ticks[0], ticks[-1]),
+        percent_axis(*(bounds or (0.0, 100.0))),
     )
     title = f"{_SHOWN[metric]} against the imbalance factor, {family}"
     return Figure(
