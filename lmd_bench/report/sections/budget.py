@@ -19,7 +19,7 @@ from lmd_bench.report.drawing.scale import extent, nice_ticks, tick_text
 from lmd_bench.report.numbers import Cell, missing, words
 
 _UNITS: dict[Unit, str] = {"trials": "trials", "hours": "hours"}
-_TOGETHER = Frame(520, 300, left=46, right=14)
+_TOGETHER = Frame(440, 270)
 _APART = Frame(230, 150, left=38, bottom=36)
 _SURE = 0.95  # of the orders that found anything: a mean of the lucky ones alone would mislead
 _N_LISTED = 10  # points of a curve in its table

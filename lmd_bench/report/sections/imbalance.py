@@ -22,7 +22,7 @@ _SHOWN = {
     "medium_recall": "Recall of medium",
     "few_recall": "Recall of few",
 }
-_TOGETHER = Frame(520, 300, left=46, right=14)
+_TOGETHER = Frame(440, 270)
 _APART = Frame(230, 150, left=38, bottom=36)
 _INTRO = (
     "One curve is one method on one data set and split, tuned and confirmed anew at each imbalance "
