@@ -41,8 +41,7 @@ _OTHERS: tuple[tuple[str, Callable[[Line], Cell]], ...] = (
 _MEANINGS = (
     "Best of each column in bold, second underlined; they differ by more than chance only where "
     "lmd-bench compare says so. A dash is a missing value.",
-    "Val: balanced accuracy on val of the selected trial, which it was chosen by and is therefore "
-    "flattered by.",
+    "Val: balanced accuracy on val of the selected trial, flattered where val has chosen it.",
     "Time: all runs of the study, without the search of its stage 1. Alone: the time had every run "
     "trained its own stage 1.",
 )
