@@ -40,6 +40,19 @@
     }
   }
 
+  // What is wider than the window can be scrolled by the keyboard too; the rest is no tab stop.
+  const scrolls = [...document.querySelectorAll(".scroll")];
+  function stops() {
+    for (const box of scrolls) {
+      const wide = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
+      if (wide) box.setAttribute("tabindex", "0");
+      else box.removeAttribute("tabindex");
+    }
+  }
+  addEventListener("resize", stops);
+  for (const details of document.querySelectorAll("details")) details.addEventListener("toggle", stops);
+  stops();
+
   const form = document.querySelector(".filter");
   const task = document.getElementById("task");
   const method = document.getElementById("method");
