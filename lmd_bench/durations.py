@@ -3,6 +3,13 @@
 from math import isfinite
 
 
+def rough(seconds: float) -> str:
+    """Return "95 s", "45 min" or "2.2 h"."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def clock(seconds: float) -> str:
     """Return "4.2 s", "3 min 05 s" or "2 h 10 min"."""
     if not isfinite(seconds):

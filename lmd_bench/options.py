@@ -1,11 +1,8 @@
 """Options that several commands share, as dataclasses that a command takes as one parameter."""
 
-import inspect
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from functools import wraps
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 
@@ -255,50 +252,3 @@ class TaskOptions:
     n_max: Annotated[
         int | None, typer.Option("--n-max", help="Images of the largest train class.")
     ] = None
-
-
-def expanded(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command take dataclasses of options: each of their fields becomes an option.
-
-    A parameter `data: DataOptions` is replaced in the signature by the fields of `DataOptions`, and
-    the command is called with the dataclass made of their values.
-    """
-    hints = get_type_hints(command, include_extras=True)
-    parameters: list[inspect.Parameter] = []
-    groups: dict[str, tuple[type, list[str]]] = {}
-    for parameter in inspect.signature(command).parameters.values():
-        annotation = hints[parameter.name]
-        if is_dataclass(annotation):
-            assert isinstance(annotation, type)
-            options = _parameters(annotation)
-            groups[parameter.name] = (annotation, [option.name for option in options])
-            parameters += options
-        else:
-            parameters.append(parameter.replace(annotation=annotation))
-
-    @wraps(command)
-    def flat(**values: Any) -> None:
-        made = {
-            name: cls(**{option: values.pop(option) for option in options})
-            for name, (cls, options) in groups.items()
-        }
-        command(**values, **made)
-
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    signature = inspect.Signature([p.replace(kind=keyword) for p in parameters])
-    vars(flat)["__signature__"] = signature
-    flat.__annotations__ = {p.name: p.annotation for p in parameters}
-    return flat
-
-
-def _parameters(options: type) -> list[inspect.Parameter]:
-    hints = get_type_hints(options, include_extras=True)
-    return [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if field.default is MISSING else field.default,
-            annotation=hints[field.name],
-        )
-        for field in fields(options)
-    ]

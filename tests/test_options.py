@@ -5,7 +5,8 @@ import typer
 from typer.testing import CliRunner
 
 from lmd_bench.errors import UserError
-from lmd_bench.options import DataOptions, TaskOptions, expanded
+from lmd_bench.option_groups import expanded
+from lmd_bench.options import DataOptions, TaskOptions
 from lmd_bench.schema import TableColumns
 
 app = typer.Typer()

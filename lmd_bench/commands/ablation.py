@@ -8,6 +8,7 @@ import typer
 from lmd_bench.commands.app import app, command_line
 from lmd_bench.commands.statistics import LesionColumn, Lesions
 from lmd_bench.errors import UserError
+from lmd_bench.option_groups import expanded
 from lmd_bench.options import (
     RESULTS,
     AblationOptions,
@@ -18,7 +19,6 @@ from lmd_bench.options import (
     Seed,
     Settings,
     TaskOptions,
-    expanded,
 )
 
 

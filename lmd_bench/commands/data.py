@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from lmd_bench.commands.app import app, one_task
+from lmd_bench.option_groups import expanded
 from lmd_bench.options import (
     DataOptions,
     Dataset,
     Factor,
     ImageSize,
     TaskOptions,
-    expanded,
 )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lmd_bench.commands.app import app, command_line, one_task
+from lmd_bench.option_groups import expanded
 from lmd_bench.options import (
     RESULTS,
     Budget,
@@ -23,7 +24,6 @@ from lmd_bench.options import (
     Settings,
     Strategy,
     TaskOptions,
-    expanded,
 )
 
 if TYPE_CHECKING:

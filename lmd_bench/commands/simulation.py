@@ -8,7 +8,8 @@ import typer
 
 from lmd_bench.commands.app import app
 from lmd_bench.errors import unknown
-from lmd_bench.options import RESULTS, Results, expanded
+from lmd_bench.option_groups import expanded
+from lmd_bench.options import RESULTS, Results
 
 Folder = Annotated[Path | None, typer.Option(help="Read an exported table in place of --results.")]
 Export = Annotated[

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from lmd_bench.commands.app import app
-from lmd_bench.options import RESULTS, DataOptions, Results, SplitDir, expanded
+from lmd_bench.option_groups import expanded
+from lmd_bench.options import RESULTS, DataOptions, Results, SplitDir
 
 Key = Annotated[str, typer.Argument(help="Key of a row; the beginning is enough if it is unique.")]
 

@@ -9,6 +9,7 @@ from lmd_bench.commands.app import app, command_line
 from lmd_bench.commands.reading import Rule
 from lmd_bench.commands.runs import search_request
 from lmd_bench.commands.statistics import Format
+from lmd_bench.option_groups import expanded
 from lmd_bench.options import (
     RESULTS,
     Budget,
@@ -21,7 +22,6 @@ from lmd_bench.options import (
     Settings,
     Strategy,
     TaskOptions,
-    expanded,
 )
 
 FACTORS = "10,20,50,100,200,500"

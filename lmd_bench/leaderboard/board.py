@@ -98,23 +98,28 @@ def load(
     store = open_store(root)
     scan = store.scan((*_READ, *rule.columns, *(f"test_{name}" for name in metrics)))
     damaged = scan.damaged
-    names = ", ".join(path.relative_to(root).as_posix() for path in damaged)
     if not scan.table.num_rows:
-        broken = f" but files that cannot be read ({names})" if damaged else ""
+        broken = f" but files that cannot be read ({_names(damaged, root)})" if damaged else ""
         raise UserError(
             f"There are no rows in {root}{broken}; run lmd-bench search first, or name another "
             "folder with --results."
         )
-    note = (f"left out, cannot be read: {names}; run the same search again to redo it",)
     numbers = ordered(scan.table)
     of_studies = np.isin(np.asarray(scan.table["phase"]).astype(str)[numbers], OF_A_STUDY)
     groups: Iterable[Sequence[Row]] = grouped_views(scan.table, STUDY_COLUMNS, numbers[of_studies])
     if rule.needs_val_counts:
         groups = [with_val_counts(store, group) for group in groups]
     results = f" --results {shlex.quote(str(root))}"
-    notes = note if damaged else ()
     wanted = _Wanted(rule, budget, results, metrics, store)
-    return _build(named_studies(groups), wanted, notes)
+    return _build(named_studies(groups), wanted, unreadable(damaged, root))
+
+
+def unreadable(damaged: Sequence[Path], root: Path) -> tuple[str, ...]:
+    """Return the note on files of a results folder that cannot be read; none for none."""
+    note = (
+        f"left out, cannot be read: {_names(damaged, root)}; run the same search again to redo it"
+    )
+    return (note,) if damaged else ()
 
 
 def build(
@@ -284,6 +289,10 @@ def _place(line: Line) -> tuple[Any, ...]:
     factor = line["imbalance_factor"] or 0.0
     task = (line["dataset"], line["protocol"], factor, line["image_size"], line["task"])
     return (*task, undefined, rank, line["label"])
+
+
+def _names(paths: Sequence[Path], root: Path) -> str:
+    return ", ".join(path.relative_to(root).as_posix() for path in paths)
 
 
 def _n_ok(rows: Iterable[Row]) -> int:

@@ -1,8 +1,8 @@
-"""A mean and its spread, never apart."""
+"""A mean and its spread, never apart; and which of some means come first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import fsum, nan, sqrt
+from math import fsum, isnan, nan, sqrt
 
 
 @dataclass(frozen=True)
@@ -20,3 +20,14 @@ def spread(values: Sequence[float]) -> Spread:
     mean = fsum(values) / n if n > 0 else nan
     sd = sqrt(fsum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else nan
     return Spread(mean, sd, n)
+
+
+def places(values: Sequence[float]) -> list[int]:
+    """Return 1 for the highest score, 2 for the next, and so on; 0 for NaN.
+
+    Scores are fractions; those that are equal as printed, in percent with one decimal, share a
+    place, and the next value has the next place.
+    """
+    shown = [None if isnan(value) else float(f"{100 * value:.1f}") for value in values]
+    ranked = sorted({value for value in shown if value is not None}, reverse=True)
+    return [0 if value is None else ranked.index(value) + 1 for value in shown]

@@ -22,7 +22,7 @@ _GAPS = (2, 1)  # blanks between the columns of a terminal table: the first if i
 _METHOD_WIDTH = 24  # longer names are folded
 GROUPS = "third"  # the scheme of many, medium and few
 _BETTER = {True: "higher is better", False: "lower is better"}
-_FEWER = "* fewer trials than the largest study of its task (its space may be smaller)"
+FEWER = "* fewer trials than the largest study of its task (its space may be smaller)"
 _NOTHING = "No study is confirmed yet, so there is no line to show."
 
 
@@ -50,7 +50,7 @@ def render(
         return _json(board)
     if form == "latex":
         lines = _lines(board)
-        return latex(board, _header(board), _footnotes(board, lines, _columns(board)))
+        return latex(board, header(board), _footnotes(board, lines, _columns(board)))
     if form == "markdown":
         return _markdown(board)
     return _terminal(board, width or shutil.get_terminal_size((120, 24)).columns, color)
@@ -76,7 +76,7 @@ def _columns(board: Leaderboard) -> tuple[Column, ...]:
     return metric_columns(board.metrics) if board.metrics else USUAL
 
 
-def _header(board: Leaderboard) -> list[str]:
+def header(board: Leaderboard) -> list[str]:
     """Say what the numbers are, over what the spread is, the groups, and how it was selected."""
     if board.frame.empty:
         return [_NOTHING]
@@ -112,7 +112,7 @@ def _footnotes(board: Leaderboard, lines: Sequence[Line], shown: Sequence[Column
     narrow = ", ".join(left_out).replace("\n", " ")
     return [
         *([meanings] if meanings else []),
-        *([_FEWER] if fewer else []),
+        *([FEWER] if fewer else []),
         *([f"Too narrow for: {narrow}; see --format csv."] if left_out else []),
         *(f"Note: {note}." for note in board.notes),
     ]
@@ -130,7 +130,7 @@ def _terminal(board: Leaderboard, width: int, color: bool) -> str:
     gap, blocks = _blocks(_columns(board), lines, width, fold=bool(board.metrics))
     shown = [column for block in blocks for column in block]
     with console.capture() as capture:
-        for text in _header(board):
+        for text in header(board):
             console.print(text, highlight=False)
         for task, members in _tasks(lines).items():
             console.print()
@@ -209,7 +209,7 @@ def _table(lines: Sequence[Line], columns: Sequence[Column], gap: int, width: in
 
 def _markdown(board: Leaderboard) -> str:
     lines, columns = _lines(board), _columns(board)
-    text = [*_header(board), ""]
+    text = [*header(board), ""]
     for task, members in _tasks(lines).items():
         text += [f"### {_title(task, members)}", ""]
         text.append(_markdown_row([column.header.replace("\n", " ") for column in columns]))

@@ -1,0 +1,147 @@
+"""What a section of the report is made of. Sections say what is shown; `templates/` says how.
+
+All texts are plain: the template escapes them. Only a `Picture` carries markup, made by `drawing/`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from markupsafe import Markup
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table."""
+
+    text: str
+    value: float | str | None = None  # sorts the column; None sorts last
+    mark: Literal["", "best", "second", "missing", "chosen"] = ""
+    shade: int | None = None  # step 0 to 10 of the heat scale; None: no heat
+    code: Literal["", "key", "command"] = ""  # a key is never broken
+    note: str = ""  # small, below the text
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of a column."""
+
+    text: str
+    note: str = ""  # small, below the text
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A row, whose first cell is its head."""
+
+    cells: tuple[Cell, ...]
+    method: str = ""  # the filter hides it by this
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; its caption says what the numbers are."""
+
+    caption: str
+    heads: tuple[Head, ...]
+    rows: tuple[TableRow, ...]
+    sortable: bool = False
+    look: Literal["plain", "heat"] = "plain"
+    task: str = ""  # the filter hides it by this
+    method: str = ""
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Return whether each column holds numbers, which stand to the right."""
+        columns = zip(*(row.cells for row in self.rows), strict=True)
+        kinds = [{type(cell.value) for cell in column} for column in columns]
+        return [float in kind and str not in kind for kind in kinds] or [False] * len(self.heads)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One drawing, with its caption."""
+
+    svg: Markup
+    caption: str
+    task: str = ""
+    method: str = ""
+
+
+@dataclass(frozen=True)
+class Key:
+    """An entry of a legend: how one method is drawn."""
+
+    label: str
+    style: int
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Drawings or heat tables that belong together, their numbers, and what makes them again."""
+
+    kind: ClassVar = "figure"
+    title: str
+    caption: str  # what is drawn, and over what bands and bars are
+    command: str  # redraws or prints it
+    pictures: tuple[Picture, ...] = ()
+    maps: tuple[Table, ...] = ()  # heat tables, which hold their numbers themselves
+    legend: tuple[Key, ...] = ()
+    numbers: tuple[Table, ...] = ()  # the same data as tables, folded away
+    task: str = ""
+    size: Literal["small", "medium", "half"] = "medium"  # of its parts; half: of the page, alone
+
+
+@dataclass(frozen=True)
+class Text:
+    """Paragraphs; as a list where they are notes."""
+
+    kind: ClassVar = "text"
+    lines: tuple[str, ...]
+    look: Literal["plain", "notes", "missing"] = "plain"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading within a section, such as the name of a task."""
+
+    kind: ClassVar = "heading"
+    text: str
+    note: str = ""
+    task: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table on its own, with the command that prints it."""
+
+    kind: ClassVar = "listing"
+    table: Table
+    command: str = ""
+
+
+Block = Text | Heading | Listing | Figure
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the report, as a module of `sections/` returns it."""
+
+    title: str
+    blocks: tuple[Block, ...]
+    name: str = ""  # of its module, set by the page
+
+
+def row(*cells: Cell, method: str = "") -> TableRow:
+    """Return a row of cells."""
+    return TableRow(cells, method)
+
+
+def heads(*texts: str) -> tuple[Head, ...]:
+    """Return heads of columns."""
+    return tuple(Head(text) for text in texts)
+
+
+def notes(lines: Sequence[str]) -> tuple[Block, ...]:
+    """Return notes as blocks; none for none."""
+    return (Text(tuple(lines), "notes"),) if lines else ()

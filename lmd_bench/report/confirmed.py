@@ -1,0 +1,110 @@
+"""The test logits of the confirmed runs of one study, pooled over its retraining seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from lmd_bench.errors import UserError
+from lmd_bench.leaderboard.select import SelectionRule
+from lmd_bench.leaderboard.studies import Row, StudyRows
+from lmd_bench.probabilities import expected_calibration_error, log_probabilities
+from lmd_bench.report.drawing.reliability import Bin
+from lmd_bench.results import SplitLogits, Store
+
+N_BINS = 15  # of confidence, as for ECE
+
+
+@dataclass(frozen=True, eq=False)
+class Confirmed:
+    """The confirmed runs of the configuration that a rule selects."""
+
+    study: StudyRows
+    selected: Row
+    runs: tuple[Row, ...]  # that ended well, by seed
+    judged: tuple[SplitLogits, ...]  # of test, for the runs that kept theirs
+    missing: str  # why some logits are not there; empty where all are
+
+    @property
+    def class_names(self) -> list[str]:
+        """Return the names of the classes."""
+        return list(self.selected["class_names"])
+
+    @cached_property
+    def n_images(self) -> Int64[np.ndarray, " classes"] | None:
+        """Return the test images of each class; None without logits, as rows do not say."""
+        if not self.judged:
+            return None
+        labels = self.judged[0][1]
+        return np.bincount(labels, minlength=len(self.class_names)).astype(np.int64)
+
+    def recall(self) -> Float[np.ndarray, " classes"]:
+        """Return the recall of each class, mean over seeds; NaN where a class has no image."""
+        empty = [np.nan] * len(self.class_names)
+        known = [row["test_recall"] or empty for row in self.runs]
+        values = [[np.nan if v is None else v for v in recall] for recall in known]
+        return np.array(values, dtype=np.float64).mean(axis=0)
+
+    def confusion(self) -> Int64[np.ndarray, "classes classes"]:
+        """Return how often each true class (row) was predicted as each (column), over all runs."""
+        n_classes = len(self.class_names)
+        cells = np.concatenate(
+            [labels * n_classes + logits.argmax(axis=1) for _, labels, logits in self.judged]
+        )
+        counts = np.bincount(cells, minlength=n_classes**2)
+        return counts.reshape(n_classes, n_classes).astype(np.int64)
+
+    def bins(self) -> list[Bin]:
+        """Return the bins of confidence that hold images, pooled over all runs."""
+        labels = np.concatenate([labels for _, labels, _ in self.judged])
+        logits = np.concatenate([logits for _, _, logits in self.judged])
+        p = np.exp(log_probabilities(logits))
+        confidence, right = p.max(axis=1), p.argmax(axis=1) == labels
+        place = np.minimum((confidence * N_BINS).astype(int), N_BINS - 1)
+        return [
+            Bin(float(confidence[inside].mean()), float(right[inside].mean()), int(inside.sum()))
+            for inside in (place == number for number in range(N_BINS))
+            if inside.any()
+        ]
+
+    def calibration_error(self) -> float:
+        """Return the expected calibration error, mean over runs."""
+        errors = [expected_calibration_error(labels, z) for _, labels, z in self.judged]
+        return float(np.mean(errors))
+
+
+def read_confirmed(store: Store, study: StudyRows, rule: SelectionRule) -> Confirmed | None:
+    """Return the confirmed runs of the selected configuration; None where there is none."""
+    selected = study.selected(rule)
+    runs = tuple(study.ok_runs(selected).values())
+    if selected is None or not runs:
+        return None
+    judged: list[SplitLogits] = []
+    damaged = 0
+    for row in runs:
+        try:
+            found = store.read_logits(row["key"])
+        except UserError:  # one broken file costs its run, not the report
+            damaged += 1
+            continue
+        judged += [found["test"]] if "test" in found else []
+    return Confirmed(study, selected, runs, tuple(judged), _missing(runs, judged, damaged))
+
+
+def lacking(found: Sequence[Confirmed]) -> list[str]:
+    """Return a sentence on each kind of logits that are not there, and whose they are."""
+    labels: dict[str, list[str]] = {}
+    for one in found:
+        if one.missing:
+            labels.setdefault(one.missing, []).append(one.study.label)
+    return [f"Missing: {why}, each of {', '.join(names)}." for why, names in labels.items()]
+
+
+def _missing(runs: tuple[Row, ...], judged: list[SplitLogits], damaged: int) -> str:
+    n_gone = len(runs) - len(judged)
+    if not n_gone:
+        return ""
+    why = f", {damaged} of them damaged" if damaged else ""
+    return f"{n_gone} of {len(runs)} confirmed runs have no logits of test{why}"

@@ -1,0 +1,1 @@
+"""SVG drawn by small pure functions; colours and fonts come from the page's style sheet."""

@@ -1,0 +1,131 @@
+"""The frame of a drawing: its size, what it is called, axes, grid lines, texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from markupsafe import Markup
+
+from lmd_bench.report.drawing.scale import Number, Scale, nice_ticks, tick_text
+
+Anchor = Literal["start", "middle", "end"]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis: what it shows, from where to where, and the numbers it names."""
+
+    label: str
+    ticks: tuple[Number, ...]
+    low: Number
+    high: Number
+    log: bool = False
+
+    def scale(self, start: Number, end: Number) -> Scale:
+        """Return the scale of this axis between two places."""
+        return Scale(self.low, self.high, start, end, self.log)
+
+
+def percent_axis(low: Number, high: Number) -> Axis:
+    """Return an axis of percentages that holds two values; it names none below 0 or above 100."""
+    ticks = nice_ticks(low, high)
+    named = tuple(tick for tick in ticks if 0 <= tick <= 100)
+    return Axis("", named, min(low, *named, ticks[-1]), max(high, *named, ticks[0]))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The size of a drawing and the margins around its plot, in its own units."""
+
+    width: Number
+    height: Number
+    left: Number = 44
+    right: Number = 12
+    top: Number = 12
+    bottom: Number = 38
+
+    @property
+    def x_range(self) -> tuple[Number, Number]:
+        """Return the left and right end of the plot."""
+        return self.left, self.width - self.right
+
+    @property
+    def y_range(self) -> tuple[Number, Number]:
+        """Return the lower and upper end of the plot; y grows downwards."""
+        return self.height - self.bottom, self.top
+
+
+def drawing(
+    name: str, title: str, description: str, frame: Frame, parts: Sequence[Markup]
+) -> Markup:
+    """Return a whole drawing.
+
+    Args:
+        name: Unique in the page; ids begin with it.
+        title: What it shows, for a screen reader.
+        description: What can be seen in it, in a sentence or two.
+        frame: Its size.
+        parts: What is drawn, the lowest first.
+    """
+    return Markup(
+        '<svg class="drawing" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
+        'height="{height:.0f}" role="img" aria-labelledby="{name}-t {name}-d">'
+        '<title id="{name}-t">{title}</title><desc id="{name}-d">{description}</desc>{body}</svg>'
+    ).format(
+        width=frame.width,
+        height=frame.height,
+        name=name,
+        title=title,
+        description=description,
+        body=Markup("").join(parts),
+    )
+
+
+def axes(frame: Frame, x: Axis, y: Axis) -> list[Markup]:
+    """Return both axes: grid lines across at each tick of y, ticks of x, labels."""
+    (left, right), (bottom, top) = frame.x_range, frame.y_range
+    place_x, place_y = x.scale(left, right), y.scale(bottom, top)
+    parts: list[Markup] = []
+    for tick in y.ticks:
+        at = place_y(tick)
+        parts.append(line(left, at, right, at, "grid"))
+        parts.append(text(left - 6, at + 3.5, tick_text(tick), "end"))
+    parts.append(line(left, bottom, right, bottom, "axis"))
+    for tick in x.ticks:
+        at = place_x(tick)
+        parts.append(line(at, bottom, at, bottom + 4, "axis"))
+        parts.append(text(at, bottom + 15, tick_text(tick), "middle"))
+    if x.label:
+        parts.append(text((left + right) / 2, frame.height - 5, x.label, "middle", "name"))
+    if y.label:
+        middle = (top + bottom) / 2
+        parts.append(text(11, middle, y.label, "middle", "name", turned=True))
+    return parts
+
+
+def text(
+    x: Number,
+    y: Number,
+    words: str,
+    anchor: Anchor = "start",
+    kind: str = "tick",
+    turned: bool = False,
+) -> Markup:
+    """Return a text at a place; turned, it reads upwards."""
+    turn = Markup(' transform="rotate(-90 {:.1f} {:.1f})"').format(x, y) if turned else ""
+    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}"{}>{}</text>').format(
+        kind, x, y, anchor, turn, words
+    )
+
+
+def line(x1: Number, y1: Number, x2: Number, y2: Number, kind: str) -> Markup:
+    """Return a straight line."""
+    return Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(
+        kind, x1, y1, x2, y2
+    )
+
+
+def path(points: Sequence[tuple[Number, Number]], kind: str, *, closed: bool = False) -> Markup:
+    """Return straight lines through points."""
+    places = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+    return Markup('<path class="{}" d="M{}{}"/>').format(kind, places, "Z" if closed else "")

@@ -1,0 +1,42 @@
+"""`lmd-bench report`: reads a results folder and writes one HTML file."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from lmd_bench.errors import UserError
+from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY, rule_named
+from lmd_bench.report.context import read_context
+from lmd_bench.report.page import check_names, page
+from lmd_bench.row_files import publish, temporary_name
+
+
+def write_report(
+    root: Path,
+    out: Path,
+    rule: str = VAL_BALANCED_ACCURACY.name,
+    only: Sequence[str] = (),
+) -> None:
+    """Write the report of a results folder, whole or not at all.
+
+    Args:
+        root: Folder of the results.
+        out: File to write.
+        rule: Name of the selection rule.
+        only: Names of sections; none stands for all.
+
+    Raises:
+        UserError: no such rule or section, no results that can be read, or the file cannot be
+            written.
+    """
+    names = check_names(only)
+    text = page(read_context(root, rule_named(rule)), names)
+    temporary = temporary_name(out)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        publish(temporary, out)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written ({error.strerror or error}).") from error
+    finally:
+        with suppress(OSError):  # such as no folder to look into
+            temporary.unlink()

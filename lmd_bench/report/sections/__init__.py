@@ -1,0 +1,18 @@
+"""The sections of the report, one file each, in the order of `NAMES`.
+
+A section is a module with a function `section(context) -> Section | None`; None leaves it out. To
+add one: put the file here and its name into `NAMES`.
+"""
+
+NAMES = (
+    "leaderboard",
+    "budget",
+    "imbalance",
+    "classes",
+    "confusion",
+    "reliability",
+    "importance",
+    "trials",
+    "failures",
+    "provenance",
+)

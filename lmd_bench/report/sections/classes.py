@@ -1,0 +1,84 @@
+"""The recall of each class on test: methods against classes, as a heat map with its numbers."""
+
+from collections.abc import Sequence
+
+from lmd_bench.report.blocks import Block, Cell, Figure, Head, Heading, Section, Table, Text
+from lmd_bench.report.blocks import row as table_row
+from lmd_bench.report.confirmed import Confirmed
+from lmd_bench.report.context import Context
+from lmd_bench.report.numbers import missing, shaded, words
+
+_INTRO = (
+    "Recall on test in % of the configuration that each study selected, mean over its retraining "
+    "seeds. Under each class: the images it was trained on and, as n, its test images, "
+    "each of which is worth 100 / n points.",
+)
+
+
+def section(context: Context) -> Section | None:
+    """Return a heat map for each task; None where nothing is confirmed."""
+    blocks: list[Block] = []
+    for task, studies in context.tasks.items():
+        labels = {study.label for study in studies}
+        found = [
+            one for one in context.confirmed if one.study.task == task and one.study.label in labels
+        ]
+        if found:
+            blocks += [Heading(task, task=task), _figure(context, task, found)]
+    return Section("Recall of each class", (Text(_INTRO), *blocks)) if blocks else None
+
+
+def _figure(context: Context, task: str, found: Sequence[Confirmed]) -> Figure:
+    counts = next((one.n_images for one in found if one.n_images is not None), None)
+    with_logits = counts is not None
+    first = found[0].selected
+    n_test = [
+        "not known" if counts is None else str(n)
+        for n in (counts if with_logits else first["class_names"])
+    ]
+    heads = [
+        Head(name, note=f"{group} · {n_train:,} train\nn = {n}".replace(",", "\u202f"))
+        for name, group, n_train, n in zip(
+            first["class_names"], first["groups"], first["class_counts"], n_test, strict=True
+        )
+    ]
+    order = _by_score(found)
+    rows = [
+        table_row(words(one.study.label), *_cells(one), method=one.study.label) for one in order
+    ]
+    unknown = (
+        "" if with_logits else " The test images of each class are in logits, and none were kept."
+    )
+    return Figure(
+        title="Recall by class",
+        caption="Stronger shades are higher." + unknown,
+        command=context.command("intervals", "--by-class")
+        if with_logits
+        else context.redraw("classes"),
+        maps=(
+            Table(
+                "Recall on test in %",
+                (Head("Method"), *heads),
+                tuple(rows),
+                sortable=True,
+                look="heat",
+                task=task,
+            ),
+        ),
+        task=task,
+    )
+
+
+def _cells(one: Confirmed) -> list[Cell]:
+    recall = one.recall()
+    if not len(recall):
+        return [missing() for _ in one.class_names]
+    return [shaded(float(value)) for value in recall]
+
+
+def _by_score(found: Sequence[Confirmed]) -> list[Confirmed]:
+    def score(one: Confirmed) -> float:
+        values = [row["test_balanced_accuracy"] for row in one.runs]
+        return sum(values) / len(values)
+
+    return sorted(found, key=lambda one: (-score(one), one.study.label))

@@ -1,0 +1,75 @@
+"""What each class was taken for on test: a confusion matrix for each confirmed study."""
+
+import numpy as np
+
+from lmd_bench.report.blocks import Block, Cell, Figure, Head, Heading, Section, Table, Text, notes
+from lmd_bench.report.blocks import row as table_row
+from lmd_bench.report.confirmed import Confirmed, lacking
+from lmd_bench.report.context import Context
+from lmd_bench.report.numbers import missing, shaded, words
+
+_INTRO = (
+    "Of the images of each true class (a row), the share in % that was taken for each class (a "
+    "column), over all retraining seeds of the selected configuration; n counts the test images. "
+    "What is right stands on the outlined diagonal.",
+)
+
+
+def section(context: Context) -> Section | None:
+    """Return the matrices of each task; None where nothing is confirmed."""
+    blocks: list[Block] = []
+    for task in context.tasks:
+        found = [one for one in context.confirmed if one.study.task == task]
+        judged = [one for one in found if one.judged]
+        if not found:
+            continue
+        blocks.append(Heading(task, task=task))
+        if judged:
+            blocks.append(_figure(context, task, judged))
+        blocks += notes(lacking(found))
+    return Section("Confusion matrices", (Text(_INTRO), *blocks)) if blocks else None
+
+
+def _figure(context: Context, task: str, judged: list[Confirmed]) -> Figure:
+    return Figure(
+        title="Confusion",
+        caption="Shaded by share; empty cells are 0.",
+        command=context.redraw("confusion"),
+        maps=tuple(_map(task, one) for one in judged),
+        task=task,
+        size="medium",
+    )
+
+
+def _map(task: str, one: Confirmed) -> Table:
+    counts = one.confusion()
+    totals = counts.sum(axis=1)
+    assert one.n_images is not None, "what has logits has test images"
+    rows = [
+        table_row(
+            words(f"{name}", f"n = {int(one.n_images[number])}"),
+            *(
+                _share(int(n), int(totals[number]), right=number == column)
+                for column, n in enumerate(counts[number])
+            ),
+        )
+        for number, name in enumerate(one.class_names)
+    ]
+    n_runs = f"{len(one.judged)} run{'' if len(one.judged) == 1 else 's'}"
+    right = 100 * float(np.trace(counts)) / float(counts.sum())
+    return Table(
+        f"{one.study.label}, {n_runs}, {right:.1f} % of all images right",
+        (Head("true \\ taken for"), *(Head(name) for name in one.class_names)),
+        tuple(rows),
+        look="heat",
+        task=task,
+        method=one.study.label,
+    )
+
+
+def _share(n: int, total: int, *, right: bool) -> Cell:
+    if not total:
+        return missing()
+    cell = shaded(n / total)
+    text = cell.text if n else ("0" if right else "")
+    return Cell(text, cell.value, "chosen" if right else "", cell.shade)

@@ -1,0 +1,128 @@
+"""Scores on test against the imbalance factor, where a data set was cut at several."""
+
+from math import isnan
+
+import pandas as pd
+
+from lmd_bench.leaderboard.imbalance import imbalance_frame
+from lmd_bench.report.blocks import Block, Figure, Heading, Key, Picture, Section, Table, Text
+from lmd_bench.report.blocks import heads as table_heads
+from lmd_bench.report.blocks import row as table_row
+from lmd_bench.report.context import Context
+from lmd_bench.report.drawing.canvas import Axis, Frame, percent_axis
+from lmd_bench.report.drawing.lines import Series, line_chart
+from lmd_bench.report.drawing.markers import N_STYLES
+from lmd_bench.report.drawing.scale import extent
+from lmd_bench.report.numbers import missing, percent, words
+
+_SHOWN = {
+    "balanced_accuracy": "Balanced accuracy",
+    "macro_f1": "Macro-F1",
+    "many_recall": "Recall of many",
+    "medium_recall": "Recall of medium",
+    "few_recall": "Recall of few",
+}
+_TOGETHER = Frame(440, 270)
+_APART = Frame(230, 150, left=38, bottom=36)
+_INTRO = (
+    "One curve is one method on one data set and split, tuned and confirmed anew at each imbalance "
+    "factor. The factor is measured: images of the largest training class over those of the "
+    "smallest.",
+)
+
+
+def section(context: Context) -> Section | None:
+    """Return the curves; None where no data set has scores at more than one factor."""
+    frame = imbalance_frame(context.studies, context.rule)
+    frame = frame[frame["metric"].isin(list(_SHOWN))]
+    blocks: list[Block] = []
+    for number, (family, part) in enumerate(frame.groupby("family", sort=False)):
+        if part["measured_factor"].nunique() > 1 and not part["mean"].isna().all():
+            blocks.append(Heading(str(family)))
+            blocks += [
+                _figure(context, f"imbalance-{number}-{metric}", str(family), metric, part)
+                for metric in _SHOWN
+                if not part.loc[part["metric"] == metric, "mean"].isna().all()
+            ]
+    return Section("Imbalance curves", (Text(_INTRO), *blocks)) if blocks else None
+
+
+def _figure(context: Context, name: str, family: str, metric: str, part: pd.DataFrame) -> Figure:
+    chosen = part[part["metric"] == metric]
+    curves = {str(label): curve for label, curve in chosen.groupby("label", sort=True)}
+    series = [_series(label, curve, number) for number, (label, curve) in enumerate(curves.items())]
+    factors = sorted({float(factor) for factor in chosen["measured_factor"]})
+    bounds = extent([value for one in series for value in (*one.y, *one.low, *one.high)])
+    axes = (
+        Axis("imbalance factor (log)", tuple(factors), factors[0] / 1.15, factors[-1] * 1.15, True),
+        percent_axis(*(bounds or (0.0, 100.0))),
+    )
+    title = f"{_SHOWN[metric]} against the imbalance factor, {family}"
+    return Figure(
+        title=_SHOWN[metric],
+        caption="Test, in %; mean and SD over the retraining seeds of one configuration.",
+        command=context.command("imbalance", "--metric", metric),
+        pictures=_pictures(name, title, axes, series),
+        legend=tuple(Key(one.label, one.style) for one in series)
+        if len(series) <= N_STYLES
+        else (),
+        numbers=(_numbers(title, factors, curves),),
+        size="half" if len(series) <= N_STYLES else "small",
+    )
+
+
+def _series(label: str, curve: pd.DataFrame, style: int) -> Series:
+    known = [row for row in curve.to_dict("records") if not isnan(row["mean"])]
+    sds = [0.0 if isnan(row["sd"]) else 100 * row["sd"] for row in known]
+    means = [100 * row["mean"] for row in known]
+    return Series(
+        label,
+        [row["measured_factor"] for row in known],
+        means,
+        [mean - sd for mean, sd in zip(means, sds, strict=True)],
+        [mean + sd for mean, sd in zip(means, sds, strict=True)],
+        style,
+        bars=True,
+    )
+
+
+def _pictures(
+    name: str, title: str, axes: tuple[Axis, Axis], series: list[Series]
+) -> tuple[Picture, ...]:
+    def said(one: Series) -> str:
+        values = ", ".join(f"{y:.1f} at {x:.4g}" for x, y in zip(one.x, one.y, strict=True))
+        return f"{one.label}: {values or 'missing'}"
+
+    if len(series) <= N_STYLES:
+        description = "; ".join(map(said, series))
+        return (Picture(line_chart(name, title, description, _TOGETHER, axes, series), ""),)
+    pictures: list[Picture] = []
+    for number, one in enumerate(series):
+        shadows = [
+            Series(other.label, other.x, other.y, muted=True) for other in series if other != one
+        ]
+        alone = Series(one.label, one.x, one.y, one.low, one.high, bars=True)
+        svg = line_chart(
+            f"{name}-{number}", f"{one.label}: {title}", said(one), _APART, axes, [*shadows, alone]
+        )
+        pictures.append(Picture(svg, one.label, method=one.label))
+    return tuple(pictures)
+
+
+def _numbers(title: str, factors: list[float], curves: dict[str, pd.DataFrame]) -> Table:
+    rows = []
+    for label, curve in curves.items():
+        cells = {row["measured_factor"]: row for row in curve.to_dict("records")}
+        rows.append(
+            table_row(
+                words(label),
+                *(
+                    percent(cells[factor]["mean"], cells[factor]["sd"])
+                    if factor in cells
+                    else missing()
+                    for factor in factors
+                ),
+                method=label,
+            )
+        )
+    return Table(title, table_heads("Method", *(f"{f:.4g}" for f in factors)), tuple(rows))

@@ -1,0 +1,116 @@
+"""Each task's methods by their score on test, and the commands that fill what is missing."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lmd_bench.leaderboard.statistics import places
+from lmd_bench.leaderboard.tables import FEWER, header
+from lmd_bench.report.blocks import Block, Cell, Head, Heading, Listing, Section, Table, Text, notes
+from lmd_bench.report.blocks import row as table_row
+from lmd_bench.report.context import Context
+from lmd_bench.report.gaps import gaps
+from lmd_bench.report.numbers import Mark, command, duration, missing, percent, words
+
+Line = dict[str, Any]
+_MARKS: dict[int, Mark] = {1: "best", 2: "second"}
+
+
+@dataclass(frozen=True)
+class _Score:
+    head: str
+    name: str  # of the column of the leaderboard's frame
+    spread: bool
+
+
+_SCORES = (
+    _Score("Balanced accuracy, tuned", "test_balanced_accuracy", True),
+    _Score("Balanced accuracy, default", "default_test_balanced_accuracy", True),
+    _Score("Macro-F1", "test_macro_f1", True),
+    _Score("Many", "test_many_recall", False),
+    _Score("Medium", "test_medium_recall", False),
+    _Score("Few", "test_few_recall", False),
+)
+_OTHERS: tuple[tuple[str, Callable[[Line], Cell]], ...] = (
+    ("Val", lambda line: percent(line["val_balanced_accuracy"])),
+    ("Trials, ok / all", lambda line: _trials(line)),
+    ("Seeds", lambda line: _seeds(line)),
+    ("Time", lambda line: duration(line["seconds"])),
+    ("Alone", lambda line: duration(line["standalone_seconds"])),
+)
+_MEANINGS = (
+    "Best of each column in bold, second underlined; they differ by more than chance only where "
+    "lmd-bench compare says so. A dash is a missing value.",
+    "Val: balanced accuracy on val of the selected trial, flattered where val has chosen it.",
+    "Time: all runs of the study, without the search of its stage 1. Alone: the time had every run "
+    "trained its own stage 1.",
+)
+
+
+def section(context: Context) -> Section:
+    """Return the leaderboard; without a confirmed study it says so."""
+    frame = context.board.frame
+    lines: list[Line] = [
+        {str(name): value for name, value in line.items()} for line in frame.to_dict("records")
+    ]
+    blocks: list[Block] = [Text(tuple(header(context.board)))]
+    for task in dict.fromkeys(line["task"] for line in lines):
+        members = [line for line in lines if line["task"] == task]
+        chance, n_classes = members[0]["chance"], members[0]["n_classes"]
+        about = f"{n_classes} classes, chance {100 * chance:.1f} %"
+        blocks.append(Heading(task, about, task))
+        blocks.append(Listing(_table(task, members), context.command("leaderboard")))
+    fewer = [f"{FEWER}."] if any(line["fewer_trials"] for line in lines) else []
+    blocks += notes([*(_MEANINGS if lines else ()), *fewer])
+    return Section("Leaderboard", (*blocks, *_missing(context), *notes(_notes(context))))
+
+
+def _table(task: str, lines: Sequence[Line]) -> Table:
+    marks = {score.name: places([line[score.name] for line in lines]) for score in _SCORES}
+    rows = [
+        table_row(
+            words(line["label"]),
+            *(_score(line, score, marks[score.name][number]) for score in _SCORES),
+            *(cell(line) for _, cell in _OTHERS),
+            method=line["label"],
+        )
+        for number, line in enumerate(lines)
+    ]
+    heads = [*(Head(score.head) for score in _SCORES), *(Head(head) for head, _ in _OTHERS)]
+    caption = "Scores on test in %, mean ± SD over retraining seeds"
+    return Table(caption, (Head("Method"), *heads), tuple(rows), sortable=True, task=task)
+
+
+def _score(line: Line, score: _Score, place: int) -> Cell:
+    sd = line[f"{score.name}_sd"] if score.spread else float("nan")
+    if not place:
+        return missing("missing" if score.name == _SCORES[0].name else "–")
+    return percent(line[score.name], sd, _MARKS.get(place, ""))
+
+
+def _trials(line: Line) -> Cell:
+    star = "*" if line["fewer_trials"] else ""
+    return Cell(f"{line['n_trials_ok']} / {line['n_trials']}{star}", float(line["n_trials_ok"]))
+
+
+def _seeds(line: Line) -> Cell:
+    failed = line["n_seeds_failed"]
+    text = f"{line['n_seeds']} of {line['n_seeds'] + failed}" if failed else f"{line['n_seeds']}"
+    return Cell(text, float(line["n_seeds"]))
+
+
+def _missing(context: Context) -> list[Block]:
+    found = gaps(context)
+    if not found:
+        return []
+    rows = [
+        table_row(words(", ".join(gap.labels), gap.task), words(gap.what), command(gap.command))
+        for gap in found
+    ]
+    heads = (Head("Method"), Head("What is missing"), Head("Filled by"))
+    table = Table("Missing cells, and the commands that fill them", heads, tuple(rows))
+    return [Heading("What is missing"), Listing(table)]
+
+
+def _notes(context: Context) -> list[str]:
+    return [f"{note[0].upper()}{note[1:]}." for note in context.board.notes]

@@ -1,0 +1,73 @@
+"""Whether confidence can be believed: reliability diagrams on test."""
+
+from lmd_bench.report.blocks import Block, Figure, Heading, Picture, Section, Table, Text, notes
+from lmd_bench.report.blocks import heads as table_heads
+from lmd_bench.report.blocks import row as table_row
+from lmd_bench.report.confirmed import N_BINS, Confirmed, lacking
+from lmd_bench.report.context import Context
+from lmd_bench.report.drawing.reliability import reliability_chart
+from lmd_bench.report.numbers import count, percent, words
+
+_INTRO = (
+    f"Test images in {N_BINS} bins of the highest predicted probability, without temperature "
+    "scaling, over all retraining seeds of the selected configuration. Each dot is a bin: its mean "
+    "confidence against its accuracy, its area the images in it. On the dashed line confidence is "
+    "right; below, the classifier is too sure of itself. ECE is the mean over seeds.",
+)
+
+
+def section(context: Context) -> Section | None:
+    """Return the diagrams of each task; None where nothing is confirmed."""
+    blocks: list[Block] = []
+    for number, task in enumerate(context.tasks):
+        found = [one for one in context.confirmed if one.study.task == task]
+        judged = [one for one in found if one.judged]
+        if not found:
+            continue
+        blocks.append(Heading(task, task=task))
+        if judged:
+            blocks.append(_figure(context, f"reliability-{number}", task, judged))
+        blocks += notes(lacking(found))
+    return Section("Reliability", (Text(_INTRO), *blocks)) if blocks else None
+
+
+def _figure(context: Context, name: str, task: str, judged: list[Confirmed]) -> Figure:
+    return Figure(
+        title="Reliability diagrams",
+        caption="Accuracy against confidence on test.",
+        command=context.redraw("reliability"),
+        pictures=tuple(
+            _picture(f"{name}-{number}", task, one) for number, one in enumerate(judged)
+        ),
+        numbers=(_numbers(task, judged),),
+        task=task,
+        size="small",
+    )
+
+
+def _picture(name: str, task: str, one: Confirmed) -> Picture:
+    error = one.calibration_error()
+    label = one.study.label
+    title = f"Reliability of {label} on {task}"
+    bins = one.bins()
+    said = ", ".join(
+        f"{100 * b.accuracy:.0f} % right at {100 * b.confidence:.0f} % confidence" for b in bins
+    )
+    svg = reliability_chart(name, title, f"Calibration error {error:.3f}; {said}.", bins)
+    return Picture(svg, f"{label} · ECE {100 * error:.1f} %", task, label)
+
+
+def _numbers(task: str, judged: list[Confirmed]) -> Table:
+    rows = [
+        table_row(
+            words(one.study.label),
+            percent(found.confidence),
+            percent(found.accuracy),
+            count(found.n_images),
+            method=one.study.label,
+        )
+        for one in judged
+        for found in one.bins()
+    ]
+    heads = table_heads("Method", "Mean confidence, %", "Accuracy, %", "Images, all seeds")
+    return Table(f"Bins of confidence, {task}", heads, tuple(rows), task=task)

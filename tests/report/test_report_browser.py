@@ -1,0 +1,109 @@
+"""The report in headless Chromium: sorting, filtering, no network, no error, no sideways scroll."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lmd_bench.report.output import write_report
+from tests.report.browser import Browser, find_chromium
+from tests.report.conftest import SCRIPT
+
+CHROMIUM = find_chromium()
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
+FIRST_COLUMN = (
+    "[...document.querySelectorAll('#leaderboard tbody')[0].rows].map(r => r.cells[0].innerText)"
+)
+HEADER = "document.querySelectorAll('#leaderboard thead')[0].rows[0].cells[0]"
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.fixture(scope="module")
+def report(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("page") / "report.html"
+    write_report(results, file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    assert CHROMIUM is not None
+    with Browser(CHROMIUM, tmp_path_factory.mktemp("profile") / "new") as browser:
+        yield browser
+
+
+def test_the_report_asks_no_network_and_makes_no_error(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    browser.evaluate("document.querySelector('h1').innerText")
+    urls = [
+        event["params"]["request"]["url"]
+        for event in browser.events
+        if event.get("method") == "Network.requestWillBeSent"
+    ]
+    assert [url for url in urls if not url.startswith("data:")] == [report.as_uri()]
+    kinds = {"Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown"}
+    assert [event for event in browser.events if event.get("method") in kinds] == []
+
+
+def test_a_table_is_sorted_by_click_and_by_keyboard(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    assert browser.evaluate(FIRST_COLUMN) == ["crt", SCRIPT]
+    browser.evaluate(f"{HEADER}.querySelector('button').click()")
+    assert browser.evaluate(FIRST_COLUMN) == [SCRIPT, "crt"]
+    assert browser.evaluate(f"{HEADER}.ariaSort") == "ascending"
+    browser.evaluate(f"{HEADER}.querySelector('button').focus()")
+    browser.press("Enter", 13)
+    assert browser.evaluate(FIRST_COLUMN) == ["crt", SCRIPT]
+    assert browser.evaluate(f"{HEADER}.ariaSort") == "descending"
+
+
+def test_the_first_tab_reaches_the_skip_link(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    browser.press("Tab", 9)
+    assert browser.evaluate("document.activeElement.className") == "skip"
+    assert browser.evaluate("document.activeElement.getBoundingClientRect().left") >= 0
+
+
+def test_filters_hide_methods_and_tasks_and_say_how_many(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    type_crt = "const m = document.getElementById('method'); m.value = 'CR'; "
+    browser.evaluate(f"{{ {type_crt} m.dispatchEvent(new Event('input', {{bubbles: true}})); }}")
+    assert browser.evaluate(f"{FIRST_COLUMN}.length") == 2
+    hidden = "[...document.querySelectorAll('#leaderboard tr')].filter(r => r.hidden).length"
+    assert browser.evaluate("document.getElementById('shown').innerText") == "2 of 2 methods shown"
+    browser.evaluate(
+        "{ const m = document.getElementById('method'); m.value = 'crt'; "
+        "m.dispatchEvent(new Event('input', {bubbles: true})); }"
+    )
+    assert browser.evaluate("document.getElementById('shown').innerText") == "1 of 2 methods shown"
+    assert browser.evaluate(hidden) == 2  # of two tasks
+    browser.evaluate(
+        "{ const t = document.getElementById('task'); t.selectedIndex = 1; "
+        "t.dispatchEvent(new Event('input', {bubbles: true})); }"
+    )
+    shown = "[...document.querySelectorAll('#leaderboard .listing')].filter(r => !r.hidden).length"
+    assert browser.evaluate(shown) == 2  # one task, and what is missing
+
+
+@pytest.mark.parametrize("width", [390, 820, 1280])
+def test_nothing_scrolls_sideways(browser: Browser, report: Path, width: int) -> None:
+    browser.open(report, width)
+    browser.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    assert browser.evaluate(OVERFLOW) == 0
+
+
+def test_the_report_can_be_read_without_script(browser: Browser, report: Path) -> None:
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open(report)
+        root = browser.call("DOM.getDocument")["root"]["nodeId"]
+
+        def count(selector: str) -> int:
+            found = browser.call("DOM.querySelectorAll", nodeId=root, selector=selector)
+            return len(found["nodeIds"])
+
+        assert count("table") > 10
+        assert count("th button") == 0
+        assert count("form[hidden]") == 1
+    finally:
+        browser.call("Emulation.setScriptExecutionDisabled", value=False)
