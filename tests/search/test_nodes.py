@@ -1,7 +1,8 @@
 """A two-node cluster, one node of which dies while it trains the encoder that the other waits for.
 
 Stage 1 is fixed by --set, so that all confirmations of one seed stand on the same encoder: one
-trains it, the next one waits for it. Ray's head has no cores, so it is never the one that trains.
+trains it, for longer than Ray takes to start the other's process, and the next one waits for it.
+Ray's head has no cores, so it is never the one that trains.
 """
 
 import os
@@ -40,7 +41,7 @@ finally:
 """
 SEARCH = (
     "search --dataset synthetic --image-size 32 --n-max 100 --imbalance-factor 5 --trials 3 "
-    "--method crt,logit_adjustment --epochs 8 --confirm-seeds 1 --deterministic "
+    "--method crt,logit_adjustment --epochs 20 --confirm-seeds 1 --deterministic "
     "--set crt.n_epochs=5 --set training.lr=0.05 --set training.weight_decay=0.0001 "
     "--set training.batch_size=64 --set training.schedule=cosine --set training.augmentation=weak"
 )
