@@ -13,9 +13,9 @@ from typing import Any
 
 from lmd_bench.ablation.factorial import Levels
 from lmd_bench.errors import UserError, unknown
+from lmd_bench.leaderboard.ablated import FOLDER
 from lmd_bench.schema import Scalar, content_hash
 
-FOLDER = "ablations"
 VERSION = 1  # of the file; another one is not read
 
 

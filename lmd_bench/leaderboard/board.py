@@ -11,16 +11,14 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from lmd_bench.errors import UserError
 from lmd_bench.leaderboard.budget import Budget, within
 from lmd_bench.leaderboard.missing import never_searched, unconfirmed
-from lmd_bench.leaderboard.row_views import grouped_views
 from lmd_bench.leaderboard.scores import metric_spreads
 from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY, SelectionRule
 from lmd_bench.leaderboard.statistics import spread
+from lmd_bench.leaderboard.stored import read_grouped
 from lmd_bench.leaderboard.studies import (
     STUDY_COLUMNS,
     TASK_COLUMNS,
@@ -31,11 +29,9 @@ from lmd_bench.leaderboard.studies import (
     outcomes,
     study_label,
 )
-from lmd_bench.leaderboard.val_counts import with_val_counts
 from lmd_bench.metrics import METRICS
-from lmd_bench.results import Store, open_store
-from lmd_bench.row_files import ORDER, ordered
-from lmd_bench.schema import OF_A_STUDY
+from lmd_bench.results import Store
+from lmd_bench.row_files import ORDER
 
 Line = dict[str, Any]
 PRIMARY = METRICS["balanced_accuracy"]
@@ -95,31 +91,11 @@ def load(
     Raises:
         UserError: no results there, none that can be read, or those of another version.
     """
-    store = open_store(root)
-    scan = store.scan((*_READ, *rule.columns, *(f"test_{name}" for name in metrics)))
-    damaged = scan.damaged
-    if not scan.table.num_rows:
-        broken = f" but files that cannot be read ({_names(damaged, root)})" if damaged else ""
-        raise UserError(
-            f"There are no rows in {root}{broken}; run lmd-bench search first, or name another "
-            "folder with --results."
-        )
-    numbers = ordered(scan.table)
-    of_studies = np.isin(np.asarray(scan.table["phase"]).astype(str)[numbers], OF_A_STUDY)
-    groups: Iterable[Sequence[Row]] = grouped_views(scan.table, STUDY_COLUMNS, numbers[of_studies])
-    if rule.needs_val_counts:
-        groups = [with_val_counts(store, group) for group in groups]
+    columns = (*_READ, *rule.columns, *(f"test_{name}" for name in metrics))
+    store, groups, notes = read_grouped(root, rule, columns)
     results = f" --results {shlex.quote(str(root))}"
     wanted = _Wanted(rule, budget, results, metrics, store)
-    return _build(named_studies(groups), wanted, unreadable(damaged, root))
-
-
-def unreadable(damaged: Sequence[Path], root: Path) -> tuple[str, ...]:
-    """Return the note on files of a results folder that cannot be read; none for none."""
-    note = (
-        f"left out, cannot be read: {_names(damaged, root)}; run the same search again to redo it"
-    )
-    return (note,) if damaged else ()
+    return _build(named_studies(groups), wanted, notes)
 
 
 def build(
@@ -289,10 +265,6 @@ def _place(line: Line) -> tuple[Any, ...]:
     factor = line["imbalance_factor"] or 0.0
     task = (line["dataset"], line["protocol"], factor, line["image_size"], line["task"])
     return (*task, undefined, rank, line["label"])
-
-
-def _names(paths: Sequence[Path], root: Path) -> str:
-    return ", ".join(path.relative_to(root).as_posix() for path in paths)
 
 
 def _n_ok(rows: Iterable[Row]) -> int:

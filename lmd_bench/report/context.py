@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmd_bench.errors import UserError
-from lmd_bench.leaderboard.board import Leaderboard, build, unreadable
+from lmd_bench.leaderboard.ablated import ablated_studies, left_out
+from lmd_bench.leaderboard.board import Leaderboard, build
 from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY, SelectionRule
+from lmd_bench.leaderboard.stored import unreadable
 from lmd_bench.leaderboard.studies import StudyRows, by_task, group_studies
 from lmd_bench.leaderboard.val_counts import with_val_counts
 from lmd_bench.report.confirmed import Confirmed, read_confirmed
@@ -31,8 +33,8 @@ class Context:
 
     @cached_property
     def studies(self) -> list[StudyRows]:
-        """Return all studies; trials by hand belong to none."""
-        return group_studies(self.rows)
+        """Return all studies of methods; trials by hand and cells of ablations belong to none."""
+        return group_studies(self._of_methods)
 
     @cached_property
     def tasks(self) -> Mapping[str, list[StudyRows]]:
@@ -43,7 +45,9 @@ class Context:
     @cached_property
     def board(self) -> Leaderboard:
         """Return the leaderboard."""
-        return build(self.rows, self.rule, self.notes, None, self._results)
+        ids = frozenset(row["study"] for row in self.rows)
+        notes = (*self.notes, *left_out(self._cells, ids))
+        return build(self._of_methods, self.rule, notes, None, self._results)
 
     @cached_property
     def confirmed(self) -> Sequence[Confirmed]:
@@ -85,6 +89,14 @@ class Context:
     def redraw(self, section: str) -> str:
         """Return the command that writes one section alone."""
         return self.command("report", "--only", section, "--out", f"{section}.html")
+
+    @cached_property
+    def _cells(self) -> frozenset[str]:
+        return ablated_studies(self.store.root)
+
+    @cached_property
+    def _of_methods(self) -> Sequence[Row]:
+        return [row for row in self.rows if row["study"] not in self._cells]
 
     @property
     def _results(self) -> str:

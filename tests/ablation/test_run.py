@@ -16,6 +16,11 @@ from lmd_bench.ablation.run import base_config_from, record_of, search_request
 from lmd_bench.ablation.show import read_ablations, show
 from lmd_bench.ablation.table import render
 from lmd_bench.errors import UserError
+from lmd_bench.leaderboard.board import load
+from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY
+from lmd_bench.leaderboard.stored import read_rows
+from lmd_bench.report.context import read_context
+from lmd_bench.report.sections.ablations import section as ablations
 from lmd_bench.results import open_store
 from lmd_bench.schema import TaskSpec
 from lmd_bench.search.queue import JobQueue
@@ -225,3 +230,30 @@ def test_no_seed_leaves_nothing_to_compare(started):
     design, _, _ = started()
     with pytest.raises(UserError, match="nothing to compare"):
         search_request(design, confirm_seeds=0)
+
+
+def test_tables_of_methods_leave_cells_out_and_say_so(started, tmp_path):
+    _, request, store = started()
+    run_all(JobQueue(request, store), store)
+    board = load(tmp_path)
+    assert board.frame.empty  # the helper of stage 1 is not confirmed
+    assert "left out: 4 cells of ablations; lmd-bench ablate --table shows them" in board.notes
+    assert {row["method"] for row in read_rows(tmp_path, VAL_BALANCED_ACCURACY)[1]} == {"rrl+none"}
+
+
+def test_the_report_has_a_section_for_ablations(started, tmp_path):
+    design, request, store = started()
+    assert ablations(read_context_after(store, request, most=4)) is not None
+    run_all(JobQueue(request, store), store)
+    section = ablations(read_context(tmp_path, VAL_BALANCED_ACCURACY))
+    tables = [block.table for block in section.blocks if block.kind == "listing"]
+    assert [len(table.rows) for table in tables] == [4, 2, 1, 3]  # cells, main, interaction, shares
+    assert {row.cells[0].text for row in tables[0].rows} == {cell.title for cell in design.cells}
+    (figure,) = (block for block in section.blocks if block.kind == "figure")
+    assert figure.command == f"lmd-bench ablate toy --table --results {tmp_path}"
+    assert figure.pictures[0].svg.count('class="s0"') == 3  # the reference has no difference
+
+
+def read_context_after(store, request, most):
+    run_all(JobQueue(request, store), store, most=most)
+    return read_context(store.root, VAL_BALANCED_ACCURACY)

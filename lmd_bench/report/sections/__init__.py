@@ -8,6 +8,7 @@ NAMES = (
     "leaderboard",
     "budget",
     "imbalance",
+    "ablations",
     "classes",
     "confusion",
     "reliability",

@@ -1,0 +1,66 @@
+"""What each part of a method brings: the ablations of the results folder."""
+
+from math import isnan
+
+from lmd_bench.ablation.analysis import Effect, TaskAnalysis
+from lmd_bench.ablation.record import read_records
+from lmd_bench.ablation.sheets import Sheet, header_lines, notes, sheets
+from lmd_bench.ablation.show import analyse_all
+from lmd_bench.leaderboard.ablated import ablated_studies
+from lmd_bench.report.blocks import Block, Figure, Heading, Listing, Picture, Section, Table, Text
+from lmd_bench.report.blocks import heads as table_heads
+from lmd_bench.report.blocks import notes as note_blocks
+from lmd_bench.report.blocks import row as table_row
+from lmd_bench.report.context import Context
+from lmd_bench.report.drawing.forest import Difference, forest
+from lmd_bench.report.numbers import missing, words
+
+_SCORE = "balanced_accuracy"
+
+
+def section(context: Context) -> Section | None:
+    """Return the tables of all ablations; None where the folder has none."""
+    root = context.store.root
+    if not ablated_studies(root):
+        return None
+    found = analyse_all(root, read_records(root))
+    blocks: list[Block] = []
+    for number, one in enumerate(found):
+        command = context.command("ablate", one.record.name, "--table", rule=False)
+        blocks.append(Heading(f"{one.record.title} · {one.task.label}"))
+        blocks.append(Text(tuple(header_lines(one))))
+        if one.changes:
+            blocks.append(_figure(f"ablation-{number}", one, command))
+        blocks += [Listing(_table(sheet), command) for sheet in sheets(one)]
+        blocks += note_blocks([f"{note}." for note in notes([one])])
+    return Section("Ablations", tuple(blocks))
+
+
+def _figure(name: str, one: TaskAnalysis, command: str) -> Figure:
+    reference = one.cells[one.record.reference].cell.title
+    title = f"Change of test balanced accuracy against {reference}, {one.task.label}"
+    lines = [_difference(one, effect) for effect in one.changes]
+    said = "; ".join(
+        f"{line.label}: {'missing' if isnan(line.value) else f'{line.value:+.1f}'}"
+        for line in lines
+    )
+    unit = f"points of balanced accuracy against {reference}"
+    return Figure(
+        title="What each cell changes",
+        caption=f"Test, in points; lines are 95 % intervals over {one.over}, paired.",
+        command=command,
+        pictures=(Picture(forest(name, title, said, unit, lines), ""),),
+    )
+
+
+def _difference(one: TaskAnalysis, effect: Effect) -> Difference:
+    estimate = effect.estimates[_SCORE]
+    ends = (estimate.value, estimate.images.low, estimate.images.high)
+    return Difference(one.cells[effect.contrast.name].cell.title, *(100 * end for end in ends))
+
+
+def _table(sheet: Sheet) -> Table:
+    rows = [
+        table_row(*(words(cell) if cell else missing("") for cell in cells)) for cells in sheet.rows
+    ]
+    return Table(sheet.title, table_heads(*sheet.header), tuple(rows))
