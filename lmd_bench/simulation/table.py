@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from optuna.distributions import CategoricalDistribution
 
+from lmd_bench import plugins
 from lmd_bench.dashboard import common_space
 from lmd_bench.leaderboard.studies import StudyRows, group_studies
 from lmd_bench.schema import Config
 from lmd_bench.search.jobs import stage1_curve, value_of
 from lmd_bench.search.sampling import Params
 from lmd_bench.search.studies import ENCODER_RANK
-from lmd_bench.search_space import Space, search_space
-from lmd_bench.simulation.deferral import deferral_of
+from lmd_bench.search_space import Space, search_space, section_config
 
 N_LEAST = 3  # successful trials; a smaller table has nothing to tell
 
@@ -163,7 +163,13 @@ def _trial(study: StudyRows, row: Mapping[str, Any]) -> StoredTrial:
         value=value_of(row),
         seconds=row["seconds"],
         alone_seconds=row["standalone_seconds"],
-        deferral=deferral_of(row["representation"], config),
+        deferral=_deferral(row["representation"], config),
         test=float(np.mean(tests)) if tests else None,
         n_confirmed=len(tests),
     )
+
+
+def _deferral(representation: str, config: Config) -> float:
+    """Return the share of stage 1 before which a run says nothing of its end, as its class does."""
+    plugin = plugins.plugin_class("representation", representation)
+    return float(plugin.deferral(section_config(representation, config)))

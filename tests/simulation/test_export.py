@@ -201,12 +201,12 @@ def test_each_format_shows_the_replays(results, form, capsys):
         assert any("at random" in note for note in data["notes"])
 
 
-def test_a_simulation_imports_neither_torch_nor_ray(results):
+def test_a_simulation_does_not_import_ray(results):
     script = (
         "import sys\nfrom lmd_bench.commands import app\n"
         f"command = 'simulate --results {results} --repeats 1 --sampler random,tpe'\n"
         "app(command.split(), standalone_mode=False)\n"
-        "assert not {'torch', 'ray'} & set(sys.modules)\n"
+        "assert 'ray' not in sys.modules\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
