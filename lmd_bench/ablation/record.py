@@ -5,7 +5,6 @@ drawn again from the rows without the ablation's file and without training.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from lmd_bench.ablation.factorial import Levels
 from lmd_bench.errors import UserError, unknown
 from lmd_bench.leaderboard.ablated import FOLDER
 from lmd_bench.schema import Scalar, content_hash
+from lmd_bench.whole_files import whole_file
 
 VERSION = 1  # of the file; another one is not read
 
@@ -83,14 +83,10 @@ def write_record(results: Path, record: AblationRecord) -> Path:
         UserError: the folder cannot be written.
     """
     path = results / FOLDER / f"{record.name}-{record.mode}-{record.identity[:8]}.json"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    text = json.dumps({"version": VERSION, **asdict(record)}, indent=1, ensure_ascii=False)
+    with whole_file(path) as temporary:
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"version": VERSION, **asdict(record)}, indent=1, ensure_ascii=False)
         temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror or error}).") from error
     return path
 
 

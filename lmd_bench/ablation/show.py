@@ -10,9 +10,10 @@ from lmd_bench.ablation.analysis import TaskAnalysis, analyse
 from lmd_bench.ablation.record import AblationRecord, read_records
 from lmd_bench.ablation.scores import read_scores
 from lmd_bench.ablation.table import FORMATS, render
-from lmd_bench.errors import UserError, unknown
+from lmd_bench.errors import unknown
 from lmd_bench.leaderboard.studies import Row
 from lmd_bench.results import open_store
+from lmd_bench.whole_files import whole_file
 
 
 def check_format(form: str) -> None:
@@ -37,19 +38,28 @@ def read_ablations(
 
 
 def analyse_all(
-    results: Path, records: Sequence[AblationRecord], clusters: tuple[str, str] | None = None
+    results: Path,
+    records: Sequence[AblationRecord],
+    clusters: tuple[str, str] | None = None,
+    rows: Sequence[Row] | None = None,
 ) -> list[TaskAnalysis]:
     """Return some ablations of a results folder, on each of their tasks.
+
+    Args:
+        results: the folder.
+        records: the ablations.
+        clusters: CSV and column of the lesions of the images; None: each image is its own.
+        rows: all rows of the folder, if they are read already.
 
     Raises:
         UserError: logits are damaged or of different images, or the clusters cannot be used.
     """
     store = open_store(results)
-    rows: dict[str, list[Row]] = defaultdict(list)
-    for row in store.rows():
-        rows[row["study"]].append(row)
+    of_study: dict[str, list[Row]] = defaultdict(list)
+    for row in store.rows() if rows is None else rows:
+        of_study[row["study"]].append(row)
     return [
-        analyse(record, task, read_scores(store, record, task, rows), clusters)
+        analyse(record, task, read_scores(store, record, task, of_study), clusters)
         for record in records
         for task in record.tasks
     ]
@@ -67,9 +77,5 @@ def show(found: Sequence[TaskAnalysis], form: str = "table", out: Path | None = 
         encoding = sys.stdout.encoding or "utf-8"  # what it lacks shows "?", not a traceback
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
         return
-    temporary = out.with_name(f".{out.name}.tmp")
-    try:
+    with whole_file(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        temporary.replace(out)
-    except OSError as error:
-        raise UserError(f"{out} cannot be written ({error.strerror or error}).") from error

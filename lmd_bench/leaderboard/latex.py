@@ -10,6 +10,7 @@ from typing import Any
 
 from lmd_bench.leaderboard.board import Leaderboard
 from lmd_bench.leaderboard.scores import higher_is_better, in_percent
+from lmd_bench.leaderboard.statistics import places
 
 Line = dict[str, Any]
 _ESCAPES = {
@@ -105,11 +106,9 @@ def _table(
 
 def _marks(values: Sequence[float], score: _Score) -> list[str]:
     """Return the command for each value: of the best, of the second, or none; equals share it."""
-    shown = [None if isnan(value) else score.shown(value) for value in values]
-    known = {float(text) for text in shown if text is not None}
-    ranked = sorted(known, reverse=score.higher_is_better)
-    commands = dict(zip(ranked[:2], ("\\textbf", "\\underline"), strict=False))
-    return ["" if text is None else commands.get(float(text), "") for text in shown]
+    commands = {1: "\\textbf", 2: "\\underline"}
+    found = places(values, score.shown, score.higher_is_better)
+    return [commands.get(place, "") for place in found]
 
 
 def _cell(line: Line, score: _Score, mark: str) -> str:

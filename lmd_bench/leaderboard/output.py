@@ -10,6 +10,7 @@ from lmd_bench.leaderboard.budget import parse_budget
 from lmd_bench.leaderboard.scores import parse_metrics
 from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY, rule_named
 from lmd_bench.leaderboard.tables import FORMATS, render
+from lmd_bench.whole_files import whole_file
 
 PARQUET = "parquet"  # to a file alone
 _WITHOUT_NOTES = ("csv", PARQUET)  # they have no room for sentences, which go to stderr
@@ -69,12 +70,8 @@ def write_file(board: Leaderboard, form: str, out: Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    temporary = out.with_name(f".{out.name}.tmp")
-    try:
+    with whole_file(out) as temporary:
         if form == PARQUET:
             board.frame.to_parquet(temporary, index=False)
         else:
             temporary.write_text(render(board, form, width=160), encoding="utf-8")
-        temporary.replace(out)
-    except OSError as error:
-        raise UserError(f"{out} cannot be written ({error.strerror or error}).") from error

@@ -1,6 +1,6 @@
 """A mean and its spread, never apart; and which of some means come first."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import fsum, isnan, nan, sqrt
 
@@ -22,12 +22,17 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(mean, sd, n)
 
 
-def places(values: Sequence[float]) -> list[int]:
-    """Return 1 for the highest score, 2 for the next, and so on; 0 for NaN.
+def places(
+    values: Sequence[float],
+    shown: Callable[[float], str] = lambda value: f"{100 * value:.1f}",
+    higher_is_better: bool = True,
+) -> list[int]:
+    """Return 1 for the best value, 2 for the next, and so on; 0 for NaN.
 
-    Scores are fractions; those that are equal as printed, in percent with one decimal, share a
+    Values that are equal as shown, in percent with one decimal unless said otherwise, share a
     place, and the next value has the next place.
     """
-    shown = [None if isnan(value) else float(f"{100 * value:.1f}") for value in values]
-    ranked = sorted({value for value in shown if value is not None}, reverse=True)
-    return [0 if value is None else ranked.index(value) + 1 for value in shown]
+    numbers = [None if isnan(value) else float(shown(value)) for value in values]
+    known = {number for number in numbers if number is not None}
+    ranked = sorted(known, reverse=higher_is_better)
+    return [0 if number is None else ranked.index(number) + 1 for number in numbers]

@@ -1,14 +1,12 @@
 """`lmd-bench report`: reads a results folder and writes one HTML file."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from lmd_bench.errors import UserError
 from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY, rule_named
 from lmd_bench.report.context import read_context
 from lmd_bench.report.page import check_names, page
-from lmd_bench.row_files import publish, temporary_name
+from lmd_bench.whole_files import whole_file
 
 
 def write_report(
@@ -31,12 +29,5 @@ def write_report(
     """
     names = check_names(only)
     text = page(read_context(root, rule_named(rule)), names)
-    temporary = temporary_name(out)
-    try:
+    with whole_file(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        publish(temporary, out)
-    except OSError as error:
-        raise UserError(f"{out} cannot be written ({error.strerror or error}).") from error
-    finally:
-        with suppress(OSError):  # such as no folder to look into
-            temporary.unlink()

@@ -23,7 +23,7 @@ def section(context: Context) -> Section | None:
     root = context.store.root
     if not ablated_studies(root):
         return None
-    found = analyse_all(root, read_records(root))
+    found = analyse_all(root, read_records(root), rows=context.rows)
     blocks: list[Block] = []
     for number, one in enumerate(found):
         command = context.command("ablate", one.record.name, "--table", rule=False)

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from lmd_bench.report.blocks import Block, Cell, Figure, Head, Heading, Section, Table, Text, notes
+from lmd_bench.report.blocks import Cell, Figure, Head, Section, Table, Text
 from lmd_bench.report.blocks import row as table_row
-from lmd_bench.report.confirmed import Confirmed, lacking
+from lmd_bench.report.confirmed import Confirmed
 from lmd_bench.report.context import Context
+from lmd_bench.report.judged_tasks import blocks_of_tasks
 from lmd_bench.report.numbers import missing, shaded, words
 
 _INTRO = (
@@ -17,16 +18,7 @@ _INTRO = (
 
 def section(context: Context) -> Section | None:
     """Return the matrices of each task; None where nothing is confirmed."""
-    blocks: list[Block] = []
-    for task in context.tasks:
-        found = [one for one in context.confirmed if one.study.task == task]
-        judged = [one for one in found if one.judged]
-        if not found:
-            continue
-        blocks.append(Heading(task, task=task))
-        if judged:
-            blocks.append(_figure(context, task, judged))
-        blocks += notes(lacking(found))
+    blocks = blocks_of_tasks(context, _figure)
     return Section("Confusion matrices", (Text(_INTRO), *blocks)) if blocks else None
 
 

@@ -1,11 +1,12 @@
 """Whether confidence can be believed: reliability diagrams on test."""
 
-from lmd_bench.report.blocks import Block, Figure, Heading, Picture, Section, Table, Text, notes
+from lmd_bench.report.blocks import Figure, Picture, Section, Table, Text
 from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import row as table_row
-from lmd_bench.report.confirmed import N_BINS, Confirmed, lacking
+from lmd_bench.report.confirmed import N_BINS, Confirmed
 from lmd_bench.report.context import Context
 from lmd_bench.report.drawing.reliability import reliability_chart
+from lmd_bench.report.judged_tasks import blocks_of_tasks
 from lmd_bench.report.numbers import count, percent, words
 
 _INTRO = (
@@ -18,20 +19,12 @@ _INTRO = (
 
 def section(context: Context) -> Section | None:
     """Return the diagrams of each task; None where nothing is confirmed."""
-    blocks: list[Block] = []
-    for number, task in enumerate(context.tasks):
-        found = [one for one in context.confirmed if one.study.task == task]
-        judged = [one for one in found if one.judged]
-        if not found:
-            continue
-        blocks.append(Heading(task, task=task))
-        if judged:
-            blocks.append(_figure(context, f"reliability-{number}", task, judged))
-        blocks += notes(lacking(found))
+    blocks = blocks_of_tasks(context, _figure)
     return Section("Reliability", (Text(_INTRO), *blocks)) if blocks else None
 
 
-def _figure(context: Context, name: str, task: str, judged: list[Confirmed]) -> Figure:
+def _figure(context: Context, task: str, judged: list[Confirmed]) -> Figure:
+    name = f"reliability-{list(context.tasks).index(task)}"
     return Figure(
         title="Reliability diagrams",
         caption="Accuracy against confidence on test.",
