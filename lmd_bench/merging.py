@@ -23,9 +23,11 @@ from lmd_bench.compaction import part_later, write_compacted
 from lmd_bench.comparison import OUTCOME, differences, logit_differences
 from lmd_bench.errors import UserError
 from lmd_bench.from_logits import filled
+from lmd_bench.leaderboard.ablated import FOLDER as ABLATIONS
 from lmd_bench.leaderboard.studies import task_label
 from lmd_bench.results import Row, Store, open_store
 from lmd_bench.row_files import publish, temporary_name, write_table
+from lmd_bench.whole_files import whole_file
 
 _LISTED = 20  # conflicts
 _KIND = re.compile(r"[A-Za-z_]\w*(?=:)")  # of an exception: what follows may name files
@@ -55,7 +57,7 @@ class Arrival:
 
 
 def merge(sources: Sequence[Path], into: Path, *, private: bool = False) -> list[Arrival]:
-    """Add the rows of results folders, and their logits, to another one.
+    """Add the rows of results folders, their logits and what ablations they are of, to another one.
 
     Args:
         sources: Results folders; they are only read.
@@ -148,6 +150,7 @@ def _take(store: Store, target: Store, private: bool) -> Arrival:
     scan = store.scan()
     rows = stripped(filled(scan.table, store)) if private else scan.table
     known = set(target.scan(["key"]).table["key"].to_pylist())
+    _copy_ablations(store, target, private)
     new = np.array([key not in known for key in rows["key"].to_pylist()], dtype=bool)
     arriving = rows.filter(pa.array(new)).combine_chunks()
     if not private:
@@ -158,6 +161,22 @@ def _take(store: Store, target: Store, private: bool) -> Arrival:
     repeated = rows.filter(pa.array(~new)).to_pylist()
     conflicts = _conflicts(repeated, store, target, private)
     return Arrival(store.root, rows.num_rows, arriving.num_rows, conflicts, scan.damaged)
+
+
+def _copy_ablations(store: Store, target: Store, private: bool) -> None:
+    """Bring what the cells of ablations stand for: without it they would pass for methods."""
+    for path in sorted((store.root / ABLATIONS).glob("[!.]*.json")):
+        final = target.root / ABLATIONS / path.name
+        if final.exists():
+            continue
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            record |= {"command": ""} if private else {}
+        except (OSError, ValueError, TypeError):  # damaged, and its rows are there all the same
+            continue
+        with whole_file(final) as temporary:
+            final.parent.mkdir(exist_ok=True)
+            temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _conflicts(

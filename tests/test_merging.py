@@ -1,5 +1,6 @@
 """Stores of several sites in one: nothing lost, nothing doubled, nothing overwritten."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from lmd_bench import merging
 from lmd_bench.commands import app
 from lmd_bench.compaction import compact
 from lmd_bench.errors import UserError
+from lmd_bench.leaderboard.ablated import ablated_studies
 from lmd_bench.merging import describe_tasks, merge, print_merge
 from lmd_bench.results import Row, Store, open_store
 from tests.leaderboard.conftest import _row as made
@@ -137,6 +139,24 @@ def test_private_keeps_counts_and_metrics_and_nothing_of_the_site(tmp_path: Path
         assert "patient" not in text
     (aside,) = (tmp_path / "all" / "conflicts").iterdir()
     assert pq.read_table(aside).to_pylist() == [{**different, "command": "", "val_counts": [1, 0]}]
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_the_cells_of_an_ablation_stay_cells(tmp_path: Path, private: bool) -> None:
+    a = site(tmp_path / "a", rows_of(0))
+    study = rows_of(0)[0]["study"]
+    record = {"tasks": [{"studies": {"ce": study}}], "command": "lmd-bench ablate /home/someone"}
+    (a / "ablations").mkdir()
+    (a / "ablations" / "lmd-rows-0a.json").write_text(json.dumps(record))
+
+    merge([a], tmp_path / "all", private=private)
+
+    assert ablated_studies(tmp_path / "all") == {study}
+    (copy,) = (tmp_path / "all" / "ablations").iterdir()
+    assert ("someone" in copy.read_text()) is not private
+    copy.write_text("{}")
+    merge([a], tmp_path / "all", private=private)
+    assert copy.read_text() == "{}"  # what was there first stays
 
 
 class KilledError(BaseException):
