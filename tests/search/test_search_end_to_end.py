@@ -49,7 +49,7 @@ GcsClient(address=sys.argv[1]).get_all_node_info(timeout=60)
 def answer_to_a_stranger(pid: int) -> str:
     """Return what the Ray of a search tells a process that has no token."""
     raylet = Path(f"/proc/{named(pid, 'raylet/raylet')[0]}/cmdline").read_text()
-    (address,) = re.findall(r"--gcs-address=([^\0]+)", raylet)
+    (address,) = re.findall(r"\0--gcs-address=([^\0]+)", raylet)
     ended = subprocess.run(
         [sys.executable, "-c", STRANGER, address],
         env=os.environ | {"RAY_AUTH_MODE": "disabled"},
