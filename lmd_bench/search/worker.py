@@ -13,6 +13,7 @@ from lmd_bench.errors import UserError
 from lmd_bench.mirror import Mirror
 from lmd_bench.schema import Progress
 from lmd_bench.search.jobs import from_payload, job_name
+from lmd_bench.search.orphan import end_with_parent
 from lmd_bench.traces import Heartbeat
 from lmd_bench.trial_log import TrialLog
 
@@ -23,6 +24,7 @@ def run_job(config: Mapping[str, Any]) -> None:
     """Run the job of a Tune trial. Ordinary failures are rows; what raises ends the worker."""
     from lmd_bench.trial import execute_trial  # torch, which the driver does not need
 
+    end_with_parent()
     job = from_payload(config["job"])
     heartbeat = Heartbeat(job.context.results, job.key, job.spec.study, job_name(job))
     log = TrialLog(job.context.results, job.key)
