@@ -1,6 +1,6 @@
 """Runs lmd-bench from a checkout: `python cli.py --help`."""
 
-from lmd_bench.commands import main
+from lmd_bench.cli import main
 
 if __name__ == "__main__":
     main()

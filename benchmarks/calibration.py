@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmd_bench.calibration._gaussians import ClassGaussians, class_moments, fit_gaussians
-from lmd_bench.calibration._heads import fresh_head
-from lmd_bench.calibration._m_step import (
+from lmd_bench.methods.calibration._gaussians import ClassGaussians, class_moments, fit_gaussians
+from lmd_bench.methods.calibration._heads import fresh_head
+from lmd_bench.methods.calibration._m_step import (
     drawn_logits,
     expected_cross_entropy,
     expected_m_step,

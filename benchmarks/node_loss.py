@@ -18,8 +18,8 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from lmd_bench.results import open_store
-from lmd_bench.traces import read_searches
+from lmd_bench.search.watching.traces import read_searches
+from lmd_bench.store.store import open_store
 
 NODES = """
 import sys

@@ -26,12 +26,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from lmd_bench import images, plugins, training
-from lmd_bench.backbones import Model, build_model
-from lmd_bench.batches import ImageSet, autocast
-from lmd_bench.pixels import MappedPixels
-from lmd_bench.schema import DataSource, TrainingConfig
-from lmd_bench.views import (
+from lmd_bench.core import plugins
+from lmd_bench.core.schema import DataSource, TrainingConfig
+from lmd_bench.data.batches import ImageSet, autocast
+from lmd_bench.data.images import prepare as images
+from lmd_bench.data.pixels import MappedPixels
+from lmd_bench.data.views import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     _blurs,
@@ -41,6 +41,8 @@ from lmd_bench.views import (
     make_view,
     strong,
 )
+from lmd_bench.methods.models.model import Model, build_model
+from lmd_bench.training import loop as training
 
 BATCH = 128
 CLASSES = 8

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from lmd_bench import hardware
-from lmd_bench.planning import task_specs
-from lmd_bench.results import open_store
-from lmd_bench.schema import DataSource, TaskSpec
-from lmd_bench.single import train_one
+from lmd_bench.core import machine as hardware
+from lmd_bench.core.schema import DataSource, TaskSpec
+from lmd_bench.data.build import task_specs
+from lmd_bench.store.store import open_store
+from lmd_bench.training.single import train_one
 
 REPRESENTATIONS = ("cross_entropy", "balanced_softmax")
 CALIBRATIONS = (

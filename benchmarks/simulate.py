@@ -9,13 +9,13 @@ import time
 
 import numpy as np
 
-from lmd_bench.search.pruning import PRUNERS
-from lmd_bench.search.samplers import SAMPLERS
-from lmd_bench.search.sampling import Outcome, Proposals
-from lmd_bench.search_space import search_space
-from lmd_bench.simulation.replay import Setting
-from lmd_bench.simulation.table import StoredTrial, StudyTable
-from lmd_bench.simulation.tuners import Comparison, tuner_frame
+from lmd_bench.experiments.simulation.replay import Setting
+from lmd_bench.experiments.simulation.table import StoredTrial, StudyTable
+from lmd_bench.experiments.simulation.tuners import Comparison, tuner_frame
+from lmd_bench.methods.space import search_space
+from lmd_bench.search.proposing.proposals import Outcome, Proposals
+from lmd_bench.search.proposing.pruning import PRUNERS
+from lmd_bench.search.proposing.samplers import SAMPLERS
 
 N_EPOCHS = 20
 CHEAP = ("random", "qmc", "tpe", "nsga2", "cmaes")

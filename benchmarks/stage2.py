@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lmd_bench import plugins
-from lmd_bench.backbones import build_model
-from lmd_bench.batches import ImageSet
-from lmd_bench.calibration._base import Stage1
-from lmd_bench.selection import no_report
+from lmd_bench.core import plugins
+from lmd_bench.data.batches import ImageSet
+from lmd_bench.methods.best_epoch import no_report
+from lmd_bench.methods.calibration._base import Stage1
+from lmd_bench.methods.models.model import build_model
 
 N, WIDTH, CLASSES, VAL = 10_000, 512, 8, 800
 N_HEADS, EPOCHS, BATCH = 100, 10, 512

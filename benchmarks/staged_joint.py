@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from statistics import mean
 
-from lmd_bench.results import open_store
+from lmd_bench.store.store import open_store
 
 METHODS = ("crt", "vfc", "logit_adjustment")  # all on cross_entropy
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lmd_bench.search.cluster import prepare_environment
+from lmd_bench.search.tune.cluster import prepare_environment
 
 SLOTS = 2  # of a node
 TOKEN = "0123456789abcdef" * 4  # of a cluster that listens on loopback and lives for a minute
@@ -46,8 +46,8 @@ def nothing(config: Mapping[str, Any]) -> None:
     """Do what a worker does, without the trial: read the job, write its row, report."""
     from ray import tune
 
-    from lmd_bench.results import make_row, open_store
     from lmd_bench.search.jobs import from_payload
+    from lmd_bench.store.store import make_row, open_store
 
     job = from_payload(config["job"])
     now = "2026-01-01T00:00:00+00:00"
@@ -79,11 +79,11 @@ def gaps(results: Path, skip: int) -> list[float]:
 
 def measure(n_nodes: int, n_trials: int, sampler: str) -> tuple[float, float, float]:
     """Return seconds a trial in steady state, their median gap, and seconds of the whole search."""
-    from lmd_bench.schema import TaskSpec
-    from lmd_bench.search import worker
+    from lmd_bench.core.schema import TaskSpec
+    from lmd_bench.methods.space import resolve_methods
     from lmd_bench.search.request import SearchRequest
     from lmd_bench.search.run import run_search
-    from lmd_bench.search_space import resolve_methods
+    from lmd_bench.search.tune import worker
 
     worker.run_job = nothing
     with tempfile.TemporaryDirectory() as folder, cluster(n_nodes) as address:

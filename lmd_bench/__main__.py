@@ -1,6 +1,6 @@
 """Runs the command line: `python -m lmd_bench`."""
 
-from lmd_bench.commands import main
+from lmd_bench.cli import main
 
 if __name__ == "__main__":
     main()

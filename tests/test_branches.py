@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lmd_bench.branches import BranchedEncoder
-from lmd_bench.heads import CosineHead, ExpertsHead
+from lmd_bench.methods.models.branches import BranchedEncoder
+from lmd_bench.methods.models.heads import CosineHead, ExpertsHead
 from tests import tiny
 
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from lmd_bench.columns import COLUMNS, LOGITS
+from lmd_bench.store.columns import COLUMNS, LOGITS
 
 README = Path(__file__).parents[1] / "results" / "README.md"
 

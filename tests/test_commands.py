@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lmd_bench.commands import app
-from lmd_bench.errors import UserError
+from lmd_bench.cli import app
+from lmd_bench.core.errors import UserError
 
 
 def test_help_imports_neither_torch_nor_ray():

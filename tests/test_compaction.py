@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
 
-from lmd_bench import compaction
-from lmd_bench.compaction import compact, print_compaction
-from lmd_bench.errors import UserError
-from lmd_bench.results import Store, open_store
+from lmd_bench.core.errors import UserError
+from lmd_bench.store import compaction
+from lmd_bench.store.compaction import compact, print_compaction
+from lmd_bench.store.store import Store, open_store
 from tests.test_results import POINT, a_row, make_spec, path_of
 
 EARLY, LATE = "2025-01-01T00:00:02+00:00", "2025-01-02T00:00:00+00:00"

@@ -2,7 +2,7 @@ from typing import Any
 
 import numpy as np
 
-from lmd_bench.comparison import (
+from lmd_bench.store.differences import (
     differences,
     logit_differences,
     provenance_differences,

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from lmd_bench import confirm as module
-from lmd_bench.commands import app
-from lmd_bench.confirm import checked_spec, confirmation_seeds, search_row
-from lmd_bench.errors import UserError
+from lmd_bench.cli import app
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DataSource, TaskSpec, TrialContext, TrialSpec
+from lmd_bench.experiments import confirm as module
+from lmd_bench.experiments.confirm import checked_spec, confirmation_seeds, search_row
 from lmd_bench.leaderboard import load
-from lmd_bench.leaderboard.select import RULES
-from lmd_bench.results import make_row, open_store
-from lmd_bench.schema import DataSource, TaskSpec, TrialContext, TrialSpec
-from lmd_bench.single import train_one
-from lmd_bench.trial import execute_trial
+from lmd_bench.leaderboard.studies.rules import RULES
+from lmd_bench.store.store import make_row, open_store
+from lmd_bench.training.single import train_one
+from lmd_bench.training.trial import execute_trial
 
 FACTS = {
     "status": "ok",

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from lmd_bench import commands, contact_sheet
-from lmd_bench.errors import UserError
-from lmd_bench.views import make_view
+from lmd_bench import cli as commands
+from lmd_bench.core.errors import UserError
+from lmd_bench.data.views import contact_sheet, make_view
 
 COMMAND = ["views", "--dataset", "synthetic", "--image-size", "16", "--out"]
 

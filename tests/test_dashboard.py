@@ -11,13 +11,13 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from lmd_bench import dashboard
-from lmd_bench.commands import app
-from lmd_bench.dashboard import common_space, trials_of, write_studies
-from lmd_bench.errors import UserError
-from lmd_bench.results import Row, Store, make_row, open_store
-from lmd_bench.schema import TaskSpec, TrialContext, TrialSpec
-from lmd_bench.search_space import search_space
+from lmd_bench.cli import app
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
+from lmd_bench.methods.space import search_space
+from lmd_bench.search.watching import dashboard
+from lmd_bench.search.watching.dashboard import common_space, trials_of, write_studies
+from lmd_bench.store.store import Row, Store, make_row, open_store
 
 CURVE = [
     {"stage": "representation", "epoch": 1, "loss": 2.0, "val_balanced_accuracy": 0.25},

@@ -6,9 +6,9 @@ import signal
 import numpy as np
 import pytest
 
-from lmd_bench import _decoding
-from lmd_bench._decoding import decode_all
-from lmd_bench.errors import UserError
+from lmd_bench.core.errors import UserError
+from lmd_bench.data.images import decoding as _decoding
+from lmd_bench.data.images.decoding import decode_all
 from tests.raw import image_file, write_seven_greys
 
 
@@ -102,7 +102,7 @@ def test_a_fault_of_a_data_set_that_opens_its_own_files_names_the_image(sources,
     def lost(self, image_id, path, size):
         raise OSError(116, "Stale file handle", "archive.npz")
 
-    monkeypatch.setattr("lmd_bench.datasets.ham10000.Ham10000.image", lost)
+    monkeypatch.setattr("lmd_bench.data.datasets.ham10000.Ham10000.image", lost)
     nowhere = [(image_id, None) for image_id, _ in sources[:1]]
     with pytest.raises(UserError, match=r"1 of 1 images .*: I0 \(.*Stale file handle: 'archive"):
         list(decode_all("ham10000", nowhere, 8, 1))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from lmd_bench.discrimination import macro_auc, macro_auprc, per_class_auc, per_class_auprc
+from lmd_bench.stats.discrimination import macro_auc, macro_auprc, per_class_auc, per_class_auprc
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.choice(4, 300, p=[0.6, 0.25, 0.1, 0.05])

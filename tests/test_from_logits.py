@@ -2,10 +2,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lmd_bench.columns import COLUMNS
-from lmd_bench.from_logits import columns_of, filled
-from lmd_bench.metrics import FROM_LOGITS, METRICS
-from lmd_bench.results import open_store
+from lmd_bench.stats.metrics import FROM_LOGITS, METRICS
+from lmd_bench.store.columns import COLUMNS
+from lmd_bench.store.from_logits import columns_of, filled
+from lmd_bench.store.store import open_store
 from tests.test_results import a_row
 
 LABELS = np.array([0, 0, 1, 3])

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmd_bench import trial
-from lmd_bench.schema import TrialContext
-from lmd_bench.selection import no_report
+from lmd_bench.core.schema import TrialContext
+from lmd_bench.methods.best_epoch import no_report
+from lmd_bench.training import trial
 from tests.test_trial import make_spec
 
 pytestmark = [
@@ -28,7 +28,7 @@ def test_a_trial_runs_on_the_gpu_and_again_from_its_cached_encoder(method: str, 
 
 
 def test_the_probe_of_a_small_trial_finds_a_small_share(tmp_path):
-    from lmd_bench.memory_probe import measure
+    from lmd_bench.training.memory import measure
     from tests.test_trial import make_spec
 
     share = measure(make_spec("rrl"), TrialContext(results=tmp_path, device="cuda"))

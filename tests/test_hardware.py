@@ -1,8 +1,8 @@
 import pytest
 
-from lmd_bench import hardware
-from lmd_bench.errors import UserError
-from lmd_bench.hardware import Slots, share_out
+from lmd_bench.core import machine as hardware
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.machine import Slots, share_out
 
 
 def test_without_a_gpu_every_core_runs_a_trial():

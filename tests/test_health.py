@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from lmd_bench.health import Health, complaints, examine, new_probe, unguarded
-from lmd_bench.search.doctor import run_doctor
+from lmd_bench.search.tune.doctor import run_doctor
+from lmd_bench.search.tune.health import Health, complaints, examine, new_probe, unguarded
 
 WELL = Health(
     host="a",

@@ -11,10 +11,12 @@ import time
 import numpy as np
 import pytest
 
-from lmd_bench import _decoding, _image_cache, images
-from lmd_bench.errors import UserError
-from lmd_bench.images import prepare
-from lmd_bench.schema import DataSource
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DataSource
+from lmd_bench.data.images import cache as _image_cache
+from lmd_bench.data.images import decoding as _decoding
+from lmd_bench.data.images import prepare as images
+from lmd_bench.data.images.prepare import prepare
 from tests.raw import image_file, write_seven_greys
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lmd_bench import _decoding, images
-from lmd_bench.errors import UserError
-from lmd_bench.images import prepare
-from lmd_bench.schema import DataSource
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DataSource
+from lmd_bench.data.images import decoding as _decoding
+from lmd_bench.data.images import prepare as images
+from lmd_bench.data.images.prepare import prepare
 from tests.raw import CLASSES, image_file, write_seven_greys
 
 

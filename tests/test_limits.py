@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from lmd_bench import limits
-from lmd_bench.errors import OvertimeError, PrunedError
-from lmd_bench.limits import Watch
-from lmd_bench.schema import Progress, TrialContext
+from lmd_bench.core.errors import OvertimeError, PrunedError
+from lmd_bench.core.schema import Progress, TrialContext
+from lmd_bench.training import limits
+from lmd_bench.training.limits import Watch
 
 
 def epoch(number, value, stage="representation"):

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from lmd_bench.commands import app
-from lmd_bench.compaction import compact
-from lmd_bench.errors import UserError
-from lmd_bench.lineage import describe, lineage
-from lmd_bench.lookup import find_row
-from lmd_bench.results import Store, open_store
+from lmd_bench.cli import app
+from lmd_bench.core.errors import UserError
+from lmd_bench.store.compaction import compact
+from lmd_bench.store.lineage import describe, lineage
+from lmd_bench.store.lookup import find_row
+from lmd_bench.store.store import Store, open_store
 from tests.leaderboard.conftest import _row as make
 
 NAMES = ["row", "task", "study", "method", "source", "confirmed", "encoder", "seeds", "scores"]

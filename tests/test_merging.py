@@ -8,13 +8,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from lmd_bench import merging
-from lmd_bench.commands import app
-from lmd_bench.compaction import compact
-from lmd_bench.errors import UserError
-from lmd_bench.leaderboard.ablated import ablated_studies
-from lmd_bench.merging import describe_tasks, merge, print_merge
-from lmd_bench.results import Row, Store, open_store
+from lmd_bench.cli import app
+from lmd_bench.core.errors import UserError
+from lmd_bench.leaderboard.studies.ablated import ablated_studies
+from lmd_bench.store import merging
+from lmd_bench.store.compaction import compact
+from lmd_bench.store.merging import describe_tasks, merge, print_merge
+from lmd_bench.store.store import Row, Store, open_store
 from tests.leaderboard.conftest import _row as made
 from tests.test_results import a_row
 

@@ -11,7 +11,7 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from lmd_bench import metrics
+from lmd_bench.stats import metrics
 
 
 def one_hot(predicted: list[int], n_classes: int) -> np.ndarray:

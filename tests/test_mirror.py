@@ -3,10 +3,10 @@
 import fsspec
 import pytest
 
-from lmd_bench.errors import UserError
-from lmd_bench.mirror import Mirror, MirroredStore
-from lmd_bench.results import make_row, open_store
-from lmd_bench.schema import TaskSpec, TrialContext, TrialSpec
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
+from lmd_bench.store.mirror import Mirror, MirroredStore
+from lmd_bench.store.store import make_row, open_store
 
 TIMES = {"started_at": "t", "finished_at": "t", "seconds": 1.0, "standalone_seconds": 1.0}
 

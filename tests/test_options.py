@@ -4,10 +4,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from lmd_bench.errors import UserError
-from lmd_bench.option_groups import expanded
-from lmd_bench.options import DataOptions, TaskOptions
-from lmd_bench.schema import TableColumns
+from lmd_bench.cli.option_groups import expanded
+from lmd_bench.cli.options import DataOptions, TaskOptions
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import TableColumns
 
 app = typer.Typer()
 

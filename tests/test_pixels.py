@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench import images, pixels, trial
-from lmd_bench.batches import ImageSet
-from lmd_bench.pixels import MappedPixels, fits, gather, open_pixels
-from lmd_bench.results import open_store
-from lmd_bench.schema import DataSource
+from lmd_bench.core.schema import DataSource
+from lmd_bench.data import pixels
+from lmd_bench.data.batches import ImageSet
+from lmd_bench.data.images import prepare as images
+from lmd_bench.data.pixels import MappedPixels, fits, gather, open_pixels
+from lmd_bench.store.store import open_store
+from lmd_bench.training import trial
 from tests.test_trial import make_spec, run
 
 CPU = torch.device("cpu")

@@ -5,7 +5,7 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss
 
-from lmd_bench.probabilities import (
+from lmd_bench.stats.probabilities import (
     best_temperature,
     brier_score,
     classwise_calibration_error,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lmd_bench import provenance
+from lmd_bench.store import provenance
 
 
 def git(folder: Path, *arguments: str) -> None:

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from lmd_bench import trial
-from lmd_bench.commands import app
-from lmd_bench.errors import UserError
-from lmd_bench.reproduction import reproduce, spec_of, within_spread
-from lmd_bench.results import Row, Store, open_store
-from lmd_bench.schema import DataSource, TrialContext
-from lmd_bench.selection import no_report
+from lmd_bench.cli import app
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DataSource, TrialContext
+from lmd_bench.experiments.reproduce import reproduce, spec_of, within_spread
+from lmd_bench.methods.best_epoch import no_report
+from lmd_bench.store.store import Row, Store, open_store
+from lmd_bench.training import trial
 from tests.leaderboard.conftest import _row as made
 from tests.test_trial import make_spec
 

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from lmd_bench.columns import COLUMNS
-from lmd_bench.errors import UserError
-from lmd_bench.results import Store, make_row, open_store
-from lmd_bench.schema import TaskSpec, TrialContext, TrialSpec
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
+from lmd_bench.store.columns import COLUMNS
+from lmd_bench.store.store import Store, make_row, open_store
 
 README = Path(__file__).parents[1] / "results" / "README.md"
 MEASURED: dict[str, Any] = {

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from lmd_bench import plugins
-from lmd_bench import search_space as s
-from lmd_bench.errors import UserError
+from lmd_bench.core import plugins
+from lmd_bench.core.errors import UserError
+from lmd_bench.methods import space as s
 
 
 @pytest.mark.parametrize("name", s.named_methods())

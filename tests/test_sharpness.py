@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lmd_bench.sharpness import sharpened
+from lmd_bench.training.sharpness import sharpened
 
 
 def test_parameters_move_by_rho_along_their_gradient_and_come_back_to_the_bit():

@@ -3,11 +3,11 @@
 import pytest
 from rich.console import Console
 
-from lmd_bench import failures as failing
-from lmd_bench import status as state
-from lmd_bench.errors import UserError
-from lmd_bench.results import open_store
-from lmd_bench.traces import Heartbeat, PlannedStudy, SearchTrace, write_search
+from lmd_bench.core.errors import UserError
+from lmd_bench.search.watching import failures as failing
+from lmd_bench.search.watching import status as state
+from lmd_bench.search.watching.traces import Heartbeat, PlannedStudy, SearchTrace, write_search
+from lmd_bench.store.store import open_store
 
 STUDY = PlannedStudy("task/crt/10ep", "crt", "task", trials=4, confirmations=2)
 

@@ -2,11 +2,11 @@
 
 import torch
 
-from lmd_bench.representation.bbn import Bbn
-from lmd_bench.representation.bbn import Config as BbnConfig
-from lmd_bench.representation.cross_entropy import Config, CrossEntropy
-from lmd_bench.schema import TrainingConfig
-from lmd_bench.step_batch import Feed
+from lmd_bench.core.schema import TrainingConfig
+from lmd_bench.methods.representation.bbn import Bbn
+from lmd_bench.methods.representation.bbn import Config as BbnConfig
+from lmd_bench.methods.representation.cross_entropy import Config, CrossEntropy
+from lmd_bench.training.feed import Feed
 from tests import tiny
 
 COUNTS = (400, 40, 4)

@@ -1,8 +1,8 @@
 """Plans and signs of life: written, read, left alone where they cannot be read."""
 
-from lmd_bench import traces
-from lmd_bench.schema import Progress
-from lmd_bench.traces import (
+from lmd_bench.core.schema import Progress
+from lmd_bench.search.watching import traces
+from lmd_bench.search.watching.traces import (
     Heartbeat,
     PlannedStudy,
     SearchTrace,

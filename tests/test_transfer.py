@@ -6,16 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from lmd_bench import plugins
-from lmd_bench.commands import app
-from lmd_bench.errors import UserError
+from lmd_bench.cli import app
+from lmd_bench.core import plugins
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DataSource, TaskSpec, TrialContext, TrialSpec
+from lmd_bench.experiments.transfer import (
+    Chosen,
+    is_task,
+    missing_cells,
+    run_transfer,
+    transfer_specs,
+)
 from lmd_bench.leaderboard import load
-from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY as RULE
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 from lmd_bench.leaderboard.transfer import matrices
-from lmd_bench.lineage import describe, lineage
-from lmd_bench.results import make_row, open_store
-from lmd_bench.schema import DataSource, TaskSpec, TrialContext, TrialSpec
-from lmd_bench.transfer import Chosen, is_task, missing_cells, run_transfer, transfer_specs
+from lmd_bench.store.lineage import describe, lineage
+from lmd_bench.store.store import make_row, open_store
 
 FACTS = {
     "status": "ok",

@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench import encoders, images, pixels, plugins, trial
-from lmd_bench.errors import UserError
-from lmd_bench.images import PreparedImages
-from lmd_bench.results import open_store
-from lmd_bench.schema import DataSource, TaskSpec, TrialContext, TrialSpec
-from lmd_bench.search_space import default_config, resolve_method
-from lmd_bench.selection import no_report
-from lmd_bench.tasks.task import build_task, open_test
+from lmd_bench.core import plugins
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DataSource, TaskSpec, TrialContext, TrialSpec
+from lmd_bench.data import pixels
+from lmd_bench.data.images import prepare as images
+from lmd_bench.data.images.prepare import PreparedImages
+from lmd_bench.data.tasks.task import build_task, open_test
+from lmd_bench.methods.best_epoch import no_report
+from lmd_bench.methods.space import default_config, resolve_method
+from lmd_bench.store.store import open_store
+from lmd_bench.training import encoders, trial
 
 TASK = TaskSpec("synthetic", imbalance_factor=20.0, image_size=16, n_max=100)
 
@@ -123,7 +126,7 @@ def test_an_ordinary_error_is_a_row_and_leaves_no_half_encoder(tmp_path: Path, m
     def broken(*arguments, **settings):
         raise RuntimeError("something\nbroke")
 
-    monkeypatch.setattr("lmd_bench.encoders.train", broken)
+    monkeypatch.setattr("lmd_bench.training.encoders.train", broken)
     row = run(make_spec(), tmp_path)
     assert (row["status"], row["cause"]) == ("error", "RuntimeError: something broke")
     assert not list((tmp_path / "encoders").glob("[!.]*"))
@@ -133,7 +136,7 @@ def test_out_of_memory_is_a_row(tmp_path: Path, monkeypatch):
     def greedy(*arguments, **settings):
         raise torch.OutOfMemoryError("no memory")
 
-    monkeypatch.setattr("lmd_bench.encoders.train", greedy)
+    monkeypatch.setattr("lmd_bench.training.encoders.train", greedy)
     assert run(make_spec(), tmp_path)["status"] == "oom"
 
 
@@ -169,7 +172,7 @@ def test_a_full_disk_stops_the_trial_with_a_sentence_and_no_row(tmp_path: Path, 
     def full(*arguments, **settings):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lmd_bench.encoders._write_tensors", full)
+    monkeypatch.setattr("lmd_bench.training.encoders._write_tensors", full)
     with pytest.raises(UserError, match="No space left on device"):
         run(make_spec(), tmp_path)
     assert not (tmp_path / "trials").exists()

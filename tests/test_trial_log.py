@@ -1,5 +1,5 @@
-from lmd_bench.schema import Progress
-from lmd_bench.trial_log import TrialLog
+from lmd_bench.core.schema import Progress
+from lmd_bench.search.watching.trial_log import TrialLog
 
 
 def test_a_log_holds_the_start_each_epoch_and_the_end(tmp_path):

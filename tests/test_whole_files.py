@@ -2,8 +2,8 @@
 
 import pytest
 
-from lmd_bench.errors import UserError
-from lmd_bench.whole_files import whole_file
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.files import whole_file
 
 
 def test_what_breaks_off_leaves_what_was_there(tmp_path):

@@ -6,12 +6,12 @@ from functools import partial
 import torch
 from torch import nn
 
-from lmd_bench import plugins
-from lmd_bench.backbones import Model, build_model
-from lmd_bench.batches import ImageSet, predict
-from lmd_bench.calibration._base import Stage1
-from lmd_bench.representation._base import Representation
-from lmd_bench.selection import no_report
+from lmd_bench.core import plugins
+from lmd_bench.data.batches import ImageSet, predict
+from lmd_bench.methods.best_epoch import no_report
+from lmd_bench.methods.calibration._base import Stage1
+from lmd_bench.methods.models.model import Model, build_model
+from lmd_bench.methods.representation._base import Representation
 
 COUNTS = (24, 12, 3)  # many, medium, and a class with three images
 

@@ -1,5 +1,5 @@
+from lmd_bench.cli.output import print_leaderboard
 from lmd_bench.leaderboard.board import Leaderboard, build, load
-from lmd_bench.leaderboard.output import print_leaderboard
-from lmd_bench.leaderboard.tables import render
+from lmd_bench.leaderboard.tables.render import render
 
 __all__ = ["Leaderboard", "build", "load", "print_leaderboard", "render"]

@@ -13,13 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from lmd_bench.leaderboard.budget import Budget, within
 from lmd_bench.leaderboard.missing import never_searched, unconfirmed
-from lmd_bench.leaderboard.scores import metric_spreads
-from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY, SelectionRule
-from lmd_bench.leaderboard.statistics import spread
-from lmd_bench.leaderboard.stored import read_grouped
-from lmd_bench.leaderboard.studies import (
+from lmd_bench.leaderboard.studies.budget import Budget, within
+from lmd_bench.leaderboard.studies.group import (
     STUDY_COLUMNS,
     TASK_COLUMNS,
     Row,
@@ -29,9 +25,13 @@ from lmd_bench.leaderboard.studies import (
     outcomes,
     study_label,
 )
-from lmd_bench.metrics import METRICS
-from lmd_bench.results import Store
-from lmd_bench.row_files import ORDER
+from lmd_bench.leaderboard.studies.read import read_grouped
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY, SelectionRule
+from lmd_bench.leaderboard.studies.scores import metric_spreads
+from lmd_bench.stats.metrics import METRICS
+from lmd_bench.stats.spread import spread
+from lmd_bench.store.row_files import ORDER
+from lmd_bench.store.store import Store
 
 Line = dict[str, Any]
 PRIMARY = METRICS["balanced_accuracy"]

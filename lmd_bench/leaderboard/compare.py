@@ -12,21 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int64
 
-from lmd_bench.leaderboard.bootstrap import mean_recall, resampled_recall
-from lmd_bench.leaderboard.intervals import (
-    Interval,
-    over_images,
-    percentile_interval,
-    seed_interval,
-)
-from lmd_bench.leaderboard.judged import Judged, same_images
-from lmd_bench.leaderboard.paired import (
-    bootstrap_p,
-    combined_p,
-    holm,
-    mcnemar,
-    smallest_difference,
-)
+from lmd_bench.leaderboard.studies.predictions import Judged, same_images
+from lmd_bench.stats.bootstrap import mean_recall, resampled_recall
+from lmd_bench.stats.intervals import Interval, over_images, percentile_interval, seed_interval
+from lmd_bench.stats.paired import bootstrap_p, combined_p, holm, mcnemar, smallest_difference
 
 GROUPS = ("many", "medium", "few")
 N_RESAMPLES = 10_000  # the smallest p is 2 / 10,001: low enough for Holm over 200 methods

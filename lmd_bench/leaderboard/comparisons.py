@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmd_bench.errors import UserError, unknown
+from lmd_bench.core.errors import UserError, unknown
+from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.compare import GROUPS, N_RESAMPLES, Comparison, Difference, compare
-from lmd_bench.leaderboard.intervals import few_images_note
-from lmd_bench.leaderboard.judged import read_clusters, read_judged
-from lmd_bench.leaderboard.select import SelectionRule, rule_named
-from lmd_bench.leaderboard.stored import read_rows
-from lmd_bench.leaderboard.studies import StudyRows, by_task, group_studies
-from lmd_bench.leaderboard.text_table import bounds, json_value, p_value, percent, text_table
-from lmd_bench.results import Store
-from lmd_bench.seeding import derive_seed
+from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
+from lmd_bench.leaderboard.studies.predictions import read_clusters, read_judged
+from lmd_bench.leaderboard.studies.read import read_rows
+from lmd_bench.leaderboard.studies.rules import SelectionRule, rule_named
+from lmd_bench.leaderboard.tables.text import bounds, json_value, p_value, percent, text_table
+from lmd_bench.stats.intervals import few_images_note
+from lmd_bench.store.store import Store
 
 FORMATS = ("table", "csv", "json")
 _HEADER = ("against", "bal. acc.", "p Holm", "over seeds", "McNemar", "detects")

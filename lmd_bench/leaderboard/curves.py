@@ -19,10 +19,10 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.special import gammaln
 
-from lmd_bench.leaderboard.budget import Unit, cost
-from lmd_bench.leaderboard.select import SelectionRule, score
-from lmd_bench.leaderboard.studies import Row, StudyRows
-from lmd_bench.seeding import derive_seed
+from lmd_bench.core.seeding import derive_seed
+from lmd_bench.leaderboard.studies.budget import Unit, cost
+from lmd_bench.leaderboard.studies.group import Row, StudyRows
+from lmd_bench.leaderboard.studies.rules import SelectionRule, score
 
 BAND = (0.05, 0.95)  # of the orders
 N_ORDERS = 1000

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int64
 
-from lmd_bench.leaderboard.bootstrap import mean_recall, resampled_recall
-from lmd_bench.leaderboard.judged import Judged, same_images
+from lmd_bench.leaderboard.studies.predictions import Judged, same_images
+from lmd_bench.stats.bootstrap import mean_recall, resampled_recall
 
 N_RESAMPLES = 2000
 

@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmd_bench.leaderboard.select import SelectionRule
-from lmd_bench.leaderboard.studies import StudyRows, outcomes
+from lmd_bench.leaderboard.studies.group import StudyRows, outcomes
+from lmd_bench.leaderboard.studies.rules import SelectionRule
 
 Line = Mapping[str, Any]
 

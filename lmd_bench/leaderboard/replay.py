@@ -16,8 +16,8 @@ from math import isnan
 
 import numpy as np
 
-from lmd_bench.leaderboard.select import SelectionRule, score
-from lmd_bench.leaderboard.studies import Row, StudyRows
+from lmd_bench.leaderboard.studies.group import Row, StudyRows
+from lmd_bench.leaderboard.studies.rules import SelectionRule, score
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from lmd_bench.core.schema import JUDGED_ON_TEST
+from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.compare import compare
-from lmd_bench.leaderboard.intervals import Interval, seed_interval
-from lmd_bench.leaderboard.judged import judged_runs
-from lmd_bench.leaderboard.select import SelectionRule
-from lmd_bench.leaderboard.statistics import Spread, spread
-from lmd_bench.leaderboard.studies import Row, StudyRows, group_studies
-from lmd_bench.results import Store
-from lmd_bench.schema import JUDGED_ON_TEST
-from lmd_bench.seeding import derive_seed
+from lmd_bench.leaderboard.studies.group import Row, StudyRows, group_studies
+from lmd_bench.leaderboard.studies.predictions import judged_runs
+from lmd_bench.leaderboard.studies.rules import SelectionRule
+from lmd_bench.stats.intervals import Interval, seed_interval
+from lmd_bench.stats.spread import Spread, spread
+from lmd_bench.store.store import Store
 
 METRIC = "test_balanced_accuracy"
 Content = tuple[Any, ...]  # what shapes a run, but for its seed

@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from lmd_bench.errors import UserError, unknown
-from lmd_bench.leaderboard.select import SelectionRule
-from lmd_bench.leaderboard.statistics import spread
-from lmd_bench.leaderboard.text_table import bounds, json_value, percent, text_table
+from lmd_bench.core.errors import UserError, unknown
+from lmd_bench.leaderboard.studies.rules import SelectionRule
+from lmd_bench.leaderboard.tables.text import bounds, json_value, percent, text_table
 from lmd_bench.leaderboard.transfer import Cell, Loss, Matrix, Tuned, losses
-from lmd_bench.results import Store
+from lmd_bench.stats.spread import spread
+from lmd_bench.store.store import Store
 
 FORMATS = ("table", "csv", "json")
 _PARTS = ("dataset", "protocol", "imbalance_factor", "n_max", "split_seed", "image_size")

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lmd_bench.errors import UserError
-from lmd_bench.leaderboard.budget import Unit
+from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.curves import curve_frame
-from lmd_bench.leaderboard.intervals import Interval
-from lmd_bench.leaderboard.select import SelectionRule
-from lmd_bench.leaderboard.studies import StudyRows, by_task
-from lmd_bench.leaderboard.text_table import bounds, percent, text_table
+from lmd_bench.leaderboard.studies.budget import Unit
+from lmd_bench.leaderboard.studies.group import StudyRows, by_task
+from lmd_bench.leaderboard.studies.rules import SelectionRule
+from lmd_bench.leaderboard.tables.text import bounds, percent, text_table
 from lmd_bench.leaderboard.variance import FACTORS, TuningGain, explained, tuning_gain
+from lmd_bench.stats.intervals import Interval
 
 _SHOWN = 6  # points of a curve in a terminal
 _UNITS = {"trials": "trials", "hours": "h", "gpu_hours": "GPU-h"}

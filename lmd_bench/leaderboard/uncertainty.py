@@ -8,24 +8,24 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64
 
-from lmd_bench.leaderboard.bootstrap import mean_recall
+from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.compare import class_recall
-from lmd_bench.leaderboard.intervals import (
+from lmd_bench.leaderboard.replay import procedure_spread
+from lmd_bench.leaderboard.studies.group import StudyRows, by_task
+from lmd_bench.leaderboard.studies.predictions import Judged, read_clusters, read_judged
+from lmd_bench.leaderboard.studies.rules import SelectionRule
+from lmd_bench.leaderboard.tables.text import bounds, percent, text_table
+from lmd_bench.stats.bootstrap import mean_recall
+from lmd_bench.stats.intervals import (
     Interval,
     few_images_note,
     image_interval,
     over_images,
     seed_interval,
 )
-from lmd_bench.leaderboard.judged import Judged, read_clusters, read_judged
-from lmd_bench.leaderboard.proportions import EXACT_BELOW, recall_interval
-from lmd_bench.leaderboard.replay import procedure_spread
-from lmd_bench.leaderboard.select import SelectionRule
-from lmd_bench.leaderboard.statistics import spread
-from lmd_bench.leaderboard.studies import StudyRows, by_task
-from lmd_bench.leaderboard.text_table import bounds, percent, text_table
-from lmd_bench.results import Store
-from lmd_bench.seeding import derive_seed
+from lmd_bench.stats.proportions import EXACT_BELOW, recall_interval
+from lmd_bench.stats.spread import spread
+from lmd_bench.store.store import Store
 
 Row = dict[str, Any]
 

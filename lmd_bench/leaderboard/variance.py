@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from lmd_bench.leaderboard.intervals import Interval, seed_interval
-from lmd_bench.leaderboard.select import SelectionRule
-from lmd_bench.leaderboard.studies import Row, StudyRows
+from lmd_bench.leaderboard.studies.group import Row, StudyRows
+from lmd_bench.leaderboard.studies.rules import SelectionRule
+from lmd_bench.stats.intervals import Interval, seed_interval
 
 FACTORS = ("method", "tuning", "seed")
 Design = Float[np.ndarray, "methods configs seeds"]

@@ -7,12 +7,12 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int64
 
-from lmd_bench.errors import UserError
-from lmd_bench.leaderboard.select import SelectionRule
-from lmd_bench.leaderboard.studies import Row, StudyRows
-from lmd_bench.probabilities import expected_calibration_error, log_probabilities
+from lmd_bench.core.errors import UserError
+from lmd_bench.leaderboard.studies.group import Row, StudyRows
+from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.report.drawing.reliability import Bin
-from lmd_bench.results import SplitLogits, Store
+from lmd_bench.stats.probabilities import expected_calibration_error, log_probabilities
+from lmd_bench.store.store import SplitLogits, Store
 
 N_BINS = 15  # of confidence, as for ECE
 

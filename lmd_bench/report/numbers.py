@@ -3,7 +3,7 @@
 from math import isnan
 from typing import Literal
 
-from lmd_bench.durations import rough
+from lmd_bench.core.text import rough
 from lmd_bench.report.blocks import Cell
 from lmd_bench.report.drawing.scale import Number
 

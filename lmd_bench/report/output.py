@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY, rule_named
+from lmd_bench.core.files import whole_file
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY, rule_named
 from lmd_bench.report.context import read_context
 from lmd_bench.report.page import check_names, page
-from lmd_bench.whole_files import whole_file
 
 
 def write_report(

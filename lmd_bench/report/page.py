@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from lmd_bench.errors import unknown
-from lmd_bench.provenance import package_version
+from lmd_bench.core.errors import unknown
 from lmd_bench.report.blocks import Cell, Section
 from lmd_bench.report.context import Context
 from lmd_bench.report.drawing.markers import sample
 from lmd_bench.report.sections import NAMES
+from lmd_bench.store.provenance import package_version
 
 
 def check_names(only: Sequence[str]) -> tuple[str, ...]:

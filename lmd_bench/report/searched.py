@@ -14,9 +14,9 @@ from optuna.distributions import (
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from lmd_bench.dashboard import trials_of
-from lmd_bench.leaderboard.studies import Row, StudyRows
+from lmd_bench.leaderboard.studies.group import Row, StudyRows
 from lmd_bench.report.drawing.parallel import Setting
+from lmd_bench.search.watching.dashboard import trials_of
 
 FEWEST = 20  # finished trials: below, the best tenth that PED-ANOVA looks at is one trial
 

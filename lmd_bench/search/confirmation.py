@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from lmd_bench.schema import TrialContext
+from lmd_bench.core.schema import TrialContext
+from lmd_bench.core.seeding import derive_seed
 from lmd_bench.search.jobs import Job, Row, config_of, make_job, ranked, value_of
-from lmd_bench.search.studies import Study
-from lmd_bench.seeding import derive_seed
+from lmd_bench.search.proposing.study import Study
 
 
 def confirmed_rows(study: Study) -> list[Row]:

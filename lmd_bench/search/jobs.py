@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from lmd_bench.schema import Config, DataSource, TaskSpec, TrialContext, TrialSpec
+from lmd_bench.core.schema import Config, DataSource, TaskSpec, TrialContext, TrialSpec
 
 Row = Mapping[str, Any]  # a row of the store
 

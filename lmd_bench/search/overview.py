@@ -8,13 +8,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lmd_bench.durations import clock
-from lmd_bench.name_table import name_table
-from lmd_bench.schema import Progress
+from lmd_bench.core.name_table import name_table
+from lmd_bench.core.schema import Progress
+from lmd_bench.core.text import clock
 from lmd_bench.search.jobs import Row, ranked, value_of
 from lmd_bench.search.plan import most_trials
+from lmd_bench.search.proposing.study import Study
 from lmd_bench.search.queue import JobQueue
-from lmd_bench.search.studies import Study
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from lmd_bench.results import Store, open_store
-from lmd_bench.schema import TrialSpec
+from lmd_bench.core.schema import TrialSpec
+from lmd_bench.search.proposing.proposals import size
+from lmd_bench.search.proposing.study import Study
 from lmd_bench.search.queue import JobQueue
 from lmd_bench.search.request import SearchRequest
-from lmd_bench.search.sampling import size
-from lmd_bench.search.studies import Study
+from lmd_bench.store.store import Store, open_store
 
 
 @dataclass(frozen=True)

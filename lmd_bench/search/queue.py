@@ -11,15 +11,15 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Protocol, runtime_checkable
 
-from lmd_bench.results import make_row
-from lmd_bench.schema import Status, TrialContext
+from lmd_bench.core.schema import Status, TrialContext
 from lmd_bench.search.confirmation import confirmation_jobs
 from lmd_bench.search.jobs import Job, Row, make_job, ranked, value_of
-from lmd_bench.search.lockstep import LockstepStudy
+from lmd_bench.search.proposing.lockstep import LockstepStudy
+from lmd_bench.search.proposing.study import Study
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.retrying import is_stale, set_apart
-from lmd_bench.search.stages import study_specs
-from lmd_bench.search.studies import Study
+from lmd_bench.search.staging import study_specs
+from lmd_bench.store.store import make_row
 
 
 @runtime_checkable

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from lmd_bench import paths
-from lmd_bench.errors import UserError, unknown
-from lmd_bench.schema import Config, DataSource, Scalar, TaskSpec, TrialContext
-from lmd_bench.search.points import Points, check_points
-from lmd_bench.search.pruning import NONE, check_pruner
-from lmd_bench.search.samplers import check_sampler
-from lmd_bench.search.warm_start import WarmStart
-from lmd_bench.search_space import Method, check_keys, default_config
+from lmd_bench.core import paths
+from lmd_bench.core.errors import UserError, unknown
+from lmd_bench.core.schema import Config, DataSource, Scalar, TaskSpec, TrialContext
+from lmd_bench.methods.space import Method, check_keys, default_config
+from lmd_bench.search.proposing.points import Points, check_points
+from lmd_bench.search.proposing.pruning import NONE, check_pruner
+from lmd_bench.search.proposing.samplers import check_sampler
+from lmd_bench.search.proposing.warm_start import WarmStart
 
 METRIC = "balanced_accuracy"  # by which trials are selected, whatever the objectives are
 OBJECTIVES = (METRIC, "macro_f1", "accuracy", "many_recall", "medium_recall", "few_recall")

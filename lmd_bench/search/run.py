@@ -14,18 +14,18 @@ from typing import Any
 
 from optuna.distributions import distribution_to_json
 
-from lmd_bench.errors import UserError
-from lmd_bench.hardware import Slots
-from lmd_bench.mirror import Mirror, MirroredStore
-from lmd_bench.results import open_store
-from lmd_bench.search.claims import claimed
-from lmd_bench.search.cluster import LOCAL, cluster, find_slots, prepare_environment
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.machine import Slots
+from lmd_bench.search.display import Display, make_display
 from lmd_bench.search.jobs import Job
 from lmd_bench.search.plan import StudyPlan, plan
-from lmd_bench.search.progress import Display, make_display
 from lmd_bench.search.queue import JobQueue, Store
 from lmd_bench.search.request import SearchRequest
-from lmd_bench.traces import PlannedStudy, SearchTrace, write_search
+from lmd_bench.search.tune.claims import claimed
+from lmd_bench.search.tune.cluster import LOCAL, cluster, find_slots, prepare_environment
+from lmd_bench.search.watching.traces import PlannedStudy, SearchTrace, write_search
+from lmd_bench.store.mirror import Mirror, MirroredStore
+from lmd_bench.store.store import open_store
 
 MOST_DEATHS = 3  # of Tune, in a row, without a finished trial in between
 MakeJobs = Callable[[SearchRequest], Sequence[Job]]
@@ -144,7 +144,7 @@ def _work_through(queue: JobQueue, slots: Slots, display: Display, log: Path) ->
     from ray.exceptions import RayError
     from ray.tune import TuneError
 
-    from lmd_bench.search.searcher import NodeLostError, QueueSearcher
+    from lmd_bench.search.tune.adapters import NodeLostError, QueueSearcher
 
     deaths, cause = 0, "it ended early"
     while not queue.finished:
@@ -173,8 +173,8 @@ def _work_through(queue: JobQueue, slots: Slots, display: Display, log: Path) ->
 def _fit(searcher: Any, request: SearchRequest, slots: Slots) -> None:
     from ray import tune
 
-    from lmd_bench.search.scheduler import Witness
-    from lmd_bench.search.worker import run_job
+    from lmd_bench.search.tune.scheduler import Witness
+    from lmd_bench.search.tune.worker import run_job
 
     # Workers on other machines have to see Tune's folder, though nothing in it is kept.
     folder = None if request.address == LOCAL else request.results

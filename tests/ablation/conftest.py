@@ -8,15 +8,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "search"))  # memory_search, 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-from lmd_bench.ablation.factorial import full  # noqa: E402
-from lmd_bench.ablation.record import (  # noqa: E402
+from lmd_bench.experiments.ablation.factorial import full  # noqa: E402
+from lmd_bench.experiments.ablation.record import (
     AblationRecord,
     CellRecord,
     PointRecord,
     TaskRecord,
 )
-from lmd_bench.ablation.scores import SCORES, CellScores  # noqa: E402
-from lmd_bench.leaderboard.judged import Judged  # noqa: E402
+from lmd_bench.experiments.ablation.scores import SCORES, CellScores  # noqa: E402
+from lmd_bench.leaderboard.studies.predictions import Judged  # noqa: E402
 
 
 def _record(points, names, words=(), generators=(), resolution=None, mode="full"):

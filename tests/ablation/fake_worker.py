@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lmd_bench import metrics
-from lmd_bench.results import Store, make_row
+from lmd_bench.core.seeding import derive_seed
 from lmd_bench.search.jobs import Job
 from lmd_bench.search.queue import JobQueue, Signal
-from lmd_bench.seeding import derive_seed
+from lmd_bench.stats import metrics
+from lmd_bench.store.store import Store, make_row
 
 GROUPS = ("many", "medium", "few")
 N_IMAGES = 40  # of each class

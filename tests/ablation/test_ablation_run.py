@@ -8,22 +8,22 @@ import pytest
 import yaml
 from fake_worker import run_all
 
-from lmd_bench.ablation.design import build
-from lmd_bench.ablation.document import parse_document
-from lmd_bench.ablation.estimate import seconds_of, work_of
-from lmd_bench.ablation.record import read_records, write_record
-from lmd_bench.ablation.run import base_config_from, record_of, search_request
-from lmd_bench.ablation.show import read_ablations, show
-from lmd_bench.ablation.table import render
-from lmd_bench.errors import UserError
+from lmd_bench.cli.show import read_ablations, show
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import TaskSpec
+from lmd_bench.experiments.ablation.design import build
+from lmd_bench.experiments.ablation.document import parse_document
+from lmd_bench.experiments.ablation.estimate import seconds_of, work_of
+from lmd_bench.experiments.ablation.record import read_records, write_record
+from lmd_bench.experiments.ablation.run import base_config_from, record_of, search_request
+from lmd_bench.experiments.ablation.table import render
 from lmd_bench.leaderboard.board import load
-from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY
-from lmd_bench.leaderboard.stored import read_rows
+from lmd_bench.leaderboard.studies.read import read_rows
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY
 from lmd_bench.report.context import read_context
 from lmd_bench.report.sections.ablations import section as ablations
-from lmd_bench.results import open_store
-from lmd_bench.schema import TaskSpec
 from lmd_bench.search.queue import JobQueue
+from lmd_bench.store.store import open_store
 
 TASK = (TaskSpec("synthetic", imbalance_factor=20.0, image_size=32), "f" * 20)
 TEXT = """

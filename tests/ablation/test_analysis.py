@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from lmd_bench.ablation.analysis import analyse
-from lmd_bench.ablation.contrasts import design_sentence, effects, without_shares
-from lmd_bench.ablation.factorial import fraction
+from lmd_bench.experiments.ablation.analysis import analyse
+from lmd_bench.experiments.ablation.contrasts import design_sentence, effects, without_shares
+from lmd_bench.experiments.ablation.factorial import fraction
 from lmd_bench.leaderboard.compare import compare
-from lmd_bench.leaderboard.intervals import seed_interval
+from lmd_bench.stats.intervals import seed_interval
 
 
 def planted(name, seed):

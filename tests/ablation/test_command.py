@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from lmd_bench.commands import app
-from lmd_bench.errors import UserError
+from lmd_bench.cli import app
+from lmd_bench.core.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 import pytest
 import yaml
 
-from lmd_bench.ablation.design import build
-from lmd_bench.ablation.document import parse_document, read_document
-from lmd_bench.errors import UserError
-from lmd_bench.search_space import default_config
+from lmd_bench.core.errors import UserError
+from lmd_bench.experiments.ablation.design import build
+from lmd_bench.experiments.ablation.document import parse_document, read_document
+from lmd_bench.methods.space import default_config
 
 TOGGLES = """
 base: lmd
@@ -170,8 +170,8 @@ def test_the_shipped_rows_are_those_of_the_paper():
 def test_every_switch_of_both_stages_is_in_the_shipped_file():
     from typing import Literal, get_origin, get_type_hints
 
-    from lmd_bench.calibration import icc
-    from lmd_bench.representation import rrl
+    from lmd_bench.methods.calibration import icc
+    from lmd_bench.methods.representation import rrl
 
     design = build(read_document("lmd_switches"))
     base = design.cells[0].config

@@ -5,8 +5,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from lmd_bench.ablation.effects import effect_weights, shapley_weights, total_weights
-from lmd_bench.ablation.factorial import fraction, full
+from lmd_bench.experiments.ablation.effects import effect_weights, shapley_weights, total_weights
+from lmd_bench.experiments.ablation.factorial import fraction, full
 
 # BHH 2005, section 5.2: the pilot plant, yield for (temperature, concentration, catalyst)
 YIELD = {

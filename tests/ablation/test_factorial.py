@@ -5,7 +5,13 @@ from math import prod
 
 import pytest
 
-from lmd_bench.ablation.factorial import aliases, factors_of, fraction, full, small_effects
+from lmd_bench.experiments.ablation.factorial import (
+    aliases,
+    factors_of,
+    fraction,
+    full,
+    small_effects,
+)
 
 
 def signs(levels, effect):

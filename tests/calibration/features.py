@@ -2,9 +2,9 @@
 
 import torch
 
-from lmd_bench.batches import ImageSet
-from lmd_bench.calibration._base import Stage1
-from lmd_bench.selection import no_report
+from lmd_bench.data.batches import ImageSet
+from lmd_bench.methods.best_epoch import no_report
+from lmd_bench.methods.calibration._base import Stage1
 from tests import tiny
 
 COUNTS = (60, 20, 3)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from lmd_bench import plugins
-from lmd_bench.batches import predict
+from lmd_bench.core import plugins
+from lmd_bench.data.batches import predict
 from tests import tiny
 
 NAMES = plugins.names("calibration")

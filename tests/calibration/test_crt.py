@@ -2,8 +2,8 @@
 
 import torch
 
-from lmd_bench.calibration import crt
-from lmd_bench.calibration._heads import balanced_draws, fresh_head
+from lmd_bench.methods.calibration import crt
+from lmd_bench.methods.calibration._heads import balanced_draws, fresh_head
 from tests import tiny
 
 

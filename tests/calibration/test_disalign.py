@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
-from lmd_bench.calibration.disalign import Config, DisAlign
-from lmd_bench.heads import AlignedHead
+from lmd_bench.methods.calibration.disalign import Config, DisAlign
+from lmd_bench.methods.models.heads import AlignedHead
 from tests.calibration import features
 
 

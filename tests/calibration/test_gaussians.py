@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.covariance import oas as sklearn_oas
 
-from lmd_bench.calibration import _gaussians as g
+from lmd_bench.methods.calibration import _gaussians as g
 
 F64 = torch.float64
 MODELS = ("eps", "diag", "shrink_diag", "oas", "pooled", "tail_borrow")

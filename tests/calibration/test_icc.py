@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from lmd_bench.batches import predict
-from lmd_bench.calibration import icc
-from lmd_bench.calibration._gaussians import ClassMoments
-from lmd_bench.metrics import balanced_accuracy
+from lmd_bench.data.batches import predict
+from lmd_bench.methods.calibration import icc
+from lmd_bench.methods.calibration._gaussians import ClassMoments
+from lmd_bench.stats.metrics import balanced_accuracy
 from tests import tiny
 
 QUICK = {"em_epochs": 2, "estep_fraction": 1.0, "batch_size": 8}

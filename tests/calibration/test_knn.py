@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench.calibration.knn import Config, Knn
-from lmd_bench.heads import NeighboursHead
+from lmd_bench.methods.calibration.knn import Config, Knn
+from lmd_bench.methods.models.heads import NeighboursHead
 from tests.calibration import features
 
 

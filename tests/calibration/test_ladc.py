@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
-from lmd_bench.calibration._gaussians import ClassMoments
-from lmd_bench.calibration.ladc import borrowed_moments, tail_classes
+from lmd_bench.methods.calibration._gaussians import ClassMoments
+from lmd_bench.methods.calibration.ladc import borrowed_moments, tail_classes
 
 
 def moments():

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from lmd_bench.calibration.lda import discriminants
+from lmd_bench.methods.calibration.lda import discriminants
 
 
 def test_the_discriminants_are_those_of_the_equation():

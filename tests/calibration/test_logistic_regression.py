@@ -1,6 +1,6 @@
 import torch
 
-from lmd_bench.calibration.logistic_regression import Config, LogisticRegression, _minimise
+from lmd_bench.methods.calibration.logistic_regression import Config, LogisticRegression, _minimise
 from tests.calibration import features
 
 

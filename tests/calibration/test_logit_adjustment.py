@@ -2,8 +2,8 @@
 
 import torch
 
-from lmd_bench.calibration import logit_adjustment as la
-from lmd_bench.metrics import balanced_accuracy
+from lmd_bench.methods.calibration import logit_adjustment as la
+from lmd_bench.stats.metrics import balanced_accuracy
 from tests import tiny
 
 PRIOR = torch.tensor([0.9, 0.1])

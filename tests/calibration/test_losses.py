@@ -5,13 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lmd_bench.calibration._gaussians import class_moments, fit_gaussians
-from lmd_bench.calibration._losses import (
-    feature_distribution_consistency as fdc,
-)
-from lmd_bench.calibration._losses import (
-    generalised_cross_entropy as gce,
-)
+from lmd_bench.methods.calibration._gaussians import class_moments, fit_gaussians
+from lmd_bench.methods.calibration._losses import feature_distribution_consistency as fdc
+from lmd_bench.methods.calibration._losses import generalised_cross_entropy as gce
 
 FORMS = ("signed", "official", "hinge", "qda_ce")
 

@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
-from lmd_bench.calibration.lws import Config, Lws
-from lmd_bench.heads import ScaledHead
+from lmd_bench.methods.calibration.lws import Config, Lws
+from lmd_bench.methods.models.heads import ScaledHead
 from tests.calibration import features
 
 

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lmd_bench.calibration import _m_step as m
-from lmd_bench.calibration._gaussians import class_moments, fit_gaussians
-from lmd_bench.errors import DivergedError
+from lmd_bench.core.errors import DivergedError
+from lmd_bench.methods.calibration import _m_step as m
+from lmd_bench.methods.calibration._gaussians import class_moments, fit_gaussians
 
 
 @pytest.fixture

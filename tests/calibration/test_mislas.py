@@ -1,6 +1,6 @@
 import torch
 
-from lmd_bench.calibration.mislas import Config, Mislas
+from lmd_bench.methods.calibration.mislas import Config, Mislas
 from tests.calibration import features
 
 

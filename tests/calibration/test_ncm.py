@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench.calibration.ncm import Config, Ncm
-from lmd_bench.heads import class_means
+from lmd_bench.methods.calibration.ncm import Config, Ncm
+from lmd_bench.methods.models.heads import class_means
 from tests.calibration import features
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from lmd_bench.calibration.prs import Config, Prs, class_shares
+from lmd_bench.methods.calibration.prs import Config, Prs, class_shares
 from tests.calibration import features
 
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from lmd_bench import plugins
-from lmd_bench.heads import CosineHead
+from lmd_bench.core import plugins
+from lmd_bench.methods.models.heads import CosineHead
 from tests.calibration import features
 
 TRAINED = ["crt", "knn", "ladc", "lda", "logistic_regression", "ncm", "vfc"]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lmd_bench.calibration._sweep import balanced_accuracies, best_by_balanced_accuracy
+from lmd_bench.methods.calibration._grid import balanced_accuracies, best_by_balanced_accuracy
 
 
 def test_balanced_accuracies_are_means_of_recalls():

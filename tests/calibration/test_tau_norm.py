@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from lmd_bench.calibration.tau_norm import Config, TauNorm, normalised_weights
+from lmd_bench.methods.calibration.tau_norm import Config, TauNorm, normalised_weights
 from tests.calibration import features
 
 

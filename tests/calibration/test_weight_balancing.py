@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from lmd_bench.calibration.weight_balancing import Config, WeightBalancing, bound_norms
+from lmd_bench.methods.calibration.weight_balancing import Config, WeightBalancing, bound_norms
 from tests.calibration import features
 
 

@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from lmd_bench.checks.class_sizes import ClassSize, class_sizes, smallest_difference
-from lmd_bench.schema import ImageTable
-from lmd_bench.tasks._split import Split, sorted_rows
+from lmd_bench.core.schema import ImageTable
+from lmd_bench.data.checks.class_sizes import ClassSize, class_sizes, smallest_difference
+from lmd_bench.data.tasks.split import Split, sorted_rows
 
 
 def test_sizes_are_counted_in_class_order():

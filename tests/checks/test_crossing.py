@@ -1,8 +1,8 @@
 import numpy as np
 
-from lmd_bench.checks.crossing import Crossing, crossing_groups
-from lmd_bench.schema import ImageTable
-from lmd_bench.tasks._split import Split, sorted_rows
+from lmd_bench.core.schema import ImageTable
+from lmd_bench.data.checks.doubles import Crossing, crossing_groups
+from lmd_bench.data.tasks.split import Split, sorted_rows
 
 
 def make_table(groups):

@@ -2,7 +2,7 @@ import hashlib
 
 import numpy as np
 
-from lmd_bench.checks.identical import file_digests, identical_sets, pixel_digests
+from lmd_bench.data.checks.identical import file_digests, identical_sets, pixel_digests
 
 
 def test_digests_are_sha_256_of_the_files(tmp_path):

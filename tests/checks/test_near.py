@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lmd_bench.checks.near import THRESHOLD, difference_hashes, near_identical
-from lmd_bench.tasks._split import Split, sorted_rows
+from lmd_bench.data.checks.near import THRESHOLD, difference_hashes, near_identical
+from lmd_bench.data.tasks.split import Split, sorted_rows
 
 
 def textures(n, size=32, seed=0):

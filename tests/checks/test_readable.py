@@ -1,8 +1,8 @@
 import numpy as np
 from PIL import Image
 
-from lmd_bench.checks.readable import unreadable_images
-from lmd_bench.datasets import load
+from lmd_bench.data.checks.readable import unreadable_images
+from lmd_bench.data.datasets import load
 
 
 def test_every_empty_or_broken_file_is_listed_with_its_cause(tmp_path):

@@ -7,10 +7,10 @@ import pytest
 import typer
 from PIL import Image
 
-from lmd_bench import hardware
-from lmd_bench.commands import app
-from lmd_bench.datasets import load
-from lmd_bench.errors import UserError
+from lmd_bench.cli import app
+from lmd_bench.core import machine as hardware
+from lmd_bench.core.errors import UserError
+from lmd_bench.data.datasets import load
 
 CLASSES = load("ham10000").card.class_names
 N = 60  # images of each class: val 9 of them, test 15

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lmd_bench.datasets import Dataset, hyper_kvasir, isic2019, isic_archive
+from lmd_bench.data.datasets import Dataset, hyper_kvasir, isic2019, isic_archive
 
 PER_CLASS = 2
 

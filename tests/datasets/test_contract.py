@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from lmd_bench import plugins
-from lmd_bench.datasets import load
-from lmd_bench.datasets._csv import check_ids
-from lmd_bench.errors import UserError
-from lmd_bench.images import prepare
-from lmd_bench.schema import DataSource
+from lmd_bench.core import plugins
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DataSource
+from lmd_bench.data.datasets import load
+from lmd_bench.data.datasets._csv import check_ids
+from lmd_bench.data.images.prepare import prepare
 from tests.datasets import layouts
 
 NAMES = plugins.names("datasets")
@@ -66,7 +66,7 @@ def test_an_empty_folder_is_an_error_that_names_it(name, tmp_path):
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "folder"])
 def test_a_csv_of_ones_own_describes_a_folder_alone(name, tmp_path):
-    from lmd_bench.schema import TableColumns
+    from lmd_bench.core.schema import TableColumns
 
     with pytest.raises(UserError, match="--dataset folder"):
         load(name, TableColumns(tmp_path / "x.csv", "image", "label"))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lmd_bench import plugins
-from lmd_bench.datasets import load
-from lmd_bench.datasets._base import decode
-from lmd_bench.errors import UserError
+from lmd_bench.core import plugins
+from lmd_bench.core.errors import UserError
+from lmd_bench.data.datasets import load
+from lmd_bench.data.datasets._base import decode
 
 NAMES = plugins.names("datasets")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lmd_bench.datasets._decode import UnreadableImageError, decode
+from lmd_bench.data.datasets._decode import UnreadableImageError, decode
 
 RED = (255, 0, 0)
 

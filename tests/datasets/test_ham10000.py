@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lmd_bench.datasets import load
-from lmd_bench.errors import UserError
+from lmd_bench.core.errors import UserError
+from lmd_bench.data.datasets import load
 
 HEADER = "lesion_id,image_id,dx,dx_type,age,sex,localization\n"
 ROWS = "HAM_1,ISIC_1,nv,,,,\nHAM_1,ISIC_2,nv,,,,\nHAM_2,ISIC_3,mel,,,,\n"

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lmd_bench.datasets import load
-from lmd_bench.errors import UserError
+from lmd_bench.core.errors import UserError
+from lmd_bench.data.datasets import load
 
 HEADER = "image,MEL,NV,BCC,AK,BKL,DF,VASC,SCC,UNK\n"
 ROWS = "I_0,0.0,1.0,0,0,0,0,0,0,0.0\nI_1_downsampled,1.0,0,0,0,0,0,0,0,0\nI_2,0,1,0,0,0,0,0,0,0\n"

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from lmd_bench.datasets import load
-from lmd_bench.errors import UserError
-from lmd_bench.images import prepare
-from lmd_bench.schema import DataSource, TaskSpec
-from lmd_bench.tasks.task import build_task, open_test
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DataSource, TaskSpec
+from lmd_bench.data.datasets import load
+from lmd_bench.data.images.prepare import prepare
+from lmd_bench.data.tasks.task import build_task, open_test
 from tests.datasets.layouts import write_npz
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from lmd_bench.datasets import load
-from lmd_bench.datasets.synthetic import COUNTS, LOOKS, draw
+from lmd_bench.data.datasets import load
+from lmd_bench.data.datasets.synthetic import COUNTS, LOOKS, draw
 
 
 def test_table_has_the_declared_counts_and_unique_ids():

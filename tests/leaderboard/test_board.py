@@ -3,14 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from lmd_bench.compaction import compact
-from lmd_bench.errors import UserError
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import TaskSpec
 from lmd_bench.leaderboard.board import LINE_COLUMNS, build, load
-from lmd_bench.leaderboard.budget import Budget
-from lmd_bench.leaderboard.select import RULES
-from lmd_bench.leaderboard.studies import task_label
-from lmd_bench.results import open_store
-from lmd_bench.schema import TaskSpec
+from lmd_bench.leaderboard.studies.budget import Budget
+from lmd_bench.leaderboard.studies.group import task_label
+from lmd_bench.leaderboard.studies.rules import RULES
+from lmd_bench.store.compaction import compact
+from lmd_bench.store.store import open_store
 
 
 def test_scores_are_the_mean_and_spread_of_the_selected_configs_confirmation(study) -> None:

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from lmd_bench.leaderboard.bootstrap import cluster_numbers, mean_recall, resampled_recall
-from lmd_bench.metrics import balanced_accuracy
+from lmd_bench.stats.bootstrap import cluster_numbers, mean_recall, resampled_recall
+from lmd_bench.stats.metrics import balanced_accuracy
 
 RNG = np.random.default_rng
 

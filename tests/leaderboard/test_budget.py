@@ -1,8 +1,8 @@
 import pytest
 
-from lmd_bench.errors import UserError
-from lmd_bench.leaderboard.budget import Budget, parse_budget, within
-from lmd_bench.leaderboard.studies import group_studies
+from lmd_bench.core.errors import UserError
+from lmd_bench.leaderboard.studies.budget import Budget, parse_budget, within
+from lmd_bench.leaderboard.studies.group import group_studies
 
 
 @pytest.mark.parametrize(

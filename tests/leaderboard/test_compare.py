@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from lmd_bench.errors import UserError
+from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.compare import class_recall, compare
-from lmd_bench.leaderboard.judged import Judged, read_clusters, read_judged
-from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY as RULE
-from lmd_bench.leaderboard.studies import group_studies
-from lmd_bench.results import open_store
+from lmd_bench.leaderboard.studies.group import group_studies
+from lmd_bench.leaderboard.studies.predictions import Judged, read_clusters, read_judged
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
+from lmd_bench.store.store import open_store
 
 RNG = np.random.default_rng
 GROUPS = ("many", "many", "medium", "few")

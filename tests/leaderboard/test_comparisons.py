@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmd_bench.commands import app
-from lmd_bench.errors import UserError
+from lmd_bench.cli import app
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import TaskSpec
 from lmd_bench.leaderboard.comparisons import compare_methods, comparison_frame
-from lmd_bench.leaderboard.intervals import Interval
-from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY as RULE
-from lmd_bench.leaderboard.text_table import bounds, p_value, percent, text_table
-from lmd_bench.results import open_store
-from lmd_bench.schema import TaskSpec
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
+from lmd_bench.leaderboard.tables.text import bounds, p_value, percent, text_table
+from lmd_bench.stats.intervals import Interval
+from lmd_bench.store.store import open_store
 
 Row = dict
 LABELS = np.repeat(np.arange(4), 20)

@@ -5,19 +5,19 @@ from math import isnan, nan
 import numpy as np
 import pytest
 
-from lmd_bench.leaderboard.crossings import Gap, crossings, sign_changes
-from lmd_bench.leaderboard.factor_curves import factor_curves
-from lmd_bench.leaderboard.imbalance_show import (
+from lmd_bench.core.schema import TaskSpec
+from lmd_bench.leaderboard.imbalance.crossings import Gap, crossings, sign_changes
+from lmd_bench.leaderboard.imbalance.factor_curves import factor_curves
+from lmd_bench.leaderboard.imbalance.robust_range import RobustRange, robust_ranges, within_spread
+from lmd_bench.leaderboard.imbalance.text import (
     crossing_frame,
     crossing_text,
     range_frame,
     range_text,
 )
-from lmd_bench.leaderboard.intervals import Interval
-from lmd_bench.leaderboard.robust_range import RobustRange, robust_ranges, within_spread
-from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY as RULE
-from lmd_bench.leaderboard.studies import group_studies
-from lmd_bench.schema import TaskSpec
+from lmd_bench.leaderboard.studies.group import group_studies
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
+from lmd_bench.stats.intervals import Interval
 
 METRIC = "balanced_accuracy"
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from lmd_bench.leaderboard.curves import best_of_hours, best_of_trials, curve_frame
-from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY as RULE
-from lmd_bench.leaderboard.studies import group_studies
+from lmd_bench.leaderboard.studies.group import group_studies
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 
 
 def _by_orders(values: list[float]) -> np.ndarray:

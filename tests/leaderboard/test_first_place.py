@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import norm
 
 from lmd_bench.leaderboard.first_place import chances_of_first, first_place
-from lmd_bench.leaderboard.judged import Judged
+from lmd_bench.leaderboard.studies.predictions import Judged
 
 RNG = np.random.default_rng
 LABELS = np.repeat(np.arange(4), 40)

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import matthews_corrcoef
 
-from lmd_bench.leaderboard.imbalance import COLUMNS, imbalance_frame
-from lmd_bench.leaderboard.scores import COMPUTED, STORED
-from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY as RULE
-from lmd_bench.leaderboard.studies import group_studies
-from lmd_bench.results import open_store
-from lmd_bench.schema import TaskSpec
+from lmd_bench.core.schema import TaskSpec
+from lmd_bench.leaderboard.imbalance.curves import COLUMNS, imbalance_frame
+from lmd_bench.leaderboard.studies.group import group_studies
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
+from lmd_bench.leaderboard.studies.scores import COMPUTED, STORED
+from lmd_bench.store.store import open_store
 
 
 def _task(factor: float | None, **options) -> TaskSpec:

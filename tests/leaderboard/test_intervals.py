@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from lmd_bench.leaderboard.intervals import (
+from lmd_bench.stats.intervals import (
     image_interval,
     over_images,
     percentile_interval,

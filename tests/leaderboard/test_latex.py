@@ -4,11 +4,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lmd_bench.errors import UserError
+from lmd_bench.cli.output import write_file
+from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.board import Leaderboard, build
-from lmd_bench.leaderboard.latex import escaped
-from lmd_bench.leaderboard.output import write_file
-from lmd_bench.leaderboard.tables import render
+from lmd_bench.leaderboard.tables.latex import escaped
+from lmd_bench.leaderboard.tables.render import render
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from lmd_bench.leaderboard.layout import table_text
+from lmd_bench.leaderboard.tables.layout import table_text
 
 HEADERS = ["Method", "Bal. acc.\ntuned", "Few"]
 ROWS = [

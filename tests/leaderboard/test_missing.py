@@ -1,7 +1,7 @@
 import shlex
 
+from lmd_bench.core.schema import TaskSpec
 from lmd_bench.leaderboard.board import build
-from lmd_bench.schema import TaskSpec
 
 NATURAL = TaskSpec(dataset="toy", image_size=32, split_seed=3, n_max=50)
 

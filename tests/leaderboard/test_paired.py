@@ -4,14 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 
-from lmd_bench.leaderboard.bootstrap import mean_recall, resampled_recall
-from lmd_bench.leaderboard.paired import (
-    bootstrap_p,
-    combined_p,
-    holm,
-    mcnemar,
-    smallest_difference,
-)
+from lmd_bench.stats.bootstrap import mean_recall, resampled_recall
+from lmd_bench.stats.paired import bootstrap_p, combined_p, holm, mcnemar, smallest_difference
 
 RNG = np.random.default_rng
 

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from lmd_bench.leaderboard.proportions import (
-    clopper_pearson,
-    mean_lower_bound,
-    recall_interval,
-    wilson,
-)
+from lmd_bench.stats.proportions import clopper_pearson, mean_lower_bound, recall_interval, wilson
 
 CASES = [(0, 1), (1, 1), (0, 20), (7, 20), (20, 20), (3, 400), (399, 400)]
 RIGHT, N_IMAGES = (np.array(column) for column in zip(*CASES, strict=True))

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmd_bench.commands import app
-from lmd_bench.errors import UserError
+from lmd_bench.cli import app
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import TaskSpec
 from lmd_bench.leaderboard.board import build
-from lmd_bench.leaderboard.rankings import picture, rank
-from lmd_bench.results import open_store
-from lmd_bench.schema import TaskSpec
+from lmd_bench.leaderboard.ranking import picture, rank
+from lmd_bench.store.store import open_store
 
 NAMES = ("best", "same", "worst")
 

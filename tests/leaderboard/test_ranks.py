@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import friedmanchisquare, wilcoxon
 
-from lmd_bench.leaderboard.paired import holm
-from lmd_bench.leaderboard.ranks import (
+from lmd_bench.stats.paired import holm
+from lmd_bench.stats.ranks import (
     PairTest,
     average_ranks,
     cliques,

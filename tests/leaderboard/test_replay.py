@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from lmd_bench.leaderboard.replay import procedure_spread, selection_chances
-from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY as RULE
-from lmd_bench.leaderboard.studies import group_studies
+from lmd_bench.leaderboard.studies.group import group_studies
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 
 
 def test_chances_by_hand() -> None:

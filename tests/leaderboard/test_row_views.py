@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lmd_bench.leaderboard.row_views import RowView, grouped_views
+from lmd_bench.leaderboard.studies.row_views import RowView, grouped_views
 
 ROWS = [
     {"study": "b", "n_max": None, "score": 0.5, "seed": 2**40, "names": ["x"], "default": True},

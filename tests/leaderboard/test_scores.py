@@ -11,14 +11,19 @@ import pandas as pd
 import pytest
 from sklearn.metrics import matthews_corrcoef
 
-from lmd_bench.errors import UserError
+from lmd_bench.cli.output import print_leaderboard, write_file
+from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.board import Leaderboard, load
-from lmd_bench.leaderboard.output import print_leaderboard, write_file
-from lmd_bench.leaderboard.scores import METRIC_NAMES, metric_spreads, parse_metrics, run_scores
-from lmd_bench.leaderboard.select import RULES
-from lmd_bench.leaderboard.tables import FORMATS, render
-from lmd_bench.metrics import FROM_LOGITS
-from lmd_bench.results import open_store
+from lmd_bench.leaderboard.studies.rules import RULES
+from lmd_bench.leaderboard.studies.scores import (
+    METRIC_NAMES,
+    metric_spreads,
+    parse_metrics,
+    run_scores,
+)
+from lmd_bench.leaderboard.tables.render import FORMATS, render
+from lmd_bench.stats.metrics import FROM_LOGITS
+from lmd_bench.store.store import open_store
 
 LABELS = np.repeat(np.arange(4), 5)
 

@@ -3,11 +3,11 @@ from math import nan
 import numpy as np
 import pytest
 
-from lmd_bench.errors import UserError
-from lmd_bench.leaderboard.proportions import mean_lower_bound
-from lmd_bench.leaderboard.select import RULES, VAL_COUNTS, best_row, rule_named, score
-from lmd_bench.leaderboard.val_counts import with_val_counts
-from lmd_bench.results import open_store
+from lmd_bench.core.errors import UserError
+from lmd_bench.leaderboard.studies.rules import RULES, VAL_COUNTS, best_row, rule_named, score
+from lmd_bench.stats.proportions import mean_lower_bound
+from lmd_bench.store.store import open_store
+from lmd_bench.store.val_counts import with_val_counts
 
 
 def test_highest_val_balanced_accuracy_is_selected(study) -> None:

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from lmd_bench.commands import app
-from lmd_bench.errors import UserError
-from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY as RULE
-from lmd_bench.leaderboard.studies import group_studies
+from lmd_bench.cli import app
+from lmd_bench.core.errors import UserError
+from lmd_bench.leaderboard.studies.group import group_studies
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 from lmd_bench.leaderboard.tuning import tuning_text
 from lmd_bench.leaderboard.uncertainty import class_frame, method_frame
-from lmd_bench.results import open_store
+from lmd_bench.store.store import open_store
 
 LABELS = np.repeat([0, 1, 2, 3], [40, 40, 20, 4])
 

@@ -2,7 +2,7 @@ from math import isnan, nan, sqrt
 
 import pytest
 
-from lmd_bench.leaderboard.statistics import spread
+from lmd_bench.stats.spread import spread
 
 
 def test_standard_deviation_divides_by_n_minus_one() -> None:

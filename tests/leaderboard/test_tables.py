@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from lmd_bench.errors import UserError
+from lmd_bench.cli.output import print_leaderboard
+from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.board import LINE_COLUMNS, Leaderboard, build
-from lmd_bench.leaderboard.budget import Budget
-from lmd_bench.leaderboard.output import print_leaderboard
-from lmd_bench.leaderboard.select import RULES
-from lmd_bench.leaderboard.tables import FORMATS, render
-from lmd_bench.results import open_store
+from lmd_bench.leaderboard.studies.budget import Budget
+from lmd_bench.leaderboard.studies.rules import RULES
+from lmd_bench.leaderboard.tables.render import FORMATS, render
+from lmd_bench.store.store import open_store
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
 from lmd_bench.leaderboard.board import build
-from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY as RULE
-from lmd_bench.leaderboard.studies import group_studies
+from lmd_bench.leaderboard.studies.group import group_studies
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 from lmd_bench.leaderboard.transfer import losses, matrices
 from lmd_bench.leaderboard.transfer_show import command, transfer_frame, transfer_text
-from lmd_bench.results import make_row, open_store, spec_of
-from lmd_bench.schema import TaskSpec, TrialContext, TrialSpec
+from lmd_bench.store.store import make_row, open_store, spec_of
 
 Row = dict
 

@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import f_oneway
 from sklearn.linear_model import LinearRegression
 
-from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY as RULE
-from lmd_bench.leaderboard.studies import group_studies
+from lmd_bench.leaderboard.studies.group import group_studies
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 from lmd_bench.leaderboard.variance import eta_squared, explained, shares_by_chance, tuning_gain
 
 

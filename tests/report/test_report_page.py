@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from lmd_bench.commands import app
-from lmd_bench.errors import UserError
-from lmd_bench.leaderboard.select import RULES
+from lmd_bench.cli import app
+from lmd_bench.core.errors import UserError
+from lmd_bench.leaderboard.studies.rules import RULES
 from lmd_bench.report import page as page_module
 from lmd_bench.report.context import Context, read_context
 from lmd_bench.report.output import write_report

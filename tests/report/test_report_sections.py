@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from lmd_bench.leaderboard.select import VAL_BALANCED_ACCURACY
-from lmd_bench.leaderboard.statistics import places
+from lmd_bench.leaderboard.gaps import gaps
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY
 from lmd_bench.report.blocks import Section, Table
 from lmd_bench.report.context import Context
-from lmd_bench.report.gaps import gaps
 from lmd_bench.report.numbers import percent, shaded
 from lmd_bench.report.page import sections
 from lmd_bench.report.sections import NAMES
-from lmd_bench.results import open_store
+from lmd_bench.stats.spread import places
+from lmd_bench.store.store import open_store
 from tests.report.conftest import CLASSES, LABELS, SCRIPT, make_trial, tables
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from lmd_bench import plugins
-from lmd_bench.representation._criterion import Criterion
+from lmd_bench.core import plugins
+from lmd_bench.methods.representation._criterion import Criterion
 from tests import tiny
 
 COUNTS = torch.tensor([100, 20, 4])

@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lmd_bench.representation._base import Targets
-from lmd_bench.representation.bbn import Bbn, Config, natural_weight
+from lmd_bench.methods.representation._base import Targets
+from lmd_bench.methods.representation.bbn import Bbn, Config, natural_weight
 from tests import tiny
 
 LABELS, OTHERS = torch.tensor([0, 1, 2, 0]), torch.tensor([2, 2, 1, 0])

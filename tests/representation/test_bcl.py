@@ -2,9 +2,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lmd_bench.heads import CosineHead
-from lmd_bench.representation._base import Targets
-from lmd_bench.representation.bcl import Bcl, Config
+from lmd_bench.methods.models.heads import CosineHead
+from lmd_bench.methods.representation._base import Targets
+from lmd_bench.methods.representation.bcl import Bcl, Config
 from tests import tiny
 
 COUNTS = torch.tensor([24, 12, 3])

@@ -2,10 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench.class_weights import (
-    effective_number_weights,
-    inverse_frequency_weights,
-)
+from lmd_bench.methods.class_weights import effective_number_weights, inverse_frequency_weights
 from tests.representation.criteria import (
     COUNTS,
     LABELS,

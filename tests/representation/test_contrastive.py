@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench.representation._contrastive import (
+from lmd_bench.methods.representation._contrastive import (
     Projection,
     balanced_contrastive,
     supervised_contrastive,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench.representation.equalization import spared_logits
+from lmd_bench.methods.representation.equalization import spared_logits
 from tests.representation.criteria import LABELS, LOGITS, criterion, mean_cross_entropy, value
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench.representation.focal import focal_losses
+from lmd_bench.methods.representation.focal import focal_losses
 from tests.representation.criteria import (
     LOGITS,
     criterion,

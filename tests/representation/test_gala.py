@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench.representation.gala import Config, adjusted_logits
+from lmd_bench.methods.representation.gala import Config, adjusted_logits
 from tests.representation.criteria import (
     FEATURES,
     LABELS,

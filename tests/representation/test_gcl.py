@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench.representation.gcl import cloud_sizes
+from lmd_bench.methods.representation.gcl import cloud_sizes
 from tests.representation.criteria import COUNTS, criterion, mean_cross_entropy, value
 
 

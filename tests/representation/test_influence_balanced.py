@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench.representation.influence_balanced import influence
+from lmd_bench.methods.representation.influence_balanced import influence
 from tests.representation.criteria import (
     FEATURES,
     LABELS,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench.label_smoothing import smoothing
+from lmd_bench.methods.label_smoothing import smoothing
 from tests.representation.criteria import COUNTS, LABELS, LOGITS, mean_cross_entropy, softmax, value
 
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench.class_weights import ldam_margins
-from lmd_bench.heads import CosineHead
-from lmd_bench.representation.ldam_drw import Config, LdamDrw
+from lmd_bench.methods.class_weights import ldam_margins
+from lmd_bench.methods.models.heads import CosineHead
+from lmd_bench.methods.representation.ldam_drw import Config, LdamDrw
 from tests.representation.criteria import (
     COUNTS,
     LABELS,

@@ -3,9 +3,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lmd_bench.representation._base import Targets
-from lmd_bench.representation._momentum import Queue
-from lmd_bench.representation.paco import Config, Paco, parametric_contrastive
+from lmd_bench.methods.representation._base import Targets
+from lmd_bench.methods.representation._momentum import Queue
+from lmd_bench.methods.representation.paco import Config, Paco, parametric_contrastive
 from tests import tiny
 from tests.representation.criteria import LABELS, LOGITS, mean_cross_entropy
 

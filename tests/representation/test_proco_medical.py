@@ -3,8 +3,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lmd_bench.representation._base import Targets
-from lmd_bench.representation.proco_medical import (
+from lmd_bench.methods.representation._base import Targets
+from lmd_bench.methods.representation.proco_medical import (
     Config,
     ProcoMedical,
     adversarial_cosines,

@@ -7,13 +7,13 @@ import torch
 import yaml
 from optuna.distributions import CategoricalDistribution
 
-from lmd_bench import paths, plugins
-from lmd_bench.representation._base import Targets
-from lmd_bench.schema import TrainingConfig
-from lmd_bench.search_space import search_space, section_defaults
-from lmd_bench.selection import no_report
-from lmd_bench.training import train
-from lmd_bench.views import make_view
+from lmd_bench.core import paths, plugins
+from lmd_bench.core.schema import TrainingConfig
+from lmd_bench.data.views import make_view
+from lmd_bench.methods.best_epoch import no_report
+from lmd_bench.methods.representation._base import Targets
+from lmd_bench.methods.space import search_space, section_defaults
+from lmd_bench.training.loop import train
 from tests import tiny
 
 NAMES = plugins.names("representation")

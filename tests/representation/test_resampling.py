@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lmd_bench.representation.resampling import power_weights, progressive_weights
+from lmd_bench.methods.representation.resampling import power_weights, progressive_weights
 from tests.representation.criteria import COUNTS, criterion, mean_cross_entropy, value
 
 

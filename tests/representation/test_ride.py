@@ -3,8 +3,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lmd_bench.class_weights import effective_number_weights, ldam_margins
-from lmd_bench.representation.ride import Config, Ride, distance_to_mean
+from lmd_bench.methods.class_weights import effective_number_weights, ldam_margins
+from lmd_bench.methods.representation.ride import Config, Ride, distance_to_mean
 from tests import tiny
 from tests.representation.criteria import COUNTS, LABELS, LOGITS, softmax
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench.representation import rrl
-from lmd_bench.representation._base import Targets
+from lmd_bench.methods.representation import rrl
+from lmd_bench.methods.representation._base import Targets
 from tests import tiny
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench.representation.sade import Config, Sade, inverse_prior
+from lmd_bench.methods.representation.sade import Config, Sade, inverse_prior
 from tests import tiny
 from tests.representation.criteria import COUNTS, LABELS, LOGITS, cross_entropies
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench.representation.seesaw import log_seesaw_factors
+from lmd_bench.methods.representation.seesaw import log_seesaw_factors
 from tests.representation.criteria import LABELS, LOGITS, mean_cross_entropy, softmax, value
 
 

@@ -1,7 +1,7 @@
 import torch
 
-from lmd_bench.representation._base import Targets
-from lmd_bench.representation.supcon import Config, SupCon
+from lmd_bench.methods.representation._base import Targets
+from lmd_bench.methods.representation.supcon import Config, SupCon
 from tests import tiny
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from memory_search import TASK
 
+from lmd_bench.methods.space import resolve_method
 from lmd_bench.search.request import SearchRequest
-from lmd_bench.search_space import resolve_method
 
 
 @pytest.fixture

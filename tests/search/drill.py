@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lmd_bench.results import open_store
+from lmd_bench.store.store import open_store
 
 # deterministic, so that one run at a time gives what any other run has to give
 COMMAND = (

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from lmd_bench.schema import TaskSpec
+from lmd_bench.core.schema import TaskSpec
 from lmd_bench.search.jobs import Job
 from lmd_bench.search.queue import JobQueue, Signal
 

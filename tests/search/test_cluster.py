@@ -3,9 +3,9 @@
 import pytest
 import ray
 
-from lmd_bench.errors import UserError
-from lmd_bench.hardware import Slots
-from lmd_bench.search.cluster import LOCAL, N_STARTS, cluster
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.machine import Slots
+from lmd_bench.search.tune.cluster import LOCAL, N_STARTS, cluster
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from lmd_bench.search.jobs import Job, make_job
 from lmd_bench.search.overview import totals
 from lmd_bench.search.queue import JobQueue, Signal
 from lmd_bench.search.run import _trace
-from lmd_bench.search.stages import study_specs
+from lmd_bench.search.staging import study_specs
 
 
 def _jobs(request, n: int) -> list[Job]:
@@ -56,7 +56,7 @@ def test_fixed_jobs_leave_the_rows_of_a_search_as_they_are(ask) -> None:
 
 
 def test_the_display_and_the_trace_count_fixed_jobs(ask) -> None:
-    from lmd_bench.hardware import Slots
+    from lmd_bench.core.machine import Slots
 
     request, store = ask("crt"), MemoryStore()
     queue = JobQueue(request, store, _jobs(request, 3))

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import ray
 
-from lmd_bench.errors import UserError
-from lmd_bench.memory_probe import CONTEXT_BYTES, MARGIN, even_share, share_needed
-from lmd_bench.options import Resources
-from lmd_bench.search import cluster
-from lmd_bench.search.gpu_share import probes
+from lmd_bench.cli.options import Resources
+from lmd_bench.core.errors import UserError
+from lmd_bench.search.tune import cluster
+from lmd_bench.search.tune.gpu_share import probes
+from lmd_bench.training.memory import CONTEXT_BYTES, MARGIN, even_share, share_needed
 
 
 def test_a_share_holds_the_tensors_with_a_margin_and_cuda_itself():

@@ -5,11 +5,11 @@ import json
 import pytest
 from memory_search import MemoryStore, row_of, run_all
 
-from lmd_bench.errors import UserError
-from lmd_bench.results import Store
-from lmd_bench.search import warm_start
+from lmd_bench.core.errors import UserError
+from lmd_bench.search.proposing import warm_start
+from lmd_bench.search.proposing.warm_start import best_configs, read_warm_start
 from lmd_bench.search.queue import JobQueue, Signal
-from lmd_bench.search.warm_start import best_configs, read_warm_start
+from lmd_bench.store.store import Store
 
 
 def run_with_cost(queue, store, seconds):

@@ -2,7 +2,7 @@ import json
 
 from memory_search import MemoryStore
 
-from lmd_bench.schema import DataSource, TableColumns
+from lmd_bench.core.schema import DataSource, TableColumns
 from lmd_bench.search.jobs import from_payload, ranked
 from lmd_bench.search.queue import JobQueue
 

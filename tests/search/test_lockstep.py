@@ -6,8 +6,8 @@ import pytest
 from memory_search import MemoryStore, row_of, run_all
 
 from lmd_bench.search.jobs import Job
+from lmd_bench.search.proposing.samplers import SAMPLERS
 from lmd_bench.search.queue import JobQueue
-from lmd_bench.search.samplers import SAMPLERS
 
 
 def _run_beside(queue: JobQueue, store: MemoryStore, concurrent: int, seed: int) -> None:

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 import pytest
 from drill import PATIENCE, family, finish, measured, rows_on_disk, wait_for
 
-from lmd_bench.results import open_store
-from lmd_bench.traces import read_signs
+from lmd_bench.search.watching.traces import read_signs
+from lmd_bench.store.store import open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(4 * PATIENCE)]
 

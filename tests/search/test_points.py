@@ -5,8 +5,8 @@ import json
 import pytest
 from memory_search import MemoryStore, run_all
 
-from lmd_bench.errors import UserError
-from lmd_bench.search.points import read_points
+from lmd_bench.core.errors import UserError
+from lmd_bench.search.proposing.points import read_points
 from lmd_bench.search.queue import JobQueue
 
 POINTS = ({"training.lr": 0.02, "crt.lr": 0.5}, {"training.lr": 0.1})

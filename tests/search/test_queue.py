@@ -3,9 +3,9 @@ from collections import Counter
 import pytest
 from memory_search import TASK, MemoryStore, row_of, run_all
 
-from lmd_bench.schema import TaskSpec
+from lmd_bench.core.schema import TaskSpec
+from lmd_bench.core.seeding import derive_seed
 from lmd_bench.search.queue import JobQueue, Signal
-from lmd_bench.seeding import derive_seed
 
 ALL = ("cross_entropy", "crt", "logit_adjustment", "lmd")
 

@@ -5,10 +5,10 @@ import json
 import pytest
 from memory_search import MemoryStore, run_all
 
-from lmd_bench.errors import UserError
+from lmd_bench.core.errors import UserError
+from lmd_bench.methods.space import resolve_method, search_space
+from lmd_bench.search.proposing.ranges import parse_ranges, ranged
 from lmd_bench.search.queue import JobQueue
-from lmd_bench.search.ranges import parse_ranges, ranged
-from lmd_bench.search_space import resolve_method, search_space
 
 METHODS = [resolve_method("lmd"), resolve_method("crt")]
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from memory_search import MemoryStore, row_of, run_all
 
-from lmd_bench.errors import UserError
+from lmd_bench.core.errors import UserError
 from lmd_bench.search.queue import JobQueue
 
 

@@ -7,12 +7,12 @@ from contextlib import nullcontext
 import pytest
 from memory_search import MemoryStore, row_of
 
-from lmd_bench.errors import UserError
-from lmd_bench.hardware import Slots
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.machine import Slots
 from lmd_bench.search import run
-from lmd_bench.search.claims import claimed
 from lmd_bench.search.jobs import from_payload
-from lmd_bench.traces import read_searches
+from lmd_bench.search.tune.claims import claimed
+from lmd_bench.search.watching.traces import read_searches
 
 
 class Lines:

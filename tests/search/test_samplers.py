@@ -4,10 +4,10 @@ import pytest
 from memory_search import MemoryStore, run_all
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from lmd_bench.errors import UserError
-from lmd_bench.search import samplers
+from lmd_bench.core.errors import UserError
+from lmd_bench.search.proposing import samplers
+from lmd_bench.search.proposing.proposals import Outcome, Proposals
 from lmd_bench.search.queue import JobQueue
-from lmd_bench.search.sampling import Outcome, Proposals
 
 SPACE = {"a.x": FloatDistribution(0.0, 1.0), "a.y": FloatDistribution(0.0, 1.0)}
 NAMES = sorted(samplers.SAMPLERS)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lmd_bench.search.scheduler import death
+from lmd_bench.search.tune.scheduler import death
 
 
 @pytest.mark.parametrize(

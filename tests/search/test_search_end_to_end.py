@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from drill import PATIENCE, family, finish, named, rows_on_disk, start, wait_for
 
-from lmd_bench.results import open_store
+from lmd_bench.store.store import open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * PATIENCE)]
 

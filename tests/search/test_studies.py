@@ -6,10 +6,10 @@ from memory_search import MemoryStore, row_of, run_all
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from lmd_bench.search.proposing.proposals import Outcome, Proposals, all_params, size
+from lmd_bench.search.proposing.samplers import tpe
+from lmd_bench.search.proposing.study import ENCODER_RANK
 from lmd_bench.search.queue import JobQueue
-from lmd_bench.search.samplers import tpe
-from lmd_bench.search.sampling import Outcome, Proposals, all_params, size
-from lmd_bench.search.studies import ENCODER_RANK
 
 COLOURS = {"a.colour": CategoricalDistribution(["red", "green", "blue"])}
 
@@ -163,7 +163,7 @@ def test_the_encoder_rank_is_searched(ask):
 
 @pytest.mark.parametrize("field", ["n_trials", "n_epochs", "top_k"])
 def test_a_request_for_nothing_is_refused(ask, field):
-    from lmd_bench.errors import UserError
+    from lmd_bench.core.errors import UserError
 
     with pytest.raises(UserError, match="0 is not possible; give 1 or more"):
         ask("crt", **{field: 0})

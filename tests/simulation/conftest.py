@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from optuna.distributions import FloatDistribution
 
-from lmd_bench.simulation.table import StoredTrial, StudyTable
+from lmd_bench.experiments.simulation.table import StoredTrial, StudyTable
 
 X = "training.lr"
 SPACE = {X: FloatDistribution(0.0, 1.0)}

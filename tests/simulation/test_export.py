@@ -8,13 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lmd_bench.commands import app
-from lmd_bench.errors import UserError
-from lmd_bench.results import make_row, open_store
-from lmd_bench.schema import TaskSpec, TrialContext, TrialSpec
-from lmd_bench.simulation.export import read_tables, write_tables
-from lmd_bench.simulation.report import Request, simulate, stored_tables
-from lmd_bench.simulation.stages import find_pairs
+from lmd_bench.cli import app
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
+from lmd_bench.experiments.simulation.export import read_tables, write_tables
+from lmd_bench.experiments.simulation.simulate import Request, simulate, stored_tables
+from lmd_bench.experiments.simulation.staging import find_pairs
+from lmd_bench.store.store import make_row, open_store
 
 TASK = TaskSpec(dataset="ham10000", imbalance_factor=100.0, image_size=32)
 TIMES = {"started_at": "2025-01-01T00:00:00+00:00", "finished_at": "2025-01-01T00:00:10+00:00"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lmd_bench.simulation.pruners import pruner_frame, top_trials
+from lmd_bench.experiments.simulation.pruners import pruner_frame, top_trials
 
 
 def late_bloomer(table):

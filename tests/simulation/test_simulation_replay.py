@@ -6,11 +6,11 @@ from math import comb
 import numpy as np
 import pytest
 
-from lmd_bench.search.pruning import NONE
-from lmd_bench.search.sampling import Outcome, Proposals
-from lmd_bench.simulation.proposing import Drawn, make_proposer
-from lmd_bench.simulation.replay import Setting, ended_early, replay
-from lmd_bench.simulation.tuners import Comparison, mean_interval, replays, tuner_frame
+from lmd_bench.experiments.simulation.proposing import Drawn, make_proposer
+from lmd_bench.experiments.simulation.replay import Setting, ended_early, replay
+from lmd_bench.experiments.simulation.tuners import Comparison, mean_interval, replays, tuner_frame
+from lmd_bench.search.proposing.proposals import Outcome, Proposals
+from lmd_bench.search.proposing.pruning import NONE
 
 VALUES = [0.31, 0.52, 0.44, 0.28, 0.61, 0.37, 0.49, 0.33, 0.57, 0.40]
 SAMPLERS = ("random", "tpe", "qmc", "cmaes", "nsga2")

@@ -1,7 +1,7 @@
 import pytest
 
-from lmd_bench.errors import UserError
-from lmd_bench.tasks.long_tail import (
+from lmd_bench.core.errors import UserError
+from lmd_bench.data.tasks.long_tail import (
     exponential_counts,
     groups_by_third,
     natural_geometric_counts,

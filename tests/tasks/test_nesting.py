@@ -6,11 +6,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from lmd_bench import datasets
-from lmd_bench.errors import UserError
-from lmd_bench.schema import DataSource, ImageTable, TaskSpec
-from lmd_bench.tasks.nesting import check_nested, fit, largest_n_max, nested_specs
-from lmd_bench.tasks.protocols import cut
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DataSource, ImageTable, TaskSpec
+from lmd_bench.data import datasets
+from lmd_bench.data.tasks.nesting import check_nested, fit, largest_n_max, nested_specs
+from lmd_bench.data.tasks.protocols import cut
 
 SPEC = TaskSpec("made")
 

@@ -3,10 +3,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from lmd_bench.errors import UserError
-from lmd_bench.schema import DataSource, ImageTable, TaskSpec
-from lmd_bench.tasks.protocols import cut
-from lmd_bench.tasks.task import build_task, open_test
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DataSource, ImageTable, TaskSpec
+from lmd_bench.data.tasks.protocols import cut
+from lmd_bench.data.tasks.task import build_task, open_test
 
 SPEC = TaskSpec("made", "official")
 LISTED = {"training": [0, 1, 4, 5], "validation": [2, 6], "testing": [3, 7]}
@@ -140,7 +140,7 @@ def test_a_split_folder_with_another_protocol_is_refused(tmp_path):
 
 
 def test_official_and_lmd_with_seed_42_and_factor_100_are_one_task_on_isic_2019(shared_data):
-    from lmd_bench.datasets import load
+    from lmd_bench.data.datasets import load
 
     table = load("isic2019").read(shared_data / "isic2019")
     source = DataSource(split_dir=shared_data / "lmd_splits" / "ISIC2019LT")

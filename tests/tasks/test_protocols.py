@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lmd_bench.errors import UserError
-from lmd_bench.schema import ImageTable, TaskSpec
-from lmd_bench.tasks._balanced import train_counts
-from lmd_bench.tasks.protocols import cut
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import ImageTable, TaskSpec
+from lmd_bench.data.tasks.balanced import train_counts
+from lmd_bench.data.tasks.protocols import cut
 
 COUNTS = {"a": 1300, "b": 400, "c": 60}
 
@@ -220,7 +220,7 @@ def test_lmd_refuses_a_factor_that_leaves_a_class_too_few_to_split():
 
 def test_lmd_with_seed_42_and_factor_100_is_the_published_isic_2019_lt_split(shared_data):
     published = shared_data / "lmd_splits" / "ISIC2019LT"
-    from lmd_bench.datasets import load
+    from lmd_bench.data.datasets import load
 
     table = load("isic").read(shared_data / "isic2019")
     split = cut(table, TaskSpec("isic2019", "lmd", 100.0, split_seed=42))
@@ -236,7 +236,7 @@ def test_lmd_with_seed_42_and_factor_100_is_the_published_isic_2019_lt_split(sha
 
 def test_ham10000_gives_factor_100_balanced_without_a_lesion_on_two_sides(shared_data):
     root = shared_data / "ham10000"
-    from lmd_bench.datasets import load
+    from lmd_bench.data.datasets import load
 
     table = load("ham10000").read(root)
     split = cut(table, TaskSpec("ham10000", imbalance_factor=100.0))

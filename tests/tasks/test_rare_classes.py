@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from lmd_bench.errors import UserError
-from lmd_bench.schema import ImageTable
-from lmd_bench.tasks.rare_classes import settle_rare_classes
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import ImageTable
+from lmd_bench.data.tasks.rare_classes import settle_rare_classes
 
 
 def table_of(**counts: int) -> ImageTable:

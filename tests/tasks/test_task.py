@@ -3,12 +3,12 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from lmd_bench.errors import UserError
-from lmd_bench.schema import ImageTable, TaskSpec
-from lmd_bench.tasks import task as task_module
-from lmd_bench.tasks._split import Split
-from lmd_bench.tasks.protocols import cut
-from lmd_bench.tasks.task import build_task, open_test
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import ImageTable, TaskSpec
+from lmd_bench.data.tasks import task as task_module
+from lmd_bench.data.tasks.protocols import cut
+from lmd_bench.data.tasks.split import Split
+from lmd_bench.data.tasks.task import build_task, open_test
 
 SPEC = TaskSpec("made", imbalance_factor=10.0)
 

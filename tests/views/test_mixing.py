@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench.views.mixing import Mixture, draw_mixture, mix, remixed
+from lmd_bench.data.views.mixing import Mixture, draw_mixture, mix, remixed
 
 
 @pytest.fixture

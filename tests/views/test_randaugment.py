@@ -5,8 +5,8 @@ import torch
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as TF
 
-from lmd_bench.views import randaugment
-from lmd_bench.views.randaugment import OPERATIONS
+from lmd_bench.data.views import randaugment
+from lmd_bench.data.views.randaugment import OPERATIONS
 
 LINEAR = {"interpolation": InterpolationMode.BILINEAR, "fill": 0.5}
 THIRD = 10 / 30  # M = 10 of 30

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
-from lmd_bench.views import _blurs, _warps
-from lmd_bench.views._draws import one_of
-from lmd_bench.views.strong import grid_dropout, recolour
+from lmd_bench.data.views import _blurs, _warps
+from lmd_bench.data.views._draws import one_of
+from lmd_bench.data.views.strong import grid_dropout, recolour
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from typing import get_args
 import pytest
 import torch
 
-from lmd_bench import views
-from lmd_bench.schema import TrainingConfig
+from lmd_bench.core.schema import TrainingConfig
+from lmd_bench.data import views
 
 DRAWN = ["strong", "weak", "randaugment"]
 

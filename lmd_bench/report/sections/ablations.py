@@ -2,11 +2,11 @@
 
 from math import isnan
 
-from lmd_bench.ablation.analysis import Effect, TaskAnalysis
-from lmd_bench.ablation.record import read_records
-from lmd_bench.ablation.sheets import Sheet, header_lines, notes, sheets
-from lmd_bench.ablation.show import analyse_all
-from lmd_bench.leaderboard.ablated import ablated_studies
+from lmd_bench.cli.show import analyse_all
+from lmd_bench.experiments.ablation.analysis import Effect, TaskAnalysis
+from lmd_bench.experiments.ablation.record import read_records
+from lmd_bench.experiments.ablation.tables import Sheet, header_lines, notes, sheets
+from lmd_bench.leaderboard.studies.ablated import ablated_studies
 from lmd_bench.report.blocks import Block, Figure, Heading, Listing, Picture, Section, Table, Text
 from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import notes as note_blocks

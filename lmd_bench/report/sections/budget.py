@@ -6,8 +6,8 @@ from math import isnan
 import numpy as np
 import pandas as pd
 
-from lmd_bench.leaderboard.budget import Unit
 from lmd_bench.leaderboard.curves import curve_frame
+from lmd_bench.leaderboard.studies.budget import Unit
 from lmd_bench.report.blocks import Block, Figure, Heading, Key, Picture, Section, Table, Text
 from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import row as table_row

@@ -6,8 +6,8 @@ from lmd_bench.report.blocks import Cell, Figure, Head, Section, Table, Text
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.confirmed import Confirmed
 from lmd_bench.report.context import Context
-from lmd_bench.report.judged_tasks import blocks_of_tasks
 from lmd_bench.report.numbers import missing, shaded, words
+from lmd_bench.report.sections._per_task import blocks_of_tasks
 
 _INTRO = (
     "Of the images of each true class (a row), the share in % that was taken for each class (a "

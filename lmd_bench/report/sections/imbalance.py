@@ -4,7 +4,7 @@ from math import isnan
 
 import pandas as pd
 
-from lmd_bench.leaderboard.imbalance import imbalance_frame
+from lmd_bench.leaderboard.imbalance.curves import imbalance_frame
 from lmd_bench.report.blocks import Block, Figure, Heading, Key, Picture, Section, Table, Text
 from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import row as table_row

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmd_bench.leaderboard.statistics import places
-from lmd_bench.leaderboard.tables import FEWER, header
+from lmd_bench.leaderboard.gaps import gaps
+from lmd_bench.leaderboard.tables.render import FEWER, header
 from lmd_bench.report.blocks import Block, Cell, Head, Heading, Listing, Section, Table, Text, notes
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.context import Context
-from lmd_bench.report.gaps import gaps
 from lmd_bench.report.numbers import Mark, command, duration, missing, percent, words
+from lmd_bench.stats.spread import places
 
 Line = dict[str, Any]
 _MARKS: dict[int, Mark] = {1: "best", 2: "second"}

@@ -6,8 +6,8 @@ from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.confirmed import N_BINS, Confirmed
 from lmd_bench.report.context import Context
 from lmd_bench.report.drawing.reliability import reliability_chart
-from lmd_bench.report.judged_tasks import blocks_of_tasks
 from lmd_bench.report.numbers import count, percent, words
+from lmd_bench.report.sections._per_task import blocks_of_tasks
 
 _INTRO = (
     f"Test images in {N_BINS} bins of the highest predicted probability, without temperature "

@@ -2,7 +2,7 @@
 
 from math import isnan
 
-from lmd_bench.leaderboard.select import score
+from lmd_bench.leaderboard.studies.rules import score
 from lmd_bench.report.blocks import (
     Block,
     Cell,

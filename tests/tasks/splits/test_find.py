@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from lmd_bench.errors import UserError
-from lmd_bench.tasks.splits.find import read_published
+from lmd_bench.core.errors import UserError
+from lmd_bench.data.tasks.splits.find import read_published
 
 FOLDS = "file-name;class-name;split-index\na.jpg;polyps;0\nb.jpg;cecum;1\n"
 

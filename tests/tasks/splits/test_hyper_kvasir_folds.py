@@ -2,8 +2,8 @@ from collections import Counter
 
 import pytest
 
-from lmd_bench.errors import UserError
-from lmd_bench.tasks.splits.hyper_kvasir_folds import fold_roles, read_folds
+from lmd_bench.core.errors import UserError
+from lmd_bench.data.tasks.splits.hyper_kvasir_folds import fold_roles, read_folds
 
 
 def test_of_five_folds_one_is_test_the_next_val_and_three_are_train():

@@ -1,7 +1,7 @@
 import pytest
 
-from lmd_bench.errors import UserError
-from lmd_bench.tasks.splits.lmd_csv import read_lmd
+from lmd_bench.core.errors import UserError
+from lmd_bench.data.tasks.splits.lmd_csv import read_lmd
 
 FILES = ("training.csv", "validation.csv", "testing.csv")
 

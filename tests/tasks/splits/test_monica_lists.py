@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from lmd_bench.errors import UserError
-from lmd_bench.tasks.splits.monica_lists import families, read_lists
+from lmd_bench.core.errors import UserError
+from lmd_bench.data.tasks.splits.monica_lists import families, read_lists
 
 
 def write_arrays(folder, before="", after="_100"):

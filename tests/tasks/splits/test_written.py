@@ -3,11 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from lmd_bench.errors import UserError
-from lmd_bench.schema import DataSource, ImageTable, TaskSpec
-from lmd_bench.tasks.protocols import cut
-from lmd_bench.tasks.splits.written import read_written, write_split
-from lmd_bench.tasks.task import build_task, open_test
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DataSource, ImageTable, TaskSpec
+from lmd_bench.data.tasks.protocols import cut
+from lmd_bench.data.tasks.splits.written import read_written, write_split
+from lmd_bench.data.tasks.task import build_task, open_test
 
 SPEC = TaskSpec("made", imbalance_factor=10.0)
 

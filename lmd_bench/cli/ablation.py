@@ -1,0 +1,92 @@
+"""The command that takes methods apart."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lmd_bench.cli.app import app, command_line
+from lmd_bench.cli.compare import LesionColumn, Lesions
+from lmd_bench.cli.option_groups import expanded
+from lmd_bench.cli.options import (
+    RESULTS,
+    AblationOptions,
+    DataOptions,
+    Factors,
+    Resources,
+    Results,
+    Seed,
+    Settings,
+    TaskOptions,
+)
+from lmd_bench.core.errors import UserError
+
+
+@app.command()
+@expanded
+def ablate(
+    data: DataOptions,
+    cut: TaskOptions,
+    resources: Resources,
+    asked: AblationOptions,
+    file: Annotated[
+        str | None, typer.Argument(help="YAML file, or the name of a shipped one, such as lmd.")
+    ] = None,
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Data sets; repeat or use commas.")
+    ] = None,
+    imbalance_factor: Factors = None,
+    seed: Seed = 0,
+    settings: Settings = None,
+    table: Annotated[
+        bool, typer.Option("--table", help="Only draw the tables of what --results holds.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print cells, encoders and hours; start nothing.")
+    ] = False,
+    format: Annotated[str, typer.Option(help="table, markdown, latex, csv or json.")] = "table",
+    out: Annotated[Path | None, typer.Option(help="File for the tables.")] = None,
+    clusters: Lesions = None,
+    cluster_column: LesionColumn = "lesion_id",
+    results: Results = RESULTS,
+) -> None:
+    """Take a method apart: run its cells on the same seeds, and say what each part brings."""
+    from lmd_bench.cli.show import analyse_all, check_format, read_ablations, show
+
+    check_format(format)
+    lesions = (str(clusters), cluster_column) if clusters else None
+    if table:
+        name = Path(file).stem if file else None
+        show(read_ablations(results.resolve(), name, lesions), format, out)
+        return
+    if file is None or not dataset:
+        raise UserError(
+            "An ablation takes a file and --dataset, such as `lmd-bench ablate lmd --dataset "
+            "synthetic`; `--table` alone draws the tables of what is stored."
+        )
+    from lmd_bench.data.build import parse_factors, split_commas, task_specs
+    from lmd_bench.experiments.ablation.run import AskedFor, plan_ablation, record_of, run_ablation
+
+    factors = parse_factors(imbalance_factor or ["natural"])
+    specs = task_specs(
+        split_commas(dataset), factors, cut.protocol, cut.split_seed, cut.image_size, cut.n_max
+    )
+    design, request = plan_ablation(
+        AskedFor(file, tuple(settings or ()), asked.mode, asked.retune, asked.base_from),
+        specs,
+        source=data.source(cut.split_dir),
+        results=results.resolve(),
+        n_epochs=asked.epochs,
+        confirm_seeds=asked.confirm_seeds,
+        seed=seed,
+        command=command_line(),
+        **resources.fields(),
+    )
+    if dry_run:
+        from lmd_bench.experiments.ablation.estimate import print_estimate
+
+        print_estimate(design, request)
+        return
+    code = run_ablation(design, request)
+    show(analyse_all(request.results, [record_of(design, request)], lesions), format, out)
+    raise typer.Exit(code)

@@ -1,0 +1,165 @@
+"""What `lmd-bench check` prints and writes."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from lmd_bench.core.schema import DataSource, TaskSpec
+from lmd_bench.data import datasets
+from lmd_bench.data.checks.check import SplitReport, check, split_names
+from lmd_bench.data.checks.class_sizes import FEWEST, POWER, smallest_difference
+from lmd_bench.data.checks.near import THRESHOLD
+from lmd_bench.data.checks.readable import Unreadable
+from lmd_bench.data.tasks.splits.written import write_split
+
+_SHOWN = 5  # names of a finding; the rest is counted
+_GOOD, _BAD = "[green]ok[/green]   ", "[red]found[/red]"
+
+
+def run_check(spec: TaskSpec, source: DataSource, split_out: Path | None) -> bool:
+    """Print all findings on a task's split, write the split if asked, and return if all is well.
+
+    Raises:
+        UserError: the data or the split cannot be had, or `split_out` cannot be written.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    report = check(spec, source)
+    if isinstance(report, tuple):
+        _show_unreadable(console, report, split_out)
+        return False
+    if split_out is not None:  # first: a reader that closes the pipe does not stop it
+        folder = split_out.expanduser().resolve()
+        about = {"fingerprint": report.fingerprint, "task": asdict(spec)}
+        write_split(folder, report.table, report.split, about)
+        console.print(f"split written to {folder}", markup=False)
+    _show(console, spec, report)
+    return not report.anything_wrong
+
+
+def _show_unreadable(
+    console: Console, unreadable: tuple[Unreadable, ...], split_out: Path | None
+) -> None:
+    console.print(f"{_BAD} {_count(len(unreadable), 'image file')} cannot be read:")
+    for image in unreadable:
+        console.print(f"  {image.image_id}  {image.path}  {image.cause}", markup=False)
+    unwritten = ", and no split was written" if split_out is not None else ""
+    console.print(f"Nothing else was checked{unwritten}: mend or download these files first.")
+
+
+def _show(console: Console, spec: TaskSpec, report: SplitReport) -> None:
+    split = report.split
+    factor = "natural" if spec.imbalance_factor is None else f"factor {spec.imbalance_factor:g}"
+    missing = f", {report.n_missing} listed ones missing" if report.n_missing else ""
+    console.print(
+        f"[bold]{spec.dataset}[/bold], {len(report.table)} images present{missing}; protocol "
+        f"{spec.protocol}, {factor}, split seed {spec.split_seed}: {len(split.train)} train, "
+        f"{len(split.val)} val, {len(split.test)} test\nsplit hash {report.fingerprint} at "
+        f"{spec.image_size} px\n{_GOOD} all files can be read"
+    )
+    _show_crossing(console, spec.dataset, report)
+    _show_identical(console, report)
+    _show_near(console, report)
+    _show_classes(console, report)
+
+
+def _show_crossing(console: Console, dataset: str, report: SplitReport) -> None:
+    group = datasets.load(dataset).card.group
+    if group is None:
+        console.print(f"{_GOOD} the data name no lesions or patients: each image is its own group")
+        return
+    if not report.crossing:
+        console.print(f"{_GOOD} no {group} in two splits")
+    for crossing in report.crossing:
+        first, second = crossing.splits
+        console.print(
+            f"{_BAD} {_count(len(crossing.groups), group)} in both {first} and {second}, with "
+            f"{crossing.n_images[0]} and {crossing.n_images[1]} images: {_few(crossing.groups)}"
+        )
+
+
+def _show_identical(console: Console, report: SplitReport) -> None:
+    what = "byte-identical files" if report.by_file else "images with identical pixels"
+    if not report.identical:
+        console.print(f"{_GOOD} no {what}")
+        return
+    names = split_names(report.split, len(report.table))
+    crossing = [rows for rows in report.identical if _crosses([names[row] for row in rows])]
+    console.print(
+        f"{_BAD} {_count(len(report.identical), 'set')} of {what}, {len(crossing)} across splits"
+    )
+    first = sorted(report.identical, key=lambda rows: rows not in crossing)
+    for rows in first[:_SHOWN]:
+        texts = [f"{_image(report, row)}, {names[row] or 'in no split'})" for row in rows]
+        console.print(f"  {' = '.join(texts[:_SHOWN])}{_more(len(texts))}", markup=False)
+    if len(first) > _SHOWN:
+        console.print(f"  and {len(first) - _SHOWN} sets more")
+
+
+def _show_near(console: Console, report: SplitReport) -> None:
+    rule = f"at most {THRESHOLD} of 512 bits of the difference hash differ"
+    if not report.near:
+        console.print(f"{_GOOD} no near-identical images in two splits ({rule})")
+        return
+    console.print(
+        f"{_BAD} {_count(len(report.near), 'near-identical pair')} in two splits ({rule})"
+    )
+    for pair in report.near[:_SHOWN]:
+        ids = [report.table.image_ids[row] for row in pair.rows]
+        console.print(
+            f"  {ids[0]} ({pair.splits[0]}) ~ {ids[1]} ({pair.splits[1]}), {pair.distance} bits",
+            markup=False,
+        )
+    if len(report.near) > _SHOWN:
+        console.print(f"  and {len(report.near) - _SHOWN} pairs more")
+
+
+def _show_classes(console: Console, report: SplitReport) -> None:
+    small = [size.name for size in report.classes if size.too_small]
+    if small:
+        console.print(
+            f"{_BAD} {_count(len(small), 'class', 'classes')} with fewer than {FEWEST} images in "
+            f"val or test, too few to judge: {', '.join(small)}"
+        )
+    else:
+        console.print(f"{_GOOD} every class has at least {FEWEST} images in val and in test")
+    console.print(
+        f"      smallest difference of balanced accuracy that this test set shows at "
+        f"{100 * POWER:.0f} % power: {_points(report.smallest_difference)} points (two-sided 5 %, "
+        "recalls of one half, methods judged independently)"
+    )
+    table = Table("class", "train", "val", "test", "one test image", f"shown at {POWER:.0%}")
+    for size in report.classes:
+        alone = smallest_difference([size.n_test])
+        counts = [f"{n:,}" for n in (size.n_train, size.n_val, size.n_test)]
+        table.add_row(size.name, *counts, _points(size.recall_step), _points(alone))
+    console.print(table)
+    console.print("the last two columns: points of this class's recall")
+
+
+def _image(report: SplitReport, row: int) -> str:
+    table = report.table
+    return f"{table.image_ids[row]} ({table.class_names[int(table.labels[row])]}"
+
+
+def _crosses(names: Sequence[str]) -> bool:
+    return len({name for name in names if name}) > 1
+
+
+def _count(n: int, one: str, many: str | None = None) -> str:
+    return f"{n} {one if n == 1 else many or f'{one}s'}"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + _more(len(names))
+
+
+def _more(n: int) -> str:
+    return f" and {n - _SHOWN} more" if n > _SHOWN else ""
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.1f}" if math.isfinite(share) else "-"

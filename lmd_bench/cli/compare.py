@@ -1,0 +1,98 @@
+"""Commands that compare methods: on one task, over tasks, over budgets and imbalance factors."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lmd_bench.cli.app import app
+from lmd_bench.cli.leaderboard import Rule
+from lmd_bench.cli.options import RESULTS, Results
+
+Format = Annotated[str, typer.Option(help="table, csv or json.")]
+Lesions = Annotated[
+    Path | None, typer.Option(help="CSV with image_id and a column of lesions or patients.")
+]
+LesionColumn = Annotated[str, typer.Option(help="That column.")]
+
+
+@app.command()
+def compare(
+    methods: Annotated[list[str], typer.Argument(help="The first is compared with the others.")],
+    with_all: Annotated[
+        bool, typer.Option("--with-all", help="Compare with every confirmed method of the task.")
+    ] = False,
+    results: Results = RESULTS,
+    rule: Rule = "val_balanced_accuracy",
+    clusters: Lesions = None,
+    cluster_column: LesionColumn = "lesion_id",
+    format: Format = "table",
+) -> None:
+    """Compare methods on the same test images: differences, intervals, paired tests, power."""
+    from lmd_bench.leaderboard.comparisons import Clusters, print_comparison
+
+    lesions = Clusters(clusters, cluster_column) if clusters else None
+    print_comparison(results, methods, format, with_all, rule, lesions)
+
+
+@app.command()
+def ranks(
+    results: Results = RESULTS,
+    rule: Rule = "val_balanced_accuracy",
+    format: Annotated[str, typer.Option(help="table or json.")] = "table",
+) -> None:
+    """Rank methods over all tasks, test their differences, say how sure a first place is."""
+    from lmd_bench.leaderboard.ranking import print_ranks
+
+    print_ranks(results, format, rule)
+
+
+@app.command()
+def intervals(
+    results: Results = RESULTS,
+    rule: Rule = "val_balanced_accuracy",
+    by_class: Annotated[
+        bool, typer.Option("--by-class", help="The recall of each class instead.")
+    ] = False,
+    clusters: Lesions = None,
+    cluster_column: LesionColumn = "lesion_id",
+    format: Format = "table",
+) -> None:
+    """Show each method's test score with its spread over images, over seeds and over searches."""
+    from lmd_bench.cli.emit import print_intervals
+
+    print_intervals(
+        results, format, rule, by_class, (clusters, cluster_column) if clusters else None
+    )
+
+
+@app.command()
+def tuning(
+    results: Results = RESULTS,
+    rule: Rule = "val_balanced_accuracy",
+    against: Annotated[str, typer.Option(help="trials, hours or gpu_hours.")] = "trials",
+    format: Format = "table",
+) -> None:
+    """Show what more trials bring, what tuning gains, and what explains the variance on test."""
+    from lmd_bench.cli.emit import print_tuning
+
+    print_tuning(results, format, rule, against)
+
+
+@app.command()
+def imbalance(
+    results: Results = RESULTS,
+    rule: Rule = "val_balanced_accuracy",
+    metric: Annotated[
+        str, typer.Option(help="Such as balanced_accuracy, few_recall, mcc, macro_auc.")
+    ] = "balanced_accuracy",
+    part: Annotated[
+        str, typer.Option(help="What csv holds: curves, crossings or ranges.")
+    ] = "curves",
+    study: Annotated[str, typer.Option(help="Only studies whose id holds this text.")] = "",
+    format: Format = "table",
+) -> None:
+    """Show a metric on test against the imbalance factor, where methods cross, robust ranges."""
+    from lmd_bench.leaderboard.imbalance.text import print_imbalance
+
+    print_imbalance(results, format, rule, metric, part, study=study)

@@ -1,0 +1,58 @@
+"""Commands that read results, and the list of methods."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lmd_bench.cli.app import app
+from lmd_bench.cli.options import RESULTS, Results
+
+Rule = Annotated[
+    str,
+    typer.Option(
+        help="What selects a configuration: val_balanced_accuracy, val_macro_f1, val_worst_class, "
+        "val_lower_confidence, last_epoch, or oracle_test (watermarked)."
+    ),
+]
+
+
+@app.command()
+def methods(
+    name: Annotated[str | None, typer.Argument()] = None,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Show which pairs of stages make sense.")
+    ] = False,
+) -> None:
+    """List the methods, or show one: its two stages, paper, search space and defaults."""
+    from lmd_bench.cli.method_listings import show_matrix, show_method, show_methods
+
+    if matrix:
+        show_matrix()
+    elif name is None:
+        show_methods()
+    else:
+        show_method(name)
+
+
+@app.command()
+def leaderboard(
+    results: Results = RESULTS,
+    format: Annotated[
+        str, typer.Option(help="table, markdown, latex, csv, json or parquet.")
+    ] = "table",
+    rule: Rule = "val_balanced_accuracy",
+    at_budget: Annotated[
+        str | None,
+        typer.Option(help="Look at what each study found for this: 10 (trials), 4h or 4gpuh."),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(help="Metrics to show, such as mcc,macro_auc,nll; all: every one, also ECE."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write in place of printing.")] = None,
+) -> None:
+    """Print the methods of each task by mean test balanced accuracy over confirmation seeds."""
+    from lmd_bench.cli.output import print_leaderboard
+
+    print_leaderboard(results, format, rule, at_budget, out, metrics)

@@ -1,0 +1,161 @@
+"""Commands that train: one trial by hand, or a search."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lmd_bench.cli.app import app, command_line, one_task
+from lmd_bench.cli.option_groups import expanded
+from lmd_bench.cli.options import (
+    RESULTS,
+    Budget,
+    DataOptions,
+    Dataset,
+    Datasets,
+    Drawn,
+    Epochs,
+    Factor,
+    Factors,
+    Resources,
+    Results,
+    Seed,
+    Settings,
+    Strategy,
+    TaskOptions,
+)
+
+if TYPE_CHECKING:
+    from lmd_bench.core.schema import DataSource, TaskSpec
+    from lmd_bench.search.request import SearchRequest
+
+
+@app.command()
+@expanded
+def train(
+    dataset: Dataset,
+    method: Annotated[str, typer.Option(help="Method, or representation+calibration.")],
+    data: DataOptions,
+    cut: TaskOptions,
+    imbalance_factor: Factor = "natural",
+    epochs: Epochs = 10,
+    seed: Seed = 0,
+    settings: Settings = None,
+    results: Results = RESULTS,
+) -> None:
+    """Train one trial, without Ray, and judge it on val; its row goes to the results."""
+    from lmd_bench.training.single import train_one
+
+    row = train_one(
+        one_task(dataset, imbalance_factor, cut),
+        method,
+        epochs,
+        seed,
+        settings or [],
+        results.resolve(),
+        data.source(cut.split_dir),
+        command_line(),
+    )
+    if row["status"] != "ok":
+        raise typer.Exit(1)
+
+
+@app.command()
+@expanded
+def search(
+    dataset: Datasets,
+    method: Annotated[list[str], typer.Option(help="Methods, or `all`; repeat or use commas.")],
+    data: DataOptions,
+    cut: TaskOptions,
+    resources: Resources,
+    budget: Budget,
+    strategy: Strategy,
+    drawn: Drawn,
+    imbalance_factor: Factors = None,
+    seed: Seed = 0,
+    settings: Settings = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and start no trial.")
+    ] = False,
+    results: Results = RESULTS,
+) -> None:
+    """Search hyperparameters of methods on tasks, then confirm the chosen ones on test."""
+    from lmd_bench.data.build import parse_factors, split_commas, task_specs
+
+    source = data.source(cut.split_dir)
+    factors = parse_factors(imbalance_factor or ["natural"])
+    specs = task_specs(
+        split_commas(dataset), factors, cut.protocol, cut.split_seed, cut.image_size, cut.n_max
+    )
+    request = search_request(
+        method, specs, source, results, seed, settings, budget, strategy, resources, drawn
+    )
+    if dry_run:
+        from lmd_bench.search.plan import print_plan
+
+        print_plan(request)
+        return
+    from lmd_bench.search.run import run_search
+
+    raise typer.Exit(run_search(request).exit_code)
+
+
+@app.command()
+@expanded
+def confirm(
+    key: Annotated[list[str], typer.Argument(help="Keys of search rows; their beginning will do.")],
+    data: DataOptions,
+    split_dir: Annotated[
+        Path | None, typer.Option(help="Folder of published splits, as the search read it.")
+    ] = None,
+    results: Results = RESULTS,
+) -> None:
+    """Retrain the configs of search trials on the task's confirmation seeds, and judge on test."""
+    from lmd_bench.experiments.confirm import confirm as confirm_rows
+
+    if not confirm_rows(results.resolve(), key, data.source(split_dir), command_line()):
+        raise typer.Exit(1)
+
+
+def search_request(
+    method: list[str],
+    specs: "Iterable[TaskSpec]",
+    source: "DataSource",
+    results: Path,
+    seed: int,
+    settings: list[str] | None,
+    budget: Budget,
+    strategy: Strategy,
+    resources: Resources,
+    drawn: Drawn,
+) -> "SearchRequest":
+    """Return the search that options ask for, on tasks whose images are prepared on the way.
+
+    Raises:
+        UserError: unknown methods, settings or ranges, or data that cannot give a task.
+    """
+    from lmd_bench.data.build import build_tasks, split_commas
+    from lmd_bench.methods.space import parse_settings, resolve_methods
+    from lmd_bench.search.proposing.points import read_points
+    from lmd_bench.search.proposing.ranges import parse_ranges
+    from lmd_bench.search.proposing.warm_start import read_warm_start
+    from lmd_bench.search.request import SearchRequest
+
+    chosen = resolve_methods(split_commas(method))
+    earlier = drawn.warm_start
+    return SearchRequest(
+        methods=chosen,
+        overrides=parse_settings(settings or []),
+        tasks=build_tasks(specs, source),
+        results=results.resolve(),
+        seed=seed,
+        ranges=parse_ranges(drawn.range or [], chosen),
+        source=source,
+        points=read_points(drawn.points) if drawn.points else (),
+        warm_start=read_warm_start(earlier, results, chosen) if earlier else {},
+        command=command_line(),
+        **budget.fields(),
+        **strategy.fields(),
+        **resources.fields(),
+    )

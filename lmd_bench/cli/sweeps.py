@@ -1,0 +1,144 @@
+"""Commands over several tasks: a sweep of imbalance factors, and configs used elsewhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lmd_bench.cli.app import app, command_line
+from lmd_bench.cli.compare import Format
+from lmd_bench.cli.leaderboard import Rule
+from lmd_bench.cli.option_groups import expanded
+from lmd_bench.cli.options import (
+    RESULTS,
+    Budget,
+    DataOptions,
+    Datasets,
+    Drawn,
+    Resources,
+    Results,
+    Seed,
+    Settings,
+    Strategy,
+    TaskOptions,
+)
+from lmd_bench.cli.search import search_request
+
+FACTORS = "10,20,50,100,200,500"
+Tasks = list[str] | None
+
+
+@app.command()
+@expanded
+def sweep(
+    dataset: Datasets,
+    method: Annotated[list[str], typer.Option(help="Methods, or `all`; repeat or use commas.")],
+    data: DataOptions,
+    cut: TaskOptions,
+    resources: Resources,
+    budget: Budget,
+    strategy: Strategy,
+    drawn: Drawn,
+    imbalance_factor: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Two or more; {FACTORS} if not given. Repeat or use commas."),
+    ] = None,
+    seed: Seed = 0,
+    settings: Settings = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and start no trial.")
+    ] = False,
+    results: Results = RESULTS,
+    rule: Rule = "val_balanced_accuracy",
+    metric: Annotated[str, typer.Option(help="As `imbalance` takes it.")] = "balanced_accuracy",
+    format: Format = "table",
+) -> None:
+    """Search methods at several imbalance factors, on nested train sets and one test set."""
+    from lmd_bench.cli.emit import check_format
+    from lmd_bench.core.schema import TaskSpec
+    from lmd_bench.data.build import parse_factors, split_commas
+    from lmd_bench.experiments.sweep import sweep_tasks
+    from lmd_bench.leaderboard.imbalance.text import print_imbalance
+    from lmd_bench.leaderboard.studies.rules import rule_named
+    from lmd_bench.methods.space import resolve_methods
+    from lmd_bench.search.staging import study_specs
+
+    check_format(format)
+    rule_named(rule)
+    resolve_methods(split_commas(method))  # a mistake is told before images are prepared
+    common = TaskSpec("", cut.protocol, None, cut.split_seed, cut.image_size, cut.n_max)
+    factors = parse_factors(imbalance_factor or [FACTORS])
+    source = data.source(cut.split_dir)
+    specs, sentences = sweep_tasks(split_commas(dataset), factors, common, source)
+    for sentence in sentences:
+        typer.echo(sentence, err=format != "table")
+    request = search_request(
+        method, specs, source, results, seed, settings, budget, strategy, resources, drawn
+    )
+    if dry_run:
+        from lmd_bench.search.plan import print_plan
+
+        print_plan(request)
+        return
+    from lmd_bench.search.display import make_display
+    from lmd_bench.search.run import INTERRUPTED, run_search
+
+    display = make_display(request.verbose, on_stderr=format != "table")
+    outcome = run_search(request, display)
+    if outcome.exit_code != INTERRUPTED:
+        ids = {study.id for study in study_specs(request) if study.requested}
+        print_imbalance(results, format, rule, metric, only=ids)
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+@expanded
+def transfer(
+    data: DataOptions,
+    resources: Resources,
+    method: Annotated[Tasks, typer.Option(help="Methods; all that were tuned twice.")] = None,
+    tuned_at: Annotated[
+        Tasks, typer.Option("--from", help="Tasks: a data set, if100, or part of a fingerprint.")
+    ] = None,
+    used_at: Annotated[Tasks, typer.Option("--to", help="As --from.")] = None,
+    study: Annotated[str, typer.Option(help="Of studies whose id holds this text.")] = "",
+    split_dir: Annotated[
+        Path | None, typer.Option(help="Folder of published splits, as the search read it.")
+    ] = None,
+    table: Annotated[
+        bool, typer.Option("--table", help="Print what is stored and run nothing.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how much is missing, and start no trial.")
+    ] = False,
+    results: Results = RESULTS,
+    rule: Rule = "val_balanced_accuracy",
+    format: Format = "table",
+) -> None:
+    """Use configs tuned on one task on the others, and show what that loses."""
+    from lmd_bench.cli.emit import check_format
+    from lmd_bench.data.build import split_commas
+    from lmd_bench.experiments.transfer import Chosen, run_transfer, show_transfer
+
+    check_format(format)
+    chosen = Chosen(
+        tuple(split_commas(method or [])),
+        tuple(split_commas(tuned_at or [])),
+        tuple(split_commas(used_at or [])),
+        study,
+    )
+    code = 0
+    if not table:
+        code = run_transfer(
+            results.resolve(),
+            chosen,
+            rule,
+            data.source(split_dir),
+            resources.fields(),
+            command_line(),
+            dry_run=dry_run,
+            on_stderr=format != "table",
+        )
+    if not dry_run:
+        show_transfer(results, chosen, rule, format)
+    raise typer.Exit(code)

@@ -1,0 +1,1 @@
+"""From raw images to train, val and test, and to batches."""

@@ -1,0 +1,128 @@
+"""All checks of one data set and split, gathered without printing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from lmd_bench.core import machine as hardware
+from lmd_bench.core import paths
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DataSource, ImageTable, TaskSpec
+from lmd_bench.data import datasets
+from lmd_bench.data.build import prepare_dataset
+from lmd_bench.data.checks.class_sizes import ClassSize, class_sizes, smallest_difference
+from lmd_bench.data.checks.doubles import Crossing, crossing_groups
+from lmd_bench.data.checks.identical import file_digests, identical_sets, pixel_digests
+from lmd_bench.data.checks.near import NearPair, difference_hashes, near_identical
+from lmd_bench.data.checks.readable import Unreadable, unreadable_images
+from lmd_bench.data.images.prepare import PreparedImages
+from lmd_bench.data.tasks.protocols import cut
+from lmd_bench.data.tasks.split import Split
+from lmd_bench.data.tasks.task import fingerprint
+
+_BLOCK = 1024  # images in memory at a time
+
+
+@dataclass(frozen=True, eq=False)
+class SplitReport:
+    """What was found in one split of a data set whose files are all readable."""
+
+    table: ImageTable
+    split: Split
+    n_missing: int  # listed images without a file
+    fingerprint: str  # of the task
+    identical: tuple[tuple[int, ...], ...]  # sets of rows with one content
+    by_file: bool  # identical files; False: identical pixels, where images have no files
+    crossing: tuple[Crossing, ...]
+    near: tuple[NearPair, ...]
+    classes: tuple[ClassSize, ...]
+    smallest_difference: float  # of balanced accuracy on test, 0 to 1
+
+    @property
+    def anything_wrong(self) -> bool:
+        """Return whether any check found something."""
+        small = any(size.too_small for size in self.classes)
+        return bool(self.identical or self.crossing or self.near or small)
+
+
+def check(spec: TaskSpec, source: DataSource) -> SplitReport | tuple[Unreadable, ...]:
+    """Return the report on a task's split; the unreadable images where there are any.
+
+    Args:
+        spec: the task.
+        source: where its data and split files lie.
+
+    Raises:
+        UserError: the data are absent or faulty in another way, or cannot give this split.
+    """
+    try:
+        prepared = prepare_dataset(spec.dataset, source, spec.image_size)
+    except UserError:
+        if unreadable := _unreadable(spec.dataset, source):
+            return unreadable
+        raise
+    table = prepared.table
+    split = cut(table, spec, source)
+    by_file, identical = _identical(prepared, spec.dataset, source)
+    classes = class_sizes(table, split)
+    return SplitReport(
+        table=table,
+        split=split,
+        n_missing=prepared.n_missing,
+        fingerprint=fingerprint(table, split, spec, prepared.fingerprint),
+        identical=identical,
+        by_file=by_file,
+        crossing=crossing_groups(table, split),
+        near=near_identical(_hashes(prepared), split, identical),
+        classes=classes,
+        smallest_difference=smallest_difference([size.n_test for size in classes]),
+    )
+
+
+def split_names(split: Split, n_images: int) -> tuple[str, ...]:
+    """Return the split that each row lies in, "" where in none."""
+    names = [""] * n_images
+    for name, rows in (("train", split.train), ("val", split.val), ("test", split.test)):
+        for row in rows:
+            names[row] = name
+    return tuple(names)
+
+
+def _unreadable(dataset: str, source: DataSource) -> tuple[Unreadable, ...]:
+    """Return the unreadable images; none where the data are at fault in another way."""
+    data = datasets.load(dataset, source.columns)
+    root = paths.data_root(data.card.name, source.root)
+    table = data.read(root)
+    missing = data.missing(root, table)
+    if missing.any() and not source.allow_missing:
+        return ()
+    files = zip(table.image_ids, data.paths(root, table), missing, strict=True)
+    present = [(image_id, path) for image_id, path, absent in files if not absent]
+    return unreadable_images(data, present, hardware.n_cores())
+
+
+def _identical(
+    prepared: PreparedImages, dataset: str, source: DataSource
+) -> tuple[bool, tuple[tuple[int, ...], ...]]:
+    data = datasets.load(dataset, source.columns)
+    files = data.paths(paths.data_root(data.card.name, source.root), prepared.table)
+    try:
+        digests = file_digests(files, hardware.n_cores())
+    except OSError as error:
+        raise UserError(f"A file of '{dataset}' cannot be read ({error}); mend that.") from error
+    if None not in digests:
+        return True, identical_sets(digests)
+    blocks = map(pixel_digests, _blocks(prepared))
+    return False, identical_sets([digest for block in blocks for digest in block])
+
+
+def _hashes(prepared: PreparedImages) -> Bool[np.ndarray, "images bits"]:
+    return np.concatenate([difference_hashes(block) for block in _blocks(prepared)])
+
+
+def _blocks(prepared: PreparedImages) -> Iterator[UInt8[np.ndarray, "block size size 3"]]:
+    n = len(prepared.table)
+    for start in range(0, n, _BLOCK):
+        yield prepared.read(np.arange(start, min(start + _BLOCK, n), dtype=np.int64))

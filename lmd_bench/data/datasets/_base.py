@@ -1,0 +1,110 @@
+"""What a data set must say and do: the contract of every file in this folder.
+
+A data set of files states its card, the CSVs it reads and the folders its images lie in, and
+implements `read`. One that is drawn overrides `missing` and `image` as well.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DatasetCard, ImageTable, TableColumns
+from lmd_bench.data.datasets._decode import decode
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+
+
+class Dataset(ABC):
+    """A data set: its card, its table of images, and the pixels of each."""
+
+    card: ClassVar[DatasetCard]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1  # raised when the same files would give other images or labels
+    tables: tuple[str, ...] = ()  # the CSVs read from root
+    image_folders: ClassVar[tuple[str, ...]] = ()  # below root, searched in this order
+
+    columns: TableColumns | None = None
+
+    def describe(self, columns: TableColumns) -> None:
+        """Read what a person's CSV lists, from now on.
+
+        Raises:
+            UserError: this data set has a published layout of its own.
+        """
+        raise UserError(
+            f"Data set '{self.card.name}' is read in its published layout, so --images-csv does "
+            "not apply; leave it out, or take --dataset folder."
+        )
+
+    @abstractmethod
+    def read(self, root: Path | None) -> ImageTable:
+        """Return all listed images, present or not, in the order of the files.
+
+        Raises:
+            UserError: the folder or a CSV is absent, or its content is not as published.
+        """
+
+    def check_root(self, root: Path | None) -> Path:
+        """Return the folder of the raw files.
+
+        Raises:
+            UserError: there is none; says what to download and where to put it.
+        """
+        if root is not None and root.is_dir():
+            return root
+        given = "no data folder was given" if root is None else f"{root} is not a folder"
+        raise UserError(
+            f"The files of data set '{self.card.name}' were not found ({given}). "
+            f"{self.card.how_to_get} Name the folder with --data-root, or put it at "
+            f"$LMD_BENCH_DATA/{self.card.name}."
+        )
+
+    def files(self, root: Path | None) -> Iterator[os.DirEntry[str]]:
+        """Yield the image files that lie in the data set's folders; absent folders hold none."""
+        for name in self.image_folders:
+            folder = self.check_root(root) / name
+            if folder.is_dir():
+                with os.scandir(folder) as entries:
+                    yield from (e for e in entries if Path(e.name).suffix.lower() in SUFFIXES)
+
+    def paths(self, root: Path | None, table: ImageTable) -> tuple[Path | None, ...]:
+        """Return the file of each image, None where it is missing. Lists the folders once."""
+        found: dict[str, Path] = {}
+        for entry in self.files(root):
+            found.setdefault(Path(entry.name).stem, Path(entry.path))
+        return tuple(found.get(image_id) for image_id in table.image_ids)
+
+    def missing(self, root: Path | None, table: ImageTable) -> Bool[np.ndarray, " images"]:
+        """Return True for each listed image that has no file."""
+        return np.array([path is None for path in self.paths(root, table)], dtype=np.bool_)
+
+    def stream(
+        self, root: Path | None, size: int
+    ) -> Iterator[UInt8[np.ndarray, "block size size 3"]] | None:
+        """Return all images in blocks, in the order of the table, if they lie in one archive.
+
+        None, as here, where each image is had on its own by `image`.
+        """
+        return None
+
+    def image(
+        self, image_id: str, path: Path | None, size: int
+    ) -> UInt8[np.ndarray, "size size 3"]:
+        """Return one image as RGB, `size` pixels square.
+
+        Args:
+            image_id: its name in the table.
+            path: its file as `paths` gives it; a data set that is drawn needs none.
+            size: pixels; the aspect ratio is not kept (as LMD does).
+
+        Raises:
+            UserError: the file cannot be decoded.
+        """
+        assert path is not None, f"{image_id} has no file"
+        return decode(path, size)

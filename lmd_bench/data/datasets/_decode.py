@@ -1,0 +1,112 @@
+"""An image file of any kind as RGB, upright and square: the one decoder, the one resampler.
+
+What is not plain 8-bit RGB becomes so by fixed rules, never by a file's own range of values:
+
+- 16-bit grey is scaled from 0..65535 to 0..255, not clipped. (12 bits stored in 16 come out dark:
+  scale such files before.)
+- Transparent pixels, of a palette too, lie on black: outside the field of view medical images are
+  black already, and so is what the strong view moves into a picture. The colour hidden below them
+  is arbitrary and must not show.
+- CMYK is converted by the plain formula; embedded colour profiles are not applied.
+- EXIF may only turn or mirror the picture. An EXIF block that is damaged or asks for an
+  orientation that does not exist turns nothing: the pixels are whole.
+"""
+
+import struct
+import warnings
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from lmd_bench.core.errors import UserError
+
+# What Pillow raises on damaged files, found by cutting and altering JPEG, PNG, TIFF, BMP, WebP.
+_DAMAGED = (OSError, SyntaxError, ValueError, TypeError, struct.error)
+_SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
+_TRANSPOSES = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class UnreadableImageError(UserError):
+    """A file that gives no image; `fault` is the file and the reason, without the advice."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        """Name the file and the reason."""
+        self.fault = f"{path} ({reason})"
+        super().__init__(
+            f"The image {path} cannot be read ({reason}); put a whole copy of the file there."
+        )
+
+
+def decode(path: Path, size: int) -> UInt8[np.ndarray, "size size 3"]:
+    """Return an image file as RGB, upright and resized to a square with an antialiased filter.
+
+    Raises:
+        UnreadableImageError: the file is not a readable image.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata, without the name of the file
+            return square(_open_upright(path, size), size)
+    except (*_DAMAGED, Image.DecompressionBombError) as error:
+        raise UnreadableImageError(path, _reason(path, error)) from error
+
+
+def square(image: Image.Image, size: int) -> UInt8[np.ndarray, "size size 3"]:
+    """Return an RGB image resized to a square; the aspect ratio is not kept."""
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Return a loaded image as 8-bit RGB, by the rules at the head of this file.
+
+    Raises:
+        ValueError: its pixels have no fixed range (32-bit integers, floats) or no RGB form.
+    """
+    if image.mode in _SIXTEEN_BIT or (image.mode == "I" and image.format == "PNG"):
+        wide = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((wide + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError("its pixels have 32 bits; only 8 and 16 are read")
+    if image.has_transparency_data:
+        colour = image.convert("RGBA")
+        black = Image.new("RGBA", colour.size, (0, 0, 0, 255))
+        return Image.alpha_composite(black, colour).convert("RGB")
+    return image.convert("RGB")
+
+
+def _open_upright(path: Path, size: int) -> Image.Image:
+    with Image.open(path) as image:
+        # A JPEG is decoded at half, quarter or eighth scale where twice the size is left.
+        image.draft("RGB", (2 * size, 2 * size))
+        image.load()  # before EXIF: a file cut short must not pass for one with damaged EXIF
+        turn = _TRANSPOSES.get(_orientation(image))
+        rgb = as_rgb(image)
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except _DAMAGED:
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _reason(path: Path, error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror  # without the path, which is named already
+    if path.is_file() and path.stat().st_size == 0:
+        return "it is empty"
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no image of a known kind"
+    return str(error)

@@ -1,0 +1,24 @@
+"""DermaMNIST: the 10,015 images of HAM10000, split by image: lesions cross its official split."""
+
+from lmd_bench.data.datasets._medmnist import MedMnist, medmnist_card
+
+
+class DermaMnist(MedMnist):
+    """DermaMNIST from its published `.npz` files."""
+
+    card = medmnist_card(
+        "dermamnist",
+        "DermaMNIST, dermatoscopic images of pigmented lesions",
+        (
+            "actinic keratoses and intraepithelial carcinoma",
+            "basal cell carcinoma",
+            "benign keratosis-like lesions",
+            "dermatofibroma",
+            "melanoma",
+            "melanocytic nevi",
+            "vascular lesions",
+        ),
+        "Tschandl et al., Scientific Data 5 (2018), doi:10.1038/sdata.2018.161",
+        (327, 514, 1099, 115, 1113, 6705, 142),
+        "CC BY-NC 4.0",
+    )

@@ -1,0 +1,27 @@
+"""OrganCMNIST: 23,583 grey coronal slices of abdominal CT scans in eleven organs, split by scan."""
+
+from lmd_bench.data.datasets._medmnist import MedMnist, medmnist_card
+
+
+class OrganCMnist(MedMnist):
+    """OrganCMNIST from its published `.npz` files."""
+
+    card = medmnist_card(
+        "organcmnist",
+        "OrganCMNIST, organs in coronal slices of CT",
+        (
+            "bladder",
+            "femur-left",
+            "femur-right",
+            "heart",
+            "kidney-left",
+            "kidney-right",
+            "liver",
+            "lung-left",
+            "lung-right",
+            "pancreas",
+            "spleen",
+        ),
+        "Bilic et al., LiTS, Medical Image Analysis 84 (2023), doi:10.1016/j.media.2022.102680",
+        23_583,
+    )

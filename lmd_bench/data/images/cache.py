@@ -1,0 +1,224 @@
+"""Folders of prepared images in the cache: written whole or not at all, opened, locked, swept.
+
+A folder holds `images.npy` (uint8), `index.parquet` and `meta.json`. It is written under another
+name, `<folder>.partial`, by the one process that holds `<folder>.lock`, and renamed when complete.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from jaxtyping import Int64, UInt8
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import ImageTable, canonical_json
+
+PARTIAL = ".partial"
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedImages:
+    """The images of a data set at one size; the pixels stay on disk until they are read."""
+
+    table: ImageTable  # images present, in the order of the pixels
+    image_size: int  # pixels, square
+    fingerprint: str  # of ids, labels, groups, declared splits, size and pixels
+    n_missing: int  # listed images that were left out
+    folder: Path
+
+    def read(
+        self, indices: Int64[np.ndarray, " images"]
+    ) -> UInt8[np.ndarray, "images size size 3"]:
+        """Return a copy of the pixels in these rows of the table."""
+        return self.mapped()[indices]
+
+    def mapped(self) -> UInt8[np.ndarray, "images size size 3"]:
+        """Return all pixels on the memory map, which every process of this machine shares.
+
+        Writing to them changes this process's view alone, page by page, and ends the sharing.
+        """
+        # Mode "c", as torch takes no array that cannot be written.
+        file = self.folder / "images.npy"
+        return np.asarray(np.load(file, mmap_mode="c", allow_pickle=False))
+
+
+def open_folder(folder: Path) -> PreparedImages | None:
+    """Return what a folder holds; None where there is none, or none that is whole."""
+    import pyarrow.parquet as pq
+
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+        index = pq.read_table(folder / "index.parquet")
+        table = ImageTable(
+            image_ids=tuple(index["image_id"].to_pylist()),
+            labels=index["label"].to_numpy(),
+            groups=tuple(index["group"].to_pylist()),
+            class_names=tuple(meta["class_names"]),
+            splits=tuple(index["split"].to_pylist()) if "split" in index.column_names else None,
+        )
+        size = meta["image_size"]
+        prepared = PreparedImages(table, size, meta["fingerprint"], meta["n_missing"], folder)
+        shape = prepared.mapped().shape
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a file cut short
+        return None
+    whole = shape == (meta["n_images"], size, size, 3) and len(table) == meta["n_images"]
+    return prepared if whole else None
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; concurrent runs wait for one another.
+
+    Raises:
+        UserError: the cache cannot be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = _lock(folder)
+        lock.acquire()
+    except OSError as error:
+        raise cannot_write(folder.parent, str(error)) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def write_folder(
+    folder: Path,
+    name: str,
+    table: ImageTable,
+    image_size: int,
+    n_missing: int,
+    blocks: Iterator[UInt8[np.ndarray, "chunk size size 3"]],
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Write the folder under another name and rename it; the caller holds its lock.
+
+    Args:
+        folder: what it will be called.
+        name: of the data set.
+        table: one row per image of `blocks`.
+        image_size: pixels, square.
+        n_missing: listed images that were left out.
+        blocks: the pixels in the order of the table; what it raises leaves no folder behind.
+        progress: called with the images done and all images after each block.
+
+    Raises:
+        UserError: the disk is full or cannot be written.
+    """
+    cache = folder.parent
+    partial = folder.with_name(folder.name + PARTIAL)
+    try:
+        _sweep(folder)
+        for left_over in (partial, folder):  # of a killed run; an incomplete copy
+            shutil.rmtree(left_over, ignore_errors=True)
+        _check_space(cache, len(table) * image_size * image_size * 3)
+        partial.mkdir()
+        digest = _write_pixels(partial, table, image_size, blocks, progress)
+        _write_index(partial / "index.parquet", table)
+        _write_meta(partial / "meta.json", name, table, image_size, n_missing, digest)
+        partial.rename(folder)
+    except OSError as error:
+        raise cannot_write(cache, str(error)) from error
+    finally:  # also when the blocks fail or a person interrupts: a full disk must not stay full
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def cannot_write(cache: Path, reason: str) -> UserError:
+    """Return the error for a cache that cannot be written."""
+    return UserError(
+        f"The prepared images cannot be written to {cache} ({reason}); free some space there, or "
+        "set LMD_BENCH_CACHE to another folder."
+    )
+
+
+def _lock(folder: Path) -> FileLock:
+    return FileLock(folder.with_name(f"{folder.name}.lock"))
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed runs left of other folders; one being written is locked and stays."""
+    for partial in folder.parent.glob(f"*{PARTIAL}"):
+        owner = partial.with_suffix("")
+        if owner == folder:
+            continue
+        try:
+            with _lock(owner).acquire(timeout=0):
+                shutil.rmtree(partial, ignore_errors=True)
+        except OSError:  # held by another run (a Timeout is one), or another person's
+            continue
+
+
+def _check_space(cache: Path, needed: int) -> None:
+    free = shutil.disk_usage(cache).free
+    if free < needed:
+        reason = f"{needed / 2**20:,.0f} MiB are needed and {free / 2**20:,.0f} MiB are free"
+        raise cannot_write(cache, reason)
+
+
+def _write_pixels(
+    folder: Path,
+    table: ImageTable,
+    image_size: int,
+    blocks: Iterator[UInt8[np.ndarray, "chunk size size 3"]],
+    progress: Callable[[int, int], None] | None,
+) -> str:
+    """Write images.npy and return the fingerprint of table, size and pixels."""
+    digest = hashlib.sha256(canonical_json(_identity(table, image_size)).encode())
+    shape = (len(table), image_size, image_size, 3)
+    done = 0
+    # Written in sequence, not through a memory map: a full disk is then an error, not a crash.
+    with (folder / "images.npy").open("wb") as stream:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, header)
+        for block in blocks:
+            content = np.ascontiguousarray(block).data
+            stream.write(content)
+            digest.update(content)
+            done += len(block)
+            if progress is not None:
+                progress(done, len(table))
+        stream.flush()
+        os.fsync(stream.fileno())  # the new name must not outlive a power cut without the pixels
+    assert done == len(table), f"{done} images decoded for a table of {len(table)}"
+    return digest.hexdigest()[:20]
+
+
+def _identity(table: ImageTable, image_size: int) -> list[object]:
+    declared = [] if table.splits is None else [table.splits]
+    labels = table.labels.tolist()
+    return [table.image_ids, labels, table.groups, table.class_names, image_size, *declared]
+
+
+def _write_index(file: Path, table: ImageTable) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {"image_id": table.image_ids, "label": table.labels, "group": table.groups}
+    if table.splits is not None:
+        columns["split"] = table.splits
+    pq.write_table(pa.table(columns), file)
+
+
+def _write_meta(
+    file: Path, name: str, table: ImageTable, image_size: int, n_missing: int, fingerprint: str
+) -> None:
+    counts = np.bincount(table.labels, minlength=len(table.class_names))
+    meta = {
+        "dataset": name,
+        "image_size": image_size,
+        "class_names": list(table.class_names),
+        "class_counts": [int(count) for count in counts],
+        "n_images": len(table),
+        "n_missing": n_missing,
+        "fingerprint": fingerprint,
+    }
+    file.write_text(json.dumps(meta, indent=2))

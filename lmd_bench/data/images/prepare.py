@@ -1,0 +1,197 @@
+"""Prepared arrays: every image of a data set decoded and resized once, then opened from the cache.
+
+A cache folder is named by a hash of the declared source (files, sizes, dates, CSV contents), so a
+changed source is prepared anew; one that changes while it is being prepared is refused.
+"""
+
+import hashlib
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from lmd_bench.core import paths
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DataSource, ImageTable, content_hash
+from lmd_bench.data import datasets
+from lmd_bench.data.datasets import Dataset
+from lmd_bench.data.images.cache import PreparedImages as PreparedImages
+from lmd_bench.data.images.cache import locked, open_folder, write_folder
+from lmd_bench.data.images.decoding import Source, decode_all
+from lmd_bench.data.tasks.rare_classes import settle_rare_classes
+
+DECODER_VERSION = 2  # raised when the same file would give other pixels
+SMALLEST, LARGEST = 8, 1024  # image sizes, pixels
+
+
+def prepare(
+    dataset: str,
+    source: DataSource,
+    image_size: int,
+    *,
+    n_workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> PreparedImages:
+    """Return the prepared images, decoding them only if the cache does not hold them.
+
+    Args:
+        dataset: name or alias of a data set.
+        source: where its raw files lie and how they are read; without a root,
+            `$LMD_BENCH_DATA/<dataset>` is taken.
+        image_size: pixels, square.
+        n_workers: processes that decode.
+        progress: called with the images done and all images after each chunk.
+
+    Raises:
+        UserError: an unknown data set, absent or faulty files, missing or unreadable images, files
+            that change meanwhile, or a cache folder that cannot be written.
+    """
+    data = datasets.load(dataset, source.columns)
+    _check_size(image_size)
+    name = data.card.name
+    with _readable(name, source.root):
+        root = paths.data_root(name, source.root)
+        root = data.check_root(root) if data.card.downloads else None
+        files = _files(data, root)
+    key = _source_hash(data, root, files, image_size, source)
+    folder = paths.cache_root() / f"{name}-{image_size}px-{key}"
+    if (prepared := open_folder(folder)) is not None:
+        return prepared
+    with locked(folder):
+        if (prepared := open_folder(folder)) is not None:  # another process was first
+            return prepared
+        with _readable(name, root):
+            present = _present(data, root, source)
+        streamed = data.stream(root, image_size)
+        decoded = (
+            decode_all(name, present.sources, image_size, n_workers)
+            if streamed is None
+            else _taken(streamed, present.rows)
+        )
+        with closing(_unchanged(data, root, files, decoded)) as blocks:  # ends its processes
+            write_folder(
+                folder, name, present.table, image_size, present.n_missing, blocks, progress
+            )
+    prepared = open_folder(folder)
+    assert prepared is not None, f"{folder} was just written"
+    return prepared
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What the source consists of, without opening an image."""
+
+    tables: dict[str, str]  # CSV -> hash of its content
+    images: dict[str, tuple[int, int]]  # path -> size in bytes, time of the last change in ns
+
+
+def _check_size(image_size: int) -> None:
+    if not SMALLEST <= image_size <= LARGEST:
+        raise UserError(
+            f"Image size {image_size} is not allowed; give {SMALLEST} to {LARGEST} pixels."
+        )
+
+
+@contextmanager
+def _readable(name: str, root: Path | None) -> Iterator[None]:
+    """Say which folder cannot be read, and why."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"The files of data set '{name}' in {root} cannot be read ({error}); "
+            "mend their permissions, or copy the data set to another folder."
+        ) from error
+
+
+def _files(data: Dataset, root: Path | None) -> _Files:
+    tables: dict[str, str] = {}
+    for name in data.tables:
+        file = data.check_root(root) / name
+        tables[name] = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+    stats = ((entry.path, entry.stat()) for entry in data.files(root))
+    return _Files(tables, {path: (stat.st_size, stat.st_mtime_ns) for path, stat in stats})
+
+
+def _source_hash(
+    data: Dataset, root: Path | None, files: _Files, image_size: int, source: DataSource
+) -> str:
+    """Return the hash of everything that shapes the prepared arrays."""
+    return content_hash(
+        {
+            "dataset": [data.card.name, data.version, data.card.class_names],
+            "decoder": DECODER_VERSION,
+            "size": image_size,
+            "root": str(root),
+            "allow_missing": source.allow_missing,
+            "columns": data.columns and asdict(data.columns) | {"images_csv": ""},
+            "rare_classes": [source.rare_classes, source.rare_below],
+            "tables": files.tables,
+            "files": sorted([path, *stat] for path, stat in files.images.items()),
+        }
+    )
+
+
+def _unchanged(
+    data: Dataset,
+    root: Path | None,
+    before: _Files,
+    blocks: Iterator[UInt8[np.ndarray, "chunk size size 3"]],
+) -> Generator[UInt8[np.ndarray, "chunk size size 3"], None, None]:
+    """Yield the blocks, and refuse them at the end if a file is no longer what it was."""
+    yield from blocks
+    with _readable(data.card.name, root):
+        after = _files(data, root)
+    changed = sorted(
+        {name for name, _ in before.tables.items() ^ after.tables.items()}
+        | {path for path, _ in before.images.items() ^ after.images.items()}
+    )
+    if changed:
+        raise UserError(
+            f"{len(changed)} of the files in {root} changed while they were being prepared, first "
+            f"{changed[0]}; run the same command again when nothing writes there any more."
+        )
+
+
+@dataclass(frozen=True)
+class _Present:
+    """The images that will be prepared."""
+
+    table: ImageTable
+    rows: Int64[np.ndarray, " present"]  # of the whole table
+    sources: list[Source]
+    n_missing: int
+
+
+def _present(data: Dataset, root: Path | None, source: DataSource) -> _Present:
+    """Return the images that have a file, without the classes that the person leaves out."""
+    table = data.read(root)
+    files = data.paths(root, table)
+    missing = data.missing(root, table)
+    n_missing = int(missing.sum())
+    if n_missing and (n_missing == len(table) or not source.allow_missing):
+        listed = ", ".join(data.tables)
+        go_on = "" if n_missing == len(table) else "; --allow-missing goes on with those present"
+        raise UserError(
+            f"{n_missing} of {len(table)} images listed in {listed} are missing from {root}, first "
+            f"{table.image_ids[int(missing.argmax())]}{go_on}. {data.card.how_to_get}"
+        )
+    there = np.flatnonzero(~missing)
+    settled, kept = settle_rare_classes(table.take(there), source.rare_classes, source.rare_below)
+    rows = there[kept]
+    sources = [(table.image_ids[row], files[row]) for row in rows]
+    return _Present(settled, rows, sources, n_missing)
+
+
+def _taken(
+    blocks: Iterator[UInt8[np.ndarray, "block size size 3"]], rows: Int64[np.ndarray, " rows"]
+) -> Iterator[UInt8[np.ndarray, "chunk size size 3"]]:
+    """Yield the images at `rows`, which rise, of a stream of all images."""
+    start = 0
+    for block in blocks:
+        here = rows[(rows >= start) & (rows < start + len(block))] - start
+        start += len(block)
+        yield block[here]

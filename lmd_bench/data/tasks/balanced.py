@@ -1,0 +1,212 @@
+"""Protocol `balanced`: class-balanced val and test cut by group, train on the exponential profile.
+
+Val and test hold equally many images of every class and depend on the split seed alone, so every
+imbalance factor is judged on the same images. A group (lesion, patient) lies in one split only;
+images of an opened group that val or test have no use for are left out of everything.
+
+Train sets nest: each class has one fixed order of its images and a task keeps the first n_j, so
+what factor 500 keeps, factor 100 keeps too, wherever both factors divide the images of the largest
+class.
+"""
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+from jaxtyping import Int64
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import ImageTable, TaskSpec
+from lmd_bench.core.seeding import derive_seed
+from lmd_bench.data.tasks.long_tail import by_count, exponential_counts
+from lmd_bench.data.tasks.split import Split, sorted_rows
+
+# MONICA, https://github.com/PyJulie/MONICA: 50 val and 100 test images of each class on ISIC 2019.
+_MOST_VAL, _MOST_TEST = 50, 100
+_VAL_PERCENT, _TEST_PERCENT = 15, 25  # of the rarest class, where that is less
+_FEWEST = 8  # images of the rarest class: 1 val, 2 test and some to train on
+
+
+def cut_balanced(table: ImageTable, spec: TaskSpec) -> Split:
+    """Return the balanced split of `spec`; every class has at least one image.
+
+    Raises:
+        UserError: the rarest class is too small or lies in too few groups, or train cannot have
+            this imbalance factor or n_max.
+    """
+    counts, held_out, remaining = _remaining(table, spec.split_seed)
+    available = [len(rows) for rows in remaining]
+    kept = train_counts(available, by_count(counts), table.class_names, spec)
+    train: list[int] = []
+    for name, rows, n_kept in zip(table.class_names, remaining, kept, strict=True):
+        order = _generator(spec.split_seed, "train", name).permutation(len(rows))
+        train.extend(rows[order[:n_kept]].tolist())
+    return Split(
+        train=sorted_rows(train),
+        val=sorted_rows(held_out["val"]),
+        test=sorted_rows(held_out["test"]),
+    )
+
+
+def balanced_counts(table: ImageTable, split_seed: int) -> Callable[[TaskSpec], list[int]]:
+    """Return the function that gives the training images of each class for a spec, as cut here.
+
+    Raises:
+        UserError: as `cut_balanced`; the function does where train cannot have what a spec asks.
+    """
+    counts, _, remaining = _remaining(table, split_seed)
+    available = [len(rows) for rows in remaining]
+    return lambda spec: train_counts(available, by_count(counts), table.class_names, spec)
+
+
+def train_counts(
+    available: list[int], order: list[int], class_names: tuple[str, ...], spec: TaskSpec
+) -> list[int]:
+    """Return how many training images each class keeps.
+
+    The largest class keeps n_max, the smallest n_min, n_max / n_min being the imbalance factor;
+    the others follow the exponential profile as far as they have images. n_max starts from
+    `spec.n_max`, else from the largest class's images rounded down to a multiple of 1000 (of 100
+    below 1000, of 10 below 100): the usual factors divide such a number, and then the sets nest.
+    n_min = floor(n_max / IF), and n_max is brought down to IF * n_min. For a factor that is no
+    whole number n_min is the largest one for which IF * n_min is whole; where there is none, n_max
+    is rounded to the nearest image. Without a factor every class keeps all, at most `spec.n_max`.
+
+    Args:
+        available: images of each class that val and test left.
+        order: the classes from most to fewest images in the whole data set.
+        class_names: for the messages.
+        spec: its imbalance factor and n_max.
+
+    Raises:
+        UserError: the factor or n_max cannot be had, naming those that can.
+    """
+    head, rarest = order[0], min(reversed(order), key=lambda label: available[label])
+    if not available[rarest]:
+        raise UserError(
+            f"No image of class '{class_names[rarest]}' is left for training after validation and "
+            "test; the data set has too few groups of it for protocol 'balanced'."
+        )
+    start = _largest_class(available[head], class_names[head], spec.n_max)
+    if spec.imbalance_factor is None:
+        return [n if spec.n_max is None else min(n, spec.n_max) for n in available]
+    n_max, n_min = _exact_ends(start, spec.imbalance_factor)
+    if n_min > available[rarest]:
+        raise _factor_too_small(
+            spec.imbalance_factor, start, n_min, class_names[rarest], available[rarest]
+        )
+    profile = exponential_counts(n_max, spec.imbalance_factor, len(order))
+    kept = list(available)
+    for label, n_profile in zip(order, profile, strict=True):
+        kept[label] = min(available[label], max(n_profile, n_min))
+    kept[head], kept[order[-1]] = n_max, n_min
+    return kept
+
+
+def _remaining(
+    table: ImageTable, split_seed: int
+) -> tuple[list[int], dict[str, list[int]], list[Int64[np.ndarray, " rows"]]]:
+    """Return the images of each class, the rows of val and test, and of each class what is left."""
+    counts = [int(n) for n in np.bincount(table.labels, minlength=len(table.class_names))]
+    held_out, opened = _hold_out(table, counts, split_seed)
+    unopened = np.array([group not in opened for group in table.groups])
+    labels = range(len(counts))
+    return counts, held_out, [np.flatnonzero((table.labels == n) & unopened) for n in labels]
+
+
+def _hold_out(
+    table: ImageTable, counts: list[int], seed: int
+) -> tuple[dict[str, list[int]], set[str]]:
+    """Return the rows of val and test, and all groups that either of them opened."""
+    n_rarest = min(counts)
+    if n_rarest < _FEWEST:
+        raise UserError(
+            f"Class '{table.class_names[counts.index(n_rarest)]}' has {n_rarest} images; protocol "
+            f"'balanced' needs at least {_FEWEST} of every class to cut train, val and test."
+        )
+    wanted = {
+        "test": min(_MOST_TEST, n_rarest * _TEST_PERCENT // 100),
+        "val": min(_MOST_VAL, n_rarest * _VAL_PERCENT // 100),
+    }
+    taken: dict[str, list[int]] = {"test": [], "val": []}
+    owner: dict[str, str] = {}  # group -> the split that opened it
+    for label in reversed(by_count(counts)):  # the rarest class chooses first
+        _take_class(table, label, seed, wanted, taken, owner)
+    return taken, set(owner)
+
+
+def _take_class(
+    table: ImageTable,
+    label: int,
+    seed: int,
+    wanted: dict[str, int],
+    taken: dict[str, list[int]],
+    owner: dict[str, str],
+) -> None:
+    """Add `wanted` images of one class to `taken`, opening groups (in `owner`) as needed."""
+    name = table.class_names[label]
+    rows_of: dict[str, list[int]] = {}
+    for row in np.flatnonzero(table.labels == label):
+        rows_of.setdefault(table.groups[row], []).append(int(row))
+    groups = list(rows_of)
+    drawn = [groups[i] for i in _generator(seed, "groups", name).permutation(len(groups))]
+    # A group of several classes stays where a rarer class put it: use those up first.
+    drawn.sort(key=lambda group: group not in owner)
+    lacking = dict(wanted)
+    for group in drawn:
+        split = owner.get(group) or next((s for s, n in lacking.items() if n), None)
+        if split is None:
+            return
+        owner[group] = split
+        rows = rows_of[group][: lacking[split]]
+        taken[split].extend(rows)
+        lacking[split] -= len(rows)
+    if any(lacking.values()):
+        raise UserError(
+            f"Class '{name}' lies in {len(groups)} groups, too few to give val {wanted['val']} and "
+            f"test {wanted['test']} images with no group in both; use a data set with more groups."
+        )
+
+
+def _largest_class(available: int, name: str, n_max: int | None) -> int:
+    if n_max is None:
+        step = min(1000, 10 ** (len(str(available)) - 1))
+        return available // step * step
+    if not 1 <= n_max <= available:
+        raise UserError(
+            f"--n-max {n_max} cannot be had: class '{name}' has {available} images for training "
+            f"after validation and test; give a number from 1 to {available}."
+        )
+    return n_max
+
+
+def _exact_ends(start: int, factor: float) -> tuple[int, int]:
+    """Return (n_max, n_min) with n_max <= `start` and n_max / n_min = `factor`."""
+    ratio = Fraction(str(factor))  # the decimal that was typed, not its nearest binary number
+    n_min = math.floor(start / ratio)
+    if n_min < 1:
+        raise UserError(
+            f"Imbalance factor {factor:g} leaves no image in the smallest class: with {start} "
+            f"training images in the largest class the largest possible factor is {start}."
+        )
+    whole = n_min // ratio.denominator * ratio.denominator
+    n_min = whole or n_min
+    return round(n_min * ratio), n_min
+
+
+def _factor_too_small(
+    factor: float, start: int, n_min: int, name: str, available: int
+) -> UserError:
+    # The least whole number with floor(start / IF) <= available.
+    smallest = start // (available + 1) + 1
+    return UserError(
+        f"Imbalance factor {factor:g} with {start} training images in the largest class needs "
+        f"{n_min} of every class, but class '{name}' has {available} after validation and test; "
+        f"the smallest possible whole factor is {smallest}, "
+        f"or give --n-max {math.floor(Fraction(str(factor)) * available)} or less."
+    )
+
+
+def _generator(seed: int, *names: str) -> np.random.Generator:
+    return np.random.default_rng(derive_seed(seed, "protocol", "balanced", *names))

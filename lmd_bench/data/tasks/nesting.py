@@ -1,0 +1,178 @@
+"""Tasks of one data set that differ in nothing but the imbalance factor, as a sweep compares them.
+
+Their train sets nest and their val and test sets are the same images: then a curve over factors
+shows what fewer images of the rarer classes do, and nothing else.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from math import ceil
+
+import numpy as np
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DataSource, ImageTable, TaskSpec
+from lmd_bench.data.tasks.protocols import TRAIN_COUNTS, cut
+from lmd_bench.data.tasks.split import Split
+
+Factor = float | None  # n_max / n_min of train; None keeps what exists
+Counts = Callable[[TaskSpec], list[int]]
+
+
+def by_size(factors: Sequence[Factor]) -> tuple[Factor, ...]:
+    """Return the distinct factors, those of the larger train sets first: natural, then rising."""
+    return tuple(sorted(dict.fromkeys(factors), key=lambda factor: factor or 0.0))
+
+
+def nested_specs(
+    table: ImageTable, spec: TaskSpec, factors: Sequence[Factor], source: DataSource
+) -> tuple[TaskSpec, ...]:
+    """Return the tasks of a sweep, by rising factor, with an n_max at which all of them can be had.
+
+    What `spec` says of n_max stays. Without it, n_max is left to the protocol if that will do, as a
+    search of one factor leaves it; else the largest one that every factor divides is taken, or
+    where there is none the largest one at which the train sets nest.
+
+    Args:
+        table: The images present.
+        spec: Of any factor; all else holds for the whole sweep.
+        factors: Two or more.
+        source: Where published splits lie.
+
+    Raises:
+        UserError: fewer than two factors, a factor that the data cannot give, or a protocol whose
+            train sets do not nest or whose val or test change with the factor.
+    """
+    ordered = by_size(factors)
+    if len(ordered) < 2:
+        raise UserError("A sweep takes two or more imbalance factors, such as 10,20,50,100.")
+    specs = tuple(replace(spec, imbalance_factor=factor) for factor in ordered)
+    if spec.n_max is None and spec.protocol in TRAIN_COUNTS:
+        counts = TRAIN_COUNTS[spec.protocol](table, spec.split_seed)
+        n_max = None if fit(counts, specs) else _found_n_max(counts, specs, len(table))
+        specs = tuple(replace(one, n_max=n_max) for one in specs)
+    check_nested(table, specs, source)
+    return specs
+
+
+def fit(counts: Counts, specs: Sequence[TaskSpec], *, exactly: bool = False) -> bool:
+    """Say whether all tasks can be had and nest; `exactly`: with one size of the largest class."""
+    try:
+        found = [counts(spec) for spec in specs]
+    except UserError:
+        return False
+    nest = all(
+        small <= large
+        for larger, smaller in pairwise(found)
+        for large, small in zip(larger, smaller, strict=True)
+    )
+    return nest and (not exactly or len({max(one) for one in found}) == 1)
+
+
+def largest_n_max(counts: Counts, specs: Sequence[TaskSpec], most: int) -> int | None:
+    """Return the n_max at which the tasks can be had and nest, None where there is none.
+
+    The largest that gives every task a largest class of one size; else the largest at all.
+
+    Args:
+        counts: Training images of each class for a spec.
+        specs: By rising factor.
+        most: No n_max beyond it is tried.
+    """
+    factors = [spec.imbalance_factor or 1.0 for spec in specs]
+    # Every task brings n_max down to a multiple of its factor, so no other number need be tried.
+    multiples = {ceil(k * f) for f in factors if f > 1 for k in range(1, int(most / f) + 1)}
+    tried = sorted(multiples or range(1, most + 1), reverse=True)
+    for exactly in (True, False):
+        for n_max in (n for n in tried if n >= max(factors)):
+            if fit(counts, [replace(spec, n_max=n_max) for spec in specs], exactly=exactly):
+                return n_max
+    return None
+
+
+def check_nested(
+    table: ImageTable, specs: Sequence[TaskSpec], source: DataSource
+) -> tuple[Split, ...]:
+    """Return the splits of the tasks, by rising factor, once they are what a sweep compares.
+
+    Raises:
+        UserError: val or test differ between factors, or a train set holds images that the next
+            larger one does not.
+    """
+    splits = tuple(cut(table, spec, source) for spec in specs)
+    for (spec, split), (next_spec, following) in pairwise(zip(specs, splits, strict=True)):
+        pair = f"imbalance factors {named(spec)} and {named(next_spec)}"
+        for name in ("val", "test"):
+            if not np.array_equal(getattr(split, name), getattr(following, name)):
+                raise UserError(
+                    f"Protocol '{spec.protocol}' gives other {name} images at {pair}, so a curve "
+                    "over factors would compare tests as well as methods; use --protocol balanced."
+                )
+        if not np.isin(following.train, split.train).all():
+            raise UserError(
+                f"The train sets of {pair} do not nest: {_sizes(table, specs, splits)}; "
+                f"{_would_do(table, specs)}."
+            )
+    return splits
+
+
+def named(spec: TaskSpec) -> str:
+    """Return a task's factor as a person types it."""
+    return "natural" if spec.imbalance_factor is None else f"{spec.imbalance_factor:g}"
+
+
+def _most(counts: Counts, specs: Sequence[TaskSpec], n_images: int) -> int:
+    """Return a bound of every n_max that can be had, from what the protocol itself refuses."""
+    available = counts(replace(specs[0], imbalance_factor=None, n_max=None))
+    smallest = next((s.imbalance_factor for s in specs if s.imbalance_factor), float(n_images))
+    return min(max(available), int(smallest * (min(available) + 1)))
+
+
+def _found_n_max(counts: Counts, specs: Sequence[TaskSpec], n_images: int) -> int:
+    most = _most(counts, specs, n_images)
+    n_max = largest_n_max(counts, specs, most)
+    if n_max is not None:
+        return n_max
+    raise UserError(_cannot_be_had(counts, specs, n_images))
+
+
+def _cannot_be_had(counts: Counts, specs: Sequence[TaskSpec], n_images: int) -> str:
+    """Say which factors are too many, and which of them the data can give."""
+    offers: list[str] = []
+    for parts in (
+        [specs[start:] for start in range(1, len(specs))],
+        [specs[:end] for end in range(len(specs) - 1, 0, -1)],
+    ):
+        for part in parts:
+            n_max = largest_n_max(counts, part, _most(counts, part, n_images))
+            if n_max is not None:
+                factors = ",".join(named(spec) for spec in part)
+                offers.append(f"--imbalance-factor {factors} with --n-max {n_max}")
+                break
+    available = counts(replace(specs[0], imbalance_factor=None, n_max=None))
+    return (
+        f"Imbalance factors {named(specs[0])} and {named(specs[-1])} cannot be had together: the "
+        f"smallest class of '{specs[0].dataset}' has {min(available)} images for training, which "
+        f"allow at most {_most(counts, specs, n_images)} of the largest at factor "
+        f"{named(specs[0])}, too few for nested train sets up to factor {named(specs[-1])}; give "
+        + (", or ".join(offers) or "another data set")
+        + "."
+    )
+
+
+def _sizes(table: ImageTable, specs: Sequence[TaskSpec], splits: Sequence[Split]) -> str:
+    largest = [int(np.bincount(table.labels[split.train]).max()) for split in splits]
+    pairs = zip(specs, largest, strict=True)
+    return "the largest class keeps " + ", ".join(f"{n} at {named(spec)}" for spec, n in pairs)
+
+
+def _would_do(table: ImageTable, specs: Sequence[TaskSpec]) -> str:
+    protocol = specs[0].protocol
+    if protocol not in TRAIN_COUNTS:
+        return "use --protocol balanced"
+    counts = TRAIN_COUNTS[protocol](table, specs[0].split_seed)
+    n_max = largest_n_max(counts, specs, _most(counts, specs, len(table)))
+    if n_max is None:
+        return _cannot_be_had(counts, specs, len(table)).rstrip(".")
+    return f"--n-max {n_max} would do"

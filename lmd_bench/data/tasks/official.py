@@ -1,0 +1,149 @@
+"""Protocol `official`: a split that was published, from --split-dir or declared by the data.
+
+Published images that are not present are an error unless --allow-missing; images present that the
+split does not list are left out. Where the split has no val, a fifth of train is held out for it.
+The labels are those of the data set; what the split says of them is compared.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DataSource, ImageTable, TaskSpec
+from lmd_bench.data.tasks._hold_out import hold_out
+from lmd_bench.data.tasks.split import Split, sorted_rows
+from lmd_bench.data.tasks.splits._published import Listed, Published, SplitName
+from lmd_bench.data.tasks.splits.find import read_published
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
+_SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+Rows = dict[SplitName, list[int]]
+
+
+def cut_official(table: ImageTable, spec: TaskSpec, source: DataSource) -> Split:
+    """Return the published split, of the images that are present.
+
+    Raises:
+        UserError: an imbalance factor or n_max was asked for, or a split seed that chooses
+            nothing; there is no split, or it does not fit the images.
+    """
+    if spec.imbalance_factor is not None or spec.n_max is not None:
+        raise UserError(
+            "Protocol 'official' takes a published split as it is, without --imbalance-factor or "
+            "--n-max; leave them out, or use protocol 'balanced' or 'lmd'."
+        )
+    rows, seeded = _rows(table, spec, source)
+    lacking = [name for name in ("train", "test") if not rows[name]]
+    if lacking:
+        raise UserError(
+            f"The published split of '{spec.dataset}' has no image for {' and '.join(lacking)}; "
+            "name another split with --split-dir, or use protocol 'balanced'."
+        )
+    if not rows["val"]:
+        rows["train"], rows["val"] = hold_out(table, rows["train"], spec.split_seed)
+    elif spec.split_seed and not seeded:
+        raise UserError(
+            f"The published split of '{spec.dataset}' is one split, so --split-seed "
+            f"{spec.split_seed} would give it a second name; leave it out."
+        )
+    return Split(*(sorted_rows(rows[name]) for name in _SPLITS))
+
+
+def _rows(table: ImageTable, spec: TaskSpec, source: DataSource) -> tuple[Rows, bool]:
+    if source.split_dir is not None:
+        published = read_published(source.split_dir, spec.split_seed)
+        return _matched(table, published, spec.dataset, source.allow_missing), published.seeded
+    declared: Sequence[str] | None = getattr(table, "splits", None)
+    if not declared:
+        raise UserError(
+            f"Data set '{spec.dataset}' declares no official split; name a folder of split files "
+            "with --split-dir, or use protocol 'balanced'."
+        )
+    return {name: [i for i, s in enumerate(declared) if s == name] for name in _SPLITS}, False
+
+
+def _matched(table: ImageTable, published: Published, dataset: str, allow_missing: bool) -> Rows:
+    """Return the rows of the published images, each at most once."""
+    row_of = _Names(table.image_ids)
+    rows: Rows = {name: [] for name in _SPLITS}
+    found: dict[int, Listed] = {}
+    missing: list[Listed] = []
+    for listed in published.images:
+        row = row_of.find(listed.name)
+        if row is None:
+            missing.append(listed)
+            continue
+        if row in found:
+            raise UserError(
+                f"The split in {published.path} lists image {table.image_ids[row]} twice, in "
+                f"{found[row].split} and in {listed.split}; an image belongs to one split, once."
+            )
+        found[row] = listed
+        rows[listed.split].append(row)
+    if missing and (not found or not allow_missing):
+        raise _absent(published, missing, dataset, any_found=bool(found))
+    _check_labels(table, found, published)
+    return rows
+
+
+def _absent(
+    published: Published, missing: list[Listed], dataset: str, *, any_found: bool
+) -> UserError:
+    counts = Counter(listed.split for listed in missing)
+    by_split = ", ".join(f"{name} {counts[name]}" for name in _SPLITS)
+    what = f"{len(missing)} of {len(published.images)} images of the split in {published.path}"
+    mend = (
+        "complete the download, or --allow-missing goes on with those present"
+        if any_found
+        else "this is the split of another data set"
+    )
+    return UserError(
+        f"{what} are not among the images of '{dataset}' here ({by_split}), first "
+        f"{missing[0].name}; {mend}."
+    )
+
+
+class _Names:
+    """Finds the row of an image by its id, its file name or a path that ends in it."""
+
+    def __init__(self, image_ids: tuple[str, ...]) -> None:
+        self._by_id = {image_id: row for row, image_id in enumerate(image_ids)}
+        stems = [_stem(image_id) for image_id in image_ids]
+        counts = Counter(stems)  # one stem in two folders names neither
+        self._by_stem = {stem: row for row, stem in enumerate(stems) if counts[stem] == 1}
+
+    def find(self, name: str) -> int | None:
+        """Return the row, or None where no image or more than one has this name."""
+        row = self._by_id.get(name)
+        return self._by_stem.get(_stem(name)) if row is None else row
+
+
+def _stem(name: str) -> str:
+    file = PurePosixPath(name.replace("\\", "/"))
+    # Only an image's suffix is cut off: an id may hold a dot.
+    return file.stem if file.suffix.lower() in _SUFFIXES else file.name
+
+
+def _check_labels(table: ImageTable, found: Mapping[int, Listed], published: Published) -> None:
+    """Refuse a split that sorts its images into other classes than the data set does.
+
+    A split may spell a class in its own way (`hemorrhoids`, `hemorroids`, `9`): its name stands for
+    the class that most of its images have here.
+    """
+    labels = {row: listed.label for row, listed in found.items() if listed.label is not None}
+    counts: dict[str, Counter[int]] = {}
+    for row, label in labels.items():
+        counts.setdefault(label, Counter())[int(table.labels[row])] += 1
+    names = table.class_names
+    meant = {
+        label: names.index(label) if label in names else count.most_common(1)[0][0]
+        for label, count in counts.items()
+    }
+    wrong = [row for row, label in labels.items() if meant[label] != table.labels[row]]
+    if wrong:
+        raise UserError(
+            f"The split in {published.path} gives {len(wrong)} of {len(labels)} images another "
+            f"class than the data set, first {table.image_ids[wrong[0]]}: {labels[wrong[0]]} "
+            f"there, {names[int(table.labels[wrong[0]])]} here; take files of one release."
+        )

@@ -1,0 +1,1 @@
+"""Questions that take more runs, or a replay of runs."""

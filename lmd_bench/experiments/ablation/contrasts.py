@@ -1,0 +1,117 @@
+"""What an ablation asks of its cells: changes against the reference, effects, interactions, shares.
+
+Each is a contrast, weights of cells; combinations of toggles that are one cell add their weights.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lmd_bench.experiments.ablation.effects import (
+    MOST_SHAPLEY,
+    effect_weights,
+    shapley_weights,
+    total_weights,
+)
+from lmd_bench.experiments.ablation.factorial import aliases, factors_of, small_effects
+from lmd_bench.experiments.ablation.record import AblationRecord
+
+Kind = Literal["change", "main", "interaction", "shapley", "total"]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A weighted sum of the scores of cells."""
+
+    kind: Kind
+    name: str
+    title: str
+    weights: Mapping[str, float]  # cell -> weight; none is 0
+    aliases: tuple[str, ...] = ()  # what the design cannot tell from it: their sum is shown
+
+
+def changes(record: AblationRecord) -> list[Contrast]:
+    """Return each cell against the reference."""
+    return [
+        Contrast("change", cell.name, cell.title, {cell.name: 1.0, record.reference: -1.0})
+        for cell in record.cells
+        if cell.name != record.reference
+    ]
+
+
+def effects(record: AblationRecord) -> list[Contrast]:
+    """Return main effects, interactions of two, and exact Shapley shares; none without points.
+
+    Of effects that a fraction cannot tell apart one is listed, and names the others.
+    """
+    if not record.points:
+        return []
+    found: list[Contrast] = []
+    seen: set[int] = set()
+    for effect in small_effects(len(record.toggles)):
+        if effect in seen:
+            continue
+        same = [e for e in aliases(record.words, effect) if e.bit_count() <= 2]
+        seen |= {effect, *same}
+        kind: Kind = "main" if effect.bit_count() == 1 else "interaction"
+        weights = effect_weights([point.levels for point in record.points], effect)
+        names = tuple(_title(record, other) for other in same)
+        name = " x ".join(record.toggles[factor][0] for factor in factors_of(effect))
+        found.append(Contrast(kind, name, _title(record, effect), _by_cell(record, weights), names))
+    return found + _shapley(record)
+
+
+def without_shares(record: AblationRecord) -> str:
+    """Return why there are no Shapley shares; nothing where there are, or no factorial was run."""
+    if not record.points:
+        return ""
+    if record.words:
+        return "Shapley shares need the full factorial (--mode full)"
+    if len(record.toggles) > MOST_SHAPLEY:
+        return f"exact Shapley shares are given for at most {MOST_SHAPLEY} toggles"
+    return ""
+
+
+def design_sentence(record: AblationRecord) -> str:
+    """Return what kind of factorial was run: its size, generators, resolution."""
+    if not record.points:
+        return ""
+    n, k = len(record.points), len(record.toggles)
+    if record.resolution is None:
+        return f"Full factorial: all {n} combinations of {k} toggles."
+    equations = ", ".join(_generator(record, word) for word in record.generators)
+    roman = {3: "III", 4: "IV", 5: "V"}.get(record.resolution, f"{record.resolution}")
+    return (
+        f"Fractional factorial: {n} of the {2**k} combinations of {k} toggles, resolution {roman}; "
+        f"generators {equations}."
+    )
+
+
+def _shapley(record: AblationRecord) -> list[Contrast]:
+    if without_shares(record):
+        return []
+    points = [point.levels for point in record.points]
+    found = [
+        Contrast("shapley", name, title, _by_cell(record, shapley_weights(points, factor)))
+        for factor, (name, title) in enumerate(record.toggles)
+    ]
+    total = _by_cell(record, total_weights(points))
+    return [*found, Contrast("total", "all", "all on less all off", total)]
+
+
+def _by_cell(record: AblationRecord, weights: Sequence[float]) -> dict[str, float]:
+    sums: dict[str, float] = defaultdict(float)
+    for point, weight in zip(record.points, weights, strict=True):
+        sums[point.cell] += weight
+    return {cell: weight for cell, weight in sums.items() if abs(weight) > 1e-12}
+
+
+def _title(record: AblationRecord, effect: int) -> str:
+    return " × ".join(record.toggles[factor][1] for factor in factors_of(effect))
+
+
+def _generator(record: AblationRecord, word: int) -> str:
+    *own, bound = factors_of(word)
+    product = " × ".join(record.toggles[factor][0] for factor in own)
+    return f"{record.toggles[bound][0]} = {product}"

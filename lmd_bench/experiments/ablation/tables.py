@@ -1,0 +1,160 @@
+"""An ablation's numbers as tables of text: the cells, the effects, the shares."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isnan
+
+from lmd_bench.core.text import clock
+from lmd_bench.experiments.ablation.analysis import N_RESAMPLES, Effect, Estimate, TaskAnalysis
+from lmd_bench.experiments.ablation.contrasts import design_sentence, without_shares
+from lmd_bench.experiments.ablation.frame import share
+from lmd_bench.experiments.ablation.scores import RULE, SCORES, CellScores
+from lmd_bench.leaderboard.tables.text import bounds, p_value, percent
+from lmd_bench.stats.spread import spread
+
+_SHORT = dict(zip(SCORES[1:], ("Macro F1", "Many", "Med.", "Few"), strict=True))
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table: a title, a header and rows, the first column to the left."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    dropped_first: tuple[str, ...] = ()  # columns that a narrow terminal leaves out, in this order
+
+
+def sheets(one: TaskAnalysis) -> list[Sheet]:
+    """Return the tables of an ablation on one task."""
+    found = [_cells(one)]
+    kinds = {"main": "Main effects", "interaction": "Interactions of two"}
+    for kind, title in kinds.items():
+        members = [effect for effect in one.effects if effect.contrast.kind == kind]
+        found += [_effects(f"{title}, {one.task.label}", members)] if members else []
+    shares = [e for e in one.effects if e.contrast.kind in ("shapley", "total")]
+    return found + ([_shares(f"Shapley shares, {one.task.label}", shares)] if shares else [])
+
+
+def header_lines(one: TaskAnalysis) -> list[str]:
+    """Say what was run and what the numbers are, over what their spread is."""
+    record = one.record
+    tuned = f"each cell tuned on val with {record.retune} trials"
+    tuned = tuned if record.retune else "each cell at its one config, not tuned"
+    reference = one.cells[record.reference].cell.title
+    sentence = design_sentence(record)
+    return [
+        f"{record.title} ({record.name}, {record.mode}): {tuned}; {record.n_epochs} epochs.",
+        *([sentence] if sentence else []),
+        "Scores on test in %, mean ± SD over retraining seeds of one configuration "
+        f"({RULE.name} selects it).",
+        f"Changes are points against {reference}, paired by image and seed; [ ]: 95 % over "
+        f"{one.over} ({N_RESAMPLES} samples). Over seeds: 95 % by Student's t (number of seeds). "
+        "Neither holds the spread over splits and data sets.",
+    ]
+
+
+def notes(found: Sequence[TaskAnalysis]) -> list[str]:
+    """Say what failed, is missing, or cannot be had."""
+    lines: list[str] = []
+    for one in found:
+        where = f" on {one.task.label}" if len(found) > 1 else ""
+        states = {n: (c.status, c.cause) for n, c in one.cells.items() if c.status != "ok"}
+        for status, cause in dict.fromkeys(states.values()):
+            names = ", ".join(name for name, state in states.items() if state == (status, cause))
+            lines.append(f"{_STATES[status]}{where}: {names} ({cause})")
+        undone = [e for e in one.effects if e.reason]
+        for reason in dict.fromkeys(e.reason for e in undone):
+            titles = ", ".join(e.contrast.title for e in undone if e.reason == reason)
+            lines.append(f"no value{where} of {titles}: {reason}")
+        if blind := [n for n, c in one.cells.items() if c.seeds and c.judged is None]:
+            lines.append(f"no interval over images{where}, for want of logits: {', '.join(blind)}")
+    missing = dict.fromkeys(
+        one.record.command
+        for one in found
+        if any("not run yet" in cell.cause for cell in one.cells.values())
+    )
+    lines += [f"what is not run yet is run by: {command}" for command in missing]
+    return lines + list(dict.fromkeys(filter(None, (without_shares(o.record) for o in found))))
+
+
+_STATES = {"failed": "failed", "missing": "missing", "partial": "incomplete"}
+
+
+def _cells(one: TaskAnalysis) -> Sheet:
+    changes = {effect.contrast.name: effect for effect in one.changes}
+    header = ("Cell", "Bal. acc.", "Change", "Over seeds", "p Holm", *_SHORT.values())
+    rows = [_cell(cell, changes.get(name)) for name, cell in one.cells.items()]
+    return Sheet(
+        one.task.label,
+        (*header, "Seeds", "Time", "Alone"),
+        tuple(rows),
+        dropped_first=("Alone", "Seeds", "p Holm", "Time", "Macro F1", "Med.", "Many"),
+    )
+
+
+def _cell(cell: CellScores, change: Effect | None) -> tuple[str, ...]:
+    found = spread(list(cell.values["balanced_accuracy"].values()))
+    score = cell.status if isnan(found.mean) else percent(found.mean)
+    score += "" if isnan(found.sd) else f" ± {percent(found.sd)}"
+    score += " (partial)" if cell.status == "partial" else ""
+    n_all = len(cell.seeds) + cell.n_failed
+    cost = (f"{len(cell.seeds)}" + (f" of {n_all}" if cell.n_failed else ""),)
+    cost += (clock(cell.seconds), clock(cell.standalone_seconds))
+    if change is None:
+        values = tuple(_mean(cell, name) for name in SCORES[1:])
+        return (cell.cell.title, score, "(reference)", "", "", *values, *cost)
+    primary = change.estimates["balanced_accuracy"]
+    return (
+        cell.cell.title,
+        score,
+        _points(primary),
+        _over_seeds(primary, change.n_seeds),
+        p_value(change.p_holm),
+        *(_with_change(cell, change, name) for name in SCORES[1:]),
+        *cost,
+    )
+
+
+def _effects(title: str, members: Sequence[Effect]) -> Sheet:
+    header = ("Effect", "Bal. acc.", "Over seeds", *_SHORT.values())
+    return Sheet(title, header, tuple(_effect(effect) for effect in members), ("Macro F1", "Med."))
+
+
+def _effect(effect: Effect) -> tuple[str, ...]:
+    contrast = effect.contrast
+    name = " or ".join((contrast.title, *contrast.aliases))
+    primary = effect.estimates["balanced_accuracy"]
+    others = (percent(effect.estimates[score].value, "+") for score in SCORES[1:])
+    return (name, _points(primary), _over_seeds(primary, effect.n_seeds), *others)
+
+
+def _shares(title: str, members: Sequence[Effect]) -> Sheet:
+    total = members[-1]
+    rows: list[tuple[str, ...]] = []
+    for effect in members:
+        name, *others = _effect(effect)
+        part = share(effect, total)
+        rows.append((name, "" if isnan(part) else f"{100 * part:.0f} %", *others))
+    header = ("Toggle", "Share", "Bal. acc.", "Over seeds", *_SHORT.values())
+    return Sheet(title, header, tuple(rows), ("Macro F1", "Med."))
+
+
+def _mean(cell: CellScores, name: str) -> str:
+    return percent(spread(list(cell.values[name].values())).mean)
+
+
+def _with_change(cell: CellScores, change: Effect, name: str) -> str:
+    value = change.estimates[name].value
+    return _mean(cell, name) if isnan(value) else f"{_mean(cell, name)} ({percent(value, '+')})"
+
+
+def _points(estimate: Estimate) -> str:
+    if isnan(estimate.value):
+        return "–"
+    interval = bounds(estimate.images, "+")
+    return f"{percent(estimate.value, '+')}" + ("" if interval == "–" else f" {interval}")
+
+
+def _over_seeds(estimate: Estimate, n_seeds: int) -> str:
+    return "–" if isnan(estimate.value) else f"{bounds(estimate.seeds, '+')} ({n_seeds})"

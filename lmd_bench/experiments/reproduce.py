@@ -1,0 +1,194 @@
+"""Runs the trial of a row again, from nothing, and says whether the same came out.
+
+The trial is rebuilt from the row alone, and its key must come out as the row's. It runs in a folder
+of its own, with an encoder of its own; the row's results folder is only read.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from math import isnan
+from pathlib import Path
+from typing import Literal
+
+from lmd_bench.core import paths, plugins
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import JUDGED_ON_TEST, DataSource, TrialContext, TrialSpec
+from lmd_bench.data.build import build_tasks
+from lmd_bench.methods.space import check_value, default_config, resolve_method, section_config
+from lmd_bench.stats.spread import spread
+from lmd_bench.store.differences import (
+    differences,
+    known,
+    logit_differences,
+    provenance_differences,
+    unmeasured,
+)
+from lmd_bench.store.lookup import find_row
+from lmd_bench.store.store import Row, Store, open_store, spec_of
+
+Verdict = Literal["bit-equal", "within seed spread", "different"]
+
+_JUDGED = ("val_balanced_accuracy", "val_macro_f1", "test_balanced_accuracy", "test_macro_f1")
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came of running a trial again."""
+
+    verdict: Verdict
+    outcome: tuple[str, ...]  # what came out otherwise
+    spread: tuple[str, ...]  # how large the differences are beside the spread over seeds
+    provenance: tuple[str, ...]  # what it was made with otherwise
+    not_compared: tuple[str, ...] = ()  # columns that the row lacks
+
+
+def reproduce(store: Store, row: Row, source: DataSource) -> Reproduction:
+    """Run the trial of a row again and compare what it gives.
+
+    Args:
+        store: Where the row is; its logits and the other seeds of its config are compared with.
+        row: Of a trial that ran to its end, well or not.
+        source: Where the data lie on this machine.
+
+    Raises:
+        UserError: a row whose process died, data that are not here, or a config that this version
+            does not know.
+    """
+    if row["status"] == "lost":
+        raise UserError(
+            f"The trial {row['key']} has no outcome to repeat: its process died ({row['cause']}); "
+            "name another row."
+        )
+    spec = spec_of(row)
+    before = [*_altered(row, spec), *_other_task(row, spec, source)]
+    if before:
+        return Reproduction("different", tuple(before), (), tuple(_other_plugins(spec)))
+    _check_config(spec)
+    with tempfile.TemporaryDirectory(prefix="lmd-bench-reproduce-") as folder:
+        again = _run(spec, row, Path(folder), source)
+        logits = open_store(Path(folder)).read_logits(row["key"])
+    outcome = [*differences(row, again), *logit_differences(store.read_logits(row["key"]), logits)]
+    provenance = (*_other_plugins(spec), *provenance_differences(row, again))
+    lacking = tuple(unmeasured(row, again))
+    if not outcome:
+        return Reproduction("bit-equal", (), (), provenance, lacking)
+    seeds = [other for other in store.rows(row["study"]) if _is_seed_of(other, row)]
+    within, sentences = within_spread(row, again, seeds)
+    verdict: Verdict = "within seed spread" if within else "different"
+    return Reproduction(verdict, tuple(outcome), tuple(sentences), provenance, lacking)
+
+
+def print_reproduction(results: Path, prefix: str, source: DataSource) -> bool:
+    """Reproduce the row whose key begins with `prefix`, say what came of it; True if the same did.
+
+    Raises:
+        UserError: as `find_row` and `reproduce`.
+    """
+    store = open_store(results)
+    row = find_row(store, prefix)
+    found = reproduce(store, row, source)
+    print(f"{row['key']} ({row['method']}, {row['phase']}, seed {row['seed']}): {found.verdict}")
+    kept = bool(store.read_logits(row["key"]))
+    if found.verdict == "bit-equal":
+        print("all metrics" + (" and logits are" if kept else " are, no logits were kept"))
+    for title, lines in (
+        ("came out otherwise", found.outcome),
+        ("beside the seeds", found.spread),
+        ("made otherwise", found.provenance),
+    ):
+        for line in lines:
+            print(f"{title}: {line}")
+    if found.not_compared:
+        print(f"not compared, since the row does not hold them: {', '.join(found.not_compared)}")
+    return found.verdict != "different"
+
+
+def within_spread(row: Row, again: Row, seeds: list[Row]) -> tuple[bool, list[str]]:
+    """Say whether each score moved by no more than one standard deviation over seeds.
+
+    Args:
+        row: As it was.
+        again: As it came out now.
+        seeds: The runs of the same config with other seeds (and the row, if it is one of them).
+
+    Returns:
+        True where balanced accuracy and macro-F1 of each split that was judged all did, which two
+        runs with seeds of their own do about every second time; and a sentence on each. Below two
+        seeds there is no spread, so nothing lies within it.
+    """
+    if row["status"] != "ok" or again["status"] != "ok":
+        return False, []
+    inside: list[bool] = []
+    sentences: list[str] = []
+    for name in _JUDGED:
+        if row[name] is None or again[name] is None:
+            continue
+        found = spread([seed[name] for seed in seeds if seed[name] is not None])
+        moved = abs(again[name] - row[name])
+        inside.append(moved <= found.sd)  # False where it is undefined
+        known = "not known" if isnan(found.sd) else f"{found.sd:.4f}"
+        sentences.append(f"{name} moved by {moved:.4f}, SD over {found.n} seeds {known}")
+    return bool(inside) and all(inside), sentences
+
+
+def _is_seed_of(other: Row, row: Row) -> bool:
+    origin = row["source_key"] or row["key"]
+    retrained = other["phase"] in JUDGED_ON_TEST and other["source_key"] == origin
+    return retrained and other["status"] == "ok"
+
+
+def _altered(row: Row, spec: TrialSpec) -> list[str]:
+    if spec.key == row["key"]:
+        return []
+    return [
+        f"key: the row's data give {spec.key}; it was altered, or made by another version of the "
+        f"pipeline (lmd-bench {row['package_version']}, commit {known(row['git_commit'])}), and "
+        "was not run"
+    ]
+
+
+def _other_task(row: Row, spec: TrialSpec, source: DataSource) -> list[str]:
+    ((_, fingerprint),) = build_tasks([spec.task], source)
+    if fingerprint == row["task_fingerprint"]:
+        return []
+    return [
+        f"task_fingerprint: {row['task_fingerprint']} there, {fingerprint} here; it was not run"
+    ]
+
+
+def _other_plugins(spec: TrialSpec) -> list[str]:
+    here = {
+        spec.representation: plugins.load("representation", spec.representation).VERSION,
+        spec.calibration: plugins.load("calibration", spec.calibration).VERSION,
+    }
+    return [
+        f"version of {name}: {known(spec.versions.get(name))} there, {version} here"
+        for name, version in here.items()
+        if spec.versions.get(name) != version
+    ]
+
+
+def _check_config(spec: TrialSpec) -> None:
+    known = default_config(resolve_method(f"{spec.representation}+{spec.calibration}"))
+    for key, value in spec.config.items():
+        check_value(key, value, known)
+    for section in ("training", spec.representation, spec.calibration):
+        section_config(section, spec.config)
+
+
+def _run(spec: TrialSpec, row: Row, results: Path, source: DataSource) -> Row:
+    from lmd_bench.training.single import run_with_progress
+
+    context = TrialContext(
+        results=results,
+        source=paths.located(spec.task.dataset, source),
+        device="cpu" if row["device"] == "cpu" else "auto",
+        n_threads=row["n_threads"],
+        gpu_share=row["gpu_share"],
+        trial_number=row["trial_number"],
+        is_default=row["is_default"],
+        encoder_rank=row["encoder_rank"],
+        source_key=row["source_key"],
+        command=row["command"],
+    )
+    return run_with_progress(spec, context)

@@ -1,0 +1,175 @@
+"""Tables: the stored trials of a study as what a search would have been answered.
+
+A table knows of each config what was measured of it: its val score, the curve of its stage 1, what
+it cost, and its score on test where it was confirmed. What was not measured is None.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from optuna.distributions import CategoricalDistribution
+
+from lmd_bench.core import plugins
+from lmd_bench.core.schema import Config
+from lmd_bench.leaderboard.studies.group import StudyRows, group_studies
+from lmd_bench.methods.space import Space, search_space, section_config
+from lmd_bench.search.jobs import stage1_curve, value_of
+from lmd_bench.search.proposing.proposals import Params
+from lmd_bench.search.proposing.study import ENCODER_RANK
+from lmd_bench.search.watching.dashboard import common_space
+
+N_LEAST = 3  # successful trials; a smaller table has nothing to tell
+
+
+@dataclass(frozen=True)
+class StoredTrial:
+    """What is known of one config."""
+
+    key: str  # of its row
+    number: int  # in the study that ran it
+    status: str
+    is_default: bool
+    config: Config  # complete
+    encoder: str  # hash of all that shaped its stage 1; "" where the trial failed before it
+    encoder_rank: int | None  # of a calibration that was searched on ranked encoders
+    curve: tuple[float, ...]  # val balanced accuracy after each epoch of stage 1
+    value: float | None  # val balanced accuracy; None of a trial that failed or was pruned
+    seconds: float  # what it cost where it ran
+    alone_seconds: float  # with the training of its own stage 1
+    deferral: float  # share of stage 1 before which it may not be judged
+    test: float | None  # balanced accuracy, mean over the confirmation seeds; None: not confirmed
+    n_confirmed: int  # seeds of that mean
+
+
+@dataclass(frozen=True)
+class StudyTable:
+    """The trials of one study, in the order of their numbers."""
+
+    study: str
+    task: str  # as tables call it
+    dataset: str
+    method: str
+    representation: str
+    calibration: str
+    n_epochs: int  # of stage 1
+    staged: bool  # a calibration study, whose trials train no stage 1
+    space: Space  # what was searched and varies
+    trials: tuple[StoredTrial, ...]
+
+    @cached_property
+    def best(self) -> float:
+        """Return the best val score; NaN where no trial ended well."""
+        values = [trial.value for trial in self.trials if trial.value is not None]
+        return max(values, default=float("nan"))
+
+    @property
+    def n_ok(self) -> int:
+        """Return how many trials ended well."""
+        return sum(trial.value is not None for trial in self.trials)
+
+    @property
+    def problem(self) -> str:
+        """Return why it cannot be replayed; "" where it can."""
+        if self.n_ok < N_LEAST:
+            n = self.n_ok
+            return f"{n} successful trial{'' if n == 1 else 's'} of {N_LEAST} that a replay takes"
+        if not self.space:
+            return "all trials have the same config"
+        return ""
+
+    def params(self, trial: StoredTrial) -> Params:
+        """Return what was searched of a trial."""
+        rank: Params = {} if trial.encoder_rank is None else {ENCODER_RANK: trial.encoder_rank}
+        values = {**trial.config, **rank}
+        return {key: values[key] for key in self.space if key in values}
+
+    def cost(self, trial: StoredTrial) -> float:
+        """Return the seconds that a replay takes for a whole trial.
+
+        Of a calibration on ranked encoders, what it cost where it ran: its encoders are there. Of
+        others, what it would have cost alone, since none of them may profit from another search.
+        """
+        return trial.seconds if self.staged else trial.alone_seconds
+
+
+def tables_of(rows: Iterable[Mapping[str, Any]]) -> list[StudyTable]:
+    """Return the table of each study that has search rows."""
+    studies = group_studies(rows)
+    return [_table(study) for study in studies if study.trials]
+
+
+def searched(
+    sections: Sequence[str], configs: Sequence[Mapping[str, Any]], *, ranked: bool = False
+) -> Space:
+    """Return the distributions of the settings that differ between configs.
+
+    They are the shipped ones, widened where a value lies outside. What all configs share was
+    fixed, or could just as well have been.
+
+    Args:
+        sections: Whose settings were searched.
+        configs: Complete; with `encoder_rank` where there is one.
+        ranked: Whether the encoder was searched, too.
+    """
+    known = search_space(sections)
+    ranks = {config[ENCODER_RANK] for config in configs if ENCODER_RANK in config}
+    if ranked and ranks:
+        known[ENCODER_RANK] = CategoricalDistribution(sorted(ranks))
+    shared = {k for k in known if len({json.dumps(c.get(k)) for c in configs}) < 2}
+    return {
+        key: within for key, within in common_space(known, configs).items() if key not in shared
+    }
+
+
+def _table(study: StudyRows) -> StudyTable:
+    first = study.trials[0]
+    staged = any(row["encoder_rank"] is not None for row in study.trials)
+    trials = tuple(_trial(study, row) for row in study.trials)
+    own = (first["calibration"],)
+    sections = own if staged else ("training", first["representation"], *own)
+    ranks = [{} if t.encoder_rank is None else {ENCODER_RANK: t.encoder_rank} for t in trials]
+    configs = [{**trial.config, **rank} for trial, rank in zip(trials, ranks, strict=True)]
+    return StudyTable(
+        study=study.study,
+        task=study.task,
+        dataset=first["dataset"],
+        method=study.method,
+        representation=first["representation"],
+        calibration=first["calibration"],
+        n_epochs=first["n_epochs"],
+        staged=staged,
+        space=searched(sections, configs, ranked=staged),
+        trials=trials,
+    )
+
+
+def _trial(study: StudyRows, row: Mapping[str, Any]) -> StoredTrial:
+    tests = [run["test_balanced_accuracy"] for run in study.ok_runs(row).values()]
+    tests = [test for test in tests if test is not None and np.isfinite(test)]
+    config = json.loads(row["config_json"])
+    return StoredTrial(
+        key=row["key"],
+        number=row["trial_number"],
+        status=row["status"],
+        is_default=row["is_default"],
+        config=config,
+        encoder=row["encoder_key"],
+        encoder_rank=row["encoder_rank"],
+        curve=stage1_curve(row),
+        value=value_of(row),
+        seconds=row["seconds"],
+        alone_seconds=row["standalone_seconds"],
+        deferral=_deferral(row["representation"], config),
+        test=float(np.mean(tests)) if tests else None,
+        n_confirmed=len(tests),
+    )
+
+
+def _deferral(representation: str, config: Config) -> float:
+    """Return the share of stage 1 before which a run says nothing of its end, as its class does."""
+    plugin = plugins.plugin_class("representation", representation)
+    return float(plugin.deferral(section_config(representation, config)))

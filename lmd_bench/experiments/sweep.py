@@ -1,0 +1,45 @@
+"""The tasks of `lmd-bench sweep`: what each data set gives at several imbalance factors."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from lmd_bench.core.schema import DataSource, TaskSpec
+from lmd_bench.data.build import prepare_dataset, task_specs
+from lmd_bench.data.tasks.nesting import Factor, check_nested, named, nested_specs
+
+
+def sweep_tasks(
+    names: Iterable[str], factors: Sequence[Factor], common: TaskSpec, source: DataSource
+) -> tuple[tuple[TaskSpec, ...], tuple[str, ...]]:
+    """Return the tasks of every data set at every factor, and a sentence on each data set.
+
+    The train sets of a data set nest, and its val and test are the same at all factors. Where
+    `common` names no n_max, each data set has one at which all factors can be had.
+
+    Args:
+        names: Of data sets.
+        factors: Two or more.
+        common: What all tasks share; its data set and factor are not looked at.
+        source: Where the images lie.
+
+    Raises:
+        UserError: unknown names, absent data, or factors that a data set cannot give together.
+    """
+    specs: list[TaskSpec] = []
+    sentences: list[str] = []
+    ways = (common.protocol, common.split_seed, common.image_size, common.n_max)
+    for spec in task_specs(names, [None], *ways):
+        table = prepare_dataset(spec.dataset, source, spec.image_size).table
+        found = nested_specs(table, spec, factors, source)
+        splits = check_nested(table, found, source)
+        largest = [int(np.bincount(table.labels[split.train]).max()) for split in splits]
+        sizes = ", ".join(f"{named(one)}: {n}" for one, n in zip(found, largest, strict=True))
+        n_max = "" if found[0].n_max is None else f" (--n-max {found[0].n_max})"
+        sentences.append(
+            f"{spec.dataset}: nested train sets, images of the largest class at each factor "
+            f"{sizes}{n_max}; the same {len(splits[0].val)} val and {len(splits[0].test)} test "
+            "images at all of them."
+        )
+        specs += found
+    return tuple(specs), tuple(sentences)

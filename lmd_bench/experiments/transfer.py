@@ -1,0 +1,211 @@
+"""Retrain configs that were tuned on one task on another, and judge them on its test.
+
+Each run is a row of phase `transfer` with the key of the search row it comes from as `source_key`,
+in a study of its own, so that it never counts as tuned where it is used. It goes through the engine
+of a search: encoders are shared, and the same command goes on after a kill.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lmd_bench.core import plugins
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DataSource, TaskSpec, TrialSpec
+from lmd_bench.data.build import build_tasks
+from lmd_bench.experiments.confirm import checked_spec
+from lmd_bench.leaderboard.studies.read import read_rows
+from lmd_bench.leaderboard.studies.rules import SelectionRule, rule_named
+from lmd_bench.leaderboard.transfer import Cell, Matrix, Tuned, matrices
+from lmd_bench.leaderboard.transfer_show import print_transfer
+from lmd_bench.methods.space import resolve_method
+from lmd_bench.search.jobs import Job, make_job
+from lmd_bench.search.request import SearchRequest
+from lmd_bench.search.staging import task_name
+from lmd_bench.store.store import Row, Store, spec_of
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which transfers a person asks for; empty: all."""
+
+    methods: tuple[str, ...] = ()
+    tuned_at: tuple[str, ...] = ()  # tasks: a data set, `if100`, or the beginning of a fingerprint
+    used_at: tuple[str, ...] = ()
+    study: str = ""  # part of a study's id
+
+
+def show_transfer(results: Path, chosen: Chosen, rule: str, form: str) -> None:
+    """Print the transfer matrices from stored rows alone.
+
+    Raises:
+        UserError: as `read_transfer` and `print_transfer`.
+    """
+    store, found, notes, by = read_transfer(results, chosen, rule)
+    print_transfer(store, found, notes, by, form)
+
+
+def read_transfer(
+    results: Path, chosen: Chosen, rule: str
+) -> tuple[Store, list[Matrix], list[str], SelectionRule]:
+    """Return the store, the matrices of the chosen methods, notes, and the rule.
+
+    Raises:
+        UserError: no results, no such rule, method or task.
+    """
+    by = rule_named(rule)
+    store, rows = read_rows(results, by)
+    kept = [row for row in rows if row["phase"] == "transfer" or chosen.study in row["study"]]
+    found, notes = matrices(kept, by)
+    known = {matrix.method for matrix in found}
+    for name in chosen.methods:
+        if name not in known:
+            raise UserError(
+                f"Method '{name}' was not tuned on two tasks of {results} with the same number of "
+                f"epochs; choose from {', '.join(sorted(known)) or 'none'}."
+            )
+    found = [one for one in found if not chosen.methods or one.method in chosen.methods]
+    for text in (*chosen.tuned_at, *chosen.used_at):
+        if found and not any(is_task(t.selected, text) for one in found for t in one.tuned):
+            raise UserError(
+                f"No task of {results} is '{text}'; give a data set, a factor like if100, or the "
+                "beginning of a fingerprint."
+            )
+    return store, found, notes, by
+
+
+def missing_cells(found: Sequence[Matrix], chosen: Chosen) -> list[Cell]:
+    """Return the chosen cells that are not native and have seeds without a run."""
+    return [
+        cell
+        for matrix in found
+        for (a, b), cell in matrix.cells.items()
+        if a != b
+        and cell.missing
+        and (not chosen.tuned_at or _is_any(cell.source, chosen.tuned_at))
+        and (not chosen.used_at or _is_any(cell.target, chosen.used_at))
+    ]
+
+
+def transfer_specs(cells: Sequence[Cell]) -> dict[str, tuple[TrialSpec, Row]]:
+    """Return the trials that fill cells, by key, each with the search row it comes from.
+
+    A config that is selected on two tasks is retrained on a third once.
+
+    Raises:
+        UserError: a row of another version, whose trials would differ.
+    """
+    specs: dict[str, tuple[TrialSpec, Row]] = {}
+    for cell in cells:
+        source = dict(cell.source.selected)
+        spec = checked_spec(source)
+        _check_versions(spec)
+        target = spec_of(dict(cell.target.selected))
+        place = task_name(target.task, target.task_fingerprint)
+        for seed in cell.missing:
+            run = replace(
+                spec,
+                task=target.task,
+                task_fingerprint=target.task_fingerprint,
+                seed=seed,
+                phase="transfer",
+                study=f"{place}/{spec.method}/{spec.n_epochs}ep-transfer",
+            )
+            specs.setdefault(run.key, (run, source))
+    return specs
+
+
+def run_transfer(
+    results: Path,
+    chosen: Chosen,
+    rule: str,
+    source: DataSource,
+    resources: dict[str, Any],
+    command: str,
+    *,
+    dry_run: bool = False,
+    on_stderr: bool = False,
+) -> int:
+    """Run what is missing of the chosen transfers; return the exit code.
+
+    Raises:
+        UserError: a rule that chooses on test, or data other than those of the rows.
+    """
+    _, found, _, by = read_transfer(results, chosen, rule)
+    if by.watermark:
+        raise UserError(
+            f"Rule '{by.name}' chooses on test, so nothing is run by it; add --table to see it."
+        )
+    specs = transfer_specs(missing_cells(found, chosen))
+    if dry_run or not specs:
+        n_encoders = len({spec.encoder_key for spec, _ in specs.values()})
+        text = f"{len(specs)} runs are missing, with at most {n_encoders} encoders to train."
+        print(text, file=sys.stderr if on_stderr else sys.stdout)
+        return 0
+    tasks = {spec.task_fingerprint: spec.task for spec, _ in specs.values()}
+    _check_data(tasks, source)
+    methods = {spec.method for spec, _ in specs.values()}
+    request = SearchRequest(
+        methods=tuple(resolve_method(name) for name in sorted(methods)),
+        tasks=tuple((task, fingerprint) for fingerprint, task in tasks.items()),
+        results=results,
+        source=source,
+        command=command,
+        **resources,
+    )
+
+    def jobs(sized: SearchRequest) -> list[Job]:
+        return [_job(sized, spec, row) for spec, row in specs.values()]
+
+    from lmd_bench.search.display import make_display
+    from lmd_bench.search.run import run_search
+
+    display = make_display(request.verbose, on_stderr=on_stderr)
+    return run_search(request, display, jobs).exit_code
+
+
+def is_task(row: Mapping[str, Any], text: str) -> bool:
+    """Say whether a row is of the task that a person names."""
+    factor = row["imbalance_factor"]
+    name = "natural" if factor is None else f"if{factor:g}"
+    known = (row["dataset"], name)
+    return text in known or (len(text) > 3 and row["task_fingerprint"].startswith(text))
+
+
+def _is_any(tuned: Tuned, texts: Sequence[str]) -> bool:
+    return any(is_task(tuned.selected, text) for text in texts)
+
+
+def _job(request: SearchRequest, spec: TrialSpec, row: Row) -> Job:
+    context = replace(
+        request.context(spec.task.dataset),
+        trial_number=int(row["trial_number"]),
+        is_default=bool(row["is_default"]),
+        source_key=row["key"],
+    )
+    return make_job(spec, context)
+
+
+def _check_versions(spec: TrialSpec) -> None:
+    here_of = {
+        spec.representation: int(plugins.load("representation", spec.representation).VERSION),
+        spec.calibration: int(plugins.load("calibration", spec.calibration).VERSION),
+    }
+    for name, here in here_of.items():
+        if spec.versions.get(name) != here:
+            raise UserError(
+                f"The config of {spec.method} was tuned with version {spec.versions.get(name)} of "
+                f"{name}, and this is version {here}; search again with it."
+            )
+
+
+def _check_data(tasks: dict[str, TaskSpec], source: DataSource) -> None:
+    for fingerprint, task in tasks.items():
+        ((_, found),) = build_tasks([task], source)
+        if found != fingerprint:
+            raise UserError(
+                f"The data of {task.dataset} here give task {found}, but its rows are of "
+                f"{fingerprint}; give the files that the search read, with --data-root."
+            )

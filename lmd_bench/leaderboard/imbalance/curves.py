@@ -1,0 +1,110 @@
+"""Each metric on test against the imbalance factor, for every method: a tidy frame."""
+
+from collections.abc import Mapping, Sequence
+from math import isnan
+from typing import Any
+
+import pandas as pd
+
+from lmd_bench.leaderboard.studies.group import Row, StudyRows
+from lmd_bench.leaderboard.studies.rules import SelectionRule
+from lmd_bench.leaderboard.studies.scores import (
+    METRIC_NAMES,
+    STORED,
+    higher_is_better,
+    metric_spreads,
+)
+from lmd_bench.leaderboard.tables.text import text_table
+from lmd_bench.store.store import Store
+
+Line = dict[str, Any]
+
+_FAMILY = ("dataset", "protocol", "image_size", "split_seed", "n_max")  # all of a task but factor
+COLUMNS = (
+    *("family", *_FAMILY, "imbalance_factor", "measured_factor", "task", "method", "label"),
+    *("metric", "higher_is_better", "mean", "sd", "n_seeds", "n_undefined"),
+)
+
+
+def imbalance_frame(
+    studies: Sequence[StudyRows], rule: SelectionRule, store: Store | None = None
+) -> pd.DataFrame:
+    """Return one line for each study and metric: mean, SD (n - 1) and count over seeds on test.
+
+    A metric that is undefined for some seeds, or of which nothing was stored, has NaN, and
+    `n_undefined` says for how many.
+
+    Tasks of one `family` differ in nothing but the imbalance factor: they are one curve of each
+    method. A study without confirmed runs has NaN and 0 seeds; one that nothing was asked of, as it
+    only lends its encoders, has no line. `measured_factor` is the ratio of the largest to the
+    smallest training class that is not empty, which `natural` data have too.
+
+    Args:
+        studies: Of any number of tasks.
+        rule: What selects the configuration of each study.
+        store: Where logits lie; None leaves out the metrics that rows of earlier versions lack.
+    """
+    names = STORED if store is None else METRIC_NAMES
+    lines: list[Line] = []
+    for study in studies:
+        selected = study.selected(rule)
+        if selected is None or not study.is_confirmed:
+            continue
+        runs = list(study.ok_runs(selected).values())
+        place = place_of(study, selected)
+        for name, found in metric_spreads(runs, names, store).items():
+            line = place | {"metric": name, "higher_is_better": higher_is_better(name)}
+            line |= {"mean": found.spread.mean, "sd": found.spread.sd, "n_seeds": found.spread.n}
+            lines.append(line | {"n_undefined": found.n_undefined})
+    frame = pd.DataFrame(lines, columns=pd.Index(COLUMNS))
+    return frame.sort_values(["family", "label", "metric", "measured_factor"], ignore_index=True)
+
+
+def imbalance_text(frame: pd.DataFrame, metric: str, rule: SelectionRule) -> list[str]:
+    """Return one metric as text: for each family of tasks, methods against imbalance factors."""
+    better = "higher" if higher_is_better(metric) else "lower"
+    lines = [rule.watermark] if rule.watermark else []
+    lines.append(
+        f"Test {metric}, {better} is better; mean ± SD over the retraining seeds of the "
+        f"configuration that {rule.name} selects at each factor (fractions; nll in nats)."
+    )
+    chosen = frame[frame["metric"] == metric]
+    for family, part in chosen.groupby("family", sort=False):
+        tasks = part.drop_duplicates("task").sort_values("measured_factor")
+        header = ["method", *(factor_name(row) for row in tasks.to_dict("records"))]
+        rows: list[list[str]] = []
+        for label, curve in part.groupby("label", sort=False):
+            cells = {row["task"]: _cell(row) for row in curve.to_dict("records")}
+            rows.append([str(label), *(cells.get(task, "–") for task in tasks["task"])])
+        lines += ["", str(family), *text_table(header, rows)]
+    return lines
+
+
+def factor_name(row: Mapping[Any, Any]) -> str:
+    """Return what the factor of a line is called."""
+    asked = row["imbalance_factor"]
+    if asked is None or isnan(asked):
+        return f"natural ({row['measured_factor']:.3g})"
+    return f"IF {asked:g}"
+
+
+def _cell(row: Mapping[Any, Any]) -> str:
+    if isnan(row["mean"]):
+        return "–"
+    return f"{row['mean']:.3f}" + ("" if isnan(row["sd"]) else f" ± {row['sd']:.3f}")
+
+
+def place_of(study: StudyRows, row: Row) -> Line:
+    """Return what a line says of the task and method of a study; `row` is any of its `ok` rows."""
+    counts = [count for count in row["class_counts"] if count > 0]
+    n_max = "" if row["n_max"] is None else f" · n_max {row['n_max']}"
+    split = f" · split {row['split_seed']}" if row["split_seed"] else ""
+    return {
+        "family": f"{row['dataset']} · {row['protocol']}{n_max}{split} · {row['image_size']} px",
+        **{name: row[name] for name in _FAMILY},
+        "imbalance_factor": row["imbalance_factor"],
+        "measured_factor": max(counts) / min(counts) if counts else float("nan"),
+        "task": study.task,
+        "method": study.method,
+        "label": study.label,
+    }

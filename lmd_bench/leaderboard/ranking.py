@@ -1,0 +1,213 @@
+"""`lmd-bench ranks`: methods over all tasks of a results folder, and the first place of each."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmd_bench.core.errors import UserError, unknown
+from lmd_bench.core.seeding import derive_seed
+from lmd_bench.leaderboard.board import PRIMARY, Leaderboard, build
+from lmd_bench.leaderboard.first_place import FirstPlace, first_place
+from lmd_bench.leaderboard.studies.group import by_task, group_studies
+from lmd_bench.leaderboard.studies.predictions import read_judged
+from lmd_bench.leaderboard.studies.read import read_rows
+from lmd_bench.leaderboard.studies.rules import SelectionRule, rule_named
+from lmd_bench.leaderboard.tables.text import p_value, percent, text_table
+from lmd_bench.stats.ranks import (
+    FEWEST_TASKS,
+    Differences,
+    Scores,
+    average_ranks,
+    differences,
+    least_adjusted_p,
+    win_rates,
+)
+from lmd_bench.store.store import Store
+
+FORMATS = ("table", "json")
+_WIDTH = 60  # of the picture's axis
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Methods over tasks, best average rank first."""
+
+    tasks: tuple[str, ...]
+    methods: tuple[str, ...]
+    scores: Scores
+    ranks: np.ndarray
+    tests: Differences | None  # None: too few tasks or methods
+    left_out: tuple[str, ...]  # methods without a score on some task
+
+
+def print_ranks(root: Path, form: str, rule: str) -> None:
+    """Print the ranking of a results folder, and how sure the first place of each task is.
+
+    Raises:
+        UserError: no such format or rule, or no results that can be ranked.
+    """
+    if form not in FORMATS:
+        raise unknown("format", form, FORMATS)
+    chosen = rule_named(rule)
+    store, rows = read_rows(root, chosen)
+    ranking = rank(build(rows, chosen))
+    places = first_places(store, rows, chosen)
+    if form == "json":
+        print(json.dumps(_data(ranking, places, chosen), indent=2, ensure_ascii=False))
+        return
+    print("\n".join([*_over_tasks(ranking, chosen), "", *_firsts(places)]))
+
+
+def rank(board: Leaderboard) -> Ranking:
+    """Return the ranking of the methods that have a score on every task of a leaderboard.
+
+    Raises:
+        UserError: there is no such method.
+    """
+    matrix = pd.pivot_table(
+        board.frame, index="task", columns="label", values=f"test_{PRIMARY.name}", sort=False
+    )
+    complete = matrix.dropna(axis=1)
+    if complete.empty:
+        raise UserError(
+            "No method has a confirmed score on every task of these results, so nothing can be "
+            "ranked; name a folder whose tasks have methods in common."
+        )
+    scores = complete.to_numpy(dtype=np.float64)
+    ranks = average_ranks(scores if PRIMARY.higher_is_better else -scores)
+    order = np.lexsort((complete.columns.to_numpy(dtype=str), ranks))
+    scores, names = scores[:, order], [str(complete.columns[index]) for index in order]
+    enough = len(scores) >= FEWEST_TASKS and len(names) > 1
+    return Ranking(
+        tasks=tuple(map(str, complete.index)),
+        methods=tuple(names),
+        scores=scores,
+        ranks=ranks[order],
+        tests=differences(scores) if enough else None,
+        left_out=tuple(str(name) for name in matrix.columns if name not in complete.columns),
+    )
+
+
+def first_places(
+    store: Store, rows: Sequence[dict[str, Any]], rule: SelectionRule
+) -> dict[str, FirstPlace]:
+    """Return how sure the first place is, of each task with two methods whose logits were kept."""
+    found: dict[str, FirstPlace] = {}
+    for task, members in by_task(group_studies(rows)).items():
+        methods = [j for study in members if (j := read_judged(store, study, rule)) is not None]
+        if len(methods) > 1:
+            generator = np.random.default_rng(derive_seed(0, "first place", task))
+            found[task] = first_place(methods, generator)
+    return found
+
+
+def picture(ranking: Ranking) -> list[str]:
+    """Return the critical-difference picture as text: an axis of ranks, methods, and bars."""
+    width = max(len(name) for name in ranking.methods)
+    last = len(ranking.methods)
+
+    def column(value: float) -> int:
+        return round((value - 1) / max(last - 1, 1) * _WIDTH)
+
+    axis = ["·"] * (_WIDTH + 1)
+    for tick in range(1, last + 1):
+        axis[column(float(tick))] = "┼"
+    lines = [f"{'rank':>{width}}  1{last:>{_WIDTH}}", f"{'':>{width}}  {''.join(axis)}"]
+    for name, value in zip(ranking.methods, ranking.ranks.tolist(), strict=True):
+        lines.append(f"{name:>{width}}  {' ' * column(value)}● {value:.2f}")
+    for clique in ranking.tests.cliques if ranking.tests else ():
+        start, end = (column(float(ranking.ranks[index])) for index in (clique[0], clique[-1]))
+        lines.append(f"{'no difference':>{width}}  {' ' * start}{'━' * (end - start + 1)}")
+    return lines
+
+
+def _over_tasks(ranking: Ranking, rule: SelectionRule) -> list[str]:
+    n_tasks, n_methods = ranking.scores.shape
+    wins = win_rates(ranking.scores)
+    lines = [rule.watermark] if rule.watermark else []
+    lines += [
+        f"Average rank over {n_tasks} task{'s' if n_tasks > 1 else ''} by test balanced accuracy, "
+        f"configurations selected by {rule.name}. Tasks of one data set are not independent.",
+    ]
+    if ranking.left_out:
+        lines.append(f"Left out, as they lack a task: {', '.join(ranking.left_out)}.")
+    cells = [
+        (name, f"{value:.2f}", "–" if n_methods == 1 else percent(float(np.nanmean(wins[index]))))
+        for index, (name, value) in enumerate(
+            zip(ranking.methods, ranking.ranks.tolist(), strict=True)
+        )
+    ]
+    lines += ["", *text_table(("method", "rank", "wins %"), cells), ""]
+    if ranking.tests is None:
+        few = f"tests take at least {FEWEST_TASKS} tasks, and {n_tasks} came"
+        lines.append(f"No method is tested: {few if n_methods > 1 else 'there is only one'}.")
+        return lines
+    return [*lines, *_tests(ranking, ranking.tests), "", *picture(ranking)]
+
+
+def _tests(ranking: Ranking, tests: Differences) -> list[str]:
+    n_tasks, n_methods = ranking.scores.shape
+    lines: list[str] = []
+    if not isnan(tests.friedman):
+        chance = p_value(tests.friedman_p)
+        lines.append(f"Friedman: chi-squared {tests.friedman:.2f}, p {chance} that all are equal.")
+    differ = [
+        f"{ranking.methods[pair.first]} > {ranking.methods[pair.second]} ({p_value(pair.p_holm)})"
+        for pair in tests.pairs
+        if pair.p_holm <= 0.05
+    ]
+    lines.append(
+        "Pairs that differ (Wilcoxon's signed ranks, exact; Holm over "
+        f"{len(tests.pairs)} pairs): {', '.join(differ) or 'none'}."
+    )
+    least = least_adjusted_p(n_tasks, n_methods)
+    if least > 0.05:
+        lines.append(
+            f"With {n_tasks} tasks and {n_methods} methods no pair can differ: the smallest "
+            f"possible p is {p_value(least)}."
+        )
+    return lines
+
+
+def _firsts(places: dict[str, FirstPlace]) -> list[str]:
+    lines = [
+        "How sure the first place is: share of draws of test images (stratified by class, each as "
+        "if of its own lesion) and of seeds in which a method comes first."
+    ]
+    for task, place in places.items():
+        cells = [
+            (label, percent(score), f"{100 * chance:.0f} %")
+            for label, score, chance in zip(place.labels, place.scores, place.chances, strict=True)
+        ]
+        seeds = f"{place.n_seeds} seed{'s' if place.n_seeds > 1 else ''}"
+        lines += ["", f"{task}, {seeds}", *text_table(("method", "bal. acc.", "first"), cells)]
+        if place.left_out:
+            lines.append(f"Left out, as they share no seed: {', '.join(place.left_out)}.")
+    return lines if places else ["No task has two methods whose logits of test were kept."]
+
+
+def _data(ranking: Ranking, places: dict[str, FirstPlace], rule: SelectionRule) -> dict[str, Any]:
+    wins = win_rates(ranking.scores)
+    tests = ranking.tests
+    return {
+        "rule": rule.name,
+        "watermark": rule.watermark or None,
+        "tasks": ranking.tasks,
+        "methods": ranking.methods,
+        "left_out": ranking.left_out,
+        "scores": ranking.scores.tolist(),
+        "average_ranks": ranking.ranks.tolist(),
+        "win_rates": [[None if isnan(v) else v for v in row] for row in wins.tolist()],
+        "friedman": None
+        if tests is None or isnan(tests.friedman)
+        else {"chi_squared": tests.friedman, "p": tests.friedman_p},
+        "pairs": None if tests is None else [vars(pair) for pair in tests.pairs],
+        "cliques": None if tests is None else tests.cliques,
+        "first_places": {task: vars(place) for task, place in places.items()},
+    }

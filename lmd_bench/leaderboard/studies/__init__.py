@@ -1,0 +1,1 @@
+"""Rows as studies: read, grouped, selected, judged."""

@@ -1,0 +1,93 @@
+"""A budget of a study, and the part of its trials that it would have paid for.
+
+Trials count in the order of their numbers, failed ones too. Hours are those of
+`standalone_seconds`, so that no method is cheaper because another trained its encoders first; the
+confirmation is not part of the budget.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.leaderboard.studies.group import Row, StudyRows
+
+Unit = Literal["trials", "hours", "gpu_hours"]
+_UNITS: dict[str, Unit] = {"": "trials", "h": "hours", "gpuh": "gpu_hours"}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much the search of one study may cost."""
+
+    amount: float
+    unit: Unit
+
+    @property
+    def description(self) -> str:
+        """Return it in words."""
+        what = {
+            "trials": "trials of each study",
+            "hours": "hours of trials of each study, each with the training of its own stage 1",
+            "gpu_hours": "GPU-hours of trials of each study, each with its own stage 1",
+        }
+        return f"the first {self.amount:g} {what[self.unit]}"
+
+
+def parse_budget(text: str) -> Budget:
+    """Return the budget that `10` (trials), `4h` or `4gpuh` names.
+
+    Raises:
+        UserError: something else, or nothing to spend.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(h|gpuh|)", text.strip().lower())
+    amount = float(match[1]) if match else 0.0
+    unit = _UNITS[match[2]] if match else "trials"
+    if amount <= 0 or (unit == "trials" and amount != int(amount)):
+        raise UserError(
+            f"'{text}' is no budget; give trials like 10, hours like 4h or GPU-hours like 4gpuh."
+        )
+    return Budget(amount, unit)
+
+
+def cost(trial: Row, unit: Unit) -> float:
+    """Return what one trial costs, in the unit."""
+    if unit == "trials":
+        return 1.0
+    hours = trial["standalone_seconds"] / 3600
+    return hours if unit == "hours" else hours * trial["gpu_share"]
+
+
+def within(study: StudyRows, budget: Budget) -> tuple[StudyRows, list[str]]:
+    """Return the study with the trials that end within the budget, and notes on what it lacks.
+
+    Raises:
+        UserError: GPU-hours were asked for, and the study used no GPU.
+    """
+    trials = study.trials
+    name = f"{study.method} on {study.task}"
+    costs = [cost(row, budget.unit) for row in trials]
+    if trials and not any(costs):
+        raise UserError(
+            f"No trial of {name} used a GPU, so GPU-hours say nothing of it; give hours, like 4h."
+        )
+    kept: set[str] = set()
+    spent = 0.0
+    for row, price in zip(trials, costs, strict=True):
+        spent += price
+        if spent > budget.amount * (1 + 1e-9):
+            break
+        kept.add(row["key"])
+    part = tuple(row for row in study.rows if row["phase"] != "search" or row["key"] in kept)
+    return replace(study, rows=part), _notes(name, len(trials), len(kept), spent, budget)
+
+
+def _notes(name: str, n_trials: int, n_kept: int, spent: float, budget: Budget) -> list[str]:
+    if n_trials == 0 or n_kept < n_trials:
+        return []
+    if spent < budget.amount * (1 - 1e-9) and budget.unit == "trials":
+        trials = f"{n_trials} trial{'' if n_trials == 1 else 's'}"
+        return [f"ran less than the budget, {trials}: {name}"]
+    if spent < 0.9 * budget.amount:
+        return [f"ran less than the budget, {spent:.2g} of {budget.amount:g} h: {name}"]
+    return []

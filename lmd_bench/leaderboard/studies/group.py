@@ -1,0 +1,126 @@
+"""Rows grouped into studies: the trials of one method on one task, and their confirmations."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from lmd_bench.core.schema import OF_A_STUDY
+from lmd_bench.leaderboard.studies.rules import SelectionRule, best_row
+
+Row = Mapping[str, Any]  # a dict, or a view of a row
+TASK_COLUMNS = (
+    *("dataset", "protocol", "imbalance_factor", "image_size"),
+    *("split_seed", "n_max", "task_fingerprint"),
+)
+STUDY_COLUMNS = (*TASK_COLUMNS, "method", "study")  # rows with these equal are of one study
+
+
+@dataclass(frozen=True, eq=False)
+class StudyRows:
+    """The rows of one study, and what it is called."""
+
+    task: str  # as tables call it
+    method: str
+    study: str
+    label: str  # the method; with the study where a method has several on one task
+    rows: tuple[Row, ...]
+
+    @cached_property
+    def trials(self) -> list[Row]:
+        """Return the search rows in the order of their numbers."""
+        found = [row for row in self.rows if row["phase"] == "search"]
+        return sorted(found, key=lambda row: (row["trial_number"], row["key"]))
+
+    @cached_property
+    def default(self) -> Row | None:
+        """Return the search row of the default configuration; None where there is none."""
+        return next((row for row in self.trials if row["is_default"]), None)
+
+    @cached_property
+    def is_confirmed(self) -> bool:
+        """Return whether any configuration of it was retrained, or tried to be."""
+        return any(row["phase"] == "confirm" for row in self.rows)
+
+    def runs(self, source: Row | None) -> list[Row]:
+        """Return the confirmation runs of a search row, failed ones too."""
+        if source is None:
+            return []
+        return [row for row in self.rows if is_run_of(row, source)]
+
+    def ok_runs(self, source: Row | None) -> dict[int, Row]:
+        """Return the confirmation runs of a search row that ended well, by seed."""
+        runs = sorted(self.runs(source), key=lambda row: row["seed"])
+        return {int(row["seed"]): row for row in runs if row["status"] == "ok"}
+
+    def selected(self, rule: SelectionRule) -> Row | None:
+        """Return the search row that a rule selects; None if no trial ended well."""
+        return best_row(self.rows, rule)
+
+
+def group_studies(rows: Iterable[Row]) -> list[StudyRows]:
+    """Return the studies of rows, in the order they first appear.
+
+    Trials by hand and transferred configs belong to none.
+    """
+    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["phase"] in OF_A_STUDY:
+            groups[tuple(row[name] for name in STUDY_COLUMNS)].append(row)
+    return named_studies(groups.values())
+
+
+def named_studies(groups: Iterable[Sequence[Row]]) -> list[StudyRows]:
+    """Return studies of rows that are grouped already."""
+    found = list(groups)
+    names = [(task_label(rows[0]), rows[0]["method"]) for rows in found]
+    counts = Counter(names)
+    return [
+        StudyRows(
+            task=task,
+            method=method,
+            study=rows[0]["study"],
+            label=study_label(method, rows[0]["study"], counts[task, method]),
+            rows=tuple(rows),
+        )
+        for (task, method), rows in zip(names, found, strict=True)
+    ]
+
+
+def by_task(studies: Iterable[StudyRows]) -> dict[str, list[StudyRows]]:
+    """Return the studies of each task."""
+    tasks: dict[str, list[StudyRows]] = defaultdict(list)
+    for study in studies:
+        tasks[study.task].append(study)
+    return dict(tasks)
+
+
+def study_label(method: str, study: str, n_studies: int) -> str:
+    """Return the method's name, with the study where the method has several on one task."""
+    return f"{method} [{study}]" if n_studies > 1 else method
+
+
+def is_run_of(row: Row, source: Row) -> bool:
+    """Return whether a row is a confirmation run of a search row."""
+    return row["phase"] == "confirm" and row["source_key"] == source["key"]
+
+
+def task_label(row: Row) -> str:
+    """Return how a task is called in tables, like `ham10000 · balanced · IF 100 · 64 px · 3fa2`."""
+    factor = row["imbalance_factor"]
+    parts = [row["dataset"], row["protocol"], "natural" if factor is None else f"IF {factor:g}"]
+    parts += [f"n_max {row['n_max']}"] if row["n_max"] is not None else []
+    parts += [f"split {row['split_seed']}"] if row["split_seed"] else []
+    return " · ".join([*parts, f"{row['image_size']} px", row["task_fingerprint"][:8]])
+
+
+def outcomes(rows: Sequence[Row]) -> str:
+    """Return `8 trials`, or `8 trials: 5 ok, 3 diverged` where some failed."""
+    counts = Counter(row["status"] for row in rows)
+    kind = "trial" if rows and rows[0]["phase"] == "search" else "run"
+    total = f"{len(rows)} {kind}{'' if len(rows) == 1 else 's'}"
+    if set(counts) <= {"ok"}:
+        return total
+    parts = sorted(counts.items(), key=lambda item: (item[0] != "ok", item[0]))
+    return f"{total}: " + ", ".join(f"{n} {status}" for status, n in parts)

@@ -1,0 +1,123 @@
+"""What the confirmed configuration of a study got right on test: the base of all comparisons."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.leaderboard.studies.group import Row, StudyRows
+from lmd_bench.leaderboard.studies.rules import SelectionRule
+from lmd_bench.stats.bootstrap import cluster_numbers
+from lmd_bench.store.store import Store
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The selected configuration of one study, judged on test once for each retraining seed."""
+
+    label: str
+    seeds: tuple[int, ...]
+    image_ids: tuple[str, ...]  # in order, equal for all studies of a task
+    labels: Int64[np.ndarray, " images"]
+    right: Bool[np.ndarray, "images seeds"]
+    groups: tuple[str, ...]  # many, medium or few, for each class
+
+    def of_seeds(self, seeds: Sequence[int]) -> Bool[np.ndarray, "images chosen"]:
+        """Return what was right with these seeds."""
+        return self.right[:, [self.seeds.index(seed) for seed in seeds]]
+
+
+def read_judged(store: Store, study: StudyRows, rule: SelectionRule) -> Judged | None:
+    """Return what the confirmation runs of a study's selected configuration got right on test.
+
+    Returns:
+        None where none is confirmed, or no logits of it were kept.
+
+    Raises:
+        UserError: logits are damaged, or runs of one task were judged on different images.
+    """
+    selected = study.selected(rule)
+    if selected is None:
+        return None
+    return judged_runs(store, study.label, study.ok_runs(selected), selected["groups"])
+
+
+def judged_runs(
+    store: Store, label: str, runs: Mapping[int, Row], groups: Sequence[str]
+) -> Judged | None:
+    """Return what runs of one config got right on test; None where no logits of them were kept.
+
+    Args:
+        store: Where the logits lie.
+        label: What the runs are called.
+        runs: Seed -> row.
+        groups: many, medium or few, for each class.
+
+    Raises:
+        UserError: as `read_judged`.
+    """
+    columns: dict[int, Bool[np.ndarray, " images"]] = {}
+    seen: tuple[tuple[str, ...], np.ndarray] | None = None
+    for seed, row in runs.items():
+        found = store.read_logits(row["key"])
+        if "test" not in found:
+            continue
+        ids, labels, logits = found["test"]
+        order = np.argsort(np.array(ids, dtype=str), kind="stable")
+        images = (tuple(ids[index] for index in order), labels[order])
+        if seen is not None:
+            same_images(label, seen, images)
+        seen = images
+        columns[seed] = (logits.argmax(axis=1) == labels)[order]
+    if seen is None:
+        return None
+    right = np.column_stack(list(columns.values()))
+    return Judged(label, tuple(columns), seen[0], seen[1], right, tuple(groups))
+
+
+def same_images(
+    name: str, one: tuple[tuple[str, ...], np.ndarray], other: tuple[tuple[str, ...], np.ndarray]
+) -> None:
+    """Check that two runs of a task were judged on the same images.
+
+    Raises:
+        UserError: they were not, so they cannot be compared image by image.
+    """
+    if one[0] != other[0] or not np.array_equal(one[1], other[1]):
+        raise UserError(
+            f"The logits of {name} are of other test images than those they are compared with, "
+            "though the task is the same; run its confirmation again in one results folder."
+        )
+
+
+def read_clusters(
+    path: Path, column: str, image_ids: Sequence[str]
+) -> Int64[np.ndarray, " images"]:
+    """Return the lesion or patient of each image, from a CSV with a column `image_id`.
+
+    An image that the file does not name, or without a lesion, is its own.
+
+    Raises:
+        UserError: the file or a column is not there, or it names none of the images.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, dtype=str)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as CSV ({error}); give another file.") from error
+    missing = sorted({"image_id", column} - set(table.columns))
+    if missing:
+        raise UserError(
+            f"{path} has no column {' nor '.join(missing)}; it has {', '.join(table.columns)}. "
+            "It needs image_id, and the one that --cluster-column names."
+        )
+    known = table.dropna(subset=["image_id", column])
+    cluster_of = dict(zip(known["image_id"], known[column], strict=True))
+    if not cluster_of.keys() & set(image_ids):
+        raise UserError(f"{path} names none of the test images, such as {image_ids[0]}.")
+    names = [f"g:{cluster_of[i]}" if i in cluster_of else f"i:{i}" for i in image_ids]
+    return cluster_numbers(names)

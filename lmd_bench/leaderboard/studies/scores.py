@@ -1,0 +1,91 @@
+"""Every metric of a confirmed run on test, by name: from its row, and else from its logits.
+
+Rows of earlier versions hold some metrics alone; the others are computed from stored logits. What
+is undefined is NaN, and so is what nothing was stored of: neither is ever 0.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan
+from typing import Any
+
+from lmd_bench.core.errors import unknown
+from lmd_bench.stats.metrics import FROM_LOGITS, METRICS
+from lmd_bench.stats.spread import Spread, spread
+from lmd_bench.store.store import Store
+
+Row = Mapping[str, Any]
+
+_OF_GROUPS = ("many_recall", "medium_recall", "few_recall")
+STORED = (*METRICS, *_OF_GROUPS)  # every row of test has these
+COMPUTED = tuple(name for name in FROM_LOGITS if name not in METRICS)  # rows may lack these
+METRIC_NAMES = (  # in the order of tables
+    *("balanced_accuracy", "macro_f1", *_OF_GROUPS, "worst_class_recall"),
+    *("mcc", "macro_auc", "macro_auprc", "accuracy", "kappa", "nll", "brier", "ece"),
+    "classwise_ece",
+)
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class MetricSpread:
+    """A metric over retraining seeds, and in how many of them it has no value."""
+
+    spread: Spread  # mean and SD are NaN where any seed has no value
+    n_undefined: int
+
+
+def parse_metrics(text: str) -> tuple[str, ...]:
+    """Return the metrics that `all` or names between commas ask for, each once.
+
+    Raises:
+        UserError: no such metric.
+    """
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if names == (ALL,):
+        return METRIC_NAMES
+    for name in names or ("",):
+        if name not in METRIC_NAMES:
+            raise unknown("metric", name, (*METRIC_NAMES, ALL))
+    return names
+
+
+def higher_is_better(name: str) -> bool:
+    """Return the direction of a metric; the recall of a group is as any recall."""
+    return name in _OF_GROUPS or FROM_LOGITS[name].higher_is_better
+
+
+def in_percent(name: str) -> bool:
+    """Return whether tables show a metric in percent."""
+    return name in _OF_GROUPS or FROM_LOGITS[name].in_percent
+
+
+def run_scores(row: Row, names: Collection[str], store: Store | None) -> dict[str, float]:
+    """Return metrics of one run on test; NaN where undefined or not stored.
+
+    Args:
+        row: Of a confirmation that ended well.
+        names: Metrics of `METRIC_NAMES`.
+        store: Where its logits lie; None: the row alone is asked.
+    """
+    found = {name: row[f"test_{name}"] for name in names}
+    lacking = [name for name, value in found.items() if value is None]
+    if lacking and store is not None:
+        _, labels, logits = store.read_logits(row["key"]).get("test", ((), None, None))
+        if labels is not None and logits is not None:
+            known = [name for name in lacking if name in FROM_LOGITS]
+            found |= {name: FROM_LOGITS[name].function(labels, logits) for name in known}
+    return {name: float("nan") if value is None else value for name, value in found.items()}
+
+
+def metric_spreads(
+    runs: Sequence[Row], names: Sequence[str], store: Store | None
+) -> dict[str, MetricSpread]:
+    """Return mean, SD (n - 1), count and number of undefined values of metrics over runs."""
+    scores = [run_scores(run, names, store) for run in runs]
+    return {
+        name: MetricSpread(
+            spread([one[name] for one in scores]), sum(isnan(one[name]) for one in scores)
+        )
+        for name in names
+    }

@@ -1,0 +1,1 @@
+"""The leaderboard as text: terminal, Markdown, LaTeX, CSV, JSON."""

@@ -1,0 +1,121 @@
+r"""The leaderboard as LaTeX: one booktabs table a task, best bold, second underlined.
+
+Needs `\usepackage{booktabs}` alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isnan
+from typing import Any
+
+from lmd_bench.leaderboard.board import Leaderboard
+from lmd_bench.leaderboard.studies.scores import higher_is_better, in_percent
+from lmd_bench.stats.spread import places
+
+Line = dict[str, Any]
+_ESCAPES = {
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    **{"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"},
+    **{"·": "$\\cdot$", "±": "$\\pm$", "≥": "$\\geq$", "≤": "$\\leq$", "↓": "$\\downarrow$"},
+    **{"<": "$<$", ">": "$>$", "|": "$|$", "–": "--", "×": "$\\times$", '"': "''"},
+}
+
+
+@dataclass(frozen=True)
+class _Score:
+    header: str
+    name: str  # of the column of the leaderboard's frame
+    spread: bool  # whether it has a standard deviation
+    higher_is_better: bool = True
+    percent: bool = True
+
+    def shown(self, value: float) -> str:
+        """Return a value as the table shows it."""
+        return f"{100 * value:.1f}" if self.percent else f"{value + 0.0:.3f}"
+
+
+_SCORES = (
+    _Score("Bal.\\ acc.", "test_balanced_accuracy", True),
+    _Score("default", "default_test_balanced_accuracy", True),
+    _Score("Macro F1", "test_macro_f1", True),
+    _Score("Many", "test_many_recall", False),
+    _Score("Med.", "test_medium_recall", False),
+    _Score("Few", "test_few_recall", False),
+)
+
+
+def latex(board: Leaderboard, header: Sequence[str], notes: Sequence[str]) -> str:
+    """Return a table for each task.
+
+    Args:
+        board: what to show.
+        header: sentences for the caption: what the numbers are, over what their spread is.
+        notes: sentences that follow as comments.
+    """
+    lines = [{str(k): v for k, v in line.items()} for line in board.frame.to_dict("records")]
+    tasks = dict.fromkeys(line["task"] for line in lines)
+    scores = tuple(map(_metric, board.metrics)) or _SCORES
+    tables = [
+        _table(task, [line for line in lines if line["task"] == task], scores, header)
+        for task in tasks
+    ]
+    comments = [*([] if lines else header), *notes]
+    return "\n".join([*tables, *(f"% {' '.join(comment.split())}" for comment in comments)]) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Return text with every sign that LaTeX would read as a command escaped."""
+    return "".join(_ESCAPES.get(sign, sign) for sign in text)
+
+
+def _metric(name: str) -> _Score:
+    direction = higher_is_better(name)
+    header = escaped(name.replace("_", " ") + ("" if direction else " ↓"))
+    return _Score(header, f"test_{name}", True, direction, in_percent(name))
+
+
+def _table(
+    task: str, lines: Sequence[Line], scores: Sequence[_Score], header: Sequence[str]
+) -> str:
+    marks = {score.name: _marks([line[score.name] for line in lines], score) for score in scores}
+    rows = [
+        " & ".join(
+            [escaped(line["label"])]
+            + [_cell(line, score, marks[score.name][place]) for score in scores]
+        )
+        for place, line in enumerate(lines)
+    ]
+    caption = escaped(" ".join([f"{task}.", *header]))
+    heads = " & ".join(["Method", *(score.header for score in scores)])
+    return "\n".join(
+        [
+            "\\begin{table}[t]",
+            "\\centering",
+            f"\\caption{{{caption} Best in bold, second underlined.}}",
+            f"\\begin{{tabular}}{{l{'r' * len(scores)}}}",
+            "\\toprule",
+            f"{heads} \\\\",
+            "\\midrule",
+            *(f"{row} \\\\" for row in rows),
+            "\\bottomrule",
+            "\\end{tabular}",
+            "\\end{table}",
+        ]
+    )
+
+
+def _marks(values: Sequence[float], score: _Score) -> list[str]:
+    """Return the command for each value: of the best, of the second, or none; equals share it."""
+    commands = {1: "\\textbf", 2: "\\underline"}
+    found = places(values, score.shown, score.higher_is_better)
+    return [commands.get(place, "") for place in found]
+
+
+def _cell(line: Line, score: _Score, mark: str) -> str:
+    value = line[score.name]
+    if isnan(value):
+        return "--"
+    text = score.shown(value)
+    text = f"{mark}{{{text}}}" if mark else text
+    sd = line[f"{score.name}_sd"] if score.spread else float("nan")
+    return text if isnan(sd) else f"{text} $\\pm$ {score.shown(sd)}"

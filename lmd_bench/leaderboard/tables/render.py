@@ -1,0 +1,243 @@
+"""The leaderboard as text: a terminal table, Markdown, LaTeX, CSV or JSON."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from math import isnan
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from lmd_bench.core.errors import unknown
+from lmd_bench.leaderboard.board import PRIMARY, Leaderboard
+from lmd_bench.leaderboard.studies.scores import in_percent
+from lmd_bench.leaderboard.tables.columns import METHOD, USUAL, Column, metric_columns
+from lmd_bench.leaderboard.tables.latex import latex
+from lmd_bench.leaderboard.tables.layout import table_text
+
+Line = dict[str, Any]
+FORMATS = ("table", "markdown", "latex", "csv", "json")
+_GAPS = (2, 1)  # blanks between the columns of a terminal table: the first if it loses no column
+_METHOD_WIDTH = 24  # longer names are folded
+GROUPS = "third"  # the scheme of many, medium and few
+_BETTER = {True: "higher is better", False: "lower is better"}
+FEWER = "* fewer trials than the largest study of its task (its space may be smaller)"
+_NOTHING = "No study is confirmed yet, so there is no line to show."
+
+
+def render(
+    board: Leaderboard, form: str = "table", *, width: int | None = None, color: bool = False
+) -> str:
+    """Return the leaderboard as text, with a newline at its end.
+
+    Args:
+        board: What to show.
+        form: `table` (for a terminal), `markdown`, `latex`, `csv` or `json`. The last two carry
+            fractions and every column; CSV has no room for the notes.
+        width: Columns of the terminal; None asks the terminal, and takes 120 where there is none.
+            A narrow one drops the less needed columns and says which.
+        color: Whether the terminal table may carry colour codes.
+
+    Raises:
+        UserError: no such format.
+    """
+    if form not in FORMATS:
+        raise unknown("format", form, FORMATS)
+    if form == "csv":
+        return board.frame.to_csv(index=False)
+    if form == "json":
+        return _json(board)
+    if form == "latex":
+        lines = _lines(board)
+        return latex(board, header(board), _footnotes(board, lines, _columns(board)))
+    if form == "markdown":
+        return _markdown(board)
+    return _terminal(board, width or shutil.get_terminal_size((120, 24)).columns, color)
+
+
+def _lines(board: Leaderboard) -> list[Line]:
+    return [{str(k): v for k, v in line.items()} for line in board.frame.to_dict("records")]
+
+
+def _tasks(lines: Sequence[Line]) -> dict[str, list[Line]]:
+    return {
+        task: [line for line in lines if line["task"] == task]
+        for task in dict.fromkeys(line["task"] for line in lines)
+    }
+
+
+def _title(task: str, lines: Sequence[Line]) -> str:
+    chance, n_classes = lines[0]["chance"], lines[0]["n_classes"]
+    return f"{task} · {n_classes} classes, chance {100 * chance:.1f}"
+
+
+def _columns(board: Leaderboard) -> tuple[Column, ...]:
+    return metric_columns(board.metrics) if board.metrics else USUAL
+
+
+def header(board: Leaderboard) -> list[str]:
+    """Say what the numbers are, over what the spread is, the groups, and how it was selected."""
+    if board.frame.empty:
+        return [_NOTHING]
+    seeds = sorted({int(n) for n in board.frame["n_seeds"] if n > 0}) or [0]
+    counts = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    watermark = [board.rule.watermark] if board.rule.watermark else []
+    equal = [] if board.budget is None else [f"At equal cost: {board.budget.description}."]
+    return [
+        *watermark,
+        f"{_scores_of(board)}; mean ± SD over the retraining seeds of one configuration "
+        f"(n = {counts}), not over searches, splits or data sets.",
+        f"Tuned: selected by {board.rule.name} ({board.rule.description}).",
+        *equal,
+        "Many, med., few: mean test recall in % of the classes of each third by training images "
+        f"(group scheme: {GROUPS}).",
+    ]
+
+
+def _scores_of(board: Leaderboard) -> str:
+    if not board.metrics:
+        return f"Test {PRIMARY.name.replace('_', ' ')} in %, {_BETTER[PRIMARY.higher_is_better]}"
+    plain = [name for name in board.metrics if not in_percent(name)]
+    but = f", but {', '.join(plain)} as they are" if plain else ""
+    return f"Metrics on test in %{but}; higher is better, where ↓ stands lower"
+
+
+def _footnotes(board: Leaderboard, lines: Sequence[Line], shown: Sequence[Column]) -> list[str]:
+    meanings = " ".join(column.meaning for column in shown if column.meaning) if lines else ""
+    fewer = any(line["fewer_trials"] for line in lines)
+    columns = _columns(board)
+    headers = {column.header for column in shown}
+    left_out = [column.header for column in columns if column.header not in headers]
+    narrow = ", ".join(left_out).replace("\n", " ")
+    return [
+        *([meanings] if meanings else []),
+        *([FEWER] if fewer else []),
+        *([f"Too narrow for: {narrow}; see --format csv."] if left_out else []),
+        *(f"Note: {note}." for note in board.notes),
+    ]
+
+
+def _terminal(board: Leaderboard, width: int, color: bool) -> str:
+    console = Console(
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,  # whatever TERM says
+        markup=False,
+        emoji=False,
+    )
+    lines = _lines(board)
+    gap, blocks = _blocks(_columns(board), lines, width, fold=bool(board.metrics))
+    shown = [column for block in blocks for column in block]
+    with console.capture() as capture:
+        for text in header(board):
+            console.print(text, highlight=False)
+        for task, members in _tasks(lines).items():
+            console.print()
+            console.print(_title(task, members), style="bold", highlight=False)
+            for place, block in enumerate(blocks):
+                if place:
+                    console.print()
+                console.print(_table(members, block, gap, width), highlight=False, soft_wrap=True)
+        for text in _footnotes(board, lines, shown):
+            console.print(text, highlight=False)
+    return capture.get()
+
+
+def _blocks(
+    columns: Sequence[Column], lines: Sequence[Line], width: int, *, fold: bool
+) -> tuple[int, list[list[Column]]]:
+    """Return the blanks between columns, and the columns of each table that a task takes.
+
+    Args:
+        columns: In their usual order, the method first.
+        lines: What they hold.
+        width: Of the terminal.
+        fold: Whether columns that do not fit go into a further table; else the less needed ones
+            are left out.
+    """
+    widths = {column.header: _width(column, lines) for column in columns}
+    if fold:
+        return _GAPS[0], _folded(columns, widths, width)
+    if not lines:
+        return _GAPS[0], [list(columns)]
+    fits = {gap: _fitting(columns, widths, width, gap) for gap in _GAPS}
+    gap = max(_GAPS, key=lambda gap: len(fits[gap]))
+    return gap, [fits[gap]]
+
+
+def _width(column: Column, lines: Sequence[Line]) -> int:
+    texts = [*column.header.split("\n"), *(column.cell(line) for line in lines)]
+    widest = max(len(text) for text in texts)
+    return min(widest, _METHOD_WIDTH) if column is METHOD else widest
+
+
+def _fitting(
+    columns: Sequence[Column], widths: Mapping[str, int], width: int, gap: int
+) -> list[Column]:
+    """Return the columns that fit: taken by priority, shown in their usual order."""
+    chosen: list[Column] = []
+    room = width + gap
+    for column in sorted(columns, key=lambda column: column.priority):
+        needed = gap + widths[column.header]
+        if needed > room and column.priority > 0:
+            break
+        chosen.append(column)
+        room -= needed
+    return [column for column in columns if column in chosen]
+
+
+def _folded(columns: Sequence[Column], widths: Mapping[str, int], width: int) -> list[list[Column]]:
+    """Return tables that hold all columns, each with the method first."""
+    method, *others = columns
+    blocks = [[method]]
+    room = width - widths[method.header]
+    for column in others:
+        needed = _GAPS[0] + widths[column.header]
+        if needed > room and len(blocks[-1]) > 1:
+            blocks.append([method])
+            room = width - widths[method.header]
+        blocks[-1].append(column)
+        room -= needed
+    return blocks
+
+
+def _table(lines: Sequence[Line], columns: Sequence[Column], gap: int, width: int) -> Text:
+    rows = [[column.cell(line) for column in columns] for line in lines]
+    return table_text([column.header for column in columns], rows, gap, _METHOD_WIDTH, width)
+
+
+def _markdown(board: Leaderboard) -> str:
+    lines, columns = _lines(board), _columns(board)
+    text = [*header(board), ""]
+    for task, members in _tasks(lines).items():
+        text += [f"### {_title(task, members)}", ""]
+        text.append(_markdown_row([column.header.replace("\n", " ") for column in columns]))
+        text.append(_markdown_row(["---", *("---:" for _ in columns[1:])]))
+        text += [_markdown_row([column.cell(line) for column in columns]) for line in members]
+        text.append("")
+    notes = [note.replace("*", "\\*") for note in _footnotes(board, lines, columns)]
+    return "\n".join([*text, *(f"- {note}" for note in notes)]).rstrip() + "\n"
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("*", "\\*") for cell in cells) + " |"
+
+
+def _json(board: Leaderboard) -> str:
+    data = {
+        "metric": f"test_{PRIMARY.name}",
+        "higher_is_better": PRIMARY.higher_is_better,
+        "spread": "sample standard deviation over the retraining seeds of one configuration",
+        "selection": {"name": board.rule.name, "description": board.rule.description},
+        "watermark": board.rule.watermark or None,
+        "budget": None if board.budget is None else board.budget.description,
+        "groups": GROUPS,
+        "rows": [{k: _json_value(v) for k, v in line.items()} for line in _lines(board)],
+        "notes": list(board.notes),
+    }
+    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _json_value(value: Any) -> Any:
+    return None if isinstance(value, float) and isnan(value) else value

@@ -1,0 +1,1 @@
+"""What is compared: representations and calibrations."""

@@ -1,0 +1,81 @@
+"""The contract of a stage-2 method, and what it receives from stage 1."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from lmd_bench.core.schema import Progress
+from lmd_bench.data.batches import ImageSet
+from lmd_bench.methods.best_epoch import Report
+from lmd_bench.methods.models.model import Model
+
+
+class Stage1:
+    """A trained encoder with its head, its data, and features computed once when asked for.
+
+    Attributes:
+        model: encoder and stage-1 head on the trial's device; a calibration may change it.
+        train_set, val_set: the two splits on the device.
+        seed: of this trial's stage 2.
+        report: takes the progress of each epoch.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        sets: tuple[ImageSet, ImageSet],
+        features: Callable[[], tuple[Tensor, Tensor]],
+        *,
+        seed: int,
+        report: Report,
+    ) -> None:
+        """Keep the parts; `features` returns those of train and val, from the encoder cache."""
+        self.model = model
+        self.train_set, self.val_set = sets
+        self.seed = seed
+        self.report = report
+        self._features = features
+
+    @cached_property
+    def features(self) -> tuple[Float[Tensor, "train features"], Float[Tensor, "val features"]]:
+        """Return the test-view features of train and val."""
+        return self._features()
+
+    @property
+    def n_classes(self) -> int:
+        """Return K."""
+        return len(self.model.head.get_parameter("weight"))
+
+    @cached_property
+    def class_counts(self) -> Int64[Tensor, " classes"]:
+        """Return the training images of each class."""
+        return torch.bincount(self.train_set.labels, minlength=self.n_classes)
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """The final classifier, and how its training went (empty where nothing was trained)."""
+
+    model: Model
+    curve: tuple[Progress, ...] = ()
+
+
+class Calibration(ABC):
+    """A way to turn a trained encoder into the final classifier.
+
+    It sees train and val alone, so no calibration is transductive.
+    """
+
+    def __init__(self, config: Any) -> None:
+        """Keep the plug-in's own frozen Config."""
+        self.config = config
+
+    @abstractmethod
+    def fit(self, stage1: Stage1) -> Calibrated:
+        """Return the final classifier; sees train and val alone."""

@@ -1,0 +1,178 @@
+"""Class-conditional Gaussians of features: means, covariance models, distances and draws.
+
+The K covariance matrices are factored once; every distance and every draw uses the factors, so no
+step costs more than one matrix product.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from lmd_bench.core.errors import DivergedError
+
+CovarianceModel = Literal["eps", "diag", "shrink_diag", "oas", "pooled", "tail_borrow"]
+Covariances = Float[Tensor, "classes features features"]
+
+
+@dataclass(frozen=True)
+class ClassMoments:
+    """Mean, covariance (over n - 1) and image count of each class."""
+
+    mean: Float[Tensor, "classes features"]
+    covariance: Covariances
+    counts: Int64[Tensor, " classes"]
+
+
+@dataclass(frozen=True)
+class ClassGaussians:
+    """K Gaussians with their factors: Sigma_k = L_k L_k^T, whitener_k = L_k^{-1}."""
+
+    mean: Float[Tensor, "classes features"]
+    covariance: Covariances
+    cholesky: Covariances
+    whitener: Covariances
+
+    def mahalanobis(
+        self, features: Float[Tensor, "batch features"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Return squared Mahalanobis distances of each feature to each class.
+
+        d2_k(f) = || L_k^{-1} (f - mu_k) ||^2: one product of [batch, C] with [C, C] a class.
+        """
+        centred = features - self.mean[:, None, :]
+        return (centred @ self.whitener.mT).square().sum(dim=2).T
+
+    def log_determinant(self) -> Float[Tensor, " classes"]:
+        """Return log det Sigma_k."""
+        return 2.0 * torch.diagonal(self.cholesky, dim1=1, dim2=2).log().sum(dim=1)
+
+    def draw(self, n_each: int, rng: torch.Generator) -> Float[Tensor, "classes draws features"]:
+        """Return `n_each` draws of every class; nothing is kept."""
+        n_classes, n_features = self.mean.shape
+        noise = torch.randn(
+            n_classes,
+            n_each,
+            n_features,
+            generator=rng,
+            device=self.mean.device,
+            dtype=self.mean.dtype,
+        )
+        return torch.baddbmm(self.mean[:, None, :], noise, self.cholesky.mT)
+
+
+def class_moments(
+    features: Float[Tensor, "images features"], labels: Int64[Tensor, " images"], n_classes: int
+) -> ClassMoments:
+    """Return the moments of each class; a class with one image has covariance 0.
+
+    In float64: features are far from zero beside their spread, and eps must not drown.
+    """
+    means: list[Tensor] = []
+    covariances: list[Tensor] = []
+    for label in range(n_classes):
+        of_class = features[labels == label].double()
+        mean = of_class.mean(dim=0)
+        centred = of_class - mean
+        means.append(mean)
+        covariances.append(centred.T @ centred / max(1, len(of_class) - 1))
+    counts = torch.bincount(labels, minlength=n_classes)
+    return ClassMoments(torch.stack(means), torch.stack(covariances), counts)
+
+
+def fit_gaussians(
+    moments: ClassMoments,
+    model: CovarianceModel = "eps",
+    eps: float = 1e-2,
+    shrinkage: float = 0.5,
+    n_neighbours: int = 2,
+    dtype: torch.dtype = torch.float32,
+) -> ClassGaussians:
+    """Return the Gaussians of a covariance model; eps * I is added under every one.
+
+    Args:
+        moments: of the features.
+        model: `eps` S; `diag` its diagonal; `shrink_diag` (1-s) S + s diag(S); `oas` shrinkage
+            towards tr(S)/C I by Chen et al. 2010, Eq. 23; `pooled` (1-s) S + s S_within;
+            `tail_borrow` the mean of S and of its nearest head classes for each tail class (after
+            LADC, https://arxiv.org/abs/2111.04901).
+        eps: variance added to each direction, in squared feature units.
+        shrinkage: s in [0, 1].
+        n_neighbours: head classes that a tail class borrows from.
+        dtype: of the result, that of the features it will be used on.
+    """
+    covariance = moments.covariance
+    diagonal = torch.diag_embed(torch.diagonal(covariance, dim1=1, dim2=2))
+    match model:
+        case "eps":
+            pass
+        case "diag":
+            covariance = diagonal
+        case "shrink_diag":
+            covariance = torch.lerp(covariance, diagonal, shrinkage)
+        case "oas":
+            covariance = oas_covariance(covariance, moments.counts)
+        case "pooled":
+            covariance = torch.lerp(covariance, pooled_covariance(moments)[None], shrinkage)
+        case "tail_borrow":
+            covariance = borrowed_covariance(moments, n_neighbours)
+    identity = torch.eye(covariance.shape[1], dtype=covariance.dtype, device=covariance.device)
+    return factored(moments.mean, covariance + eps * identity, dtype)
+
+
+def factored(
+    mean: Float[Tensor, "classes features"], covariance: Covariances, dtype: torch.dtype
+) -> ClassGaussians:
+    """Return Gaussians with their Cholesky factors and inverse factors, in `dtype`.
+
+    Factored in float64: rank-deficient covariances are held up by eps alone.
+
+    Raises:
+        DivergedError: a covariance that is not finite or too badly scaled to factor.
+    """
+    cholesky, info = torch.linalg.cholesky_ex(covariance.double())
+    if int(info.abs().max()) != 0:
+        raise DivergedError("a class covariance of the features cannot be factored")
+    identity = torch.eye(covariance.shape[1], dtype=torch.float64, device=covariance.device)
+    whitener = torch.linalg.solve_triangular(cholesky, identity.expand_as(cholesky), upper=False)
+    return ClassGaussians(
+        mean.to(dtype), covariance.to(dtype), cholesky.to(dtype), whitener.to(dtype)
+    )
+
+
+def oas_covariance(covariance: Covariances, counts: Int64[Tensor, " classes"]) -> Covariances:
+    """Return (1 - rho) S + rho tr(S)/p I with the oracle-approximating rho (Chen et al., Eq. 23).
+
+    S is taken over n as in the paper, so the unbiased input is scaled by (n - 1)/n first.
+    """
+    n = counts.to(covariance.dtype)
+    s = covariance * ((n - 1).clamp_min(1) / n)[:, None, None]
+    p = s.shape[1]
+    trace = torch.diagonal(s, dim1=1, dim2=2).sum(dim=1)
+    trace_of_square = s.square().sum(dim=(1, 2))
+    numerator = (1 - 2 / p) * trace_of_square + trace.square()
+    denominator = (n + 1 - 2 / p) * (trace_of_square - trace.square() / p)
+    rho = torch.where(denominator > 0, numerator / denominator, 1.0).clamp(max=1.0)
+    target = torch.eye(p, dtype=s.dtype, device=s.device) * (trace / p)[:, None, None]
+    return torch.lerp(s, target, rho[:, None, None])
+
+
+def pooled_covariance(moments: ClassMoments) -> Float[Tensor, "features features"]:
+    """Return the within-class covariance: sum (n_k - 1) S_k / sum (n_k - 1)."""
+    weights = (moments.counts - 1).clamp_min(0).to(moments.covariance.dtype)
+    return torch.einsum("k,kij->ij", weights / weights.sum().clamp_min(1), moments.covariance)
+
+
+def borrowed_covariance(moments: ClassMoments, n_neighbours: int) -> Covariances:
+    """Return covariances in which each class below the median count averages in its nearest heads.
+
+    A head is a class at or above the median count; near is by Euclidean distance of the means.
+    """
+    tail = moments.counts < moments.counts.double().median()
+    distance = torch.cdist(moments.mean, moments.mean).masked_fill(tail[None, :], float("inf"))
+    k = min(n_neighbours, int((~tail).sum()))
+    nearest = distance.topk(k, largest=False).indices
+    borrowed = moments.covariance[nearest].sum(dim=1) + moments.covariance
+    return torch.where(tail[:, None, None], borrowed / (k + 1), moments.covariance)

@@ -1,0 +1,73 @@
+"""DisAlign: the classifier's logits are re-aligned to a balanced class distribution.
+
+    z'_j = sigma(f) (a_j z_j + b_j) + (1 - sigma(f)) z_j,   sigma(f) = sigmoid(v f + c)
+    L = sum_i w_{y_i} CE(z'_i, y_i) / sum_i w_{y_i},   w_j ~ pi_j^-rho
+
+The stage-1 head stays; a, b, v and c are trained on naturally drawn images.
+
+Paper: Zhang et al., Distribution Alignment: A Unified Framework for Long-tail Visual Recognition,
+CVPR 2021, Eqs. 5 to 8.
+URL: https://arxiv.org/abs/2103.16370
+
+What differs: a starts at 1 and b at 0, so training starts from the stage-1 classifier; linear, not
+cosine, stage-1 heads are as stage 1 left them.
+Defaults: rho 1.2, lr .1, 10 epochs.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from lmd_bench.core.schema import require
+from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
+from lmd_bench.methods.calibration._sgd import fit_head
+from lmd_bench.methods.models.heads import AlignedHead
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """Re-weighting and training."""
+
+    rho: float = 1.2
+    lr: float = 0.1
+    weight_decay: float = 5.0e-4
+    n_epochs: int = 10
+    batch_size: int = 512
+
+    def __post_init__(self) -> None:
+        """Refuse values that no training can run with."""
+        require(self.rho >= 0, f"rho={self.rho} must not be negative")
+        require(self.lr > 0, f"lr={self.lr} must be above 0")
+        require(self.n_epochs >= 1, f"n_epochs={self.n_epochs} must be at least 1")
+        require(self.batch_size >= 1, f"batch_size={self.batch_size} must be at least 1")
+
+
+class DisAlign(Calibration):
+    """Trains the alignment of the stage-1 logits."""
+
+    def fit(self, stage1: Stage1) -> Calibrated:
+        """Return the stage-1 classifier with aligned logits."""
+        config: Config = self.config
+        features, _ = stage1.features
+        head = AlignedHead(stage1.model.head, features.shape[1], stage1.n_classes)
+        head.to(features.device)
+        optimiser = torch.optim.SGD(
+            [p for p in head.parameters() if p.requires_grad],
+            lr=config.lr,
+            momentum=0.9,
+            weight_decay=config.weight_decay,
+        )
+        weights = (stage1.class_counts / stage1.class_counts.sum()) ** -config.rho
+        curve = fit_head(
+            stage1,
+            head,
+            optimiser,
+            config,
+            lambda logits, labels: F.cross_entropy(logits, labels, weight=weights),
+            balanced=False,
+        )
+        stage1.model.head = head
+        return Calibrated(stage1.model, curve)

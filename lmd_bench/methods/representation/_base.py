@@ -1,0 +1,99 @@
+"""The contract of a stage-1 method: which views it wants, its loss, and what follows a step."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from lmd_bench.methods.models.model import Model
+
+# "student" is the view that training.augmentation names, the same for every method;
+# "second" is that of other images, drawn by `second_weights`
+WantedView = Literal["student", "weak", "second"]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The labels of a batch; where its images are mixed, those of their partners as well.
+
+    A loss goes through `loss`, so it holds for mixed images too, at the cost of one forward.
+    """
+
+    labels: Int64[Tensor, " batch"]
+    partner_labels: Int64[Tensor, " batch"] | None = None  # None: the images are not mixed
+    share: float = 1.0  # of an image's own label, the rest is its partner's
+    second: "Targets | None" = None  # of the second images, for a method that wants some
+
+    def loss(
+        self, of_labels: Callable[[Int64[Tensor, " batch"]], Float[Tensor, ""]]
+    ) -> Float[Tensor, ""]:
+        """Return share L(labels) + (1 - share) L(partners' labels), or L(labels) if not mixed."""
+        own = of_labels(self.labels)
+        if self.partner_labels is None:
+            return own
+        return self.share * own + (1.0 - self.share) * of_labels(self.partner_labels)
+
+
+class Representation(ABC):
+    """A way to train an encoder. The epoch loop itself is `lmd_bench.training`'s."""
+
+    views: ClassVar[tuple[WantedView, ...]] = ("student",)
+    cost: ClassVar[float] = 1.0  # of a step, in those of cross-entropy
+
+    def __init__(
+        self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
+    ) -> None:
+        """Keep what the loss needs.
+
+        Args:
+            config: the plug-in's own frozen Config.
+            model: the model in training, on its device.
+            class_counts: training images of each class, on the same device.
+            n_steps: optimiser steps of the whole training.
+        """
+        self.config = config
+        self.model = model
+        self.class_counts = class_counts
+        self.n_steps = n_steps
+        self.extra = nn.ModuleList()  # what is trained with the model and then left behind
+
+    @abstractmethod
+    def loss(
+        self,
+        views: Sequence[Float[Tensor, "batch 3 height width"]],
+        targets: Targets,
+        step: int,
+    ) -> Float[Tensor, ""]:
+        """Return the loss of one batch; `views` are in the order of the class's `views`."""
+
+    @staticmethod
+    def make_encoder(config: Any, encoder: nn.Module) -> nn.Module:
+        """Return the encoder to be trained, made of a ResNet without classifier."""
+        return encoder
+
+    @staticmethod
+    def make_head(config: Any, n_features: int, n_classes: int) -> nn.Module:
+        """Return the head that is trained with the encoder, drawn from torch's generator."""
+        return nn.Linear(n_features, n_classes)
+
+    @classmethod
+    def deferral(cls, config: Any) -> float:
+        """Return the share of training before which a run says nothing of its end."""
+        return 0.0
+
+    def draw_weights(self, progress: float) -> Float[Tensor, " classes"] | None:
+        """Return the weight with which an image of each class is drawn in an epoch, on the CPU.
+
+        None, as here, takes each image once. `progress` is 0 in the first epoch, 1 in the last.
+        """
+        return None
+
+    def second_weights(self) -> Float[Tensor, " classes"] | None:
+        """Return the weight with which a second image of each class is drawn, on the CPU."""
+        return None
+
+    def after_step(self, step: int) -> None:  # noqa: B027 - a hook; most methods need none
+        """Run once the optimiser has stepped (an EMA teacher, a schedule)."""

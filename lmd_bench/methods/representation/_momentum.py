@@ -1,0 +1,69 @@
+"""Momentum contrast: a teacher's embeddings of second views, and a queue of those before."""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from lmd_bench.core.seeding import derive_seed
+from lmd_bench.methods.models.model import Model
+from lmd_bench.methods.representation._base import Representation
+from lmd_bench.methods.representation._contrastive import Projection
+from lmd_bench.methods.representation._ema import ema_alpha, move_towards
+
+Keys = Float[Tensor, "keys dims"]
+KeyLabels = Int64[Tensor, " keys"]  # -1: the place is still empty
+
+
+class Queue:
+    """The last `size` keys and their labels."""
+
+    def __init__(self, size: int, n_dims: int, device: torch.device) -> None:
+        """Start empty."""
+        self.keys = torch.zeros(size, n_dims, device=device)
+        self.labels = torch.full((size,), -1, dtype=torch.long, device=device)
+
+    def push(self, keys: Keys, labels: KeyLabels) -> None:
+        """Put new keys in front; the oldest fall out."""
+        size = len(self.labels)
+        self.keys = torch.cat([keys.detach(), self.keys])[:size]
+        self.labels = torch.cat([labels, self.labels])[:size]
+
+
+class MomentumContrast(Representation):
+    """Student and teacher with a projection each; `config` has n_dims, queue_size, ema_decay."""
+
+    def __init__(
+        self, config: object, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
+    ) -> None:
+        """Make the projections, the teacher, a copy that takes no gradient, and the queue."""
+        super().__init__(config, model, class_counts, n_steps)
+        width = model.head.get_parameter("weight").shape[1]
+        device = class_counts.device
+        self.projection = Projection(width, self.config.n_dims, "momentum").to(device)
+        self.extra.append(self.projection)
+        both = nn.ModuleList([model.encoder, self.projection])
+        self.student = both.parameters
+        self.teacher = copy.deepcopy(both).requires_grad_(False).train()
+        self.queue = Queue(self.config.queue_size, self.config.n_dims, device)
+
+    @torch.no_grad()
+    def keys(self, images: Float[Tensor, "batch 3 height width"]) -> Keys:
+        """Return the teacher's embeddings."""
+        encoder, projection = self.teacher
+        features = encoder(images).float()
+        with torch.autocast(features.device.type, enabled=False):
+            return projection(features)
+
+    def after_step(self, step: int) -> None:
+        """Move the teacher towards the student."""
+        share = 1.0 - ema_alpha(step, self.config.ema_decay)
+        move_towards(self.teacher.parameters(), self.student(), share)
+
+
+def unit_rows(n_rows: int, n_dims: int, name: str) -> Float[Tensor, "rows dims"]:
+    """Return random rows of length 1, the same for the same name and sizes."""
+    rng = torch.Generator().manual_seed(derive_seed(0, "rows", name))
+    return F.normalize(torch.randn(n_rows, n_dims, generator=rng), dim=1)

@@ -1,0 +1,102 @@
+"""Balanced contrastive learning: every class is in every batch and pushes with one voice.
+
+    L = ce_weight CE(z + log pi, y) + contrast_weight BSCL(two more views, class centres)
+
+The classifier's branch sees one student view with the logit-adjusted loss; the contrastive branch
+sees two. Class centres are projections of the head's normalised weights.
+
+Paper: Zhu et al., Balanced Contrastive Learning for Long-Tailed Visual Recognition, CVPR 2022,
+Eqs. 5 and 6.
+URL: https://arxiv.org/abs/2207.09052
+Code it was compared with: https://github.com/FlamieZhu/Balanced-Contrastive-Learning
+
+What differs: all three views are the student's, which all methods share; theirs are RandAugment for
+the classifier and SimAugment twice. An anchor counts itself out of its own class's average, as in
+the paper. The cosine head has a scale, `scale`.
+Defaults: weights 1 and .35, temperature .1: that code's main script; 128 dimensions instead of
+1024, enough for eight classes; scale 30.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from lmd_bench.core.schema import require
+from lmd_bench.methods.models.heads import CosineHead
+from lmd_bench.methods.models.model import Model
+from lmd_bench.methods.representation._base import Representation, Targets, WantedView
+from lmd_bench.methods.representation._contrastive import Projection, balanced_contrastive
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """Weights of the branches, temperature, projection and scale."""
+
+    ce_weight: float = 1.0
+    contrast_weight: float = 0.35
+    temperature: float = 0.1
+    n_dims: int = 128
+    scale: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Refuse values for which the loss is not defined."""
+        require(self.ce_weight > 0, f"ce_weight={self.ce_weight} must be above 0")
+        require(self.contrast_weight >= 0, "contrast_weight must not be negative")
+        require(self.temperature > 0, f"temperature={self.temperature} must be above 0")
+        require(self.n_dims >= 2, f"n_dims={self.n_dims} must be at least 2")
+        require(self.scale > 0, f"scale={self.scale} must be above 0")
+
+
+class Bcl(Representation):
+    """Logit-adjusted classifier and balanced contrastive branch."""
+
+    views: ClassVar[tuple[WantedView, ...]] = ("student", "student", "student")
+    cost: ClassVar[float] = 3.0
+
+    def __init__(
+        self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
+    ) -> None:
+        """Make the projections of features and of centres."""
+        super().__init__(config, model, class_counts, n_steps)
+        width = model.head.get_parameter("weight").shape[1]
+        self.of_features, self.of_centres = (
+            Projection(width, config.n_dims, f"bcl {part}").to(class_counts.device)
+            for part in ("features", "centres")
+        )
+        self.extra.extend([self.of_features, self.of_centres])
+        self.log_prior = (class_counts / class_counts.sum()).log()
+
+    @staticmethod
+    def make_head(config: Any, n_features: int, n_classes: int) -> nn.Module:
+        """Return a cosine head."""
+        return CosineHead(n_features, n_classes, config.scale)
+
+    def loss(
+        self,
+        views: Sequence[Float[Tensor, "batch 3 height width"]],
+        targets: Targets,
+        step: int,
+    ) -> Float[Tensor, ""]:
+        """Return the weighted sum of both branches."""
+        config: Config = self.config
+        features, logits = self.model(torch.cat(list(views)))
+        n = len(views[0])
+        with torch.autocast(features.device.type, enabled=False):
+            embeddings = self.of_features(features[n:])
+            weight = F.normalize(self.model.head.get_parameter("weight"), dim=1)
+            centres = self.of_centres(weight)
+
+            def both(labels: Int64[Tensor, " batch"]) -> Float[Tensor, ""]:
+                twice = labels.repeat(len(views) - 1)
+                contrast = balanced_contrastive(embeddings, twice, centres, config.temperature)
+                adjusted = F.cross_entropy(logits[:n] + self.log_prior, labels)
+                return config.ce_weight * adjusted + config.contrast_weight * contrast
+
+            return targets.loss(both)

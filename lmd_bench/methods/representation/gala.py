@@ -1,0 +1,97 @@
+"""Gradient-aware logit adjustment (GALA), our reading: margins from accumulated gradients.
+
+    L = mean_b CE(z_j + positive_weight log g+_j - negative_weight log g-_y 1[j != y], y_b)
+    G+_j: sum of 1 - p_j over the images of class j        (what class j was pulled)
+    G-_y: sum of all p_j, j != y, over the images of class y (what its images pushed)
+
+g+ and g- are G+ and G- over their mean, so that their growth in training is no margin of its own;
+p is the softmax of the adjusted logits, without gradient. Prediction takes the raw logits; the
+paper's re-scaling of predictions is the calibration `prs`.
+
+Paper: Zhang et al., Gradient-Aware Logit Adjustment Loss for Long-tailed Classifier, ICASSP 2024.
+URL: https://arxiv.org/abs/2403.09036
+Code it was compared with: https://github.com/lt-project-repository/lt-project
+
+What differs: in that code the negative term is one number for all K logits of an image, which the
+softmax cancels; here it is on the other classes alone, as a margin is. `negative_term: official`
+does what that code does. G starts at 1 for each class, where theirs adds .001.
+Defaults: 1.2 and .9: the paper's.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from lmd_bench.core.schema import require
+from lmd_bench.methods.models.model import Model
+from lmd_bench.methods.representation._criterion import (
+    Criterion,
+    Features,
+    Labels,
+    Logits,
+    PerClass,
+)
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """Weights of the two terms."""
+
+    positive_weight: float = 1.2
+    negative_weight: float = 0.9
+    negative_term: Literal["off_target", "official"] = "off_target"
+
+    def __post_init__(self) -> None:
+        """Refuse negative weights, which would favour the head."""
+        require(self.positive_weight >= 0, "positive_weight must not be negative")
+        require(self.negative_weight >= 0, "negative_weight must not be negative")
+
+
+def adjusted_logits(
+    logits: Logits, labels: Labels, positive: PerClass, negative: PerClass, config: Config
+) -> Logits:
+    """Return the logits with both terms.
+
+    Args:
+        logits: z.
+        labels: y.
+        positive: G+ of each class.
+        negative: G- of each class.
+        config: weights and form.
+    """
+    pulled = config.positive_weight * (positive / positive.mean()).log()
+    pushed = config.negative_weight * (negative / negative.mean()).log()[labels, None]
+    if config.negative_term == "official":
+        return logits + pulled - pushed
+    own = F.one_hot(labels, logits.shape[1])
+    return logits + pulled - pushed * (1 - own)
+
+
+class Gala(Criterion):
+    """Cross-entropy with margins from accumulated gradients."""
+
+    def __init__(
+        self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
+    ) -> None:
+        """Start accumulating."""
+        super().__init__(config, model, class_counts, n_steps)
+        self.positive = torch.ones_like(class_counts, dtype=torch.float32)
+        self.negative = torch.ones_like(self.positive)
+
+    def criterion(
+        self, features: Features, logits: Logits, labels: Labels, step: int
+    ) -> Float[Tensor, ""]:
+        """Return the mean loss, then add this batch's gradients."""
+        adjusted = adjusted_logits(logits, labels, self.positive, self.negative, self.config)
+        with torch.no_grad():
+            p = adjusted.softmax(dim=1)
+            own = p.gather(1, labels[:, None])[:, 0]
+            self.positive = self.positive.index_add(0, labels, 1.0 - own)
+            self.negative = self.negative.index_add(0, labels, p.sum(dim=1) - own)
+        return F.cross_entropy(adjusted, labels)

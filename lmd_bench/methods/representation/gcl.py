@@ -1,0 +1,70 @@
+"""Gaussian clouded logits: noise blurs the logits, that of rare classes the most.
+
+    L = mean_b CE(s (cos theta_bj - |e_bj| strength r_j), y_b),   e ~ clip(N(0, 1/3^2), -1, 1)
+    r_j = (log n_max - log n_j) / max_i (log n_max - log n_i)
+
+The head is cosine; the stored head gives s cos theta without noise.
+
+Paper: Li et al., Long-Tailed Visual Recognition via Gaussian Clouded Logit Adjustment, CVPR 2022,
+Eqs. 6 to 9.
+URL: https://arxiv.org/abs/2305.11733
+Code it was compared with: https://github.com/Keke921/GCLLoss
+
+What differs: their stage 2 (balanced re-training of the head) is a calibration of its own here, and
+their mixup is `training.mixing`.
+Defaults: s 30, strength .5: that code.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from lmd_bench.core.schema import require
+from lmd_bench.core.seeding import derive_seed
+from lmd_bench.methods.best_epoch import generator
+from lmd_bench.methods.models.heads import CosineHead
+from lmd_bench.methods.representation._criterion import Criterion, Features, Labels, Logits
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """Scale of the logits and strength of the cloud."""
+
+    scale: float = 30.0
+    strength: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse values for which the loss is not defined."""
+        require(self.scale > 0, f"scale={self.scale} must be above 0")
+        require(self.strength >= 0, f"strength={self.strength} must not be negative")
+
+
+def cloud_sizes(counts: Int64[Tensor, " classes"]) -> Float[Tensor, " classes"]:
+    """Return r_j: 0 for the largest class, 1 for the smallest; all 0 where they are equal."""
+    gaps = counts.max().log() - counts.log()
+    return gaps / gaps.max().clamp_min(1e-12)
+
+
+class Gcl(Criterion):
+    """Cross-entropy of clouded cosine logits."""
+
+    @staticmethod
+    def make_head(config: Any, n_features: int, n_classes: int) -> nn.Module:
+        """Return a cosine head."""
+        return CosineHead(n_features, n_classes, config.scale)
+
+    def criterion(
+        self, features: Features, logits: Logits, labels: Labels, step: int
+    ) -> Float[Tensor, ""]:
+        """Return the mean loss; the noise follows from the step alone."""
+        rng = generator(derive_seed(0, "gcl", step))
+        noise = (torch.randn(logits.shape, generator=rng) / 3.0).clamp_(-1.0, 1.0).abs_()
+        cloud = noise.to(logits.device) * cloud_sizes(self.class_counts)
+        config: Config = self.config
+        return F.cross_entropy(logits - config.scale * config.strength * cloud, labels)

@@ -1,0 +1,44 @@
+"""Logit-adjusted loss: the log prior is added to the logits in training, and only there.
+
+    L = mean_b CE(z_b + tau log pi, y_b),   pi_j = n_j / N
+
+Prediction takes the raw logits.
+
+Paper: Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021, Eq. 10.
+URL: https://arxiv.org/abs/2007.07314
+
+What differs: nothing. (A benchmark in use subtracts the prior in training, which favours the head.)
+Default: tau 1, for which the loss is consistent for the balanced error.
+"""
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from lmd_bench.core.schema import require
+from lmd_bench.methods.representation._criterion import Criterion, Features, Labels, Logits
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """How much of the log prior is added."""
+
+    tau: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a negative tau, which would favour the head."""
+        require(self.tau >= 0, f"tau={self.tau} must not be negative")
+
+
+class LogitAdjusted(Criterion):
+    """Cross-entropy of z + tau log pi."""
+
+    def criterion(
+        self, features: Features, logits: Logits, labels: Labels, step: int
+    ) -> Float[Tensor, ""]:
+        """Return the mean logit-adjusted loss."""
+        return F.cross_entropy(logits + self.config.tau * self.log_prior(), labels)

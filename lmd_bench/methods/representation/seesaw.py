@@ -1,0 +1,85 @@
+"""Seesaw loss: a sample punishes classes rarer than its own less, unless they win.
+
+    L = - mean_b log( e^{z_y} / (e^{z_y} + sum_{j != y} S_yj e^{z_j}) ),   S_yj = M_yj C_yj
+    M_yj = min(1, N_j / N_y)^p      C_yj = max(1, p_j / p_y)^q
+
+N_j counts the images of class j seen so far; no gradient flows through S.
+
+Paper: Wang et al., Seesaw Loss for Long-Tailed Instance Segmentation, CVPR 2021, Eqs. 4 to 7.
+URL: https://arxiv.org/abs/2008.10032
+
+What differs: their normalised linear head and objectness branch belong to detection and are left
+out. Counts start at the first image, as in the paper.
+Defaults: p .8, q 2: the paper.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from lmd_bench.core.schema import require
+from lmd_bench.methods.models.model import Model
+from lmd_bench.methods.representation._criterion import (
+    Criterion,
+    Features,
+    Labels,
+    Logits,
+    PerClass,
+)
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """Strength of mitigation and compensation."""
+
+    p: float = 0.8
+    q: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse negative exponents, which would punish rare classes more."""
+        require(self.p >= 0, f"p={self.p} must not be negative")
+        require(self.q >= 0, f"q={self.q} must not be negative")
+
+
+def log_seesaw_factors(
+    logits: Logits, labels: Labels, seen: PerClass, p: float, q: float
+) -> Logits:
+    """Return log S_yj of each image and class; 0 for its own class.
+
+    Args:
+        logits: of the batch.
+        labels: y.
+        seen: images of each class so far; a class unseen counts as 1.
+        p: of the mitigation factor.
+        q: of the compensation factor.
+    """
+    log_seen = seen.clamp_min(1.0).log()
+    mitigation = p * (log_seen - log_seen[labels, None]).clamp_max(0.0)
+    log_p = logits.detach().log_softmax(dim=1)
+    compensation = q * (log_p - log_p.gather(1, labels[:, None])).clamp_min(0.0)
+    return mitigation + compensation  # both are 0 at j = y
+
+
+class Seesaw(Criterion):
+    """Cross-entropy with seesaw factors on the negatives."""
+
+    def __init__(
+        self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
+    ) -> None:
+        """Start counting."""
+        super().__init__(config, model, class_counts, n_steps)
+        self.seen = torch.zeros_like(class_counts, dtype=torch.float32)
+
+    def criterion(
+        self, features: Features, logits: Logits, labels: Labels, step: int
+    ) -> Float[Tensor, ""]:
+        """Count the labels and return the mean seesaw loss."""
+        self.seen += torch.bincount(labels, minlength=len(self.seen))
+        factors = log_seesaw_factors(logits, labels, self.seen, self.config.p, self.config.q)
+        return F.cross_entropy(logits + factors, labels)

@@ -1,0 +1,79 @@
+"""Supervised contrastive learning: images of one class attract, all others repel.
+
+    L = SupCon(z of two student views) + CE(W stop(f) + b, y)
+
+The encoder is trained by the contrastive loss on a projection alone; the head learns on features
+that pass no gradient on, so that val can choose the epoch and stage 2 finds a classifier.
+
+Paper: Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, Eq. 2; as the encoder of
+long-tail pipelines: Kang et al., Exploring Balanced Feature Spaces, ICLR 2021.
+URL: https://arxiv.org/abs/2004.11362
+
+What differs: their linear classifier is trained afterwards; here it is trained alongside, on the
+same views.
+Defaults: temperature .1, 128 dimensions: the paper.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from lmd_bench.core.schema import require
+from lmd_bench.methods.models.model import Model
+from lmd_bench.methods.representation._base import Representation, Targets, WantedView
+from lmd_bench.methods.representation._contrastive import Projection, supervised_contrastive
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """Temperature and projection."""
+
+    temperature: float = 0.1
+    n_dims: int = 128
+
+    def __post_init__(self) -> None:
+        """Refuse values for which the loss is not defined."""
+        require(self.temperature > 0, f"temperature={self.temperature} must be above 0")
+        require(self.n_dims >= 2, f"n_dims={self.n_dims} must be at least 2")
+
+
+class SupCon(Representation):
+    """The contrastive loss of two views, and a head beside it."""
+
+    views: ClassVar[tuple[WantedView, ...]] = ("student", "student")
+    cost: ClassVar[float] = 2.0
+
+    def __init__(
+        self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
+    ) -> None:
+        """Make the projection."""
+        super().__init__(config, model, class_counts, n_steps)
+        width = model.head.get_parameter("weight").shape[1]
+        self.projection = Projection(width, config.n_dims, "supcon").to(class_counts.device)
+        self.extra.append(self.projection)
+
+    def loss(
+        self,
+        views: Sequence[Float[Tensor, "batch 3 height width"]],
+        targets: Targets,
+        step: int,
+    ) -> Float[Tensor, ""]:
+        """Return the contrastive loss plus the head's cross-entropy on detached features."""
+        features, _ = self.model(torch.cat(list(views)))
+        with torch.autocast(features.device.type, enabled=False):
+            embeddings = self.projection(features)
+            logits = self.model.head(features.detach())
+
+            def both(labels: Int64[Tensor, " batch"]) -> Float[Tensor, ""]:
+                twice = labels.repeat(len(views))
+                contrast = supervised_contrastive(embeddings, twice, self.config.temperature)
+                return contrast + F.cross_entropy(logits, twice)
+
+            return targets.loss(both)

@@ -1,0 +1,242 @@
+"""Search spaces and named methods: YAML in, Optuna distributions and checked configs out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from math import isfinite
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import yaml
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from lmd_bench.core import paths, plugins
+from lmd_bench.core.errors import UserError, unknown
+from lmd_bench.core.schema import Config, Scalar, TrainingConfig
+
+Space = dict[str, BaseDistribution]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A named pair of stages. `settings` are fixed: they override defaults and are not searched."""
+
+    name: str
+    representation: str
+    calibration: str
+    title: str = ""
+    paper: str = ""
+    year: int = 0
+    url: str = ""
+    note: str = ""  # what its figures must be read with
+    settings: Config = field(default_factory=dict[str, Scalar])
+
+    @property
+    def sections(self) -> tuple[str, str, str]:
+        """Return the config sections of this method: training and its two stages."""
+        return ("training", self.representation, self.calibration)
+
+
+@cache
+def named_methods() -> dict[str, Method]:
+    """Return the methods of `search_spaces/methods.yaml` by name."""
+    text = (paths.search_spaces() / "methods.yaml").read_text()
+    return {name: Method(name=name, **entry) for name, entry in yaml.safe_load(text).items()}
+
+
+ALL = "all"  # every named method
+
+
+def resolve_methods(names: Iterable[str]) -> tuple[Method, ...]:
+    """Return the methods of these names, each once; `all` stands for every named one.
+
+    Raises:
+        UserError: neither a named method nor a pair of known stages.
+    """
+    spelled = [n for name in names for n in (named_methods() if name == ALL else [name])]
+    return tuple(resolve_method(name) for name in dict.fromkeys(spelled))
+
+
+def resolve_method(name: str) -> Method:
+    """Return the named method, or the pair written `representation+calibration`.
+
+    Raises:
+        UserError: neither a named method nor a pair of known stages.
+    """
+    if name in named_methods():
+        return named_methods()[name]
+    representation, plus, calibration = name.partition("+")
+    if not plus:
+        raise unknown("method", name, named_methods())
+    if representation not in plugins.names("representation"):
+        raise unknown("representation", representation, plugins.names("representation"))
+    if calibration not in plugins.names("calibration"):
+        raise unknown("calibration", calibration, plugins.names("calibration"))
+    return Method(name=name, representation=representation, calibration=calibration)
+
+
+def section_defaults(section: str) -> dict[str, Scalar]:
+    """Return the defaults of one section (`training`, or a stage's name) as "section.key"."""
+    config = _config_class(section)()
+    return {f"{section}.{item.name}": getattr(config, item.name) for item in fields(config)}
+
+
+def default_config(method: Method, overrides: Config | None = None) -> dict[str, Scalar]:
+    """Return the complete default config of a method, its settings and `overrides` applied.
+
+    Raises:
+        UserError: an override whose key or value is not allowed.
+    """
+    config: dict[str, Scalar] = {}
+    for section in method.sections:
+        config |= section_defaults(section)
+    for key, value in {**method.settings, **(overrides or {})}.items():
+        config[key] = check_value(key, value, config)
+    for section in method.sections:
+        section_config(section, config)
+    return config
+
+
+def section_config(section: str, config: Config) -> Any:
+    """Return the frozen Config of one section of a complete config.
+
+    Raises:
+        UserError: a value that the section's Config refuses.
+    """
+    prefix = f"{section}."
+    values = {k.removeprefix(prefix): v for k, v in config.items() if k.startswith(prefix)}
+    try:
+        return _config_class(section)(**values)
+    except ValueError as error:
+        raise UserError(f"{section}: {error}") from error
+
+
+def search_space(sections: Iterable[str], fixed: Iterable[str] = ()) -> Space:
+    """Return the distributions of some sections, leaving out the keys in `fixed`."""
+    space: Space = {}
+    for section in sections:
+        for name, entry in _read_ranges(section).items():
+            key = f"{section}.{name}"
+            if entry["type"] != "fixed" and key not in set(fixed):
+                space[key] = _distribution(key, entry)
+    return space
+
+
+def parse_settings(texts: Iterable[str]) -> dict[str, Scalar]:
+    """Return {"rrl.batch_loss_weight": 5} of ["rrl.batch_loss_weight=5"]; values are YAML.
+
+    Raises:
+        UserError: a text without "=" or without a section.
+    """
+    settings: dict[str, Scalar] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or "." not in key:
+            raise UserError(
+                f"Setting '{text}' is not of the form section.key=value, "
+                "for example training.lr=0.1 or rrl.batch_loss_weight=5."
+            )
+        try:
+            settings[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(f"Setting '{text}' has a value that cannot be read.") from error
+    return settings
+
+
+def check_value(key: str, value: Any, config: Mapping[str, Scalar]) -> Scalar:
+    """Return `value` in the type that `key` has in `config`.
+
+    Raises:
+        UserError: unknown key, or a value of another type or outside the choices.
+    """
+    if key not in config:
+        raise unknown("setting", key, config)
+    section, _, name = key.partition(".")
+    hint = _hints(section)[name]
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            choices = ", ".join(str(choice) for choice in get_args(hint))
+            raise UserError(f"Setting {key}={value} is not allowed; choose from {choices}.")
+        return value
+    if hint is float and not isinstance(value, bool):
+        value = _as_float(value)
+    if isinstance(value, float) and not isfinite(value):
+        raise UserError(f"Setting {key}={value} is not allowed; it takes a finite number.")
+    if type(value) is not hint:
+        raise UserError(f"Setting {key}={value} is not allowed; it takes one {hint.__name__}.")
+    return value
+
+
+def check_keys(settings: Config, methods: Iterable[Method]) -> None:
+    """Check that each key belongs to at least one of the methods.
+
+    Raises:
+        UserError: a key that no method has.
+    """
+    known = {key for method in methods for key in default_config(method)}
+    for key in settings:
+        if key not in known:
+            raise unknown("setting", key, known)
+
+
+def _as_float(value: Any) -> Any:
+    if isinstance(value, int):
+        return float(value)
+    if isinstance(value, str):  # YAML reads 1e-5, without a dot, as text
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+@cache
+def _hints(section: str) -> dict[str, Any]:
+    return get_type_hints(_config_class(section))
+
+
+def _config_class(section: str) -> Any:
+    if section == "training":
+        return TrainingConfig
+    for kind in ("representation", "calibration"):
+        if section in plugins.names(kind):
+            return plugins.load(kind, section).Config
+    stages = plugins.names("representation") + plugins.names("calibration")
+    raise unknown("section", section, ["training", *stages])
+
+
+def _read_ranges(section: str) -> dict[str, dict[str, Any]]:
+    root = paths.search_spaces()
+    if section == "training":
+        return _load_yaml(root / "training.yaml")
+    kind = "representation" if section in plugins.names("representation") else "calibration"
+    return _load_yaml(root / kind / f"{section}.yaml")
+
+
+def _load_yaml(path: Any) -> dict[str, dict[str, Any]]:
+    if not path.is_file():
+        raise UserError(f"Search space {path.name} is missing; expected it in {path.parent}.")
+    return yaml.safe_load(path.read_text()) or {}
+
+
+def _distribution(key: str, entry: Mapping[str, Any]) -> BaseDistribution:
+    for name in ("low", "high", "step"):
+        if name in entry and isinstance(entry[name], str):
+            raise UserError(
+                f"Search space {key}: {name}: {entry[name]} is text, not a number; "
+                "write scientific notation with a dot, 1.0e-5."
+            )
+    match entry["type"]:
+        case "float":
+            return FloatDistribution(entry["low"], entry["high"], log=entry.get("log", False))
+        case "int":
+            step = entry.get("step", 1)
+            return IntDistribution(entry["low"], entry["high"], entry.get("log", False), step)
+        case "categorical":
+            return CategoricalDistribution(entry["choices"])
+        case other:
+            raise unknown(f"type of {key}", str(other), ["float", "int", "categorical", "fixed"])

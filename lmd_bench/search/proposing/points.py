@@ -1,0 +1,93 @@
+"""Points to try: configs of a person that a study runs right after its default."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lmd_bench.core.errors import UserError, unknown
+from lmd_bench.core.schema import Config, Scalar
+from lmd_bench.methods.space import Method, Space, check_value, search_space, section_defaults
+from lmd_bench.search.proposing.ranges import Ranges, contains, ranged
+
+Points = tuple[Mapping[str, Scalar], ...]  # each {"section.key": value}, not all keys given
+
+
+def read_points(path: Path) -> Points:
+    """Return the points of a YAML file: a list of mappings, `- {training.lr: 0.02, crt.lr: 0.5}`.
+
+    Raises:
+        UserError: no such file, no YAML, or not a list of mappings of known settings.
+    """
+    try:
+        listed: Any = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UserError(
+            f"The points file {path} cannot be read ({error.strerror or error})."
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise UserError(f"The points file {path} is not YAML.") from None
+    if not isinstance(listed, list) or not all(isinstance(p, dict) and p for p in listed):
+        raise UserError(
+            f"The points file {path} is not a list of points; write one a line, such as "
+            "`- {training.lr: 0.02, crt.lr: 0.5}`."
+        )
+    return tuple({str(key): value for key, value in point.items()} for point in listed)
+
+
+def check_points(
+    points: Points, methods: Iterable[tuple[Method, Config, Iterable[str]]], ranges: Ranges
+) -> Points:
+    """Return the points with their values as the settings' types.
+
+    Args:
+        points: as read.
+        methods: each with its complete default config and the keys that are not searched.
+        ranges: of a person, in place of the shipped ones.
+
+    Raises:
+        UserError: a key that no method searches, a value outside its range, or a key left out
+            whose default lies outside the range.
+    """
+    spaces = [
+        (method, default, ranged(search_space(method.sections, fixed), ranges))
+        for method, default, fixed in methods
+    ]
+    known: Space = {key: within for _, _, space in spaces for key, within in space.items()}
+    checked = tuple({k: _checked(k, v, known) for k, v in point.items()} for point in points)
+    for point in checked:
+        for method, default, space in spaces:
+            lacking = [
+                key
+                for key, within in space.items()
+                if not contains(within, {**default, **point}[key])
+            ]
+            if lacking and space.keys() & point.keys():
+                raise UserError(
+                    f"A point leaves out {lacking[0]}, whose default for {method.name}, "
+                    f"{default[lacking[0]]}, lies outside the range asked for; give it a value."
+                )
+    return checked
+
+
+def points_of(points: Points, space: Space, default: Config) -> tuple[Config, ...]:
+    """Return the complete configs of the points that set something in a study's space.
+
+    What a point leaves out has its default; what another method has is left away.
+    """
+    found = [
+        {**default, **{key: value for key, value in point.items() if key in default}}
+        for point in points
+        if space.keys() & point.keys()
+    ]
+    return tuple(found)
+
+
+def _checked(key: str, value: Any, known: Space) -> Scalar:
+    if key not in known:
+        raise unknown("searched setting", key, known)
+    value = check_value(key, value, section_defaults(key.partition(".")[0]))
+    if not contains(known[key], value):
+        raise UserError(f"The point {key}: {value} lies outside its range, {known[key]}.")
+    return value

@@ -1,0 +1,92 @@
+"""Pruners: below which score a trial of a study ends, epoch by epoch of stage 1.
+
+A trial takes the thresholds with it when it starts, made of the curves that its study has by then.
+So pruning needs no word with the driver, follows from the store, and is the same after a resume.
+Only trials of one study are compared, and never before the method's own deferral point.
+"""
+
+from collections.abc import Callable, Sequence
+from statistics import median
+
+from lmd_bench.core.errors import unknown
+
+Curve = Sequence[float]  # val balanced accuracy after each epoch of stage 1; shorter if pruned
+Thresholds = tuple[tuple[int, float], ...]  # (epoch from 1, least best-so-far score) to go on
+
+NONE = "none"
+N_STARTUP = 4  # curves before the median prunes
+ETA = 3  # of the trials at a rung, one in ETA goes on
+
+
+def median_rule(curves: Sequence[Curve], n_epochs: int, first: int, number: int) -> Thresholds:
+    """Return the median of the best so far, epoch by epoch.
+
+    Source: the median stopping rule of Golovin et al., Google Vizier, KDD 2017, section 3.2.1, with
+    the best so far of the others in place of their running mean.
+    """
+    found: list[tuple[int, float]] = []
+    for epoch in range(first, n_epochs):
+        there = _best_by(curves, epoch)
+        if len(there) >= N_STARTUP:
+            found.append((epoch, median(there)))
+    return tuple(found)
+
+
+def halving(curves: Sequence[Curve], n_epochs: int, first: int, number: int) -> Thresholds:
+    """Return what the best third had at the rungs first, 3 first, 9 first, ...
+
+    Source: asynchronous successive halving, Li et al., MLSys 2020, algorithm 2, with eta = 3.
+    """
+    found: list[tuple[int, float]] = []
+    for epoch in rungs(first, n_epochs):
+        there = sorted(_best_by(curves, epoch), reverse=True)
+        n_kept = max(1, (len(there) + 1) // ETA)  # of these and the trial itself
+        if len(there) >= n_kept:
+            found.append((epoch, there[n_kept - 1]))
+    return tuple(found)
+
+
+def hyperband(curves: Sequence[Curve], n_epochs: int, first: int, number: int) -> Thresholds:
+    """Return the thresholds of halving from a later first rung, or none: brackets take turns.
+
+    A bracket that starts s rungs later is laxer; the last one prunes nothing.
+
+    Source: Hyperband, Li et al., JMLR 18(185), 2018, algorithm 1.
+    """
+    starts = [*rungs(first, n_epochs), n_epochs]
+    return halving(curves, n_epochs, starts[number % len(starts)], number)
+
+
+PRUNERS: dict[str, Callable[[Sequence[Curve], int, int, int], Thresholds]] = {
+    NONE: lambda curves, n_epochs, first, number: (),
+    "median": median_rule,
+    "halving": halving,
+    "hyperband": hyperband,
+}
+
+
+def check_pruner(name: str) -> None:
+    """Check that a pruner exists.
+
+    Raises:
+        UserError: none of that name.
+    """
+    if name not in PRUNERS:
+        raise unknown("pruner", name, PRUNERS)
+
+
+def rungs(first: int, n_epochs: int) -> list[int]:
+    """Return the epochs first, 3 first, 9 first, ... before the last one."""
+    found = [first]
+    while found[-1] < n_epochs:
+        found.append(found[-1] * ETA)
+    return found[:-1]
+
+
+def first_judged(deferral: float, n_epochs: int) -> int:
+    """Return the first epoch, from 1, that says something of a run's end."""
+    return int(deferral * n_epochs + 1e-9) + 1
+
+
+def _best_by(curves: Sequence[Curve], epoch: int) -> list[float]:
+    return [max(curve[:epoch]) for curve in curves if len(curve) >= epoch]

@@ -1,0 +1,89 @@
+"""Optuna's samplers by name, with every argument that its versions disagree on given."""
+
+import importlib.util
+import warnings
+from collections.abc import Callable
+
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import (
+    BaseSampler,
+    CmaEsSampler,
+    GPSampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
+
+from lmd_bench.core.errors import UserError, unknown
+
+N_STARTUP = 10  # random trials before a model is fitted
+N_POPULATION = 10  # trials of a generation; Optuna's 50 are more than most studies have
+
+
+def tpe(seed: int) -> TPESampler:
+    """Return a tree-structured Parzen estimator.
+
+    The arguments that Optuna 5 deprecates are not given: it warns of each, and keeps the values
+    they had.
+    """
+    return TPESampler(
+        n_startup_trials=N_STARTUP,
+        n_ei_candidates=24,
+        seed=seed,
+        multivariate=True,
+        group=False,
+        constant_liar=True,
+    )
+
+
+SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
+    "tpe": tpe,
+    "random": lambda seed: RandomSampler(seed=seed),
+    "cmaes": lambda seed: CmaEsSampler(
+        n_startup_trials=N_STARTUP, seed=seed, warn_independent_sampling=False
+    ),
+    "gp": lambda seed: GPSampler(
+        n_startup_trials=N_STARTUP, seed=seed, deterministic_objective=False
+    ),
+    "nsga2": lambda seed: NSGAIISampler(population_size=N_POPULATION, seed=seed),
+    "qmc": lambda seed: QMCSampler(
+        scramble=True, seed=seed, warn_independent_sampling=False, warn_asynchronous_seeding=False
+    ),
+}
+# These count on their own trials, so a study keeps one of them; the others are made anew for each
+# trial, so that what it draws does not depend on when the search was resumed.
+LASTING = frozenset({"cmaes", "nsga2", "qmc"})
+_NEEDS = {"cmaes": "cmaes"}  # sampler -> the package that Optuna imports for it
+
+
+def make_sampler(name: str, seed: int) -> BaseSampler:
+    """Return the sampler of that name.
+
+    Raises:
+        UserError: no sampler of that name, or its package is not installed.
+    """
+    check_sampler(name)
+    with warnings.catch_warnings():
+        # Optuna 4 calls some of what is used here experimental.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return SAMPLERS[name](seed)
+
+
+def check_sampler(name: str, n_objectives: int = 1) -> None:
+    """Check that a sampler can be had.
+
+    Raises:
+        UserError: no sampler of that name, one of a single objective asked for several, or its
+            package is not installed.
+    """
+    if name not in SAMPLERS:
+        raise unknown("sampler", name, SAMPLERS)
+    if n_objectives > 1 and name == "cmaes":
+        raise UserError("The sampler cmaes takes one objective; choose tpe, nsga2 or another.")
+    package = _NEEDS.get(name)
+    if package and importlib.util.find_spec(package) is None:
+        raise UserError(
+            f"The sampler {name} needs the package {package}; install it with `pip install "
+            f"{package}`, or choose another --sampler."
+        )

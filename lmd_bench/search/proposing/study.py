@@ -1,0 +1,242 @@
+"""One study: its rows, its budget, and the next trial it wants."""
+
+from collections.abc import Iterable, Set
+from dataclasses import dataclass
+from math import ceil
+
+from optuna.distributions import CategoricalDistribution
+
+from lmd_bench.core import plugins
+from lmd_bench.core.schema import Config, TrialSpec, canonical_json
+from lmd_bench.methods.space import Space, section_config
+from lmd_bench.search import jobs
+from lmd_bench.search.jobs import Row
+from lmd_bench.search.proposing.proposals import Outcome, Params, Proposals, size
+from lmd_bench.search.proposing.pruning import NONE, PRUNERS, Thresholds, first_judged
+from lmd_bench.search.proposing.ranges import contains
+from lmd_bench.search.staging import StudySpec
+
+ENCODER_RANK = "encoder_rank"  # the hyperparameter of a calibration study that picks the encoder
+
+
+@dataclass(frozen=True)
+class RankedEncoder:
+    """One encoder of a representation study."""
+
+    rank: int  # on val, from 1
+    config: Config  # its training and representation keys
+    is_default: bool
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial that a study wants to be run."""
+
+    spec: TrialSpec
+    trial_number: int
+    is_default: bool
+    encoder_rank: int | None
+
+
+class Study:
+    """The state of one study. A calibration study has to be opened with encoders first."""
+
+    def __init__(self, spec: StudySpec, rows: Iterable[Row], again: Iterable[Row] = ()) -> None:
+        """Take up the search rows that the store holds of it; those of `again` run once more."""
+        self.spec = spec
+        self.rows: list[Row] = sorted(rows, key=lambda row: row["trial_number"])
+        self._again: list[Row] = sorted(again, key=lambda row: row["trial_number"])
+        self.running: dict[str, Proposal] = {}  # key -> trial
+        self.encoders: dict[int, RankedEncoder] = {}  # rank -> encoder that may be stood on
+        self._ranks: dict[str, int] = {}  # stage-1 config as text -> rank, of every encoder
+        self._proposals: Proposals | None = None
+        if spec.stands_on is None:
+            self._begin(spec.space)
+
+    def open(self, encoders: list[RankedEncoder], top_k: int) -> None:
+        """Offer a calibration study the `top_k` best encoders and the default config's.
+
+        Encoders that its rows already stand on stay on offer: a larger budget may re-rank them.
+        """
+        self._ranks = {canonical_json(dict(encoder.config)): encoder.rank for encoder in encoders}
+        used = {rank for row in self.rows if (rank := self.rank_of(jobs.config_of(row)))}
+        self.encoders = {
+            encoder.rank: encoder
+            for encoder in encoders
+            if encoder.rank <= top_k or encoder.is_default or encoder.rank in used
+        }
+        if self.encoders:
+            ranks = CategoricalDistribution(sorted(self.encoders))
+            self._begin({**self.spec.space, ENCODER_RANK: ranks})
+
+    @property
+    def ready(self) -> bool:
+        """Say whether the study can run trials."""
+        return self._proposals is not None
+
+    @property
+    def budget(self) -> int:
+        """Return how many trials the study has: no more than there are configs.
+
+        Under a budget of hours it is what they allow at the mean cost of its trials so far. The
+        last trial starts before the hours are over.
+        """
+        space = self._proposals.space if self._proposals else self.spec.space
+        n_trials = self._by_hours() if self.spec.n_trials is None else self.spec.n_trials
+        n_configs = size(space)
+        return n_trials if n_configs is None else min(n_trials, n_configs)
+
+    @property
+    def wants_trial(self) -> bool:
+        """Say whether a further trial may start."""
+        return self.ready and len(self.rows) + len(self.running) < self.budget
+
+    @property
+    def done(self) -> bool:
+        """Say whether the budget is used and no trial runs."""
+        return self.ready and not self.running and len(self.rows) >= self.budget
+
+    @property
+    def share(self) -> float:
+        """Return the part of the budget that is done or running."""
+        return (len(self.rows) + len(self.running)) / self.budget
+
+    def thresholds(self, proposal: Proposal) -> Thresholds:
+        """Return the scores below which a trial that starts now is to end; none for the default."""
+        study = self.spec
+        if study.pruner == NONE or proposal.is_default:
+            return ()
+        name = study.method.representation
+        config = section_config(name, proposal.spec.config)
+        deferral = plugins.plugin_class("representation", name).deferral(config)
+        first = first_judged(deferral, study.n_epochs)
+        curves = [jobs.stage1_curve(row) for row in self.rows if row["status"] in ("ok", "pruned")]
+        return PRUNERS[study.pruner](curves, study.n_epochs, first, proposal.trial_number)
+
+    def ask(self) -> Proposal:
+        """Return the next trial: the default config, the points of a person, then the sampler's."""
+        assert self._proposals is not None, "a study is opened before it is asked"
+        proposal = self._repeat(self._again.pop(0)) if self._again else self._new()
+        self.running[proposal.spec.key] = proposal
+        return proposal
+
+    def tell(self, row: Row) -> None:
+        """Take the row of a trial that was asked for."""
+        proposal = self.running.pop(row["key"])
+        self.rows.append(row)
+        self._learn(proposal, row)
+
+    def ranked_encoders(self) -> list[RankedEncoder]:
+        """Return the encoders of the successful trials, best on val first."""
+        return [
+            RankedEncoder(rank, self._stage1(jobs.config_of(row)), bool(row["is_default"]))
+            for rank, row in enumerate(jobs.ranked(self.rows), start=1)
+        ]
+
+    def rank_of(self, config: Config) -> int | None:
+        """Return the rank of the encoder that a config stands on; None if it has none."""
+        return self._ranks.get(canonical_json(dict(self._stage1(config))))
+
+    def spec_of(self, config: Config) -> TrialSpec:
+        """Return the search trial of a complete config."""
+        return self.spec.trial(config)
+
+    def _begin(self, space: Space) -> None:
+        self._proposals = self._no_proposals(space)
+        for row in self.rows:
+            config = jobs.config_of(row)
+            if self._in_space(config):
+                self._proposals.add(self._params(config), self._outcome(row))
+
+    def _no_proposals(self, space: Space) -> Proposals:
+        spec = self.spec
+        return Proposals(space, spec.sampler_seed, spec.sampler, len(spec.objectives))
+
+    def _outcome(self, row: Row) -> Outcome:
+        curve = jobs.stage1_curve(row) if row["status"] == "pruned" else ()
+        return Outcome(jobs.values_of(row, self.spec.objectives), curve)
+
+    def _by_hours(self) -> int:
+        assert self.spec.hours is not None, "a study has trials or hours"
+        spent = sum(jobs.hours_of(row) for row in self.rows)
+        if not spent:
+            return len(self.rows) + 1
+        left = max(0.0, self.spec.hours - spent)
+        return len(self.rows) + ceil(left / spent * len(self.rows) - 1e-9)
+
+    def _new(self) -> Proposal:
+        taken = {int(row["trial_number"]) for row in self.rows}
+        taken |= {trial.trial_number for trial in self.running.values()}
+        number = next(n for n in range(len(taken) + 1) if n not in taken)
+        return self._propose(number, {row["key"] for row in self.rows} | set(self.running))
+
+    def _repeat(self, row: Row) -> Proposal:
+        assert self._proposals is not None, "a study is opened before it is asked"
+        number, config = int(row["trial_number"]), jobs.config_of(row)
+        if self._in_space(config):
+            self._proposals.use(number, self._params(config))
+        rank = self.rank_of(config) if self.spec.stands_on else None
+        return Proposal(self.spec_of(config), number, bool(row["is_default"]), rank)
+
+    def _propose(self, number: int, seen: Set[str]) -> Proposal:
+        assert self._proposals is not None
+        proposal = self._default() if number == 0 else self._point(number, seen)
+        if proposal is None:
+            params = self._proposals.ask(number, lambda drawn: self._spec(drawn).key not in seen)
+            proposal = Proposal(self._spec(params), number, False, _rank(params))
+        return proposal
+
+    def _learn(self, proposal: Proposal, row: Row) -> None:
+        assert self._proposals is not None, "a study is opened before it is told"
+        if self._in_space(proposal.spec.config):
+            self._proposals.tell(proposal.trial_number, self._outcome(row))
+
+    def _default(self) -> Proposal:
+        assert self._proposals is not None
+        config = self.spec.default
+        rank = self.rank_of(config) if self.spec.stands_on else None
+        if self._in_space(config):
+            self._proposals.use(0, self._params(config))
+        return Proposal(self.spec_of(config), 0, True, rank)
+
+    def _point(self, number: int, seen: Set[str]) -> Proposal | None:
+        assert self._proposals is not None
+        if number > len(self.spec.points):
+            return None
+        config = self.spec.points[number - 1]
+        params: Params = {key: config[key] for key in self.spec.space}
+        if self.encoders:  # the point's own, if it is on offer, else the best
+            rank = self.rank_of(config)
+            params[ENCODER_RANK] = rank if rank in self.encoders else min(self.encoders)
+        spec = self._spec(params)
+        if spec.key in seen:
+            return None
+        self._proposals.use(number, params)
+        return Proposal(spec, number, False, _rank(params))
+
+    def _in_space(self, config: Config) -> bool:
+        # The default config may lie outside ranges that a person gave, and stands on no ranked
+        # encoder where its own stage 1 failed.
+        if not all(contains(within, config[key]) for key, within in self.spec.space.items()):
+            return False
+        return self.spec.stands_on is None or self.rank_of(config) in self.encoders
+
+    def _params(self, config: Config) -> Params:
+        params: Params = {key: config[key] for key in self.spec.space}
+        if self.spec.stands_on and (rank := self.rank_of(config)):
+            params[ENCODER_RANK] = rank
+        return params
+
+    def _spec(self, params: Params) -> TrialSpec:
+        rank = _rank(params)
+        stage1 = self.encoders[rank].config if rank else {}
+        own = {key: value for key, value in params.items() if key != ENCODER_RANK}
+        return self.spec_of({**self.spec.default, **stage1, **own})
+
+    def _stage1(self, config: Config) -> Config:
+        return jobs.stage1_part(config, self.spec.method.representation)
+
+
+def _rank(params: Params) -> int | None:
+    rank = params.get(ENCODER_RANK)
+    return int(rank) if rank is not None else None

@@ -1,0 +1,1 @@
+"""Ray: the cluster, its workers, the adapters to Tune."""

@@ -1,0 +1,64 @@
+"""What a Ray worker runs: one job, whose row it writes itself."""
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ray import tune
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import Progress
+from lmd_bench.search.jobs import from_payload, job_name
+from lmd_bench.search.tune.orphan import end_with_parent
+from lmd_bench.search.watching.traces import Heartbeat
+from lmd_bench.search.watching.trial_log import TrialLog
+from lmd_bench.store.mirror import Mirror
+
+REPORT_SECONDS = 0.2  # a report waits for the driver, and calibration epochs take milliseconds
+
+
+def run_job(config: Mapping[str, Any]) -> None:
+    """Run the job of a Tune trial. Ordinary failures are rows; what raises ends the worker."""
+    from lmd_bench.training.trial import execute_trial  # torch, which the driver does not need
+
+    end_with_parent()
+    job = from_payload(config["job"])
+    heartbeat = Heartbeat(job.context.results, job.key, job.spec.study, job_name(job))
+    log = TrialLog(job.context.results, job.key)
+    log.say(f"{job_name(job)} of {job.spec.study} on {socket.gethostname()}, process {os.getpid()}")
+    to_tune = Reporter()
+
+    def report(progress: Progress) -> None:
+        heartbeat(progress)
+        log(progress)
+        to_tune(progress)
+
+    try:
+        row = execute_trial(job.spec, job.context, report)
+        log.ended(row)
+        if job.context.mirror:
+            Mirror(job.context.mirror, job.context.results).push([job.key])
+    except UserError as error:  # the data or the request, so no other trial would run either
+        log.say(str(error))
+        tune.report({"refusal": str(error)})
+        return
+    finally:
+        heartbeat.close()
+    tune.report({key: row[key] for key in ("key", "status", "val_balanced_accuracy")})
+
+
+class Reporter:
+    """Passes a trial's epochs on to Tune, at most one in `REPORT_SECONDS`."""
+
+    def __init__(self) -> None:
+        """Start with a report that is due."""
+        self._last = float("-inf")
+
+    def __call__(self, progress: Progress) -> None:
+        """Report an epoch."""
+        if time.monotonic() - self._last >= REPORT_SECONDS:
+            tune.report(asdict(progress))
+            self._last = time.monotonic()

@@ -1,0 +1,134 @@
+"""What a search leaves for those who watch it: its plan, and a sign of life of each trial.
+
+`searches/<name>.json` names the studies of a search, how many rows each is to have, what is drawn
+in it from which range, and the configs that it tries first.
+`running/<key>.json` is the last epoch of a trial; it is gone once its row is there. Both are for
+people: no search reads them, and a results folder without them is complete.
+"""
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lmd_bench.core.schema import Config, Progress, content_hash
+
+SECONDS = 1.0  # between two signs of life; calibration epochs take milliseconds
+
+
+@dataclass(frozen=True)
+class PlannedStudy:
+    """One study as its search expects it."""
+
+    id: str
+    method: str
+    task: str
+    trials: int  # at most
+    confirmations: int  # at most
+    space: Mapping[str, Any] = field(default_factory=dict[str, Any])  # key -> Optuna's distribution
+    points: Sequence[Config] = ()  # tried right after the default: a person's, and a warm start's
+
+
+@dataclass(frozen=True)
+class SearchTrace:
+    """One search: what it runs and where it was started."""
+
+    command: str
+    started_at: float  # Unix time
+    n_slots: int
+    studies: tuple[PlannedStudy, ...]
+
+
+@dataclass(frozen=True)
+class Sign:
+    """The last that was heard of a running trial."""
+
+    key: str
+    study: str
+    name: str
+    at: float  # Unix time
+    stage: str = ""
+    epoch: int = 0
+    n_epochs: int = 0
+    loss: float | None = None
+    val_balanced_accuracy: float | None = None
+
+
+def write_search(results: Path, trace: SearchTrace) -> None:
+    """Store the plan of a search, over that of an earlier start of the same one."""
+    name = content_hash([study.id for study in trace.studies])
+    _write(results / "searches" / f"{name}.json", asdict(trace))
+
+
+def read_searches(results: Path) -> list[SearchTrace]:
+    """Return the plans of all searches in a folder, the latest last; unreadable ones are left."""
+    found: list[SearchTrace] = []
+    for data in _read_all(results / "searches"):
+        try:
+            studies = tuple(_planned(study) for study in data.pop("studies"))
+            found.append(SearchTrace(**data, studies=studies))
+        except (TypeError, KeyError):  # of another version
+            continue
+    return sorted(found, key=lambda trace: trace.started_at)
+
+
+def read_signs(results: Path) -> list[Sign]:
+    """Return what was last heard of each trial that has left no row yet."""
+    found: list[Sign] = []
+    for data in _read_all(results / "running"):
+        try:
+            found.append(Sign(**data))
+        except TypeError:
+            continue
+    return sorted(found, key=lambda sign: sign.name)
+
+
+class Heartbeat:
+    """Writes the sign of life of one trial; a disk that refuses it does not end the trial."""
+
+    def __init__(self, results: Path, key: str, study: str, name: str) -> None:
+        """Say that the trial has begun."""
+        self._path = results / "running" / f"{key}.json"
+        self._known = {"key": key, "study": study, "name": name}
+        self._last = float("-inf")
+        self._write({})
+
+    def __call__(self, progress: Progress) -> None:
+        """Say which epoch is over, at most once in `SECONDS`."""
+        if time.monotonic() - self._last >= SECONDS:
+            self._write(asdict(progress))
+
+    def close(self) -> None:
+        """Say that the trial is over."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def _write(self, heard: dict[str, Any]) -> None:
+        self._last = time.monotonic()
+        with suppress(OSError):
+            _write(self._path, {**self._known, **heard, "at": time.time()})
+
+
+def _planned(data: dict[str, Any]) -> PlannedStudy:
+    return PlannedStudy(**data | {"points": tuple(data.get("points", ()))})
+
+
+def _write(path: Path, data: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(data))
+    temporary.replace(path)
+
+
+def _read_all(folder: Path) -> Sequence[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for path in sorted(folder.glob("[!.]*.json")):
+        try:
+            found.append(json.loads(path.read_text()))
+        except (OSError, ValueError):  # just finished, or cut off
+            continue
+    return found

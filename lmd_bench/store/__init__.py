@@ -1,0 +1,1 @@
+"""The results folder: one row a trial, in Parquet."""

@@ -1,0 +1,188 @@
+"""Compaction: the rows of many small files gathered in one, while searches go on.
+
+The compacted file is written, read back, and only then are the single files removed; killed at any
+moment, each row is in one of the two or in both, and a row in both counts once.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.store.columns import COLUMNS
+from lmd_bench.store.row_files import in_order, newest, publish, read_table, scan, temporary_name
+from lmd_bench.store.store import Store, open_store
+
+_ROW_GROUP = 5_000  # rows; one is read to get a single row, and each column of one is a disk read
+_ASIDE = ".compacted"  # ending of a single file that is just being removed
+
+Mark = tuple[int, int, int]  # inode, time of change, size: another one is another file
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """What came of a compaction."""
+
+    n_rows: int  # in the compacted file
+    n_gathered: int  # single files that went into it
+    file: Path | None  # None: there were no rows
+    damaged: tuple[Path, ...]  # left where they are
+    later: tuple[Path, ...]  # with columns of a later package, left where they are
+
+
+def compact(root: Path) -> Compaction:
+    """Gather all readable rows of a results folder in one file, and remove their single files.
+
+    A file that a worker replaces meanwhile stays.
+
+    Raises:
+        UserError: no results there, or another compaction is at work.
+    """
+    store = open_store(root)
+    try:
+        with FileLock(root / ".compact.lock", timeout=0):
+            return _compact(store)
+    except Timeout as error:
+        raise UserError(
+            f"Another lmd-bench compact is at work in {root}; wait until it has ended."
+        ) from error
+
+
+def print_compaction(root: Path) -> None:
+    """Compact a results folder and say what came of it.
+
+    Raises:
+        UserError: as `compact`.
+    """
+    done = compact(root)
+    if done.file is None:
+        print(f"{root}: there are no rows to gather")
+    elif done.n_gathered == 0:
+        print(f"{root}: all {done.n_rows} rows are gathered already, in {done.file.name}")
+    else:
+        print(
+            f"{root}: {done.n_gathered} single files gathered; {done.n_rows} rows in "
+            f"compacted/{done.file.name}"
+        )
+    for path in done.damaged:
+        print(f"left where it is, cannot be read: {path.relative_to(root)}")
+    for path in done.later:
+        print(f"left where it is, written by a later lmd-bench: {path.relative_to(root)}")
+
+
+def _compact(store: Store) -> Compaction:
+    _put_back(store.root / "trials")
+    marks = {path: mark for path in store.singles() if (mark := _mark(path)) is not None}
+    known, later = part_later(marks)
+    old, later_compacted = part_later(store.compacted())
+    single, compacted = scan(known, one_row=True), scan(old)
+    later = (*later, *later_compacted)
+    damaged = compacted.damaged + single.damaged
+    table = in_order(newest(compacted.table, single.table)).combine_chunks()
+    if table.num_rows == 0:
+        return Compaction(0, 0, None, damaged, later)
+    if single.table.num_rows == 0 and len(compacted.read) == 1:
+        return Compaction(table.num_rows, 0, compacted.read[0], damaged, later)
+    file = write_compacted(table, store.root)
+    for path in compacted.read:
+        if path != file:
+            path.unlink(missing_ok=True)
+    n_removed = sum(_remove(path, marks[path]) for path in single.read)
+    return Compaction(table.num_rows, n_removed, file, damaged, later)
+
+
+def part_later(paths: Iterable[Path]) -> tuple[list[Path], tuple[Path, ...]]:
+    """Part files from those with columns that this package does not know, and would lose."""
+    known: list[Path] = []
+    later: list[Path] = []
+    for path in paths:
+        try:
+            names = set(pq.read_schema(path).names)
+        except (pa.ArrowException, OSError):  # damaged; the scan says so
+            names = set()
+        (later if names - set(COLUMNS.names) else known).append(path)
+    return known, tuple(later)
+
+
+def write_compacted(table: pa.Table, root: Path) -> Path:
+    """Write rows under the hash of the file's bytes, and make sure that they can be read.
+
+    Raises:
+        UserError: they cannot.
+    """
+    folder = root / "compacted"
+    folder.mkdir(exist_ok=True)
+    temporary = temporary_name(folder / "rows.parquet")
+    try:
+        pq.write_table(table, temporary, row_group_size=_ROW_GROUP, write_page_checksum=True)
+        with temporary.open("rb") as written:
+            digest = hashlib.file_digest(written, "sha256").hexdigest()[:20]
+        back = read_table(temporary)
+        if back is None or back["key"] != table["key"]:
+            raise UserError(
+                f"What was written to {folder} cannot be read back, so no single file was removed; "
+                "the disk may be failing."
+            )
+        final = folder / f"{digest}.parquet"
+        publish(temporary, final)
+    finally:  # a full disk must not fill further
+        temporary.unlink(missing_ok=True)
+    _sync(folder)
+    return final
+
+
+def _remove(path: Path, mark: Mark) -> bool:
+    """Remove a file unless it is another one by now; return whether it was removed.
+
+    It is renamed first: what a worker puts in its place between the look and the removal is then
+    seen, and put back.
+    """
+    if _mark(path) != mark:
+        return False
+    aside = path.with_name(f".{path.name}{_ASIDE}")
+    try:
+        os.replace(path, aside)
+    except FileNotFoundError:
+        return False
+    if _mark(aside) == mark:
+        aside.unlink()
+        return True
+    _restore(aside)
+    return False
+
+
+def _put_back(folder: Path) -> None:
+    """Give the files back their names that a killed compaction was removing."""
+    for aside in folder.glob(f".*.parquet{_ASIDE}"):
+        _restore(aside)
+
+
+def _restore(aside: Path) -> None:
+    path = aside.with_name(aside.name.removeprefix(".").removesuffix(_ASIDE))
+    with suppress(FileExistsError):  # a worker wrote a still newer one
+        os.link(aside, path)
+    aside.unlink()
+
+
+def _mark(path: Path) -> Mark | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _sync(folder: Path) -> None:
+    """Put a folder's new names on the disk, before old names are removed."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

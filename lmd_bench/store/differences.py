@@ -1,0 +1,84 @@
+"""What two rows of one trial differ in: what came out, and what it was made with."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lmd_bench.store.columns import COLUMNS
+from lmd_bench.store.store import Row
+
+Logits = Mapping[
+    str, tuple[tuple[str, ...], np.ndarray, np.ndarray]
+]  # ids, labels, logits by split
+
+OUTCOME = (  # columns that a trial gives and that must not differ at all
+    *("status", "cause", "best_epoch", "curve", "class_names", "class_counts", "groups"),
+    *("n_train", "n_val", "n_test", "encoder_key", "temperature"),
+    *(name for name in COLUMNS.names if name.startswith(("val_", "test_"))),
+)
+_PROVENANCE = ("package_version", "git_commit", "python_version", "device", "n_threads")
+
+
+def differences(row: Row, again: Row) -> list[str]:
+    """Return a sentence for each outcome that is not bit-equal; NaN equals NaN.
+
+    What the row did not measure is not compared.
+    """
+    return [
+        f"{name}: {_short(row[name])} there, {_short(again[name])} here"
+        for name in OUTCOME
+        if row[name] is not None and _text(row[name]) != _text(again[name])
+    ]
+
+
+def unmeasured(row: Row, again: Row) -> list[str]:
+    """Return the columns that an earlier package, which wrote the row, did not measure yet."""
+    return [name for name in OUTCOME if row[name] is None and again[name] is not None]
+
+
+def logit_differences(there: Logits, here: Logits) -> list[str]:
+    """Return a sentence for each split whose logits are not bit-equal; none were kept: nothing."""
+    found: list[str] = []
+    for split in sorted({*there, *here} if there else set[str]()):
+        if split not in there or split not in here:
+            found.append(f"{split} logits: only {'there' if split in there else 'here'}")
+            continue
+        (ids, labels, old), (new_ids, new_labels, new) = there[split], here[split]
+        if ids != new_ids or not np.array_equal(labels, new_labels):
+            found.append(f"{split} logits: of other images, in another order, or other labels")
+        elif old.shape != new.shape:
+            found.append(f"{split} logits: of {old.shape[1]} classes there, {new.shape[1]} here")
+        elif old.tobytes() != new.tobytes():
+            found.append(f"{split} logits: they differ by at most {np.abs(old - new).max():.3g}")
+    return found
+
+
+def provenance_differences(row: Row, again: Row) -> list[str]:
+    """Return a sentence for each provenance field that differs."""
+    pairs = [(name, row[name], again[name]) for name in _PROVENANCE]
+    libraries = [json.loads(one["library_versions_json"]) for one in (row, again)]
+    pairs += [
+        (n, libraries[0].get(n), libraries[1].get(n))
+        for n in sorted({*libraries[0], *libraries[1]})
+    ]
+    return [
+        f"{name}: {known(there)} there, {known(here)} here"
+        for name, there, here in pairs
+        if there != here
+    ]
+
+
+def known(value: Any) -> str:
+    """Return a value as text; None is not known."""
+    return "not known" if value is None else str(value)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)  # floats by repr, which is exact; NaN is NaN
+
+
+def _short(value: Any) -> str:
+    text = _text(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,44 @@
+"""What logits say beyond their rows, put into the rows before the logits are left behind.
+
+Rows of earlier versions lack some metrics and the number of images of each class; where a store is
+to travel without its logits, both are computed once more and stay.
+"""
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from lmd_bench.stats.metrics import evaluate_further, images_of_classes
+from lmd_bench.store.columns import COLUMNS
+from lmd_bench.store.store import Row, SplitLogits, Store
+
+
+def filled(table: pa.Table, store: Store) -> pa.Table:
+    """Return rows with the columns that their stored logits give and they lack.
+
+    Raises:
+        UserError: logits are damaged.
+    """
+    rows: list[Row] = table.to_pylist()
+    return pa.Table.from_pylist([_filled(row, store) for row in rows], COLUMNS)
+
+
+def _filled(row: Row, store: Store) -> Row:
+    if row["status"] != "ok" or (row["val_counts"] is not None and not _lacks_test(row)):
+        return row
+    known = columns_of(store.read_logits(row["key"]))
+    return row | {name: value for name, value in known.items() if row[name] is None}
+
+
+def _lacks_test(row: Row) -> bool:
+    return row["test_balanced_accuracy"] is not None and row["test_counts"] is None
+
+
+def columns_of(logits: Mapping[str, SplitLogits]) -> Row:
+    """Return the columns that rows of earlier versions lack, by the logits of each split."""
+    found: Row = {}
+    for split, (_, labels, z) in logits.items():
+        found[f"{split}_counts"] = images_of_classes(labels, z).tolist()
+        if split == "test":
+            found |= {f"test_{name}": value for name, value in evaluate_further(labels, z).items()}
+    return found

@@ -1,0 +1,216 @@
+"""Where a row comes from: its task, study, source, encoder, seeds, versions, cost and command."""
+
+import json
+from dataclasses import dataclass
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+from lmd_bench.core.schema import OF_A_STUDY
+from lmd_bench.core.text import clock
+from lmd_bench.leaderboard.studies.group import task_label
+from lmd_bench.store.lookup import find_row
+from lmd_bench.store.store import Row, Store, open_store
+
+_READ = (
+    *("key", "phase", "study", "method", "source_key", "encoder_key", "seed", "status"),
+    *("trial_number", "is_default", "finished_at", "val_balanced_accuracy"),
+)
+_LISTED = 10  # rows in one paragraph
+_SHOWN_METRICS = (
+    *("balanced_accuracy", "macro_f1", "many_recall", "medium_recall", "few_recall"),
+    *("nll", "ece"),
+)
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A row, and the rows of its store that it hangs together with; those hold a few columns."""
+
+    row: Row
+    source: (
+        Row | None
+    )  # the search row that a confirmation or transfer retrains, where it is in the store
+    confirmations: tuple[Row, ...]  # that retrain this row's config, or its source's
+    transfers: tuple[Row, ...]  # that do so on another task
+    same_encoder: tuple[Row, ...]  # others that stand on its encoder, the first to finish first
+    n_trials: int  # search rows of its study
+
+
+def lineage(store: Store, row: Row) -> Lineage:
+    """Return what a row hangs together with."""
+    others: list[Row] = store.scan(_READ).table.to_pylist()
+    others.sort(key=lambda other: (other["finished_at"], other["key"]))
+    origin = row["source_key"] or row["key"]
+    retrained = [other for other in others if other["source_key"] == origin]
+    return Lineage(
+        row,
+        next((other for other in others if other["key"] == row["source_key"]), None),
+        tuple(other for other in retrained if other["phase"] == "confirm"),
+        tuple(other for other in retrained if other["phase"] == "transfer"),
+        tuple(
+            other
+            for other in others
+            if other["encoder_key"] == row["encoder_key"] != "" and other["key"] != row["key"]
+        ),
+        sum(other["study"] == row["study"] and other["phase"] == "search" for other in others),
+    )
+
+
+def print_lineage(results: Path, prefix: str) -> None:
+    """Print the lineage of the row whose key begins with `prefix`.
+
+    Raises:
+        UserError: no results there, or not one row of that name.
+    """
+    store = open_store(results)
+    for name, text in describe(lineage(store, find_row(store, prefix))):
+        first, *more = text.split("\n")
+        print(f"{name:<12}{first}")
+        for line in more:
+            print(f"{'':<12}{line}")
+
+
+def describe(found: Lineage) -> list[tuple[str, str]]:
+    """Return the paragraphs of a lineage: a name and a text, line by line."""
+    row = found.row
+    return [
+        ("row", f"{row['key']}, {row['phase']}, {row['status']}" + _after(": ", row["cause"])),
+        ("task", _task(row)),
+        ("study", _study(found)),
+        ("method", _method(row)),
+        ("source", _source(found)),
+        ("confirmed", _list(found.confirmations, "by no run yet")),
+        *([("transferred", _list(found.transfers, ""))] if found.transfers else []),
+        ("encoder", _encoder(found)),
+        ("seeds", f"training {row['seed']}, split {row['split_seed']}"),
+        ("scores", _scores(row)),
+        ("config", _config(row)),
+        ("versions", _versions(row)),
+        ("cost", _cost(row)),
+        ("command", row["command"] or "not recorded"),
+    ]
+
+
+def _task(row: Row) -> str:
+    splits = (row["n_train"], row["n_val"], row["n_test"])
+    counts = ["not known" if n is None else str(n) for n in splits]
+    if row["n_test"] is None:
+        counts[2] = "closed"
+    classes = ", ".join(
+        f"{name} {n} ({group})"
+        for name, n, group in zip(
+            row["class_names"], row["class_counts"], row["groups"], strict=True
+        )
+    )
+    return (
+        f"{task_label(row)}, fingerprint {row['task_fingerprint']}\n"
+        f"images: train {counts[0]}, val {counts[1]}, test {counts[2]}\n"
+        f"train by class: {classes or 'not known, the trial failed before'}"
+    )
+
+
+def _study(found: Lineage) -> str:
+    row = found.row
+    default = ", the default config" if row["is_default"] else ""
+    if row["phase"] not in OF_A_STUDY:
+        return f"{row['study']}\nof no study: its config was not tuned on this task{default}"
+    return f"{row['study']}\ntrial {row['trial_number']} of {found.n_trials} found here{default}"
+
+
+def _method(row: Row) -> str:
+    versions = json.loads(row["versions_json"])
+    stages = (row["representation"], row["calibration"])
+    known = [f"{stage} (version {versions.get(stage, 'not known')})" for stage in stages]
+    return f"{row['method']}: {known[0]}, then {known[1]}; {row['n_epochs']} epochs of stage 1"
+
+
+def _source(found: Lineage) -> str:
+    key = found.row["source_key"]
+    if not key:
+        return "none: its config was proposed, not retrained"
+    if found.source is None:
+        return f"{key}, which is not in this folder"
+    score = _percent(found.source["val_balanced_accuracy"])
+    elsewhere = found.source["study"] != found.row["study"]
+    return f"{key}, search, val balanced accuracy {score}" + (
+        f"\nof {found.source['study']}" if elsewhere else ""
+    )
+
+
+def _encoder(found: Lineage) -> str:
+    row = found.row
+    if not row["encoder_key"]:
+        return "not known"
+    rank = row["encoder_rank"]
+    ranked = "" if rank is None else f", rank {rank} on val in its representation study"
+    shared = _list(found.same_encoder, "no other row")
+    return f"{row['encoder_key']}{ranked}\nshared with: {shared}"
+
+
+def _list(rows: tuple[Row, ...], nothing: str) -> str:
+    if not rows:
+        return nothing
+    texts = [
+        f"{row['key']} {row['method']}, {row['phase']} #{row['trial_number']}, seed {row['seed']}, "
+        f"{row['status']}"
+        for row in rows[:_LISTED]
+    ]
+    return "\n".join(
+        [*texts, *([f"and {len(rows) - _LISTED} more"] if len(rows) > _LISTED else [])]
+    )
+
+
+def _scores(row: Row) -> str:
+    lines: list[str] = []
+    for split in ("val", "test"):
+        known = [(name, row[f"{split}_{name}"]) for name in _SHOWN_METRICS]
+        texts = [
+            f"{name.replace('_', ' ')} {value:.3f}" if name in ("nll", "ece")
+            else f"{name.replace('_', ' ')} {_percent(value)}"
+            for name, value in known
+            if value is not None
+        ]  # fmt: skip
+        lines += [f"{split}: {', '.join(texts)}"] if texts else [f"{split}: not measured"]
+    return "\n".join(lines)
+
+
+def _config(row: Row) -> str:
+    config: dict[str, Any] = json.loads(row["config_json"])
+    sections: dict[str, list[str]] = {}
+    for key, value in config.items():
+        section, _, name = key.partition(".")
+        sections.setdefault(section, []).append(f"{name}={value}")
+    return "\n".join(f"{name}: {', '.join(values)}" for name, values in sections.items())
+
+
+def _versions(row: Row) -> str:
+    libraries = json.loads(row["library_versions_json"])
+    named = ", ".join(f"{name} {version}" for name, version in libraries.items())
+    commit = row["git_commit"] or "not from a checkout"
+    return (
+        f"lmd-bench {row['package_version']}, commit {commit}, Python {row['python_version']}\n"
+        f"{named}"
+    )
+
+
+def _cost(row: Row) -> str:
+    memory = row["peak_memory_mib"]
+    peak = "" if memory is None else f", at most {memory:.0f} MiB of GPU memory"
+    threads = f"{row['n_threads']} thread{'' if row['n_threads'] == 1 else 's'}"
+    share = "" if not row["gpu_share"] else f", {row['gpu_share']:g} of a GPU"
+    return (
+        f"{clock(row['seconds'])} here, {clock(row['standalone_seconds'])} alone; {row['device']}"
+        f"{share}, {threads}{peak}\n"
+        f"from {row['started_at']} to {row['finished_at']}"
+    )
+
+
+def _percent(value: float | None) -> str:
+    if value is None:
+        return "not measured"
+    return "undefined" if isnan(value) else f"{100 * value:.1f} %"
+
+
+def _after(separator: str, text: str) -> str:
+    return separator + text if text else ""

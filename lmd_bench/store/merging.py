@@ -1,0 +1,259 @@
+"""Joins results folders of several sites in one, by the keys of their rows.
+
+The row of a key that comes first stays. One that came out otherwise elsewhere is reported and set
+aside in `conflicts/`. A source's rows arrive in one compacted file, after their logits: killed
+half-way, the same command goes on, and repeated it changes nothing.
+"""
+
+import filecmp
+import hashlib
+import json
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.files import whole_file
+from lmd_bench.leaderboard.studies.ablated import FOLDER as ABLATIONS
+from lmd_bench.leaderboard.studies.group import task_label
+from lmd_bench.store.columns import COLUMNS
+from lmd_bench.store.compaction import part_later, write_compacted
+from lmd_bench.store.differences import OUTCOME, differences, logit_differences
+from lmd_bench.store.from_logits import filled
+from lmd_bench.store.row_files import publish, temporary_name, write_table
+from lmd_bench.store.store import Row, Store, open_store
+
+_LISTED = 20  # conflicts
+_KIND = re.compile(r"[A-Za-z_]\w*(?=:)")  # of an exception: what follows may name files
+_REMARK = "cause"  # what a failure was called: a text of this machine, not an outcome
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A key with two values."""
+
+    row: Row  # as it came from the source; the one that was there first stays
+    score: str  # the column that differs most; empty where no number does
+    size: float  # by how much; NaN where no number differs
+    details: tuple[str, ...]
+    file: Path  # where it was set aside
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What came of one source."""
+
+    source: Path
+    n_rows: int
+    n_new: int
+    conflicts: tuple[Conflict, ...]
+    damaged: tuple[Path, ...]
+
+
+def merge(sources: Sequence[Path], into: Path, *, private: bool = False) -> list[Arrival]:
+    """Add the rows of results folders, their logits and what ablations they are of, to another one.
+
+    Args:
+        sources: Results folders; they are only read.
+        into: Results folder, made where there is none.
+        private: Leave out logits with their image ids, command lines, and what failures say; what
+            the logits say of metrics and of images of each class stays in the rows.
+
+    Raises:
+        UserError: no results in a source, the same folder twice, or rows of a later package.
+    """
+    places = [path.resolve() for path in (*sources, into)]
+    if len(set(places)) < len(places):
+        raise UserError("A results folder is named twice; name each source once, and another one.")
+    stores = [_opened(source) for source in sources]
+    target = open_store(into, create=True)
+    return [_take(store, target, private) for store in stores]
+
+
+def print_merge(sources: Sequence[Path], into: Path, *, private: bool = False) -> bool:
+    """Merge, say what came of it and which tasks there are now; True if no key had two values.
+
+    Raises:
+        UserError: as `merge`.
+    """
+    arrivals = merge(sources, into, private=private)
+    for arrival in arrivals:
+        n_there = arrival.n_rows - arrival.n_new - len(arrival.conflicts)
+        print(
+            f"{arrival.source}: {arrival.n_rows} rows, {arrival.n_new} new, {n_there} already "
+            f"there, {len(arrival.conflicts)} with another value"
+        )
+        for conflict in arrival.conflicts[:_LISTED]:
+            print(f"  {_sentence(conflict, into)}")
+        if len(arrival.conflicts) > _LISTED:
+            print(f"  and {len(arrival.conflicts) - _LISTED} more, in {into / 'conflicts'}")
+        for path in arrival.damaged:
+            print(f"  left out, cannot be read: {path}")
+    for line in describe_tasks(open_store(into)):
+        print(line)
+    return not any(arrival.conflicts for arrival in arrivals)
+
+
+def describe_tasks(store: Store) -> list[str]:
+    """Return a line for each task of a store, and say where one exists with several fingerprints.
+
+    Rows of two fingerprints were made on other images or other splits: they are never compared.
+    """
+    names = ("dataset", "protocol", "imbalance_factor", "split_seed", "image_size", "n_max")
+    rows: list[Row] = store.scan((*names, "task_fingerprint")).table.to_pylist()
+    n_rows: dict[tuple[object, ...], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    labels: dict[str, str] = {}
+    for row in rows:
+        n_rows[tuple(row[name] for name in names)][row["task_fingerprint"]] += 1
+        labels[row["task_fingerprint"]] = task_label(row)
+    lines: list[str] = []
+    for fingerprints in n_rows.values():
+        lines += [
+            f"task {labels[one]}: {n} row{'' if n == 1 else 's'}"
+            for one, n in sorted(fingerprints.items())
+        ]
+        if len(fingerprints) > 1:
+            lines.append(
+                f"  these {len(fingerprints)} differ in their images or splits, so they stay apart"
+            )
+    return lines
+
+
+def stripped(table: pa.Table) -> pa.Table:
+    """Return rows without what tells of a site: command lines, and what failures say."""
+    kinds = [_KIND.match(cause) for cause in table["cause"].to_pylist()]
+    causes = [kind[0] if kind else "" for kind in kinds]
+    for name, values in (("cause", causes), ("command", [""] * table.num_rows)):
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, COLUMNS.field(name), pa.array(values, pa.string()))
+    return table
+
+
+def _opened(source: Path) -> Store:
+    store = open_store(source)
+    later = part_later([*store.singles(), *store.compacted()])[1]
+    if later:
+        raise UserError(
+            f"{source} holds rows of a later lmd-bench ({later[0].name}) with columns that this "
+            "one would lose; merge with that version."
+        )
+    return store
+
+
+def _take(store: Store, target: Store, private: bool) -> Arrival:
+    scan = store.scan()
+    rows = stripped(filled(scan.table, store)) if private else scan.table
+    known = set(target.scan(["key"]).table["key"].to_pylist())
+    _copy_ablations(store, target, private)
+    new = np.array([key not in known for key in rows["key"].to_pylist()], dtype=bool)
+    arriving = rows.filter(pa.array(new)).combine_chunks()
+    if not private:
+        for key in arriving["key"].to_pylist():
+            _copy_logits(store, target, key)
+    if arriving.num_rows:
+        write_compacted(arriving, target.root)
+    repeated = rows.filter(pa.array(~new)).to_pylist()
+    conflicts = _conflicts(repeated, store, target, private)
+    return Arrival(store.root, rows.num_rows, arriving.num_rows, conflicts, scan.damaged)
+
+
+def _copy_ablations(store: Store, target: Store, private: bool) -> None:
+    """Bring what the cells of ablations stand for: without it they would pass for methods."""
+    for path in sorted((store.root / ABLATIONS).glob("[!.]*.json")):
+        final = target.root / ABLATIONS / path.name
+        if final.exists():
+            continue
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            record |= {"command": ""} if private else {}
+        except (OSError, ValueError, TypeError):  # damaged, and its rows are there all the same
+            continue
+        with whole_file(final) as temporary:
+            final.parent.mkdir(exist_ok=True)
+            temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _conflicts(
+    rows: Sequence[Row], store: Store, target: Store, private: bool
+) -> tuple[Conflict, ...]:
+    """Set the rows aside that came out otherwise than those of their keys that are there."""
+    keys = {row["key"] for row in rows}
+    table = target.scan().table
+    mask = np.array([key in keys for key in table["key"].to_pylist()], dtype=bool)
+    there = {row["key"]: row for row in table.filter(pa.array(mask)).to_pylist()}
+    found: list[Conflict] = []
+    for row in rows:
+        key = row["key"]
+        both = {name: None if row[name] is None else value for name, value in there[key].items()}
+        details = [d for d in differences(both, row) if not d.startswith(_REMARK)]
+        if not private:
+            details += _differing_logits(store, target, key)
+        if details:
+            file = _set_aside(row, store, target, private)
+            found.append(Conflict(row, *_largest(there[key], row), tuple(details), file))
+        elif not private and not target.logits_file(key).exists():
+            _copy_logits(store, target, key)
+    return tuple(found)
+
+
+def _differing_logits(store: Store, target: Store, key: str) -> list[str]:
+    files = (target.logits_file(key), store.logits_file(key))
+    if not all(file.exists() for file in files) or filecmp.cmp(*files, shallow=False):
+        return []
+    return logit_differences(target.read_logits(key), store.read_logits(key))
+
+
+def _set_aside(row: Row, store: Store, target: Store, private: bool) -> Path:
+    digest = hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:8]
+    file = target.root / "conflicts" / f"{row['key']}-{digest}.parquet"
+    file.parent.mkdir(exist_ok=True)
+    logits = store.logits_file(row["key"])
+    if logits.exists() and not private:
+        _copy(logits, file.with_suffix(".logits.parquet"))
+    write_table(pa.Table.from_pylist([row], COLUMNS), file)
+    return file
+
+
+def _largest(there: Row, row: Row) -> tuple[str, float]:
+    """Return the score that differs most and by how much; no name and NaN where none can."""
+    gaps = [
+        (abs(there[name] - row[name]), name)
+        for name in OUTCOME
+        if isinstance(there[name], float) and isinstance(row[name], float)
+    ]
+    gap, name = max(((gap, name) for gap, name in gaps if gap > 0), default=(float("nan"), ""))
+    return name, gap
+
+
+def _copy_logits(store: Store, target: Store, key: str) -> None:
+    source = store.logits_file(key)
+    if source.exists():
+        _copy(source, target.logits_file(key))
+
+
+def _copy(source: Path, final: Path) -> None:
+    temporary = temporary_name(final)
+    try:
+        shutil.copyfile(source, temporary)
+        publish(temporary, final)
+    finally:  # a full disk must not fill further
+        temporary.unlink(missing_ok=True)
+
+
+def _sentence(conflict: Conflict, into: Path) -> str:
+    row = conflict.row
+    size = (
+        f"differs by at most {conflict.size:.4g} ({conflict.score})"
+        if conflict.score
+        else conflict.details[0]
+    )
+    return (
+        f"{row['key']} ({row['method']}, {row['phase']}, seed {row['seed']}) {size}; set aside as "
+        f"{conflict.file.relative_to(into)}"
+    )

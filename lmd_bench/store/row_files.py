@@ -1,0 +1,224 @@
+"""Parquet files of rows: written so that they are whole or absent, read many at once.
+
+A single file holds one row, a compacted file many. Both are read into one table whose columns are
+`COLUMNS`; a file that is cut off, altered or not of this schema is damaged, and named.
+"""
+
+import os
+import sys
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from jaxtyping import Int64
+
+from lmd_bench.store.columns import COLUMNS
+
+ORDER = ("study", "phase", "trial_number", "seed", "key")  # of the rows of a store
+_ALWAYS = ("key", "finished_at")  # read whatever is asked for: they tell which row is the newest
+_SMALL = 2**20  # bytes; up to here a file is read at one go, which is twice as fast
+_BLOCK = 64  # files that a thread reads at one go
+# One row needs no dictionaries and no statistics: without them its file is 2.6 times smaller and is
+# read a third faster.
+ONE_ROW: dict[str, Any] = {
+    "use_dictionary": False,
+    "write_statistics": False,
+    "store_schema": False,
+}
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What was read of some files."""
+
+    table: pa.Table
+    read: tuple[Path, ...]  # files whose rows are in the table
+    damaged: tuple[Path, ...]
+    gone: tuple[Path, ...]  # listed, but no longer there when they were read
+
+
+def temporary_name(final: Path) -> Path:
+    """Return a name of this process for a file that is still being written."""
+    return final.with_name(f".{final.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Give a finished file its name; what it holds is on the disk before."""
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())  # else a crash of the machine may keep the name and lose the data
+    os.replace(temporary, final)
+
+
+def write_table(
+    table: pa.Table, final: Path, footer: Mapping[str, str] | None = None, **layout: Any
+) -> None:
+    """Write a Parquet file with page checksums, as a whole or not at all.
+
+    Args:
+        table: What to write.
+        final: Its name.
+        footer: Texts to put into its footer.
+        layout: Options of `pyarrow.parquet.ParquetWriter`.
+    """
+    temporary = temporary_name(final)
+    try:
+        options: dict[str, Any] = {"write_page_checksum": True, **layout}
+        with pq.ParquetWriter(temporary, table.schema, **options) as writer:
+            writer.write_table(table)
+            writer.add_key_value_metadata(dict(footer or {}))
+        publish(temporary, final)
+    finally:  # a full disk must not fill further
+        temporary.unlink(missing_ok=True)
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table | None:
+    """Return a table, its pages checked; None where it is cut off, altered or gone.
+
+    A column that the file lacks is left out.
+    """
+    chosen = None if columns is None else list(columns)
+    try:
+        small = path.stat().st_size <= _SMALL
+        source = pa.BufferReader(path.read_bytes()) if small else path
+        with pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=not small) as file:
+            return file.read(columns=chosen, use_threads=not small)
+    except (pa.ArrowException, OSError):
+        return None
+
+
+def scan(
+    paths: Sequence[Path], columns: Sequence[str] | None = None, *, one_row: bool = False
+) -> Scan:
+    """Read the rows of files, by threads, each file once.
+
+    Args:
+        paths: Parquet files.
+        columns: Those to read, beside `key` and `finished_at`; None: all. Damage in a column that
+            is not read is not seen.
+        one_row: Whether each file must hold exactly one row.
+
+    Returns:
+        the rows in the order of the files. A column that a file lacks, because an earlier package
+        wrote it, is null; one that is not in `COLUMNS` is not read.
+    """
+    schema = schema_of(columns)
+    found: list[tuple[Path, pa.Table | None]] = []
+    blocks = [paths[first : first + _BLOCK] for first in range(0, len(paths), _BLOCK)]
+    with ThreadPoolExecutor(2) as threads:
+        for block in threads.map(
+            lambda block: [read_table(p, schema.names) for p in block], blocks
+        ):
+            found += zip(paths[len(found) :], block, strict=False)
+    rows_allowed = range(1, 2) if one_row else range(sys.maxsize)
+    read = {path: t for path, t in found if t is not None and t.num_rows in rows_allowed}
+    whole = _joined(read.values(), schema)
+    if whole is None:  # looked at together first: a file of another schema is rare
+        conformed = {path: _conform(table, schema) for path, table in read.items()}
+        read = {path: table for path, table in conformed.items() if table is not None}
+        whole = pa.concat_tables([schema.empty_table(), *read.values()])
+    failed = {path: path.exists() for path in paths if path not in read}
+    return Scan(
+        whole.combine_chunks(),
+        tuple(read),
+        tuple(path for path, exists in failed.items() if exists),
+        tuple(path for path, exists in failed.items() if not exists),
+    )
+
+
+def row_of(key: str, listing: Callable[[], Sequence[Path]]) -> pa.Table:
+    """Return the rows of a key in the compacted files that `listing` finds: none, or one each.
+
+    A compaction may replace a file between its listing and its reading; then they are listed anew.
+    """
+    listed = listing()
+    rows = [_row_in(path, key) for path in listed]
+    while any(row is None for row in rows) and listed != (listed := listing()):
+        rows = [_row_in(path, key) for path in listed]
+    return pa.concat_tables([COLUMNS.empty_table(), *(row for row in rows if row is not None)])
+
+
+def schema_of(columns: Sequence[str] | None) -> pa.Schema:
+    """Return the schema of some columns, in the order of `COLUMNS`, and of those always read."""
+    wanted = set(COLUMNS.names if columns is None else (*columns, *_ALWAYS))
+    return pa.schema([field for field in COLUMNS if field.name in wanted])
+
+
+def newest(compacted: pa.Table, single: pa.Table) -> pa.Table:
+    """Return one row for each key: of several the one that finished last, then the single file's.
+
+    A row is in both where a compaction was killed, or where a trial ran again after one.
+    """
+    both = pa.concat_tables([compacted, single])
+    if both.num_rows == len(both["key"].unique()):
+        return both
+    place = np.arange(both.num_rows)
+    frame = both.select(["key", "finished_at"]).to_pandas().assign(place=place)
+    last = frame.sort_values(["finished_at", "place"]).drop_duplicates("key", keep="last")
+    return both.take(pa.array(np.sort(last["place"].to_numpy())))
+
+
+def ordered(table: pa.Table) -> Int64[np.ndarray, " rows"]:
+    """Return the numbers of the rows in the order of study, phase, trial number, seed and key."""
+    order = [(name, "ascending") for name in ORDER]
+    numbers = pc.call_function("sort_indices", [table], pc.SortOptions(order))
+    return np.asarray(numbers).astype(np.int64)
+
+
+def in_order(table: pa.Table) -> pa.Table:
+    """Return the rows in that order."""
+    return table.take(pa.array(ordered(table)))
+
+
+def _joined(tables: Collection[pa.Table], schema: pa.Schema) -> pa.Table | None:
+    """Return tables of equal columns as one of a schema; None where a single one hinders that."""
+    try:
+        return _conform(pa.concat_tables(tables), schema) if tables else schema.empty_table()
+    except pa.ArrowException:  # their columns differ
+        return None
+
+
+def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table | None:
+    """Return a table in the columns of a schema; None where it has not what they must hold."""
+    if table.schema.equals(schema):
+        return table
+    for field in schema:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    try:
+        return table.select(schema.names).cast(schema)
+    except (pa.ArrowException, ValueError):  # a column of another type, or null where it may not be
+        return None
+
+
+def _row_in(path: Path, key: str) -> pa.Table | None:
+    """Return the row of a key in a compacted file, or an empty table; None where it is gone."""
+    try:
+        number = _numbers(path, path.stat().st_mtime_ns).get(key)
+        if number is None:
+            return COLUMNS.empty_table()
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+            ends = np.cumsum(sizes)
+            group = int(np.searchsorted(ends, number, side="right"))
+            table = file.read_row_group(group).slice(number - (ends[group] - sizes[group]), 1)
+    except FileNotFoundError:
+        return None
+    except (pa.ArrowException, OSError):  # damaged
+        return COLUMNS.empty_table()
+    found = _conform(table, COLUMNS)
+    return COLUMNS.empty_table() if found is None else found
+
+
+@lru_cache(maxsize=8)
+def _numbers(path: Path, changed: int) -> dict[str, int]:
+    """Return the number of each key's row in a compacted file; it never changes under its name."""
+    keys = scan([path], ["key"]).table["key"].to_pylist()
+    return {key: number for number, key in enumerate(keys)}

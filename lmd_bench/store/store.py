@@ -1,0 +1,266 @@
+"""The store: one small Parquet file per trial, which is the truth of what has been run.
+
+A results folder holds `store.json`, `trials/<key>.parquet` (one row each) and
+`logits/<key>.parquet`; `compacted/<hash>.parquet` holds rows that `lmd-bench compact` gathered.
+Each file is written under a name that begins with a dot and then renamed, so a reader sees all of
+it or nothing, and several processes may write at once.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from jaxtyping import Float, Int64
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import SCHEMA_VERSION, TaskSpec, TrialContext, TrialSpec, canonical_json
+from lmd_bench.store.columns import COLUMNS, LOGITS
+from lmd_bench.store.provenance import package_version, provenance
+from lmd_bench.store.row_files import (
+    ONE_ROW,
+    Scan,
+    in_order,
+    newest,
+    publish,
+    read_table,
+    row_of,
+    scan,
+    temporary_name,
+    write_table,
+)
+
+Row = dict[str, Any]
+LogitRow = tuple[str, str, int, Sequence[float]]  # image id, split, label, logits
+SplitLogits = tuple[
+    tuple[str, ...], Int64[np.ndarray, " images"], Float[np.ndarray, "images classes"]
+]
+
+
+_REQUIRED = frozenset(field.name for field in COLUMNS if not field.nullable)
+_IN_FOOTER = ("key", "command", "git_commit", "package_version", "python_version")
+
+
+@dataclass(frozen=True)
+class Store:
+    """A results folder. Any number of processes may read and write it at once."""
+
+    root: Path
+
+    def write(self, row: Row, logits: Iterable[LogitRow] = ()) -> None:
+        """Write a row, its logits first; a row of the same key is replaced.
+
+        Args:
+            row: All columns, as `make_row` gives them.
+            logits: Image id, split, label and logits of each judged image.
+        """
+        check_row(row)
+        rows = [dict(zip(LOGITS.names, item, strict=True)) for item in logits]
+        if rows:
+            write_table(pa.Table.from_pylist(rows, LOGITS), self.logits_file(row["key"]))
+        table = pa.Table.from_pylist([row], COLUMNS)
+        write_table(table, self.trial_file(row["key"]), _footer(row), **ONE_ROW)
+
+    def get(self, key: str) -> Row | None:
+        """Return the row of a key; None where there is none, or its file is damaged."""
+        single = scan([self.trial_file(key)], one_row=True).table
+        found = newest(row_of(key, self.compacted), single)
+        return found.to_pylist()[0] if found.num_rows else None
+
+    def has(self, key: str) -> bool:
+        """Return whether `get` finds a row; a damaged one counts as missing, to be run again."""
+        return self.get(key) is not None
+
+    def scan(self, columns: Sequence[str] | None = None) -> Scan:
+        """Return the rows of single and compacted files, each key once, and the damaged files.
+
+        Args:
+            columns: Those to read (and `key` and `finished_at`); None: all. Few are much quicker.
+        """
+        single = scan(self.singles(), columns, one_row=True)
+        # A row leaves its single file after it is in a compacted one, so these are read last; and
+        # again if a compaction replaces one meanwhile.
+        compacted = scan(listed := self.compacted(), columns)
+        while compacted.gone and listed != self.compacted():
+            compacted = scan(listed := self.compacted(), columns)
+        return Scan(
+            newest(compacted.table, single.table),
+            compacted.read + single.read,
+            compacted.damaged + single.damaged,
+            single.gone,
+        )
+
+    def rows(self, study: str | None = None) -> list[Row]:
+        """Return all rows, or those of one study, ordered by study, phase, trial number and seed.
+
+        Damaged files are left out; `damaged` names them. Every file is read (1 s per 2,000 single
+        ones): to see many studies, read once and group.
+        """
+        table = self.scan().table
+        if study is not None:
+            table = table.filter(pa.array(np.asarray(table["study"]) == study))
+        return in_order(table).to_pylist()
+
+    def damaged(self) -> list[Path]:
+        """Return the row files that cannot be read: cut off, altered, or not of this schema."""
+        return list(self.scan().damaged)
+
+    def frame(self) -> pd.DataFrame:
+        """Return all rows as a data frame, one column for each of `COLUMNS`."""
+        return in_order(self.scan().table).to_pandas()
+
+    def read_logits(self, key: str) -> dict[str, SplitLogits]:
+        """Return image ids, labels and logits of a trial by split; empty where none were kept.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        path = self.logits_file(key)
+        if not path.exists():
+            return {}
+        table = read_table(path)
+        if table is None:
+            raise UserError(
+                f"The logits in {path} are damaged; delete that file and trials/{path.name}, "
+                "then run the same search again."
+            )
+        split_of = np.array(table["split"].to_pylist())
+        image_ids = np.array(table["image_id"].to_pylist(), dtype=object)
+        labels = table["label"].to_numpy().astype(np.int64)
+        logits = np.array(table["logits"].to_pylist(), dtype=np.float32)
+        masks = {str(split): split_of == split for split in np.unique(split_of)}
+        return {
+            split: (tuple(image_ids[mask]), labels[mask], logits[mask])
+            for split, mask in masks.items()
+        }
+
+    def trial_file(self, key: str) -> Path:
+        """Return where the row of a trial lies until it is compacted."""
+        return self.root / "trials" / f"{key}.parquet"
+
+    def logits_file(self, key: str) -> Path:
+        """Return where the logits of a trial lie, if they were kept."""
+        return self.root / "logits" / f"{key}.parquet"
+
+    def singles(self) -> list[Path]:
+        """Return the files of one row each."""
+        return sorted(self.root.glob("trials/[!.]*.parquet"))
+
+    def compacted(self) -> list[Path]:
+        """Return the files of many rows."""
+        return sorted(self.root.glob("compacted/[!.]*.parquet"))
+
+
+def open_store(root: Path, *, create: bool = False) -> Store:
+    """Return the store in a folder; with `create`, make it where there is none.
+
+    Raises:
+        UserError: no results there, or results of another schema version.
+    """
+    marker = root / "store.json"
+    if create:
+        _create(root, marker)
+    if not marker.is_file():
+        raise UserError(
+            f"There are no results in {root}; run lmd-bench search first, or name another folder "
+            "with --results."
+        )
+    version, package = _read_marker(marker)
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"The results in {root} have schema version {version}, written by lmd-bench {package}; "
+            f"this is lmd-bench {package_version()}, which reads version {SCHEMA_VERSION}. Name "
+            "another folder with --results, or install the version that wrote them."
+        )
+    return Store(root)
+
+
+def make_row(spec: TrialSpec, context: TrialContext, **measured: Any) -> Row:
+    """Return a complete row: spec, context and provenance filled in, then what was measured.
+
+    `status`, `seconds`, `standalone_seconds`, `started_at` and `finished_at` must be measured;
+    columns that are neither known nor measured are None, or empty lists and texts.
+    """
+    known = {"key": spec.key, "schema_version": SCHEMA_VERSION, **asdict(spec.task)}
+    for name in ("phase", "study", "method", "representation", "calibration"):
+        known[name] = getattr(spec, name)
+    known |= {"task_fingerprint": spec.task_fingerprint, "seed": spec.seed}
+    known |= {"n_epochs": spec.n_epochs, "config_json": canonical_json(dict(spec.config))}
+    known |= {"versions_json": canonical_json(dict(spec.versions)), **provenance()}
+    overlap = known.keys() & measured.keys()
+    assert not overlap, f"columns given by the spec were measured: {sorted(overlap)}"
+    defaults: Row = {field.name: None for field in COLUMNS if field.nullable}
+    defaults |= {"cause": "", "encoder_key": "", "curve": []}
+    defaults |= {"class_names": [], "class_counts": [], "groups": []}
+    from_context = ("trial_number", "is_default", "encoder_rank", "source_key", "command")
+    for name in (*from_context, "device", "gpu_share", "n_threads"):
+        defaults[name] = getattr(context, name)
+    row = {**defaults, **known, **measured}
+    check_row(row)
+    return row
+
+
+def spec_of(row: Row) -> TrialSpec:
+    """Return the trial that a row says it is of."""
+    return TrialSpec(
+        task=TaskSpec(**{field.name: row[field.name] for field in fields(TaskSpec)}),
+        task_fingerprint=row["task_fingerprint"],
+        method=row["method"],
+        representation=row["representation"],
+        calibration=row["calibration"],
+        config=json.loads(row["config_json"]),
+        seed=row["seed"],
+        n_epochs=row["n_epochs"],
+        phase=row["phase"],
+        study=row["study"],
+        versions=json.loads(row["versions_json"]),
+    )
+
+
+def check_row(row: Row) -> None:
+    """Check our own invariant: each column is there, no other is, and only nullable ones are None.
+
+    Raises:
+        AssertionError: it does not hold.
+    """
+    names = set(COLUMNS.names)
+    assert row.keys() == names, f"columns missing or unknown: {sorted(row.keys() ^ names)}"
+    empty = sorted(name for name in _REQUIRED if row[name] is None)
+    assert not empty, f"columns that must have a value are None: {empty}"
+
+
+def _create(root: Path, marker: Path) -> None:
+    try:
+        for folder in ("trials", "logits"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        if not marker.exists():
+            text = {"schema_version": SCHEMA_VERSION, "package_version": package_version()}
+            temporary = temporary_name(marker)
+            temporary.write_text(json.dumps(text) + "\n")
+            publish(temporary, marker)
+    except OSError as error:
+        raise UserError(
+            f"The results folder {root} cannot be made ({error.strerror}); name another with "
+            "--results."
+        ) from error
+
+
+def _read_marker(marker: Path) -> tuple[int, str]:
+    try:
+        data = json.loads(marker.read_text())
+        return int(data["schema_version"]), str(data["package_version"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{marker} is not what lmd-bench wrote there ({error!r}); restore it, or name another "
+            "folder with --results."
+        ) from error
+
+
+def _footer(row: Row) -> dict[str, str]:
+    provenance_of_row: Row = {name: row[name] for name in _IN_FOOTER}
+    provenance_of_row["library_versions"] = json.loads(row["library_versions_json"])
+    return {"lmd_bench": canonical_json(provenance_of_row)}

@@ -1,0 +1,1 @@
+"""One trial: both stages on one task."""

@@ -1,0 +1,206 @@
+"""The encoder cache: a stage-1 model is trained once, and every calibration shares it.
+
+An encoder lies in `<results>/encoders/<key>/` as `model.safetensors`, `encoder.json` (curve, best
+epoch, seconds) and, once a calibration asked for them, `features.safetensors`. The folder gets its
+name by a rename when it is complete. A lock per key keeps two workers from training the same one;
+it is the operating system's, so a dead worker's lock is free.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lmd_bench.core import plugins
+from lmd_bench.core.schema import Progress, TrainingConfig, TrialSpec
+from lmd_bench.core.seeding import derive_seed
+from lmd_bench.data.batches import ImageSet, predict, steps_per_epoch
+from lmd_bench.methods.best_epoch import Report
+from lmd_bench.methods.models.model import Model, build_model
+from lmd_bench.methods.space import section_config
+from lmd_bench.training.loop import train
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A trained stage-1 model and what it cost."""
+
+    key: str
+    model: Model
+    curve: tuple[Progress, ...]
+    best_epoch: int
+    seconds: float  # what its training cost when it was trained
+    cached: bool  # True: this trial found it in the cache
+    folder: Path
+    n_micro: int = 1  # parts that a batch was cut into
+    waited: float = 0.0  # seconds for which another worker, training the same one, held it up
+
+
+def obtain(
+    spec: TrialSpec,
+    results: Path,
+    n_classes: int,
+    sets: tuple[ImageSet, ImageSet],
+    report: Report,
+    n_micro: int = 1,
+) -> Encoder:
+    """Return the encoder of a trial, from the cache or trained now (and then cached).
+
+    `n_micro` is the number of parts that a batch is cut into if it is trained now.
+    """
+    key = spec.encoder_key
+    root = results / "encoders"
+    root.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    with FileLock(root / f".{key}.lock"):
+        waited = time.perf_counter() - started
+        encoder = _load(root / key, spec, n_classes, sets[0].labels.device)
+        if encoder is None:
+            encoder = _train(root / key, spec, n_classes, sets, report, n_micro)
+        return replace(encoder, waited=waited)
+
+
+def cached_features(
+    encoder: Encoder, sets: tuple[ImageSet, ImageSet]
+) -> tuple[Float[Tensor, "train features"], Float[Tensor, "val features"]]:
+    """Return the test-view features of train and val, computed once for each encoder."""
+    path = encoder.folder / "features.safetensors"
+    device = sets[0].labels.device
+    with FileLock(encoder.folder / ".features.lock"):
+        stored = _read_tensors(path)
+        if stored is not None:
+            return stored["train"].to(device), stored["val"].to(device)
+        features = {
+            "train": predict(encoder.model, sets[0])[0],
+            "val": predict(encoder.model, sets[1])[0],
+        }
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            _write_tensors(temporary, features)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return features["train"], features["val"]
+
+
+def _train(
+    folder: Path,
+    spec: TrialSpec,
+    n_classes: int,
+    sets: tuple[ImageSet, ImageSet],
+    report: Report,
+    n_micro: int,
+) -> Encoder:
+    train_set, val_set = sets
+    config: TrainingConfig = section_config("training", spec.config)
+    model = _build(spec, config, n_classes, train_set.labels.device)
+    started = time.perf_counter()
+    counts = torch.bincount(train_set.labels, minlength=n_classes)
+    n_steps = steps_per_epoch(len(train_set), config.batch_size) * spec.n_epochs
+    method = plugins.plugin_class("representation", spec.representation)(
+        section_config(spec.representation, spec.config), model, counts, n_steps
+    )
+    seed = derive_seed(spec.seed, "representation")
+    fitted = train(method, train_set, val_set, config, spec.n_epochs, seed, report, n_micro)
+    seconds = time.perf_counter() - started
+    encoder = Encoder(
+        folder.name, model, fitted.curve, fitted.best_epoch, seconds, False, folder, n_micro
+    )
+    _store(encoder)
+    return encoder
+
+
+def _store(encoder: Encoder) -> None:
+    temporary = encoder.folder.with_name(f".{encoder.key}.{os.getpid()}.tmp")
+    facts = {
+        "curve": [asdict(progress) for progress in encoder.curve],
+        "best_epoch": encoder.best_epoch,
+        "seconds": encoder.seconds,
+        "n_micro": encoder.n_micro,
+    }
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        _write_tensors(temporary / "model.safetensors", encoder.model.state_dict())
+        (temporary / "encoder.json").write_text(json.dumps(facts))
+        shutil.rmtree(encoder.folder, ignore_errors=True)
+        temporary.replace(encoder.folder)
+    finally:  # a full disk must not fill further
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _load(folder: Path, spec: TrialSpec, n_classes: int, device: torch.device) -> Encoder | None:
+    """Return the encoder in a folder; None where there is none or it is damaged."""
+    state = _read_tensors(folder / "model.safetensors")
+    try:
+        facts: dict[str, Any] = json.loads((folder / "encoder.json").read_text())
+    except (OSError, ValueError):
+        return None
+    if state is None:
+        return None
+    config: TrainingConfig = section_config("training", spec.config)
+    model = _build(spec, config, n_classes, device, load_pretrained=False)
+    model.load_state_dict(state)
+    curve = tuple(Progress(**point) for point in facts["curve"])
+    return Encoder(
+        folder.name,
+        model,
+        curve,
+        facts["best_epoch"],
+        facts["seconds"],
+        cached=True,
+        folder=folder,
+        n_micro=facts.get("n_micro", 1),
+    )
+
+
+def _build(
+    spec: TrialSpec,
+    config: TrainingConfig,
+    n_classes: int,
+    device: torch.device,
+    *,
+    load_pretrained: bool = True,
+) -> Model:
+    plugin = plugins.plugin_class("representation", spec.representation)
+    own = section_config(spec.representation, spec.config)
+    model = build_model(
+        config.backbone,
+        n_classes,
+        pretrained=config.pretrained and load_pretrained,
+        seed=derive_seed(spec.seed, "initialisation"),
+        make_encoder=partial(plugin.make_encoder, own),
+        make_head=partial(plugin.make_head, own),
+    )
+    return model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor] | None:
+    if not path.is_file():
+        return None
+    try:
+        return load_file(path)
+    except SafetensorError:  # cut short by a crash of the machine: made anew
+        return None
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors to disk for good; a full disk is an OSError, as for any other file."""
+    try:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, path)
+    except SafetensorError as error:
+        raise OSError(f"cannot write {path.name}: {error}") from error
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

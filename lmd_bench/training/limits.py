@@ -1,0 +1,50 @@
+"""What ends a trial early: a score below what others of its study had, or its time limit."""
+
+import time
+
+from lmd_bench.core.errors import OvertimeError, PrunedError
+from lmd_bench.core.schema import Progress, TrialContext
+from lmd_bench.methods.best_epoch import Report
+
+
+class Watch:
+    """Passes a trial's epochs on, keeps them, and raises where the trial is to end."""
+
+    def __init__(self, report: Report, context: TrialContext) -> None:
+        """Start the clock; the limits are those of the context."""
+        self.seen: list[Progress] = []
+        self._report = report
+        self._thresholds = dict(context.thresholds)
+        self._seconds = context.time_limit
+        self._began = time.monotonic()
+        self._best = float("-inf")
+
+    def __call__(self, progress: Progress) -> None:
+        """Take an epoch.
+
+        Raises:
+            PrunedError: the best epoch of stage 1 so far is below the threshold of this epoch.
+            OvertimeError: the time limit is over.
+        """
+        self.seen.append(progress)
+        self._report(progress)
+        taken = time.monotonic() - self._began
+        if self._seconds is not None and taken > self._seconds:
+            raise OvertimeError(
+                f"{taken:.0f} s at {progress.stage} epoch {progress.epoch} of {progress.n_epochs}, "
+                f"where {self._seconds:.0f} s are allowed"
+            )
+        if progress.stage != "representation":
+            return
+        self._best = max(self._best, progress.val_balanced_accuracy)
+        threshold = self._thresholds.get(progress.epoch)
+        if threshold is not None and self._best < threshold:
+            raise PrunedError(
+                f"best val balanced accuracy {self._best:.3f} by epoch {progress.epoch} of "
+                f"{progress.n_epochs}, below {threshold:.3f}"
+            )
+
+    @property
+    def n_epochs(self) -> int:
+        """Return how many epochs of stage 1 were trained."""
+        return sum(progress.stage == "representation" for progress in self.seen)

@@ -1,0 +1,250 @@
+"""One trial: the full pipeline, both stages, for one config and seed on one task.
+
+`run_trial` is a plain function that knows nothing of Ray. `execute_trial` wraps it for a worker:
+an ordinary failure becomes a row, and the worker writes that row itself. Test is opened here alone,
+and only for configs that were chosen before: in confirmation and in transfer.
+"""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from lmd_bench.core import plugins
+from lmd_bench.core.errors import DivergedError, UserError
+from lmd_bench.core.schema import JUDGED_ON_TEST, DataSource, TaskSpec, TrialContext, TrialSpec
+from lmd_bench.core.seeding import derive_seed
+from lmd_bench.data.batches import ImageSet, predict
+from lmd_bench.data.images import prepare as images
+from lmd_bench.data.images.prepare import PreparedImages
+from lmd_bench.data.pixels import open_pixels
+from lmd_bench.data.tasks.task import Task, build_task, open_test
+from lmd_bench.methods.best_epoch import Report
+from lmd_bench.methods.calibration._base import Calibrated, Stage1
+from lmd_bench.methods.space import section_config
+from lmd_bench.stats import metrics
+from lmd_bench.stats.probabilities import (
+    best_temperature,
+    brier_score,
+    expected_calibration_error,
+    negative_log_likelihood,
+)
+from lmd_bench.store.store import make_row, open_store
+from lmd_bench.training.encoders import Encoder, cached_features, obtain
+from lmd_bench.training.limits import Watch
+from lmd_bench.training.measured import curve_columns, device_columns, device_of, failure_columns
+
+Row = dict[str, Any]
+MICRO_BATCHES = (1, 2, 4, 8)  # parts of a batch, while memory runs out
+Scores = dict[str, tuple[tuple[str, ...], Int64[np.ndarray, " images"], np.ndarray]]
+
+
+def execute_trial(spec: TrialSpec, context: TrialContext, report: Report) -> Row:
+    """Run a trial, write its row and return it; an ordinary failure is a row with its cause.
+
+    Raises:
+        UserError: the data, the config or the disk are not usable; no trial could run.
+        torch.AcceleratorError: the GPU refuses this process from now on; a new one may go on.
+    """
+    started = _now()
+    clock = time.perf_counter()
+    scores: Scores = {}
+    watch = Watch(report, context)
+    try:
+        measured, scores = _with_less_memory(spec, context, watch)
+    except (UserError, torch.AcceleratorError):
+        raise
+    except OSError as error:  # a full disk or a lost share would fail every trial after this one
+        raise UserError(
+            f"A trial could not read or write its files ({error}); mend that, then the same "
+            "command goes on."
+        ) from error
+    except Exception as error:  # the worker's border: whatever a stage raises is a row
+        measured = failure_columns(error, spec, context, watch)
+    if measured["status"] == "oom":
+        torch.cuda.empty_cache()  # only now: the traceback held the tensors
+    seconds = time.perf_counter() - clock - measured.pop("waited", 0.0)
+    measured.setdefault("standalone_seconds", seconds)
+    row = make_row(
+        spec, context, seconds=seconds, started_at=started, finished_at=_now(), **measured
+    )
+    open_store(context.results, create=True).write(row, _logit_rows(scores))
+    return row
+
+
+def _with_less_memory(spec: TrialSpec, context: TrialContext, report: Report) -> tuple[Row, Scores]:
+    """Run the trial; where the GPU's memory runs out, again with halves of a batch, then quarters.
+
+    The configuration stays: the gradient is that of the whole batch, accumulated. What looks at a
+    batch as a whole (BatchNorm, contrastive losses) sees a part, so the row says how many parts.
+    """
+    for n_micro in MICRO_BATCHES[:-1]:
+        try:
+            return run_trial(spec, context, report, n_micro)
+        except torch.OutOfMemoryError:
+            pass  # outside of the handler, its traceback holds no tensors any more
+        torch.cuda.empty_cache()
+    return run_trial(spec, context, report, MICRO_BATCHES[-1])
+
+
+def run_trial(
+    spec: TrialSpec, context: TrialContext, report: Report, n_micro: int = 1
+) -> tuple[Row, Scores]:
+    """Run both stages and judge the result on val; in confirmation on test as well.
+
+    Args:
+        spec: what shapes the trial.
+        context: where and how it runs.
+        report: is told of each epoch.
+        n_micro: parts that a batch of stage 1 is cut into, to need less memory.
+
+    Returns:
+        what was measured, as columns of the row; and ids, labels and logits by split.
+
+    Raises:
+        DivergedError: a loss that is not finite.
+        UserError: the data do not give this task.
+    """
+    clock = time.perf_counter()
+    device = device_of(context)
+    torch.set_num_threads(context.n_threads)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    prepared, task = load_task(spec, context)
+    opened = partial(_image_set, prepared, device=device, share=context.gpu_share)
+    sets = (opened(task.train), opened(task.val))
+    encoder = obtain(spec, context.results, len(task.class_names), sets, report, n_micro)
+    calibrated = _calibrate(spec, encoder, sets, report)
+    scores: Scores = {"val": _scores(prepared, task.val, calibrated, sets[1])}
+    if spec.phase in JUDGED_ON_TEST:
+        test = open_test(prepared.table, task, prepared.fingerprint, context.source)
+        scores["test"] = _scores(prepared, test, calibrated, opened(test))
+    seconds = time.perf_counter() - clock - encoder.waited
+    measured = {
+        "status": "ok",
+        "waited": encoder.waited,
+        "encoder_key": encoder.key,
+        "fidelity": spec.n_epochs,
+        "n_micro_batches": encoder.n_micro,
+        "best_epoch": encoder.best_epoch,
+        "curve": curve_columns((*encoder.curve, *calibrated.curve)),
+        "standalone_seconds": seconds + (encoder.seconds if encoder.cached else 0.0),
+        **_task_columns(task, scores),
+        **device_columns(device, context),
+    }
+    for split, (_, labels, logits) in scores.items():
+        measured |= _metric_columns(split, labels, logits, task.groups)
+    measured |= _temperature_columns(scores)
+    return measured, scores
+
+
+def load_task(spec: TrialSpec, context: TrialContext) -> tuple[PreparedImages, Task]:
+    """Return the prepared images and the task of a trial, the same objects within a process.
+
+    Raises:
+        UserError: the data on this machine are not those that the trial was planned for.
+    """
+    prepared, task = _load_task(spec.task, context.source)
+    if spec.task_fingerprint and task.fingerprint != spec.task_fingerprint:
+        raise UserError(
+            f"The data of {spec.task.dataset} here give task {task.fingerprint}, but the trial was "
+            f"planned for {spec.task_fingerprint}; give every worker the same files."
+        )
+    return prepared, task
+
+
+@cache
+def _load_task(spec: TaskSpec, source: DataSource) -> tuple[PreparedImages, Task]:
+    prepared = images.prepare(spec.dataset, source, spec.image_size)
+    return prepared, build_task(prepared.table, spec, prepared.fingerprint, source)
+
+
+def _calibrate(
+    spec: TrialSpec, encoder: Encoder, sets: tuple[ImageSet, ImageSet], report: Report
+) -> Calibrated:
+    stage1 = Stage1(
+        encoder.model,
+        sets,
+        lambda: cached_features(encoder, sets),
+        seed=derive_seed(spec.seed, "calibration"),
+        report=report,
+    )
+    config = section_config(spec.calibration, spec.config)
+    return plugins.plugin_class("calibration", spec.calibration)(config).fit(stage1)
+
+
+def _scores(
+    prepared: PreparedImages, indices: Int64[np.ndarray, " n"], final: Calibrated, split: ImageSet
+) -> tuple[tuple[str, ...], Int64[np.ndarray, " n"], Float[np.ndarray, "n classes"]]:
+    logits = predict(final.model, split)[1].cpu().numpy()
+    if not np.isfinite(logits).all():
+        raise DivergedError("the final classifier gives logits that are not finite")
+    ids = tuple(prepared.table.image_ids[index] for index in indices)
+    return ids, prepared.table.labels[indices], logits
+
+
+def _metric_columns(
+    split: str,
+    labels: Int64[np.ndarray, " n"],
+    logits: Float[np.ndarray, "n classes"],
+    groups: tuple[str, ...],
+) -> Mapping[str, Any]:
+    values = metrics.evaluate(labels, logits, groups)
+    if split == "test":
+        values |= metrics.evaluate_further(labels, logits)
+    recall = metrics.per_class_recall(labels, logits)
+    return {f"{split}_{name}": value for name, value in values.items()} | {
+        f"{split}_recall": [float(value) for value in recall],
+        f"{split}_counts": metrics.images_of_classes(labels, logits).tolist(),
+    }
+
+
+def _temperature_columns(scores: Scores) -> Row:
+    """Return the temperature chosen on val, and what it does to the probabilities of test."""
+    _, val_labels, val_logits = scores["val"]
+    temperature = best_temperature(val_labels, val_logits)
+    if "test" not in scores:
+        return {"temperature": temperature}
+    _, labels, logits = scores["test"]
+    return {
+        "temperature": temperature,
+        "test_scaled_nll": negative_log_likelihood(labels, logits, temperature),
+        "test_scaled_brier": brier_score(labels, logits, temperature),
+        "test_scaled_ece": expected_calibration_error(labels, logits, temperature),
+    }
+
+
+def _task_columns(task: Task, scores: Scores) -> Row:
+    return {
+        "class_names": list(task.class_names),
+        "class_counts": list(task.class_counts),
+        "groups": list(task.groups),
+        "n_train": len(task.train),
+        "n_val": len(task.val),
+        "n_test": len(scores["test"][1]) if "test" in scores else None,
+    }
+
+
+def _image_set(
+    prepared: PreparedImages, rows: Int64[np.ndarray, " n"], device: torch.device, share: float
+) -> ImageSet:
+    labels: Tensor = torch.from_numpy(prepared.table.labels[rows]).to(device)
+    return ImageSet(open_pixels(prepared, rows, device, share), labels)
+
+
+def _logit_rows(scores: Scores) -> list[tuple[str, str, int, list[float]]]:
+    return [
+        (image_id, split, int(label), [float(value) for value in logits])
+        for split, (ids, labels, matrix) in scores.items()
+        for image_id, label, logits in zip(ids, labels, matrix, strict=True)
+    ]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
