@@ -18,11 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from lmd_bench.core.schema import TaskSpec
-from lmd_bench.methods.space import resolve_methods
+from lmd_bench.methods.catalogue import resolve_methods
 from lmd_bench.search.jobs import Job
 from lmd_bench.search.queue import JobQueue, Signal
 from lmd_bench.search.request import SearchRequest
-from lmd_bench.store.store import make_row, open_store
+from lmd_bench.store.rows import make_row
+from lmd_bench.store.store import open_store
 
 METHODS = ("cross_entropy", "focal", "ldam_drw", "rrl", "vs_loss")  # stage 1 alone: all may run
 

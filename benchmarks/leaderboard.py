@@ -22,11 +22,13 @@ import pyarrow.parquet as pq
 
 from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec, content_hash
 from lmd_bench.leaderboard import build, render
-from lmd_bench.methods.space import default_config, named_methods
+from lmd_bench.methods.catalogue import named_methods
+from lmd_bench.methods.space import default_config
 from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.compaction import compact
 from lmd_bench.store.row_files import ONE_ROW
-from lmd_bench.store.store import Row, make_row, open_store
+from lmd_bench.store.rows import Row, make_row
+from lmd_bench.store.store import open_store
 
 N_TRIALS, N_SEEDS = 94, 3  # of a study; its best and its default config are confirmed
 CLASSES = ["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"]

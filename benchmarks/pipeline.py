@@ -27,8 +27,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from lmd_bench.core import plugins
-from lmd_bench.core.schema import DataSource, TrainingConfig
-from lmd_bench.data.batches import ImageSet, autocast
+from lmd_bench.core.schema import DataSource
+from lmd_bench.data.batches import ImageSet
 from lmd_bench.data.images import prepare as images
 from lmd_bench.data.pixels import MappedPixels
 from lmd_bench.data.views import (
@@ -41,7 +41,8 @@ from lmd_bench.data.views import (
     make_view,
     strong,
 )
-from lmd_bench.methods.models.model import Model, build_model
+from lmd_bench.methods.config import TrainingConfig
+from lmd_bench.methods.models.model import Model, autocast, build_model
 from lmd_bench.training import loop as training
 
 BATCH = 128

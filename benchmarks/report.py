@@ -24,12 +24,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec, content_hash
-from lmd_bench.methods.space import Method, default_config, named_methods, search_space
+from lmd_bench.methods.catalogue import Method, named_methods
+from lmd_bench.methods.space import default_config, search_space
 from lmd_bench.stats.metrics import evaluate, per_class_recall
 from lmd_bench.store.columns import COLUMNS, LOGITS
 from lmd_bench.store.compaction import compact
 from lmd_bench.store.row_files import ONE_ROW, write_table
-from lmd_bench.store.store import Row, make_row, open_store
+from lmd_bench.store.rows import Row, make_row
+from lmd_bench.store.store import open_store
 
 N_SEEDS = 3
 CLASSES = ["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"]

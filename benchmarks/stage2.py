@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lmd_bench.core import plugins
+from lmd_bench.core.schema import no_report
 from lmd_bench.data.batches import ImageSet
-from lmd_bench.methods.best_epoch import no_report
 from lmd_bench.methods.calibration._base import Stage1
 from lmd_bench.methods.models.model import build_model
 

@@ -47,7 +47,8 @@ def nothing(config: Mapping[str, Any]) -> None:
     from ray import tune
 
     from lmd_bench.search.jobs import from_payload
-    from lmd_bench.store.store import make_row, open_store
+    from lmd_bench.store.rows import make_row
+    from lmd_bench.store.store import open_store
 
     job = from_payload(config["job"])
     now = "2026-01-01T00:00:00+00:00"
@@ -80,7 +81,7 @@ def gaps(results: Path, skip: int) -> list[float]:
 def measure(n_nodes: int, n_trials: int, sampler: str) -> tuple[float, float, float]:
     """Return seconds a trial in steady state, their median gap, and seconds of the whole search."""
     from lmd_bench.core.schema import TaskSpec
-    from lmd_bench.methods.space import resolve_methods
+    from lmd_bench.methods.catalogue import resolve_methods
     from lmd_bench.search.request import SearchRequest
     from lmd_bench.search.run import run_search
     from lmd_bench.search.tune import worker

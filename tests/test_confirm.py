@@ -11,7 +11,8 @@ from lmd_bench.experiments import confirm as module
 from lmd_bench.experiments.confirm import checked_spec, confirmation_seeds, search_row
 from lmd_bench.leaderboard import load
 from lmd_bench.leaderboard.studies.rules import RULES
-from lmd_bench.store.store import make_row, open_store
+from lmd_bench.store.rows import make_row
+from lmd_bench.store.store import open_store
 from lmd_bench.training.single import train_one
 from lmd_bench.training.trial import execute_trial
 

@@ -17,7 +17,8 @@ from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
 from lmd_bench.methods.space import search_space
 from lmd_bench.search.watching import dashboard
 from lmd_bench.search.watching.dashboard import common_space, trials_of, write_studies
-from lmd_bench.store.store import Row, Store, make_row, open_store
+from lmd_bench.store.rows import Row, make_row
+from lmd_bench.store.store import Store, open_store
 
 CURVE = [
     {"stage": "representation", "epoch": 1, "loss": 2.0, "val_balanced_accuracy": 0.25},

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmd_bench.core.schema import TrialContext
-from lmd_bench.methods.best_epoch import no_report
+from lmd_bench.core.schema import TrialContext, no_report
 from lmd_bench.training import trial
 from tests.test_trial import make_spec
 

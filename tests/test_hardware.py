@@ -2,7 +2,7 @@ import pytest
 
 from lmd_bench.core import machine as hardware
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.machine import Slots, share_out
+from lmd_bench.search.tune.slots import Slots, share_out
 
 
 def test_without_a_gpu_every_core_runs_a_trial():

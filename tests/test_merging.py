@@ -14,7 +14,8 @@ from lmd_bench.leaderboard.studies.ablated import ablated_studies
 from lmd_bench.store import merging
 from lmd_bench.store.compaction import compact
 from lmd_bench.store.merging import describe_tasks, merge, print_merge
-from lmd_bench.store.store import Row, Store, open_store
+from lmd_bench.store.rows import Row
+from lmd_bench.store.store import Store, open_store
 from tests.leaderboard.conftest import _row as made
 from tests.test_results import a_row
 

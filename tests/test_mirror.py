@@ -6,7 +6,8 @@ import pytest
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
 from lmd_bench.store.mirror import Mirror, MirroredStore
-from lmd_bench.store.store import make_row, open_store
+from lmd_bench.store.rows import make_row
+from lmd_bench.store.store import open_store
 
 TIMES = {"started_at": "t", "finished_at": "t", "seconds": 1.0, "standalone_seconds": 1.0}
 

@@ -8,9 +8,10 @@ from lmd_bench.core.schema import DataSource
 from lmd_bench.data import pixels
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.data.images import prepare as images
-from lmd_bench.data.pixels import MappedPixels, fits, gather, open_pixels
+from lmd_bench.data.pixels import MappedPixels, gather
 from lmd_bench.store.store import open_store
 from lmd_bench.training import trial
+from lmd_bench.training.device import fits, open_pixels
 from tests.test_trial import make_spec, run
 
 CPU = torch.device("cpu")

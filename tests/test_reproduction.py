@@ -7,10 +7,10 @@ import pytest
 
 from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DataSource, TrialContext
+from lmd_bench.core.schema import DataSource, TrialContext, no_report
 from lmd_bench.experiments.reproduce import reproduce, spec_of, within_spread
-from lmd_bench.methods.best_epoch import no_report
-from lmd_bench.store.store import Row, Store, open_store
+from lmd_bench.store.rows import Row
+from lmd_bench.store.store import Store, open_store
 from lmd_bench.training import trial
 from tests.leaderboard.conftest import _row as made
 from tests.test_trial import make_spec

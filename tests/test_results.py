@@ -10,7 +10,8 @@ import pytest
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
 from lmd_bench.store.columns import COLUMNS
-from lmd_bench.store.store import Store, make_row, open_store
+from lmd_bench.store.rows import make_row
+from lmd_bench.store.store import Store, open_store
 
 README = Path(__file__).parents[1] / "results" / "README.md"
 MEASURED: dict[str, Any] = {

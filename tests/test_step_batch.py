@@ -2,7 +2,7 @@
 
 import torch
 
-from lmd_bench.core.schema import TrainingConfig
+from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.representation.bbn import Bbn
 from lmd_bench.methods.representation.bbn import Config as BbnConfig
 from lmd_bench.methods.representation.cross_entropy import Config, CrossEntropy

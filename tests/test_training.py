@@ -8,9 +8,11 @@ from torch import nn
 
 from lmd_bench.core import plugins
 from lmd_bench.core.errors import DivergedError
-from lmd_bench.core.schema import TrainingConfig
-from lmd_bench.data.batches import ImageSet, epoch_batches, predict, steps_per_epoch
-from lmd_bench.methods.best_epoch import BestOnVal, no_report
+from lmd_bench.core.schema import no_report
+from lmd_bench.data.batches import ImageSet, epoch_batches, steps_per_epoch
+from lmd_bench.methods.best_epoch import BestOnVal
+from lmd_bench.methods.config import TrainingConfig
+from lmd_bench.methods.models.model import predict
 from lmd_bench.methods.representation._base import Targets
 from lmd_bench.methods.representation.cross_entropy import Config, CrossEntropy
 from lmd_bench.training.loop import train
@@ -71,7 +73,7 @@ def test_prediction_in_batches_is_prediction_at_once(monkeypatch: pytest.MonkeyP
     images = tiny.image_set((5, 4), seed=0)
     network = tiny.model().train()
     whole = predict(network, images)[1]
-    monkeypatch.setattr("lmd_bench.data.batches.EVAL_BATCH", 4)
+    monkeypatch.setattr("lmd_bench.methods.models.model.EVAL_BATCH", 4)
     assert torch.allclose(whole, predict(network, images)[1], atol=1e-5)
     assert network.training
 

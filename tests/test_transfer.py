@@ -21,7 +21,8 @@ from lmd_bench.leaderboard import load
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 from lmd_bench.leaderboard.transfer import matrices
 from lmd_bench.store.lineage import describe, lineage
-from lmd_bench.store.store import make_row, open_store
+from lmd_bench.store.rows import make_row
+from lmd_bench.store.store import open_store
 
 FACTS = {
     "status": "ok",

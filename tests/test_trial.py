@@ -10,13 +10,13 @@ import torch
 
 from lmd_bench.core import plugins
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DataSource, TaskSpec, TrialContext, TrialSpec
+from lmd_bench.core.schema import DataSource, TaskSpec, TrialContext, TrialSpec, no_report
 from lmd_bench.data import pixels
 from lmd_bench.data.images import prepare as images
 from lmd_bench.data.images.prepare import PreparedImages
 from lmd_bench.data.tasks.task import build_task, open_test
-from lmd_bench.methods.best_epoch import no_report
-from lmd_bench.methods.space import default_config, resolve_method
+from lmd_bench.methods.catalogue import resolve_method
+from lmd_bench.methods.space import default_config
 from lmd_bench.store.store import open_store
 from lmd_bench.training import encoders, trial
 

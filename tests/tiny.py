@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from lmd_bench.core import plugins
-from lmd_bench.data.batches import ImageSet, predict
-from lmd_bench.methods.best_epoch import no_report
+from lmd_bench.core.schema import no_report
+from lmd_bench.data.batches import ImageSet
 from lmd_bench.methods.calibration._base import Stage1
-from lmd_bench.methods.models.model import Model, build_model
+from lmd_bench.methods.models.model import Model, build_model, predict
 from lmd_bench.methods.representation._base import Representation
 
 COUNTS = (24, 12, 3)  # many, medium, and a class with three images

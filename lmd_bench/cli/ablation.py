@@ -51,7 +51,8 @@ def ablate(
     results: Results = RESULTS,
 ) -> None:
     """Take a method apart: run its cells on the same seeds, and say what each part brings."""
-    from lmd_bench.cli.show import analyse_all, check_format, read_ablations, show
+    from lmd_bench.cli.show import check_format, show
+    from lmd_bench.experiments.ablation.analysis import analyse_all, read_ablations
 
     check_format(format)
     lesions = (str(clusters), cluster_column) if clusters else None
@@ -64,7 +65,8 @@ def ablate(
             "An ablation takes a file and --dataset, such as `lmd-bench ablate lmd --dataset "
             "synthetic`; `--table` alone draws the tables of what is stored."
         )
-    from lmd_bench.data.build import parse_factors, split_commas, task_specs
+    from lmd_bench.cli.parsing import parse_factors, split_commas
+    from lmd_bench.data.build import task_specs
     from lmd_bench.experiments.ablation.run import AskedFor, plan_ablation, record_of, run_ablation
 
     factors = parse_factors(imbalance_factor or ["natural"])

@@ -27,7 +27,8 @@ def one_task(dataset: str, factor: str, cut: TaskOptions) -> "TaskSpec":
     Raises:
         UserError: several factors, or a task that cannot be had.
     """
-    from lmd_bench.data.build import parse_factors, task_specs
+    from lmd_bench.cli.parsing import parse_factors
+    from lmd_bench.data.build import task_specs
 
     factors = parse_factors([factor])
     if len(factors) != 1:

@@ -93,6 +93,6 @@ def imbalance(
     format: Format = "table",
 ) -> None:
     """Show a metric on test against the imbalance factor, where methods cross, robust ranges."""
-    from lmd_bench.leaderboard.imbalance.text import print_imbalance
+    from lmd_bench.cli.emit import print_imbalance
 
     print_imbalance(results, format, rule, metric, part, study=study)

@@ -6,8 +6,9 @@ from rich.table import Table
 
 from lmd_bench.core import paths, plugins
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DatasetCard, ImageTable, TaskSpec
+from lmd_bench.core.schema import TaskSpec
 from lmd_bench.data import datasets
+from lmd_bench.data.table import DatasetCard, ImageTable
 from lmd_bench.data.tasks.protocols import cut
 
 FACTORS = (None, 10.0, 50.0, 100.0, 200.0, 500.0)  # imbalance factors shown; None is natural

@@ -2,17 +2,32 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import pandas as pd
 
 from lmd_bench.core.errors import UserError, unknown
+from lmd_bench.leaderboard.imbalance.crossings import crossings
+from lmd_bench.leaderboard.imbalance.curves import imbalance_frame, imbalance_text
+from lmd_bench.leaderboard.imbalance.factor_curves import factor_curves
+from lmd_bench.leaderboard.imbalance.robust_range import robust_ranges
+from lmd_bench.leaderboard.imbalance.text import (
+    BOOTSTRAPPED,
+    PARTS,
+    _no_interval,
+    bootstrap,
+    crossing_frame,
+    crossing_text,
+    range_frame,
+    range_text,
+)
 from lmd_bench.leaderboard.studies.budget import Unit
 from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.leaderboard.studies.read import read_rows
 from lmd_bench.leaderboard.studies.rules import SelectionRule, rule_named
+from lmd_bench.leaderboard.studies.scores import COMPUTED, METRIC_NAMES, higher_is_better
 from lmd_bench.leaderboard.tables.text import json_value
 from lmd_bench.leaderboard.tuning import tuning_frame, tuning_text
 from lmd_bench.leaderboard.uncertainty import (
@@ -107,3 +122,68 @@ def print_frame(
         records = one.to_dict("records")
         data[name] = [{str(k): json_value(v) for k, v in line.items()} for line in records]
     print(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_imbalance(
+    root: Path,
+    form: str,
+    rule: str,
+    metric: str,
+    part: str = "curves",
+    *,
+    study: str = "",
+    only: Collection[str] | None = None,
+) -> None:
+    """Print a metric against the imbalance factor, where methods cross, and their robust ranges.
+
+    Args:
+        root: Folder of the results.
+        form: table, csv or json; the curves of the last two hold all metrics.
+        rule: What selects the configuration of each study.
+        metric: Of the table, the crossings and the ranges.
+        part: What CSV holds.
+        study: Studies whose id does not hold this text are left out.
+        only: Ids of the studies that count; None: all.
+
+    Raises:
+        UserError: no such format, rule, metric or part, or no results.
+    """
+    check_format(form)
+    if metric not in METRIC_NAMES:
+        raise unknown("metric", metric, METRIC_NAMES)
+    if part not in PARTS:
+        raise unknown("part", part, PARTS)
+    chosen = rule_named(rule)
+    store, rows = read_rows(root, chosen)
+    studies = [
+        one
+        for one in group_studies(rows)
+        if study in one.study and (only is None or one.study in only)
+    ]
+    needed = store if form != "table" or metric in COMPUTED else None
+    frame = imbalance_frame(studies, chosen, needed).assign(
+        rule=chosen.name, watermark=chosen.watermark
+    )
+    if frame.empty:
+        raise UserError(
+            f"Nothing in {root} is confirmed yet, and imbalance factors are compared on test; let "
+            "its search confirm, or name another folder with --results."
+        )
+    curves = factor_curves(studies, chosen, metric, store if metric in COMPUTED else None)
+    better: Literal[1, -1] = 1 if higher_is_better(metric) else -1
+    over_images = bootstrap(store, chosen) if metric == BOOTSTRAPPED else _no_interval
+    found, ranges = crossings(curves, better, over_images), robust_ranges(curves, better)
+    frames = {
+        "curves": frame,
+        "crossings": crossing_frame(found, metric).assign(
+            rule=chosen.name, watermark=chosen.watermark
+        ),
+        "ranges": range_frame(ranges, metric).assign(rule=chosen.name, watermark=chosen.watermark),
+    }
+
+    def text() -> list[str]:
+        lines = imbalance_text(frame, metric, chosen)
+        return [*lines, "", *crossing_text(found, metric), "", *range_text(ranges, metric)]
+
+    more = {"crossings": frames["crossings"], "robust_ranges": frames["ranges"]}
+    print_frame(form, frames[part] if form == "csv" else frame, chosen, text, more)

@@ -7,14 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lmd_bench.core import plugins
-from lmd_bench.methods.space import (
-    Method,
-    default_config,
-    named_methods,
-    resolve_method,
-    search_space,
-    section_config,
-)
+from lmd_bench.methods.catalogue import Method, doubtful, named_methods, resolve_method
+from lmd_bench.methods.space import default_config, search_space, section_config
 
 
 def show_methods() -> None:
@@ -56,17 +50,6 @@ def show_matrix() -> None:
     console.print("● has a name of its own, · runs as representation+calibration")
     for reason, mark in notes.items():
         console.print(f"{mark} makes little sense: {reason}", markup=False)
-
-
-def doubtful(representation: str, calibration: str) -> str:
-    """Return why a pair of stages makes little sense; "" for the others. All of them run."""
-    adjusted = {"balanced_softmax", "logit_adjusted", "vs_loss", "bcl", "paco"}
-    if representation in adjusted and calibration == "logit_adjustment":
-        return "the prior is in the training loss already; taking it out again counts it twice"
-    cosine = {"ldam_drw", "gcl", "bcl", "ride", "sade"}
-    if representation in cosine and calibration in {"tau_norm", "weight_balancing"}:
-        return "the head is cosine: the lengths of its class weights mean nothing"
-    return ""
 
 
 def show_method(name: str) -> None:

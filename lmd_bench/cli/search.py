@@ -81,7 +81,8 @@ def search(
     results: Results = RESULTS,
 ) -> None:
     """Search hyperparameters of methods on tasks, then confirm the chosen ones on test."""
-    from lmd_bench.data.build import parse_factors, split_commas, task_specs
+    from lmd_bench.cli.parsing import parse_factors, split_commas
+    from lmd_bench.data.build import task_specs
 
     source = data.source(cut.split_dir)
     factors = parse_factors(imbalance_factor or ["natural"])
@@ -135,8 +136,10 @@ def search_request(
     Raises:
         UserError: unknown methods, settings or ranges, or data that cannot give a task.
     """
-    from lmd_bench.data.build import build_tasks, split_commas
-    from lmd_bench.methods.space import parse_settings, resolve_methods
+    from lmd_bench.cli.parsing import split_commas
+    from lmd_bench.data.build import build_tasks
+    from lmd_bench.methods.catalogue import resolve_methods
+    from lmd_bench.methods.space import parse_settings
     from lmd_bench.search.proposing.points import read_points
     from lmd_bench.search.proposing.ranges import parse_ranges
     from lmd_bench.search.proposing.warm_start import read_warm_start

@@ -54,13 +54,12 @@ def sweep(
     format: Format = "table",
 ) -> None:
     """Search methods at several imbalance factors, on nested train sets and one test set."""
-    from lmd_bench.cli.emit import check_format
+    from lmd_bench.cli.emit import check_format, print_imbalance
+    from lmd_bench.cli.parsing import parse_factors, split_commas
     from lmd_bench.core.schema import TaskSpec
-    from lmd_bench.data.build import parse_factors, split_commas
     from lmd_bench.experiments.sweep import sweep_tasks
-    from lmd_bench.leaderboard.imbalance.text import print_imbalance
     from lmd_bench.leaderboard.studies.rules import rule_named
-    from lmd_bench.methods.space import resolve_methods
+    from lmd_bench.methods.catalogue import resolve_methods
     from lmd_bench.search.staging import study_specs
 
     check_format(format)
@@ -117,7 +116,7 @@ def transfer(
 ) -> None:
     """Use configs tuned on one task on the others, and show what that loses."""
     from lmd_bench.cli.emit import check_format
-    from lmd_bench.data.build import split_commas
+    from lmd_bench.cli.parsing import split_commas
     from lmd_bench.experiments.transfer import Chosen, run_transfer, show_transfer
 
     check_format(format)

@@ -1,11 +1,12 @@
 """Files that a person asked for: whole under their name, or not there."""
 
+import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.store.row_files import publish, temporary_name
 
 
 @contextmanager
@@ -24,3 +25,15 @@ def whole_file(final: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # such as no folder to look into
             temporary.unlink()
+
+
+def temporary_name(final: Path) -> Path:
+    """Return a name of this process for a file that is still being written."""
+    return final.with_name(f".{final.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Give a finished file its name; what it holds is on the disk before."""
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())  # else a crash of the machine may keep the name and lose the data
+    os.replace(temporary, final)

@@ -2,13 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
-from jaxtyping import Int64
 
 SCHEMA_VERSION = 1  # of the results folder; raised when a column changes its meaning
 PIPELINE_VERSION = 2  # raised when shared training code changes results; part of every key
@@ -20,48 +17,6 @@ OF_A_STUDY: tuple[Phase, ...] = ("search", "confirm")  # these rows make a study
 JUDGED_ON_TEST: tuple[Phase, ...] = ("confirm", "transfer")  # runs of a config chosen before
 Status = Literal["ok", "diverged", "oom", "error", "lost", "node_lost", "timeout", "pruned"]
 RareClasses = Literal["refuse", "drop", "merge"]
-
-
-@dataclass(frozen=True)
-class DatasetCard:
-    """What a person must know of a data set before using it."""
-
-    name: str
-    title: str
-    class_names: tuple[str, ...]
-    licence: str
-    citation: str
-    url: str
-    how_to_get: str  # what to download and where to put it
-    expected_counts: tuple[int, ...] | None = None  # images of each class when complete
-    expected_images: int | None = None  # all of them, where the classes' counts are not known
-    group: str | None = None  # what a group is ("lesion"), None where there is none
-    splits: str | None = None  # published splits and how protocol `official` gets them
-    downloads: bool = True  # False: drawn on the fly, needs no files
-
-
-@dataclass(frozen=True)
-class ImageTable:
-    """One row per image. All arrays have length n_images and one order."""
-
-    image_ids: tuple[str, ...]
-    labels: Int64[np.ndarray, " images"]  # index into class_names
-    groups: tuple[str, ...]  # lesion or patient; an image without one is its own group
-    class_names: tuple[str, ...]
-    splits: tuple[str, ...] | None = None  # "train", "val" or "test", where the data declare it
-
-    def __len__(self) -> int:
-        return len(self.image_ids)
-
-    def take(self, rows: Int64[np.ndarray, " rows"]) -> "ImageTable":
-        """Return the images in these rows, in their order."""
-        return replace(
-            self,
-            image_ids=tuple(self.image_ids[row] for row in rows),
-            labels=self.labels[rows],
-            groups=tuple(self.groups[row] for row in rows),
-            splits=None if self.splits is None else tuple(self.splits[row] for row in rows),
-        )
 
 
 @dataclass(frozen=True)
@@ -113,41 +68,6 @@ class DataSource:
                 **columns | {"images_csv": Path(columns["images_csv"])}
             )
         return cls(**values)
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How every encoder is trained, whatever the representation; ranges in training.yaml."""
-
-    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
-    pretrained: bool = False  # ImageNet weights of torchvision
-    batch_size: int = 128
-    lr: float = 0.05  # SGD with momentum
-    momentum: float = 0.9
-    weight_decay: float = 5.0e-4
-    schedule: Literal["cosine", "constant"] = "cosine"
-    augmentation: Literal["strong", "weak", "randaugment"] = "strong"  # the view of the loss
-    mixing: Literal["none", "mixup", "cutmix", "remix", "cmo"] = "none"  # of images and labels
-    mixing_alpha: float = 1.0  # of the Beta distribution that the shares are drawn from
-    mixing_probability: float = 1.0  # of a batch to be mixed
-    remix_ratio: float = 3.0  # kappa: from which ratio of counts the rarer class takes the label
-    remix_threshold: float = 0.5  # tau: below which share the more frequent class gives it up
-    sam_rho: float = 0.0  # radius of sharpness-aware minimisation; 0: plain SGD
-    keep: Literal["best", "last"] = "best"  # which epoch: the best on val, or the last
-
-    def __post_init__(self) -> None:
-        """Refuse values that no training can run with."""
-        require(self.batch_size >= 2, f"batch_size={self.batch_size} must be at least 2")
-        require(self.lr > 0, f"lr={self.lr} must be above 0")
-        require(0 <= self.momentum < 1, f"momentum={self.momentum} must lie in [0, 1)")
-        require(self.weight_decay >= 0, f"weight_decay={self.weight_decay} must not be negative")
-        require(self.mixing_alpha > 0, f"mixing_alpha={self.mixing_alpha} must be above 0")
-        chance = self.mixing_probability
-        require(0 < chance <= 1, f"mixing_probability={chance} must lie in (0, 1]")
-        require(self.remix_ratio >= 1, f"remix_ratio={self.remix_ratio} must be at least 1")
-        tau = self.remix_threshold
-        require(0 <= tau <= 1, f"remix_threshold={tau} must lie in [0, 1]")
-        require(self.sam_rho >= 0, f"sam_rho={self.sam_rho} must not be negative")
 
 
 @dataclass(frozen=True)
@@ -223,12 +143,6 @@ class Progress:
     val_balanced_accuracy: float
 
 
-def require(condition: bool, sentence: str) -> None:
-    """Raise ValueError with `sentence` unless `condition` holds: for the checks of a Config."""
-    if not condition:
-        raise ValueError(sentence)
-
-
 def canonical_json(data: Any) -> str:
     """Return the one JSON text of `data`: sorted keys, floats by repr, no NaN."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -237,3 +151,17 @@ def canonical_json(data: Any) -> str:
 def content_hash(data: Any) -> str:
     """Return 20 hex digits of the SHA-256 of `data`'s canonical JSON."""
     return hashlib.sha256(canonical_json(data).encode()).hexdigest()[:20]
+
+
+Row = Mapping[str, Any]  # a dict, or a view of a row
+
+
+TASK_COLUMNS = (
+    *("dataset", "protocol", "imbalance_factor", "image_size"),
+    *("split_seed", "n_max", "task_fingerprint"),
+)
+Report = Callable[[Progress], None]
+
+
+def no_report(progress: Progress) -> None:
+    """Report to nobody."""

@@ -2,6 +2,8 @@
 
 from math import isfinite
 
+from lmd_bench.core.schema import Row
+
 
 def rough(seconds: float) -> str:
     """Return "95 s", "45 min" or "2.2 h"."""
@@ -20,3 +22,12 @@ def clock(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def task_label(row: Row) -> str:
+    """Return how a task is called in tables, like `ham10000 · balanced · IF 100 · 64 px · 3fa2`."""
+    factor = row["imbalance_factor"]
+    parts = [row["dataset"], row["protocol"], "natural" if factor is None else f"IF {factor:g}"]
+    parts += [f"n_max {row['n_max']}"] if row["n_max"] is not None else []
+    parts += [f"split {row['split_seed']}"] if row["split_seed"] else []
+    return " · ".join([*parts, f"{row['image_size']} px", row["task_fingerprint"][:8]])

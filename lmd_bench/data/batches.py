@@ -8,11 +8,6 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from lmd_bench.data.pixels import MappedPixels
-from lmd_bench.data.views import make_view
-from lmd_bench.methods.best_epoch import generator
-from lmd_bench.methods.models.model import Model
-
-EVAL_BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -64,26 +59,6 @@ def epoch_batches(
         yield order[step * size : (step + 1) * size]
 
 
-def predict(
-    model: Model, images: ImageSet
-) -> tuple[Float[Tensor, "images features"], Float[Tensor, "images classes"]]:
-    """Return features and logits of the test view, in eval mode, as float32 on the device."""
-    was_training = model.training
-    model.eval()
-    features: list[Tensor] = []
-    logits: list[Tensor] = []
-    with torch.inference_mode():
-        for start in range(0, len(images), EVAL_BATCH):
-            view = make_view("test", images.pixels[start : start + EVAL_BATCH], seed=0)
-            with autocast(view.device):
-                f, z = model(view)
-            features.append(f.float())
-            logits.append(z.float())
-    model.train(was_training)
-    return torch.cat(features).clone(), torch.cat(logits).clone()
-
-
-def autocast(device: torch.device) -> torch.autocast:
-    """Return bfloat16 autocast on a GPU that has it; float32 elsewhere."""
-    enabled = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return a torch generator on `device` at `seed`."""
+    return torch.Generator(device=device).manual_seed(seed)

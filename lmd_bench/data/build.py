@@ -17,21 +17,6 @@ from lmd_bench.data.tasks.task import build_task
 NATURAL = "natural"
 
 
-def split_commas(texts: Iterable[str]) -> list[str]:
-    """Return the distinct names of ["a,b", "a"] in order."""
-    names = [name.strip() for text in texts for name in text.split(",")]
-    return list(dict.fromkeys(name for name in names if name))
-
-
-def parse_factors(texts: Iterable[str]) -> list[float | None]:
-    """Return imbalance factors; `natural` is None.
-
-    Raises:
-        UserError: neither a number of at least 1 nor `natural`.
-    """
-    return [_factor(text) for text in split_commas(texts)]
-
-
 def task_specs(
     names: Iterable[str],
     factors: Iterable[float | None],
@@ -99,18 +84,3 @@ def build_tasks(specs: Iterable[TaskSpec], source: DataSource) -> tuple[tuple[Ta
         task = build_task(prepared.table, spec, prepared.fingerprint, source)
         built.append((spec, task.fingerprint))
     return tuple(built)
-
-
-def _factor(text: str) -> float | None:
-    if text == NATURAL:
-        return None
-    try:
-        factor = float(text)
-    except ValueError:
-        factor = 0.0
-    if not 1.0 <= factor < float("inf"):
-        raise UserError(
-            f"Imbalance factor '{text}' is not possible; give a number of at least 1, the ratio "
-            f"of the largest to the smallest training class, or `{NATURAL}`."
-        )
-    return factor

@@ -6,17 +6,10 @@ it fits, and is streamed from the map through pinned memory where it does not. T
 same each way.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
-
-from lmd_bench.data.images.prepare import PreparedImages
-
-RESIDENT_SHARE = 0.25  # of a trial's GPU memory; the rest is the model's and its activations'
-_BLOCK = 1024  # images copied to the device at a time, to hold no second copy of the split
 
 Pixels = UInt8[Tensor, "batch height width 3"]
 
@@ -46,48 +39,6 @@ class MappedPixels:
         return batch.to(self._device, non_blocking=pinned)
 
 
-def open_pixels(
-    prepared: PreparedImages,
-    rows: Int64[np.ndarray, " rows"],
-    device: torch.device,
-    gpu_share: float,
-) -> UInt8[Tensor, "rows height width 3"] | MappedPixels:
-    """Return the pixels of a split for a trial on `device`.
-
-    Args:
-        prepared: the images.
-        rows: the split's rows of the table.
-        device: where batches are wanted.
-        gpu_share: share of the GPU that the trial holds; 0, not said, counts as all of it.
-    """
-    mapped = prepared.mapped()
-    if device.type == "cpu" or not fits(mapped.nbytes, total_memory(device), gpu_share):
-        return MappedPixels(mapped, rows, device)
-    pixels = torch.empty((len(rows), *mapped.shape[1:]), dtype=torch.uint8, device=device)
-    for part in _blocks(len(rows)):
-        pixels[part] = gather(mapped, rows[part], pinned=False).to(device)
-    return pixels
-
-
-def fits(n_bytes: int, total: int, gpu_share: float) -> bool:
-    """Return whether a data set lies on a GPU as a whole, at most a quarter of the trial's share.
-
-    The whole prepared array is counted, not a split, so that train, val and test of one trial are
-    held the same way and fit together.
-
-    Args:
-        n_bytes: of the prepared array.
-        total: memory of the GPU in bytes. Not what is free: equal trials are held alike.
-        gpu_share: share of it that the trial holds; 0 counts as 1.
-    """
-    return n_bytes <= RESIDENT_SHARE * total * min(gpu_share or 1.0, 1.0)
-
-
-def total_memory(device: torch.device) -> int:
-    """Return the memory of a GPU in bytes."""
-    return torch.cuda.get_device_properties(device).total_memory
-
-
 def gather(
     mapped: UInt8[np.ndarray, "images height width 3"],
     rows: Int64[np.ndarray, " batch"],
@@ -103,7 +54,3 @@ def gather(
     # "clip" writes to the batch without a buffer between; the rows come from a checked split.
     np.take(mapped, rows, axis=0, out=batch.numpy(), mode="clip")
     return batch
-
-
-def _blocks(n_rows: int) -> Iterator[slice]:
-    return (slice(start, start + _BLOCK) for start in range(0, n_rows, _BLOCK))

@@ -16,7 +16,8 @@ from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, TrialContext, TrialSpec
 from lmd_bench.data.build import build_tasks
-from lmd_bench.store.store import open_store, spec_of
+from lmd_bench.store.rows import spec_of
+from lmd_bench.store.store import open_store
 from lmd_bench.training.single import run_with_progress
 
 Row = dict[str, Any]

@@ -14,7 +14,8 @@ from lmd_bench.core import paths, plugins
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import JUDGED_ON_TEST, DataSource, TrialContext, TrialSpec
 from lmd_bench.data.build import build_tasks
-from lmd_bench.methods.space import check_value, default_config, resolve_method, section_config
+from lmd_bench.methods.catalogue import resolve_method
+from lmd_bench.methods.space import check_value, default_config, section_config
 from lmd_bench.stats.spread import spread
 from lmd_bench.store.differences import (
     differences,
@@ -24,7 +25,8 @@ from lmd_bench.store.differences import (
     unmeasured,
 )
 from lmd_bench.store.lookup import find_row
-from lmd_bench.store.store import Row, Store, open_store, spec_of
+from lmd_bench.store.rows import Row, spec_of
+from lmd_bench.store.store import Store, open_store
 
 Verdict = Literal["bit-equal", "within seed spread", "different"]
 

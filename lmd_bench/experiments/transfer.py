@@ -20,11 +20,12 @@ from lmd_bench.leaderboard.studies.read import read_rows
 from lmd_bench.leaderboard.studies.rules import SelectionRule, rule_named
 from lmd_bench.leaderboard.transfer import Cell, Matrix, Tuned, matrices
 from lmd_bench.leaderboard.transfer_show import print_transfer
-from lmd_bench.methods.space import resolve_method
+from lmd_bench.methods.catalogue import resolve_method
 from lmd_bench.search.jobs import Job, make_job
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.staging import task_name
-from lmd_bench.store.store import Row, Store, spec_of
+from lmd_bench.store.rows import Row, spec_of
+from lmd_bench.store.store import Store
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,4 @@
-from lmd_bench.cli.output import print_leaderboard
 from lmd_bench.leaderboard.board import Leaderboard, build, load
 from lmd_bench.leaderboard.tables.render import render
 
-__all__ = ["Leaderboard", "build", "load", "print_leaderboard", "render"]
+__all__ = ["Leaderboard", "build", "load", "render"]

@@ -13,12 +13,11 @@ from typing import Any
 
 import pandas as pd
 
+from lmd_bench.core.schema import TASK_COLUMNS, Row
 from lmd_bench.leaderboard.missing import never_searched, unconfirmed
 from lmd_bench.leaderboard.studies.budget import Budget, within
 from lmd_bench.leaderboard.studies.group import (
     STUDY_COLUMNS,
-    TASK_COLUMNS,
-    Row,
     StudyRows,
     group_studies,
     named_studies,

@@ -1,11 +1,22 @@
 """What the leaderboard lacks, and the command that fills each gap."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from lmd_bench.leaderboard.studies.group import Row, StudyRows
-from lmd_bench.report.context import Context
+from lmd_bench.core.schema import Row
+from lmd_bench.leaderboard.studies.group import StudyRows
+from lmd_bench.leaderboard.studies.rules import SelectionRule
 
 _NOTHING = "all of it: searched, not confirmed, as where a study only lends its encoders"
+
+
+class Command(Protocol):
+    """Gives the command line of a command on a results folder."""
+
+    def __call__(self, *words: str, rule: bool = True) -> str:
+        """Return it; `rule` says whether the command takes `--rule`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -18,43 +29,42 @@ class Gap:
     command: str
 
 
-def gaps(context: Context) -> list[Gap]:
+def gaps(
+    tasks: Mapping[str, Sequence[StudyRows]], rule: SelectionRule, command: Command
+) -> list[Gap]:
     """Return the configurations that the leaderboard names and nobody confirmed, task by task.
 
     Runs that failed are no gap: the leaderboard's notes name them.
+
+    Args:
+        tasks: the studies of each task.
+        rule: what selects the configuration of each study.
+        command: gives the command line of a command on this results folder.
     """
     labels: dict[tuple[str, str, str], list[str]] = {}
-    for task, studies in context.tasks.items():
+    for task, studies in tasks.items():
+        can_confirm = _any_confirmed(studies)  # else there are no seeds to share yet
         for study in studies:
-            for what, command in _of_study(context, study, _any_confirmed(studies)):
-                labels.setdefault((task, what, command), []).append(study.label)
-    return [
-        Gap(task, tuple(names), what, command) for (task, what, command), names in labels.items()
-    ]
+            for what, row in _of_study(study, rule):
+                fills = row["command"] or "the same search again, to its end"
+                if can_confirm:
+                    fills = command("confirm", row["key"], rule=False)
+                labels.setdefault((task, what, fills), []).append(study.label)
+    return [Gap(task, tuple(names), what, fills) for (task, what, fills), names in labels.items()]
 
 
-def _of_study(context: Context, study: StudyRows, task_is_confirmed: bool) -> list[tuple[str, str]]:
-    """Return what is missing of a study, and the command that fills it."""
-    selected, default = study.selected(context.rule), study.default
+def _of_study(study: StudyRows, rule: SelectionRule) -> list[tuple[str, Row]]:
+    """Return what is missing of a study, and the row whose confirmation fills it."""
+    selected, default = study.selected(rule), study.default
     if selected is None:
         return []
-    if not any(row["phase"] == "confirm" for row in study.rows):
-        return [(_NOTHING, _command(context, selected, task_is_confirmed))]
+    if not study.is_confirmed:
+        return [(_NOTHING, selected)]
     wanted = [("the tuned configuration", selected)]
     if default is not None and default["key"] != selected["key"] and default["status"] == "ok":
         wanted.append(("the default configuration", default))
-    return [
-        (what, _command(context, row, task_is_confirmed))
-        for what, row in wanted
-        if not study.runs(row)
-    ]
+    return [(what, row) for what, row in wanted if not study.runs(row)]
 
 
-def _command(context: Context, row: Row, task_is_confirmed: bool) -> str:
-    if task_is_confirmed:
-        return context.command("confirm", row["key"], rule=False)
-    return row["command"] or "the same search again, to its end"  # there are no seeds to share yet
-
-
-def _any_confirmed(studies: list[StudyRows]) -> bool:
-    return any(row["phase"] == "confirm" for study in studies for row in study.rows)
+def _any_confirmed(studies: Sequence[StudyRows]) -> bool:
+    return any(study.is_confirmed for study in studies)

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from lmd_bench.core.schema import JUDGED_ON_TEST
+from lmd_bench.core.schema import JUDGED_ON_TEST, Row
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.compare import compare
-from lmd_bench.leaderboard.studies.group import Row, StudyRows, group_studies
+from lmd_bench.leaderboard.studies.group import StudyRows, group_studies
 from lmd_bench.leaderboard.studies.predictions import judged_runs
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.stats.intervals import Interval, seed_interval

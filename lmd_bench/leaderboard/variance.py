@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from lmd_bench.leaderboard.studies.group import Row, StudyRows
+from lmd_bench.core.schema import Row
+from lmd_bench.leaderboard.studies.group import StudyRows
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.stats.intervals import Interval, seed_interval
 

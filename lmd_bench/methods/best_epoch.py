@@ -1,18 +1,14 @@
 """Keeps the best state seen on val; the one rule by which every stage picks its epoch."""
 
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from lmd_bench.core.errors import DivergedError
-from lmd_bench.core.schema import Progress
+from lmd_bench.core.schema import Progress, Report
 from lmd_bench.stats.metrics import balanced_accuracy
-
-Report = Callable[[Progress], None]
 
 
 class BestOnVal:
@@ -67,12 +63,3 @@ class BestOnVal:
 
 def _copy_state(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in module.state_dict().items()}
-
-
-def no_report(progress: Progress) -> None:
-    """Report to nobody."""
-
-
-def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a torch generator on `device` at `seed`."""
-    return torch.Generator(device=device).manual_seed(seed)

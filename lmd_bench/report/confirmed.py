@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.leaderboard.studies.group import Row, StudyRows
+from lmd_bench.core.schema import Row
+from lmd_bench.leaderboard.studies.group import StudyRows
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.report.drawing.reliability import Bin
 from lmd_bench.stats.probabilities import expected_calibration_error, log_probabilities

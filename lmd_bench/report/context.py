@@ -15,7 +15,8 @@ from lmd_bench.leaderboard.studies.read import unreadable
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY, SelectionRule
 from lmd_bench.report.confirmed import Confirmed, read_confirmed
 from lmd_bench.store.row_files import in_order
-from lmd_bench.store.store import Row, Store, open_store
+from lmd_bench.store.rows import Row
+from lmd_bench.store.store import Store, open_store
 from lmd_bench.store.val_counts import with_val_counts
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from optuna.distributions import (
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from lmd_bench.leaderboard.studies.group import Row, StudyRows
+from lmd_bench.core.schema import Row
+from lmd_bench.leaderboard.studies.group import StudyRows
 from lmd_bench.report.drawing.parallel import Setting
 from lmd_bench.search.watching.dashboard import trials_of
 

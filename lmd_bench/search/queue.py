@@ -19,7 +19,7 @@ from lmd_bench.search.proposing.study import Study
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.retrying import is_stale, set_apart
 from lmd_bench.search.staging import study_specs
-from lmd_bench.store.store import make_row
+from lmd_bench.store.rows import make_row
 
 
 @runtime_checkable

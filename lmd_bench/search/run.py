@@ -15,7 +15,6 @@ from typing import Any
 from optuna.distributions import distribution_to_json
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.machine import Slots
 from lmd_bench.search.display import Display, make_display
 from lmd_bench.search.jobs import Job
 from lmd_bench.search.plan import StudyPlan, plan
@@ -23,6 +22,7 @@ from lmd_bench.search.queue import JobQueue, Store
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.tune.claims import claimed
 from lmd_bench.search.tune.cluster import LOCAL, cluster, find_slots, prepare_environment
+from lmd_bench.search.tune.slots import Slots
 from lmd_bench.search.watching.traces import PlannedStudy, SearchTrace, write_search
 from lmd_bench.store.mirror import Mirror, MirroredStore
 from lmd_bench.store.store import open_store

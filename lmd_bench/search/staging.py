@@ -12,7 +12,8 @@ from optuna.distributions import distribution_to_json
 from lmd_bench.core import plugins
 from lmd_bench.core.schema import Config, TaskSpec, TrialSpec, content_hash
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.methods.space import Method, Space, named_methods, search_space
+from lmd_bench.methods.catalogue import Method, named_methods
+from lmd_bench.methods.space import Space, search_space
 from lmd_bench.search.proposing.points import points_of
 from lmd_bench.search.proposing.pruning import NONE
 from lmd_bench.search.proposing.ranges import ranged

@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.core.files import publish, temporary_name
 from lmd_bench.store.columns import COLUMNS
-from lmd_bench.store.row_files import in_order, newest, publish, read_table, scan, temporary_name
+from lmd_bench.store.row_files import in_order, newest, read_table, scan
 from lmd_bench.store.store import Store, open_store
 
 _ROW_GROUP = 5_000  # rows; one is read to get a single row, and each column of one is a disk read

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from lmd_bench.stats.metrics import evaluate_further, images_of_classes
 from lmd_bench.store.columns import COLUMNS
-from lmd_bench.store.store import Row, SplitLogits, Store
+from lmd_bench.store.rows import Row
+from lmd_bench.store.store import SplitLogits, Store
 
 
 def filled(table: pa.Table, store: Store) -> pa.Table:
@@ -42,3 +43,6 @@ def columns_of(logits: Mapping[str, SplitLogits]) -> Row:
         if split == "test":
             found |= {f"test_{name}": value for name, value in evaluate_further(labels, z).items()}
     return found
+
+
+VAL_COUNTS = "val_counts"  # val images of each class; where rows lack it, see `val_counts.py`

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from lmd_bench.core.schema import OF_A_STUDY
-from lmd_bench.core.text import clock
-from lmd_bench.leaderboard.studies.group import task_label
+from lmd_bench.core.text import clock, task_label
 from lmd_bench.store.lookup import find_row
-from lmd_bench.store.store import Row, Store, open_store
+from lmd_bench.store.rows import Row
+from lmd_bench.store.store import Store, open_store
 
 _READ = (
     *("key", "phase", "study", "method", "source_key", "encoder_key", "seed", "status"),

@@ -1,7 +1,8 @@
 """Finds the row that a person names by the beginning of its key."""
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.store.store import Row, Store
+from lmd_bench.store.rows import Row
+from lmd_bench.store.store import Store
 
 _LISTED = 8  # candidates; a key has 20 digits, so more of it tells them apart
 

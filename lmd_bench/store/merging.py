@@ -19,15 +19,16 @@ import numpy as np
 import pyarrow as pa
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.files import whole_file
-from lmd_bench.leaderboard.studies.ablated import FOLDER as ABLATIONS
-from lmd_bench.leaderboard.studies.group import task_label
+from lmd_bench.core.files import publish, temporary_name, whole_file
+from lmd_bench.core.text import task_label
 from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.compaction import part_later, write_compacted
 from lmd_bench.store.differences import OUTCOME, differences, logit_differences
 from lmd_bench.store.from_logits import filled
-from lmd_bench.store.row_files import publish, temporary_name, write_table
-from lmd_bench.store.store import Row, Store, open_store
+from lmd_bench.store.row_files import write_table
+from lmd_bench.store.rows import Row
+from lmd_bench.store.store import FOLDER as ABLATIONS
+from lmd_bench.store.store import Store, open_store
 
 _LISTED = 20  # conflicts
 _KIND = re.compile(r"[A-Za-z_]\w*(?=:)")  # of an exception: what follows may name files

@@ -4,9 +4,7 @@ A single file holds one row, a compacted file many. Both are read into one table
 `COLUMNS`; a file that is cut off, altered or not of this schema is damaged, and named.
 """
 
-import os
 import sys
-import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Int64
 
+from lmd_bench.core.files import publish, temporary_name
 from lmd_bench.store.columns import COLUMNS
 
 ORDER = ("study", "phase", "trial_number", "seed", "key")  # of the rows of a store
@@ -43,18 +42,6 @@ class Scan:
     read: tuple[Path, ...]  # files whose rows are in the table
     damaged: tuple[Path, ...]
     gone: tuple[Path, ...]  # listed, but no longer there when they were read
-
-
-def temporary_name(final: Path) -> Path:
-    """Return a name of this process for a file that is still being written."""
-    return final.with_name(f".{final.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
-
-
-def publish(temporary: Path, final: Path) -> None:
-    """Give a finished file its name; what it holds is on the disk before."""
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())  # else a crash of the machine may keep the name and lose the data
-    os.replace(temporary, final)
 
 
 def write_table(

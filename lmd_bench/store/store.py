@@ -8,9 +8,8 @@ it or nothing, and several processes may write at once.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,30 +17,28 @@ import pyarrow as pa
 from jaxtyping import Float, Int64
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import SCHEMA_VERSION, TaskSpec, TrialContext, TrialSpec, canonical_json
+from lmd_bench.core.files import publish, temporary_name
+from lmd_bench.core.schema import SCHEMA_VERSION, canonical_json
 from lmd_bench.store.columns import COLUMNS, LOGITS
-from lmd_bench.store.provenance import package_version, provenance
+from lmd_bench.store.provenance import package_version
 from lmd_bench.store.row_files import (
     ONE_ROW,
     Scan,
     in_order,
     newest,
-    publish,
     read_table,
     row_of,
     scan,
-    temporary_name,
     write_table,
 )
+from lmd_bench.store.rows import Row, check_row
 
-Row = dict[str, Any]
 LogitRow = tuple[str, str, int, Sequence[float]]  # image id, split, label, logits
 SplitLogits = tuple[
     tuple[str, ...], Int64[np.ndarray, " images"], Float[np.ndarray, "images classes"]
 ]
 
 
-_REQUIRED = frozenset(field.name for field in COLUMNS if not field.nullable)
 _IN_FOOTER = ("key", "command", "git_commit", "package_version", "python_version")
 
 
@@ -179,60 +176,6 @@ def open_store(root: Path, *, create: bool = False) -> Store:
     return Store(root)
 
 
-def make_row(spec: TrialSpec, context: TrialContext, **measured: Any) -> Row:
-    """Return a complete row: spec, context and provenance filled in, then what was measured.
-
-    `status`, `seconds`, `standalone_seconds`, `started_at` and `finished_at` must be measured;
-    columns that are neither known nor measured are None, or empty lists and texts.
-    """
-    known = {"key": spec.key, "schema_version": SCHEMA_VERSION, **asdict(spec.task)}
-    for name in ("phase", "study", "method", "representation", "calibration"):
-        known[name] = getattr(spec, name)
-    known |= {"task_fingerprint": spec.task_fingerprint, "seed": spec.seed}
-    known |= {"n_epochs": spec.n_epochs, "config_json": canonical_json(dict(spec.config))}
-    known |= {"versions_json": canonical_json(dict(spec.versions)), **provenance()}
-    overlap = known.keys() & measured.keys()
-    assert not overlap, f"columns given by the spec were measured: {sorted(overlap)}"
-    defaults: Row = {field.name: None for field in COLUMNS if field.nullable}
-    defaults |= {"cause": "", "encoder_key": "", "curve": []}
-    defaults |= {"class_names": [], "class_counts": [], "groups": []}
-    from_context = ("trial_number", "is_default", "encoder_rank", "source_key", "command")
-    for name in (*from_context, "device", "gpu_share", "n_threads"):
-        defaults[name] = getattr(context, name)
-    row = {**defaults, **known, **measured}
-    check_row(row)
-    return row
-
-
-def spec_of(row: Row) -> TrialSpec:
-    """Return the trial that a row says it is of."""
-    return TrialSpec(
-        task=TaskSpec(**{field.name: row[field.name] for field in fields(TaskSpec)}),
-        task_fingerprint=row["task_fingerprint"],
-        method=row["method"],
-        representation=row["representation"],
-        calibration=row["calibration"],
-        config=json.loads(row["config_json"]),
-        seed=row["seed"],
-        n_epochs=row["n_epochs"],
-        phase=row["phase"],
-        study=row["study"],
-        versions=json.loads(row["versions_json"]),
-    )
-
-
-def check_row(row: Row) -> None:
-    """Check our own invariant: each column is there, no other is, and only nullable ones are None.
-
-    Raises:
-        AssertionError: it does not hold.
-    """
-    names = set(COLUMNS.names)
-    assert row.keys() == names, f"columns missing or unknown: {sorted(row.keys() ^ names)}"
-    empty = sorted(name for name in _REQUIRED if row[name] is None)
-    assert not empty, f"columns that must have a value are None: {empty}"
-
-
 def _create(root: Path, marker: Path) -> None:
     try:
         for folder in ("trials", "logits"):
@@ -264,3 +207,6 @@ def _footer(row: Row) -> dict[str, str]:
     provenance_of_row: Row = {name: row[name] for name in _IN_FOOTER}
     provenance_of_row["library_versions"] = json.loads(row["library_versions_json"])
     return {"lmd_bench": canonical_json(provenance_of_row)}
+
+
+FOLDER = "ablations"  # of a results folder; one JSON file for each ablation

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lmd_bench.leaderboard.studies.rules import VAL_COUNTS
+from lmd_bench.store.from_logits import VAL_COUNTS
 from lmd_bench.store.store import Store
 
 Row = Mapping[str, Any]

@@ -24,11 +24,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lmd_bench.core import plugins
-from lmd_bench.core.schema import Progress, TrainingConfig, TrialSpec
+from lmd_bench.core.schema import Progress, Report, TrialSpec
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.data.batches import ImageSet, predict, steps_per_epoch
-from lmd_bench.methods.best_epoch import Report
-from lmd_bench.methods.models.model import Model, build_model
+from lmd_bench.data.batches import ImageSet, steps_per_epoch
+from lmd_bench.methods.config import TrainingConfig
+from lmd_bench.methods.models.model import Model, build_model, predict
 from lmd_bench.methods.space import section_config
 from lmd_bench.training.loop import train
 

@@ -8,12 +8,11 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from lmd_bench.core.schema import TrainingConfig
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.data.batches import ImageSet
+from lmd_bench.data.batches import ImageSet, generator
 from lmd_bench.data.views import Images, Pixels, make_view
 from lmd_bench.data.views.mixing import Mixture, draw_mixture, mix, remixed
-from lmd_bench.methods.best_epoch import generator
+from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.representation._base import Representation, Targets, WantedView
 
 Labels = Int64[Tensor, " batch"]

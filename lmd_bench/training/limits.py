@@ -3,8 +3,7 @@
 import time
 
 from lmd_bench.core.errors import OvertimeError, PrunedError
-from lmd_bench.core.schema import Progress, TrialContext
-from lmd_bench.methods.best_epoch import Report
+from lmd_bench.core.schema import Progress, Report, TrialContext
 
 
 class Watch:

@@ -7,10 +7,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from lmd_bench.core.schema import Progress, TrainingConfig
+from lmd_bench.core.schema import Progress, Report
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.data.batches import ImageSet, autocast, epoch_batches, predict, steps_per_epoch
-from lmd_bench.methods.best_epoch import BestOnVal, Report
+from lmd_bench.data.batches import ImageSet, epoch_batches, steps_per_epoch
+from lmd_bench.methods.best_epoch import BestOnVal
+from lmd_bench.methods.config import TrainingConfig
+from lmd_bench.methods.models.model import autocast, predict
 from lmd_bench.methods.representation._base import Representation
 from lmd_bench.training.feed import Feed
 from lmd_bench.training.sharpness import sharpened

@@ -2,35 +2,25 @@
 
 import os
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int64
 
 from lmd_bench.core.errors import DivergedError, OvertimeError, PrunedError
-from lmd_bench.core.schema import Progress, Status, TrialContext, TrialSpec
+from lmd_bench.core.schema import Progress, Row, Status, TrialContext, TrialSpec
+from lmd_bench.data.tasks.task import Task
+from lmd_bench.stats import metrics
+from lmd_bench.stats.probabilities import (
+    best_temperature,
+    brier_score,
+    expected_calibration_error,
+    negative_log_likelihood,
+)
+from lmd_bench.training.device import device_columns, device_of
 from lmd_bench.training.limits import Watch
-
-Row = dict[str, Any]
-
-
-def device_of(context: TrialContext) -> torch.device:
-    """Return the device that a context asks for."""
-    if context.device != "auto":
-        return torch.device(context.device)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def device_columns(device: torch.device, context: TrialContext) -> Row:
-    """Return what the trial ran on."""
-    if device.type == "cpu":
-        return {"device": "cpu", "n_threads": context.n_threads}
-    return {
-        "device": torch.cuda.get_device_name(device),
-        "n_threads": context.n_threads,
-        "peak_memory_mib": torch.cuda.max_memory_allocated(device) / 2**20,
-    }
 
 
 def curve_columns(points: Iterable[Progress]) -> list[Row]:
@@ -81,3 +71,59 @@ def _status(error: Exception) -> Status:
             return "oom"
         case _:
             return "error"
+
+
+Row = dict[str, Any]
+
+
+Scores = dict[str, tuple[tuple[str, ...], Int64[np.ndarray, " images"], np.ndarray]]
+
+
+def _metric_columns(
+    split: str,
+    labels: Int64[np.ndarray, " n"],
+    logits: Float[np.ndarray, "n classes"],
+    groups: tuple[str, ...],
+) -> Mapping[str, Any]:
+    values = metrics.evaluate(labels, logits, groups)
+    if split == "test":
+        values |= metrics.evaluate_further(labels, logits)
+    recall = metrics.per_class_recall(labels, logits)
+    return {f"{split}_{name}": value for name, value in values.items()} | {
+        f"{split}_recall": [float(value) for value in recall],
+        f"{split}_counts": metrics.images_of_classes(labels, logits).tolist(),
+    }
+
+
+def _temperature_columns(scores: Scores) -> Row:
+    """Return the temperature chosen on val, and what it does to the probabilities of test."""
+    _, val_labels, val_logits = scores["val"]
+    temperature = best_temperature(val_labels, val_logits)
+    if "test" not in scores:
+        return {"temperature": temperature}
+    _, labels, logits = scores["test"]
+    return {
+        "temperature": temperature,
+        "test_scaled_nll": negative_log_likelihood(labels, logits, temperature),
+        "test_scaled_brier": brier_score(labels, logits, temperature),
+        "test_scaled_ece": expected_calibration_error(labels, logits, temperature),
+    }
+
+
+def _task_columns(task: Task, scores: Scores) -> Row:
+    return {
+        "class_names": list(task.class_names),
+        "class_counts": list(task.class_counts),
+        "groups": list(task.groups),
+        "n_train": len(task.train),
+        "n_val": len(task.val),
+        "n_test": len(scores["test"][1]) if "test" in scores else None,
+    }
+
+
+def _logit_rows(scores: Scores) -> list[tuple[str, str, int, list[float]]]:
+    return [
+        (image_id, split, int(label), [float(value) for value in logits])
+        for split, (ids, labels, matrix) in scores.items()
+        for image_id, label, logits in zip(ids, labels, matrix, strict=True)
+    ]

@@ -11,7 +11,8 @@ from lmd_bench.core import paths, plugins
 from lmd_bench.core.schema import DataSource, Scalar, TaskSpec, TrialContext, TrialSpec
 from lmd_bench.core.schema import Progress as Report
 from lmd_bench.data.build import build_tasks
-from lmd_bench.methods.space import check_keys, default_config, parse_settings, resolve_method
+from lmd_bench.methods.catalogue import resolve_method
+from lmd_bench.methods.space import check_keys, default_config, parse_settings
 from lmd_bench.store.store import open_store
 
 

@@ -6,10 +6,8 @@ and only for configs that were chosen before: in confirmation and in transfer.
 """
 
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,31 +16,39 @@ from torch import Tensor
 
 from lmd_bench.core import plugins
 from lmd_bench.core.errors import DivergedError, UserError
-from lmd_bench.core.schema import JUDGED_ON_TEST, DataSource, TaskSpec, TrialContext, TrialSpec
+from lmd_bench.core.schema import (
+    JUDGED_ON_TEST,
+    DataSource,
+    Report,
+    TaskSpec,
+    TrialContext,
+    TrialSpec,
+)
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.data.batches import ImageSet, predict
+from lmd_bench.data.batches import ImageSet
 from lmd_bench.data.images import prepare as images
 from lmd_bench.data.images.prepare import PreparedImages
-from lmd_bench.data.pixels import open_pixels
 from lmd_bench.data.tasks.task import Task, build_task, open_test
-from lmd_bench.methods.best_epoch import Report
 from lmd_bench.methods.calibration._base import Calibrated, Stage1
+from lmd_bench.methods.models.model import predict
 from lmd_bench.methods.space import section_config
-from lmd_bench.stats import metrics
-from lmd_bench.stats.probabilities import (
-    best_temperature,
-    brier_score,
-    expected_calibration_error,
-    negative_log_likelihood,
-)
-from lmd_bench.store.store import make_row, open_store
+from lmd_bench.store.rows import make_row
+from lmd_bench.store.store import open_store
+from lmd_bench.training.device import device_columns, device_of, open_pixels
 from lmd_bench.training.encoders import Encoder, cached_features, obtain
 from lmd_bench.training.limits import Watch
-from lmd_bench.training.measured import curve_columns, device_columns, device_of, failure_columns
+from lmd_bench.training.measured import (
+    Row,
+    Scores,
+    _logit_rows,
+    _metric_columns,
+    _task_columns,
+    _temperature_columns,
+    curve_columns,
+    failure_columns,
+)
 
-Row = dict[str, Any]
 MICRO_BATCHES = (1, 2, 4, 8)  # parts of a batch, while memory runs out
-Scores = dict[str, tuple[tuple[str, ...], Int64[np.ndarray, " images"], np.ndarray]]
 
 
 def execute_trial(spec: TrialSpec, context: TrialContext, report: Report) -> Row:
@@ -189,61 +195,11 @@ def _scores(
     return ids, prepared.table.labels[indices], logits
 
 
-def _metric_columns(
-    split: str,
-    labels: Int64[np.ndarray, " n"],
-    logits: Float[np.ndarray, "n classes"],
-    groups: tuple[str, ...],
-) -> Mapping[str, Any]:
-    values = metrics.evaluate(labels, logits, groups)
-    if split == "test":
-        values |= metrics.evaluate_further(labels, logits)
-    recall = metrics.per_class_recall(labels, logits)
-    return {f"{split}_{name}": value for name, value in values.items()} | {
-        f"{split}_recall": [float(value) for value in recall],
-        f"{split}_counts": metrics.images_of_classes(labels, logits).tolist(),
-    }
-
-
-def _temperature_columns(scores: Scores) -> Row:
-    """Return the temperature chosen on val, and what it does to the probabilities of test."""
-    _, val_labels, val_logits = scores["val"]
-    temperature = best_temperature(val_labels, val_logits)
-    if "test" not in scores:
-        return {"temperature": temperature}
-    _, labels, logits = scores["test"]
-    return {
-        "temperature": temperature,
-        "test_scaled_nll": negative_log_likelihood(labels, logits, temperature),
-        "test_scaled_brier": brier_score(labels, logits, temperature),
-        "test_scaled_ece": expected_calibration_error(labels, logits, temperature),
-    }
-
-
-def _task_columns(task: Task, scores: Scores) -> Row:
-    return {
-        "class_names": list(task.class_names),
-        "class_counts": list(task.class_counts),
-        "groups": list(task.groups),
-        "n_train": len(task.train),
-        "n_val": len(task.val),
-        "n_test": len(scores["test"][1]) if "test" in scores else None,
-    }
-
-
 def _image_set(
     prepared: PreparedImages, rows: Int64[np.ndarray, " n"], device: torch.device, share: float
 ) -> ImageSet:
     labels: Tensor = torch.from_numpy(prepared.table.labels[rows]).to(device)
     return ImageSet(open_pixels(prepared, rows, device, share), labels)
-
-
-def _logit_rows(scores: Scores) -> list[tuple[str, str, int, list[float]]]:
-    return [
-        (image_id, split, int(label), [float(value) for value in logits])
-        for split, (ids, labels, matrix) in scores.items()
-        for image_id, label, logits in zip(ids, labels, matrix, strict=True)
-    ]
 
 
 def _now() -> str:

@@ -8,7 +8,8 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.search.jobs import Job
 from lmd_bench.search.queue import JobQueue, Signal
 from lmd_bench.stats import metrics
-from lmd_bench.store.store import Store, make_row
+from lmd_bench.store.rows import make_row
+from lmd_bench.store.store import Store
 
 GROUPS = ("many", "medium", "few")
 N_IMAGES = 40  # of each class

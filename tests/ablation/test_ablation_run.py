@@ -8,9 +8,10 @@ import pytest
 import yaml
 from fake_worker import run_all
 
-from lmd_bench.cli.show import read_ablations, show
+from lmd_bench.cli.show import show
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TaskSpec
+from lmd_bench.experiments.ablation.analysis import read_ablations
 from lmd_bench.experiments.ablation.design import build
 from lmd_bench.experiments.ablation.document import parse_document
 from lmd_bench.experiments.ablation.estimate import seconds_of, work_of

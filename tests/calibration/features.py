@@ -2,8 +2,8 @@
 
 import torch
 
+from lmd_bench.core.schema import no_report
 from lmd_bench.data.batches import ImageSet
-from lmd_bench.methods.best_epoch import no_report
 from lmd_bench.methods.calibration._base import Stage1
 from tests import tiny
 

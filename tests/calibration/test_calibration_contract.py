@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load, save
 
 from lmd_bench.core import plugins
-from lmd_bench.data.batches import predict
+from lmd_bench.methods.models.model import predict
 from tests import tiny
 
 NAMES = plugins.names("calibration")

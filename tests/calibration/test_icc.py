@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from lmd_bench.data.batches import predict
 from lmd_bench.methods.calibration import icc
 from lmd_bench.methods.calibration._gaussians import ClassMoments
+from lmd_bench.methods.models.model import predict
 from lmd_bench.stats.metrics import balanced_accuracy
 from tests import tiny
 

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from lmd_bench.core.schema import ImageTable
 from lmd_bench.data.checks.class_sizes import ClassSize, class_sizes, smallest_difference
+from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.split import Split, sorted_rows
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 
-from lmd_bench.core.schema import ImageTable
 from lmd_bench.data.checks.doubles import Crossing, crossing_groups
+from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.split import Split, sorted_rows
 
 

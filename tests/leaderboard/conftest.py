@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
-from lmd_bench.store.store import make_row
+from lmd_bench.store.rows import make_row
 
 Row = dict[str, Any]
 TASK = TaskSpec(dataset="toy", imbalance_factor=100.0, image_size=32)

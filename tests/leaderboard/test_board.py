@@ -5,9 +5,9 @@ import pytest
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TaskSpec
+from lmd_bench.core.text import task_label
 from lmd_bench.leaderboard.board import LINE_COLUMNS, build, load
 from lmd_bench.leaderboard.studies.budget import Budget
-from lmd_bench.leaderboard.studies.group import task_label
 from lmd_bench.leaderboard.studies.rules import RULES
 from lmd_bench.store.compaction import compact
 from lmd_bench.store.store import open_store

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.leaderboard.studies.rules import RULES, VAL_COUNTS, best_row, rule_named, score
+from lmd_bench.leaderboard.studies.rules import RULES, best_row, rule_named, score
 from lmd_bench.stats.proportions import mean_lower_bound
+from lmd_bench.store.from_logits import VAL_COUNTS
 from lmd_bench.store.store import open_store
 from lmd_bench.store.val_counts import with_val_counts
 

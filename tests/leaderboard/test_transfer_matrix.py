@@ -12,7 +12,8 @@ from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 from lmd_bench.leaderboard.transfer import losses, matrices
 from lmd_bench.leaderboard.transfer_show import command, transfer_frame, transfer_text
-from lmd_bench.store.store import make_row, open_store, spec_of
+from lmd_bench.store.rows import make_row, spec_of
+from lmd_bench.store.store import open_store
 
 Row = dict
 

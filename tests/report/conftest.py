@@ -11,7 +11,8 @@ from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY
 from lmd_bench.report.context import Context, read_context
 from lmd_bench.stats.metrics import evaluate, per_class_recall
-from lmd_bench.store.store import LogitRow, Row, Store, make_row, open_store
+from lmd_bench.store.rows import Row, make_row
+from lmd_bench.store.store import LogitRow, Store, open_store
 
 SCRIPT = "<script>alert(1)</script>"  # a method, and a class
 CLASSES = ["nv", "mel", SCRIPT]

@@ -8,9 +8,9 @@ import yaml
 from optuna.distributions import CategoricalDistribution
 
 from lmd_bench.core import paths, plugins
-from lmd_bench.core.schema import TrainingConfig
+from lmd_bench.core.schema import no_report
 from lmd_bench.data.views import make_view
-from lmd_bench.methods.best_epoch import no_report
+from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.representation._base import Targets
 from lmd_bench.methods.space import search_space, section_defaults
 from lmd_bench.training.loop import train

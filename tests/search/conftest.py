@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from memory_search import TASK
 
-from lmd_bench.methods.space import resolve_method
+from lmd_bench.methods.catalogue import resolve_method
 from lmd_bench.search.request import SearchRequest
 
 

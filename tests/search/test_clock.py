@@ -6,7 +6,8 @@ from memory_search import MemoryStore, row_of, run_all
 
 from lmd_bench.search.queue import JobQueue
 from lmd_bench.store.compaction import compact
-from lmd_bench.store.store import make_row, open_store
+from lmd_bench.store.rows import make_row
+from lmd_bench.store.store import open_store
 
 
 def test_rows_from_the_future_and_in_any_order_give_the_same_trials(ask):

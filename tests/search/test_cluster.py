@@ -4,8 +4,8 @@ import pytest
 import ray
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.machine import Slots
 from lmd_bench.search.tune.cluster import LOCAL, N_STARTS, cluster
+from lmd_bench.search.tune.slots import Slots
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def test_fixed_jobs_leave_the_rows_of_a_search_as_they_are(ask) -> None:
 
 
 def test_the_display_and_the_trace_count_fixed_jobs(ask) -> None:
-    from lmd_bench.core.machine import Slots
+    from lmd_bench.search.tune.slots import Slots
 
     request, store = ask("crt"), MemoryStore()
     queue = JobQueue(request, store, _jobs(request, 3))

@@ -6,7 +6,8 @@ import pytest
 from memory_search import MemoryStore, run_all
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.methods.space import resolve_method, search_space
+from lmd_bench.methods.catalogue import resolve_method
+from lmd_bench.methods.space import search_space
 from lmd_bench.search.proposing.ranges import parse_ranges, ranged
 from lmd_bench.search.queue import JobQueue
 

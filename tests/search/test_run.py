@@ -8,10 +8,10 @@ import pytest
 from memory_search import MemoryStore, row_of
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.machine import Slots
 from lmd_bench.search import run
 from lmd_bench.search.jobs import from_payload
 from lmd_bench.search.tune.claims import claimed
+from lmd_bench.search.tune.slots import Slots
 from lmd_bench.search.watching.traces import read_searches
 
 

@@ -14,7 +14,8 @@ from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
 from lmd_bench.experiments.simulation.export import read_tables, write_tables
 from lmd_bench.experiments.simulation.simulate import Request, simulate, stored_tables
 from lmd_bench.experiments.simulation.staging import find_pairs
-from lmd_bench.store.store import make_row, open_store
+from lmd_bench.store.rows import make_row
+from lmd_bench.store.store import open_store
 
 TASK = TaskSpec(dataset="ham10000", imbalance_factor=100.0, image_size=32)
 TIMES = {"started_at": "2025-01-01T00:00:00+00:00", "finished_at": "2025-01-01T00:00:10+00:00"}

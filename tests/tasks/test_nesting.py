@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DataSource, ImageTable, TaskSpec
+from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.data import datasets
+from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.nesting import check_nested, fit, largest_n_max, nested_specs
 from lmd_bench.data.tasks.protocols import cut
 

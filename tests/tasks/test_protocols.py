@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import ImageTable, TaskSpec
+from lmd_bench.core.schema import TaskSpec
+from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.balanced import train_counts
 from lmd_bench.data.tasks.protocols import cut
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import ImageTable
+from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.rare_classes import settle_rare_classes
 
 

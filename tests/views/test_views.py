@@ -5,8 +5,8 @@ from typing import get_args
 import pytest
 import torch
 
-from lmd_bench.core.schema import TrainingConfig
 from lmd_bench.data import views
+from lmd_bench.methods.config import TrainingConfig
 
 DRAWN = ["strong", "weak", "randaugment"]
 

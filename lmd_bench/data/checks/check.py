@@ -9,7 +9,7 @@ from jaxtyping import Bool, UInt8
 from lmd_bench.core import machine as hardware
 from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DataSource, ImageTable, TaskSpec
+from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.data import datasets
 from lmd_bench.data.build import prepare_dataset
 from lmd_bench.data.checks.class_sizes import ClassSize, class_sizes, smallest_difference
@@ -18,6 +18,7 @@ from lmd_bench.data.checks.identical import file_digests, identical_sets, pixel_
 from lmd_bench.data.checks.near import NearPair, difference_hashes, near_identical
 from lmd_bench.data.checks.readable import Unreadable, unreadable_images
 from lmd_bench.data.images.prepare import PreparedImages
+from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.protocols import cut
 from lmd_bench.data.tasks.split import Split
 from lmd_bench.data.tasks.task import fingerprint

@@ -18,7 +18,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from lmd_bench.core.schema import ImageTable
+from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.split import Split
 
 FEWEST = 10  # val or test images; below, one image moves the class's recall by over 10 points

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Int64
 
-from lmd_bench.core.schema import ImageTable
+from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.split import Split
 
 

@@ -14,8 +14,9 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DatasetCard, ImageTable, TableColumns
+from lmd_bench.core.schema import TableColumns
 from lmd_bench.data.datasets._decode import decode
+from lmd_bench.data.table import DatasetCard, ImageTable
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 

@@ -26,8 +26,8 @@ from jaxtyping import Bool, Int64, UInt8
 from PIL import Image
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DatasetCard, ImageTable
 from lmd_bench.data.datasets._base import Dataset
+from lmd_bench.data.table import DatasetCard, ImageTable
 
 SPLITS = ("train", "val", "test")
 SIZES = (28, 64, 128, 224)  # pixels, square

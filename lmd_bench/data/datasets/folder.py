@@ -16,9 +16,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DatasetCard, ImageTable, TableColumns
+from lmd_bench.core.schema import TableColumns
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._csv import FIRST_LINE, Row, read_rows
+from lmd_bench.data.table import DatasetCard, ImageTable
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 SPLITS = {

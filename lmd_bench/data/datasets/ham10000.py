@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lmd_bench.core.schema import DatasetCard, ImageTable
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._csv import FIRST_LINE, check_ids, label_of, read_rows
+from lmd_bench.data.table import DatasetCard, ImageTable
 
 METADATA = "HAM10000_metadata.csv"
 

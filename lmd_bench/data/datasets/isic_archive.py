@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DatasetCard, ImageTable
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._csv import FIRST_LINE, check_ids, one_hot, read_rows
+from lmd_bench.data.table import DatasetCard, ImageTable
 
 SPLIT_FILES = {"train": "training.csv", "val": "validation.csv", "test": "testing.csv"}
 METADATA = "metadata.csv"

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from lmd_bench.core.schema import DatasetCard, ImageTable
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.datasets._base import Dataset
+from lmd_bench.data.table import DatasetCard, ImageTable
 
 SEED = 2019  # of all drawings; never a user's
 

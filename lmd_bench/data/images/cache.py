@@ -18,7 +18,8 @@ from filelock import FileLock
 from jaxtyping import Int64, UInt8
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import ImageTable, canonical_json
+from lmd_bench.core.schema import canonical_json
+from lmd_bench.data.table import ImageTable
 
 PARTIAL = ".partial"
 

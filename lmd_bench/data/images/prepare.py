@@ -15,12 +15,13 @@ from jaxtyping import Int64, UInt8
 
 from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DataSource, ImageTable, content_hash
+from lmd_bench.core.schema import DataSource, content_hash
 from lmd_bench.data import datasets
 from lmd_bench.data.datasets import Dataset
 from lmd_bench.data.images.cache import PreparedImages as PreparedImages
 from lmd_bench.data.images.cache import locked, open_folder, write_folder
 from lmd_bench.data.images.decoding import Source, decode_all
+from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.rare_classes import settle_rare_classes
 
 DECODER_VERSION = 2  # raised when the same file would give other pixels

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lmd_bench.core.schema import ImageTable
 from lmd_bench.core.seeding import derive_seed
+from lmd_bench.data.table import ImageTable
 
 _SHARE = 0.2  # of each class's train images, rounded up
 

@@ -17,8 +17,9 @@ import numpy as np
 from jaxtyping import Int64
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import ImageTable, TaskSpec
+from lmd_bench.core.schema import TaskSpec
 from lmd_bench.core.seeding import derive_seed
+from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.long_tail import by_count, exponential_counts
 from lmd_bench.data.tasks.split import Split, sorted_rows
 

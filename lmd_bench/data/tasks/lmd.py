@@ -8,7 +8,8 @@ no lesions: images of one lesion may lie on both sides of a split.
 import numpy as np
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import ImageTable, TaskSpec
+from lmd_bench.core.schema import TaskSpec
+from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.long_tail import by_count, natural_geometric_counts
 from lmd_bench.data.tasks.split import Split, sorted_rows
 

@@ -12,7 +12,8 @@ from math import ceil
 import numpy as np
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DataSource, ImageTable, TaskSpec
+from lmd_bench.core.schema import DataSource, TaskSpec
+from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.protocols import TRAIN_COUNTS, cut
 from lmd_bench.data.tasks.split import Split
 

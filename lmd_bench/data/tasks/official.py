@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DataSource, ImageTable, TaskSpec
+from lmd_bench.core.schema import DataSource, TaskSpec
+from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks._hold_out import hold_out
 from lmd_bench.data.tasks.split import Split, sorted_rows
 from lmd_bench.data.tasks.splits._published import Listed, Published, SplitName

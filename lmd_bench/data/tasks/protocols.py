@@ -10,7 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from lmd_bench.core.errors import UserError, unknown
-from lmd_bench.core.schema import DataSource, ImageTable, TaskSpec
+from lmd_bench.core.schema import DataSource, TaskSpec
+from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.balanced import balanced_counts, cut_balanced
 from lmd_bench.data.tasks.lmd import cut_lmd
 from lmd_bench.data.tasks.official import cut_official

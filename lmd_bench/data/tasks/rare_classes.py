@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Int64
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import ImageTable, RareClasses
+from lmd_bench.core.schema import RareClasses
+from lmd_bench.data.table import ImageTable
 
 MERGED = "other"  # the class that rare ones are merged into
 

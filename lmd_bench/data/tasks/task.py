@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Int64
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DataSource, ImageTable, TaskSpec, content_hash
+from lmd_bench.core.schema import DataSource, TaskSpec, content_hash
+from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.long_tail import Shot, groups_by_third
 from lmd_bench.data.tasks.protocols import cut
 from lmd_bench.data.tasks.split import Split

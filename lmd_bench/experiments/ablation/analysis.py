@@ -5,21 +5,25 @@ are of the contrast itself, paired: the bootstrap draws the same images for all 
 is over the contrast of each seed. Neither holds the spread over searches, splits or data sets.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int64
 
+from lmd_bench.core.schema import Row
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.experiments.ablation.contrasts import Contrast, changes, effects
-from lmd_bench.experiments.ablation.record import AblationRecord, TaskRecord
-from lmd_bench.experiments.ablation.scores import SCORES, CellScores
+from lmd_bench.experiments.ablation.record import AblationRecord, TaskRecord, read_records
+from lmd_bench.experiments.ablation.scores import SCORES, CellScores, read_scores
 from lmd_bench.leaderboard.compare import N_RESAMPLES
 from lmd_bench.leaderboard.studies.predictions import Judged, read_clusters, same_images
 from lmd_bench.stats.bootstrap import mean_recall, resampled_recall
 from lmd_bench.stats.intervals import Interval, over_images, percentile_interval, seed_interval
 from lmd_bench.stats.paired import bootstrap_p, holm
+from lmd_bench.store.store import open_store
 
 NAN = float("nan")
 UNKNOWN = Interval(NAN, NAN, "")
@@ -208,3 +212,42 @@ def _estimate(
     ]
     images = UNKNOWN if drawn is None else percentile_interval(drawn, over)
     return Estimate(float(np.mean(by_seed)), images, seed_interval(by_seed))
+
+
+def read_ablations(
+    results: Path, name: str | None = None, clusters: tuple[str, str] | None = None
+) -> list[TaskAnalysis]:
+    """Return all ablations of a results folder, or those of one name, on each of their tasks.
+
+    Raises:
+        UserError: there is none, or what there is cannot be read.
+    """
+    return analyse_all(results, read_records(results, name), clusters)
+
+
+def analyse_all(
+    results: Path,
+    records: Sequence[AblationRecord],
+    clusters: tuple[str, str] | None = None,
+    rows: Sequence[Row] | None = None,
+) -> list[TaskAnalysis]:
+    """Return some ablations of a results folder, on each of their tasks.
+
+    Args:
+        results: the folder.
+        records: the ablations.
+        clusters: CSV and column of the lesions of the images; None: each image is its own.
+        rows: all rows of the folder, if they are read already.
+
+    Raises:
+        UserError: logits are damaged or of different images, or the clusters cannot be used.
+    """
+    store = open_store(results)
+    of_study: dict[str, list[Row]] = defaultdict(list)
+    for row in store.rows() if rows is None else rows:
+        of_study[row["study"]].append(row)
+    return [
+        analyse(record, task, read_scores(store, record, task, of_study), clusters)
+        for record in records
+        for task in record.tasks
+    ]

@@ -18,7 +18,8 @@ from lmd_bench.experiments.ablation.document import (
     Toggle,
 )
 from lmd_bench.experiments.ablation.factorial import MOST_FACTORS, Fraction, Levels, fraction, full
-from lmd_bench.methods.space import check_keys, resolve_method
+from lmd_bench.methods.catalogue import resolve_method
+from lmd_bench.methods.space import check_keys
 
 MOST_CELLS = 256
 

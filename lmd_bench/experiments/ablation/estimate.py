@@ -12,13 +12,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from lmd_bench.core.schema import Row
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.core.text import clock
 from lmd_bench.experiments.ablation.contrasts import design_sentence
 from lmd_bench.experiments.ablation.design import Design
 from lmd_bench.experiments.ablation.record import AblationRecord
 from lmd_bench.experiments.ablation.run import record_of
-from lmd_bench.leaderboard.studies.group import Row
 from lmd_bench.search.plan import StudyPlan, is_cached, plan, stored
 from lmd_bench.search.proposing.study import Study
 from lmd_bench.search.queue import JobQueue

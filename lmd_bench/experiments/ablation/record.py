@@ -14,7 +14,7 @@ from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.files import whole_file
 from lmd_bench.core.schema import Scalar, content_hash
 from lmd_bench.experiments.ablation.factorial import Levels
-from lmd_bench.leaderboard.studies.ablated import FOLDER
+from lmd_bench.store.store import FOLDER
 
 VERSION = 1  # of the file; another one is not read
 

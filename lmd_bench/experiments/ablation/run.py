@@ -9,6 +9,7 @@ from typing import Any
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Config, DataSource, Scalar, TaskSpec
+from lmd_bench.core.text import task_label
 from lmd_bench.data.build import build_tasks
 from lmd_bench.experiments.ablation.cells import Cell
 from lmd_bench.experiments.ablation.design import Design, build
@@ -20,8 +21,8 @@ from lmd_bench.experiments.ablation.record import (
     TaskRecord,
     write_record,
 )
-from lmd_bench.leaderboard.studies.group import task_label
-from lmd_bench.methods.space import Method, parse_settings, resolve_method, search_space
+from lmd_bench.methods.catalogue import Method, resolve_method
+from lmd_bench.methods.space import parse_settings, search_space
 from lmd_bench.search.proposing.warm_start import best_configs, pair
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.staging import StudySpec, study_specs

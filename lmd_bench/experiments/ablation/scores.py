@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Literal
 
+from lmd_bench.core.schema import Row
 from lmd_bench.experiments.ablation.record import AblationRecord, CellRecord, TaskRecord
-from lmd_bench.leaderboard.studies.group import Row, StudyRows
+from lmd_bench.leaderboard.studies.group import StudyRows
 from lmd_bench.leaderboard.studies.predictions import Judged, read_judged
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY
 from lmd_bench.store.store import Store

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.core.files import temporary_name
 from lmd_bench.core.schema import canonical_json
 from lmd_bench.data.datasets import load
 from lmd_bench.experiments.simulation.format import (
@@ -32,7 +33,7 @@ from lmd_bench.experiments.simulation.format import (
 )
 from lmd_bench.experiments.simulation.table import StoredTrial, StudyTable
 from lmd_bench.store.provenance import package_version
-from lmd_bench.store.row_files import read_table, temporary_name
+from lmd_bench.store.row_files import read_table
 
 _OF_STUDY = ("study", "task", "dataset", "method", "representation", "calibration")
 _NO_CARD = "unknown to lmd-bench; ask whoever holds the images"

@@ -17,7 +17,8 @@ from lmd_bench.experiments.simulation.table import StudyTable, tables_of
 from lmd_bench.experiments.simulation.tuners import Comparison, tuner_frame
 from lmd_bench.search.proposing.pruning import check_pruner
 from lmd_bench.search.proposing.samplers import check_sampler
-from lmd_bench.store.store import Row, open_store
+from lmd_bench.store.rows import Row
+from lmd_bench.store.store import open_store
 
 PARTS = ("samplers", "pruners", "stages")
 Report = Callable[[str], None]

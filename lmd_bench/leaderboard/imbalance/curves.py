@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from lmd_bench.leaderboard.studies.group import Row, StudyRows
+from lmd_bench.core.schema import Row
+from lmd_bench.leaderboard.studies.group import StudyRows
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.studies.scores import (
     METRIC_NAMES,

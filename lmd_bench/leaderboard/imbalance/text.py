@@ -1,26 +1,19 @@
 """What `lmd-bench imbalance` and `sweep` print: curves, changes of order, robust ranges."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from math import isnan
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lmd_bench.cli.emit import check_format, print_frame
-from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.compare import compare
-from lmd_bench.leaderboard.imbalance.crossings import Crossing, Gap, OverImages, crossings
-from lmd_bench.leaderboard.imbalance.curves import imbalance_frame, imbalance_text
-from lmd_bench.leaderboard.imbalance.factor_curves import Point, factor_curves
-from lmd_bench.leaderboard.imbalance.robust_range import RobustRange, robust_ranges
-from lmd_bench.leaderboard.studies.group import group_studies
+from lmd_bench.leaderboard.imbalance.crossings import Crossing, Gap, OverImages
+from lmd_bench.leaderboard.imbalance.factor_curves import Point
+from lmd_bench.leaderboard.imbalance.robust_range import RobustRange
 from lmd_bench.leaderboard.studies.predictions import Judged, read_judged
-from lmd_bench.leaderboard.studies.read import read_rows
-from lmd_bench.leaderboard.studies.rules import SelectionRule, rule_named
-from lmd_bench.leaderboard.studies.scores import COMPUTED, METRIC_NAMES, higher_is_better
+from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.text import bounds, percent, text_table
 from lmd_bench.stats.intervals import Interval
 from lmd_bench.store.store import Store
@@ -28,71 +21,6 @@ from lmd_bench.store.store import Store
 PARTS = ("curves", "crossings", "ranges")  # of a CSV, which holds one table
 BOOTSTRAPPED = "balanced_accuracy"  # the metric whose differences have an interval over images
 _GAP_ENDS = ("seeds_low", "seeds_high", "images_low", "images_high")
-
-
-def print_imbalance(
-    root: Path,
-    form: str,
-    rule: str,
-    metric: str,
-    part: str = "curves",
-    *,
-    study: str = "",
-    only: Collection[str] | None = None,
-) -> None:
-    """Print a metric against the imbalance factor, where methods cross, and their robust ranges.
-
-    Args:
-        root: Folder of the results.
-        form: table, csv or json; the curves of the last two hold all metrics.
-        rule: What selects the configuration of each study.
-        metric: Of the table, the crossings and the ranges.
-        part: What CSV holds.
-        study: Studies whose id does not hold this text are left out.
-        only: Ids of the studies that count; None: all.
-
-    Raises:
-        UserError: no such format, rule, metric or part, or no results.
-    """
-    check_format(form)
-    if metric not in METRIC_NAMES:
-        raise unknown("metric", metric, METRIC_NAMES)
-    if part not in PARTS:
-        raise unknown("part", part, PARTS)
-    chosen = rule_named(rule)
-    store, rows = read_rows(root, chosen)
-    studies = [
-        one
-        for one in group_studies(rows)
-        if study in one.study and (only is None or one.study in only)
-    ]
-    needed = store if form != "table" or metric in COMPUTED else None
-    frame = imbalance_frame(studies, chosen, needed).assign(
-        rule=chosen.name, watermark=chosen.watermark
-    )
-    if frame.empty:
-        raise UserError(
-            f"Nothing in {root} is confirmed yet, and imbalance factors are compared on test; let "
-            "its search confirm, or name another folder with --results."
-        )
-    curves = factor_curves(studies, chosen, metric, store if metric in COMPUTED else None)
-    better: Literal[1, -1] = 1 if higher_is_better(metric) else -1
-    over_images = bootstrap(store, chosen) if metric == BOOTSTRAPPED else _no_interval
-    found, ranges = crossings(curves, better, over_images), robust_ranges(curves, better)
-    frames = {
-        "curves": frame,
-        "crossings": crossing_frame(found, metric).assign(
-            rule=chosen.name, watermark=chosen.watermark
-        ),
-        "ranges": range_frame(ranges, metric).assign(rule=chosen.name, watermark=chosen.watermark),
-    }
-
-    def text() -> list[str]:
-        lines = imbalance_text(frame, metric, chosen)
-        return [*lines, "", *crossing_text(found, metric), "", *range_text(ranges, metric)]
-
-    more = {"crossings": frames["crossings"], "robust_ranges": frames["ranges"]}
-    print_frame(form, frames[part] if form == "csv" else frame, chosen, text, more)
 
 
 def bootstrap(store: Store, rule: SelectionRule) -> OverImages:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-FOLDER = "ablations"  # of a results folder; one JSON file for each ablation
+from lmd_bench.store.store import FOLDER
 
 
 def ablated_studies(root: Path) -> frozenset[str]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.leaderboard.studies.group import Row, StudyRows
+from lmd_bench.core.schema import Row
+from lmd_bench.leaderboard.studies.group import StudyRows
 
 Unit = Literal["trials", "hours", "gpu_hours"]
 _UNITS: dict[str, Unit] = {"": "trials", "h": "hours", "gpuh": "gpu_hours"}

@@ -1,19 +1,15 @@
 """Rows grouped into studies: the trials of one method on one task, and their confirmations."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from lmd_bench.core.schema import OF_A_STUDY
+from lmd_bench.core.schema import OF_A_STUDY, TASK_COLUMNS, Row
+from lmd_bench.core.text import task_label
 from lmd_bench.leaderboard.studies.rules import SelectionRule, best_row
 
-Row = Mapping[str, Any]  # a dict, or a view of a row
-TASK_COLUMNS = (
-    *("dataset", "protocol", "imbalance_factor", "image_size"),
-    *("split_seed", "n_max", "task_fingerprint"),
-)
 STUDY_COLUMNS = (*TASK_COLUMNS, "method", "study")  # rows with these equal are of one study
 
 
@@ -104,15 +100,6 @@ def study_label(method: str, study: str, n_studies: int) -> str:
 def is_run_of(row: Row, source: Row) -> bool:
     """Return whether a row is a confirmation run of a search row."""
     return row["phase"] == "confirm" and row["source_key"] == source["key"]
-
-
-def task_label(row: Row) -> str:
-    """Return how a task is called in tables, like `ham10000 · balanced · IF 100 · 64 px · 3fa2`."""
-    factor = row["imbalance_factor"]
-    parts = [row["dataset"], row["protocol"], "natural" if factor is None else f"IF {factor:g}"]
-    parts += [f"n_max {row['n_max']}"] if row["n_max"] is not None else []
-    parts += [f"split {row['split_seed']}"] if row["split_seed"] else []
-    return " · ".join([*parts, f"{row['image_size']} px", row["task_fingerprint"][:8]])
 
 
 def outcomes(rows: Sequence[Row]) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.leaderboard.studies.group import Row, StudyRows
+from lmd_bench.core.schema import Row
+from lmd_bench.leaderboard.studies.group import StudyRows
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.stats.bootstrap import cluster_numbers
 from lmd_bench.store.store import Store

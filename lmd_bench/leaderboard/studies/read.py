@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import OF_A_STUDY
+from lmd_bench.core.schema import OF_A_STUDY, Row
 from lmd_bench.leaderboard.studies.ablated import ablated_studies, left_out
-from lmd_bench.leaderboard.studies.group import STUDY_COLUMNS, Row
+from lmd_bench.leaderboard.studies.group import STUDY_COLUMNS
 from lmd_bench.leaderboard.studies.row_views import grouped_views
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.store.row_files import Scan, ordered

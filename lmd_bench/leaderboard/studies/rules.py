@@ -15,9 +15,9 @@ import numpy as np
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.stats.metrics import METRICS
 from lmd_bench.stats.proportions import mean_lower_bound
+from lmd_bench.store.from_logits import VAL_COUNTS
 
 Row = Mapping[str, Any]  # a dict, or a view of a row
-VAL_COUNTS = "val_counts"  # val images of each class; where rows lack it, see `val_counts.py`
 _OWN_HEAD = "none"  # the calibration that keeps stage 1's own head, whose epochs are stage 1's
 
 

@@ -10,9 +10,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from lmd_bench.core.schema import Progress
+from lmd_bench.core.schema import Progress, Report
 from lmd_bench.data.batches import ImageSet
-from lmd_bench.methods.best_epoch import Report
 from lmd_bench.methods.models.model import Model
 
 

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from lmd_bench.methods.best_epoch import generator
+from lmd_bench.data.batches import generator
 
 
 def fresh_head(n_features: int, n_classes: int, seed: int, device: torch.device) -> nn.Linear:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from lmd_bench.core.schema import Progress
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.methods.best_epoch import BestOnVal, generator
+from lmd_bench.data.batches import generator
+from lmd_bench.methods.best_epoch import BestOnVal
 from lmd_bench.methods.calibration._base import Stage1
 from lmd_bench.methods.calibration._heads import balanced_draws
 

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from lmd_bench.core.schema import require
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.calibration._heads import fresh_head
 from lmd_bench.methods.calibration._sgd import fit_head
+from lmd_bench.methods.config import require
 
 VERSION = 1
 

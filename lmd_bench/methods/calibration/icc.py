@@ -41,11 +41,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lmd_bench.core.schema import require
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.data.batches import autocast, epoch_batches, predict, steps_per_epoch
+from lmd_bench.data.batches import epoch_batches, generator, steps_per_epoch
 from lmd_bench.data.views import View, make_view
-from lmd_bench.methods.best_epoch import BestOnVal, generator
+from lmd_bench.methods.best_epoch import BestOnVal
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.calibration._gaussians import (
     ClassGaussians,
@@ -61,7 +60,8 @@ from lmd_bench.methods.calibration._losses import (
     generalised_cross_entropy,
 )
 from lmd_bench.methods.calibration._m_step import expected_m_step, sampled_m_step
-from lmd_bench.methods.models.model import Model
+from lmd_bench.methods.config import require
+from lmd_bench.methods.models.model import Model, autocast, predict
 
 VERSION = 3
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 import torch
 
-from lmd_bench.core.schema import require
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.calibration._grid import best_by_balanced_accuracy
+from lmd_bench.methods.config import require
 from lmd_bench.methods.models.heads import NeighboursHead
 
 VERSION = 1

@@ -20,9 +20,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from lmd_bench.core.schema import require
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.calibration._grid import best_by_balanced_accuracy
+from lmd_bench.methods.config import require
 from lmd_bench.methods.models.heads import class_means
 
 VERSION = 1

@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lmd_bench.core.schema import require
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.calibration._grid import best_by_balanced_accuracy
+from lmd_bench.methods.config import require
 
 VERSION = 1
 

@@ -23,9 +23,9 @@ from typing import Literal
 import torch
 from torch import nn
 
-from lmd_bench.core.schema import require
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.methods.best_epoch import BestOnVal, generator
+from lmd_bench.data.batches import generator
+from lmd_bench.methods.best_epoch import BestOnVal
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.calibration._gaussians import (
     ClassGaussians,
@@ -35,6 +35,7 @@ from lmd_bench.methods.calibration._gaussians import (
 )
 from lmd_bench.methods.calibration._heads import fresh_head
 from lmd_bench.methods.calibration._m_step import expected_m_step, sampled_m_step
+from lmd_bench.methods.config import require
 
 VERSION = 2
 

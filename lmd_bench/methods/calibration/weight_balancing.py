@@ -20,10 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lmd_bench.core.schema import require
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.calibration._sgd import fit_head
 from lmd_bench.methods.class_weights import effective_number_weights
+from lmd_bench.methods.config import require
 
 VERSION = 1
 

@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.data.batches import ImageSet
+from lmd_bench.data.views import make_view
 
 
 class Model(nn.Module):
@@ -74,3 +76,31 @@ def _load_pretrained(name: str) -> nn.Module:
             "network once, put the file into torch's hub cache, or train from random weights "
             "with --set training.pretrained=false."
         ) from error
+
+
+EVAL_BATCH = 512
+
+
+def predict(
+    model: Model, images: ImageSet
+) -> tuple[Float[Tensor, "images features"], Float[Tensor, "images classes"]]:
+    """Return features and logits of the test view, in eval mode, as float32 on the device."""
+    was_training = model.training
+    model.eval()
+    features: list[Tensor] = []
+    logits: list[Tensor] = []
+    with torch.inference_mode():
+        for start in range(0, len(images), EVAL_BATCH):
+            view = make_view("test", images.pixels[start : start + EVAL_BATCH], seed=0)
+            with autocast(view.device):
+                f, z = model(view)
+            features.append(f.float())
+            logits.append(z.float())
+    model.train(was_training)
+    return torch.cat(features).clone(), torch.cat(logits).clone()
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """Return bfloat16 autocast on a GPU that has it; float32 elsewhere."""
+    enabled = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)

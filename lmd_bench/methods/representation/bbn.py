@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lmd_bench.core.schema import require
+from lmd_bench.methods.config import require
 from lmd_bench.methods.models.branches import BranchedEncoder
 from lmd_bench.methods.representation._base import Representation, Targets, WantedView
 

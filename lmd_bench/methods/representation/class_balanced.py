@@ -22,8 +22,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from lmd_bench.core.schema import require
 from lmd_bench.methods.class_weights import effective_number_weights, inverse_frequency_weights
+from lmd_bench.methods.config import require
 from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.representation._criterion import Criterion, Features, Labels, Logits
 

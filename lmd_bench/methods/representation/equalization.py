@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lmd_bench.core.schema import require
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.methods.best_epoch import generator
+from lmd_bench.data.batches import generator
+from lmd_bench.methods.config import require
 from lmd_bench.methods.representation._criterion import Criterion, Features, Labels, Logits
 
 VERSION = 1

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from lmd_bench.core.schema import require
+from lmd_bench.methods.config import require
 from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.representation._criterion import (
     Criterion,

@@ -23,9 +23,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from lmd_bench.core.schema import require
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.methods.best_epoch import generator
+from lmd_bench.data.batches import generator
+from lmd_bench.methods.config import require
 from lmd_bench.methods.models.heads import CosineHead
 from lmd_bench.methods.representation._criterion import Criterion, Features, Labels, Logits
 

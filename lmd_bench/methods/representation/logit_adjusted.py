@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from lmd_bench.core.schema import require
+from lmd_bench.methods.config import require
 from lmd_bench.methods.representation._criterion import Criterion, Features, Labels, Logits
 
 VERSION = 1

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from lmd_bench.core.schema import require
+from lmd_bench.methods.config import require
 from lmd_bench.methods.representation._base import Targets, WantedView
 from lmd_bench.methods.representation._momentum import KeyLabels, Keys, MomentumContrast
 

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from lmd_bench.core.schema import require
+from lmd_bench.methods.config import require
 from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.representation._base import Representation, Targets, WantedView
 from lmd_bench.methods.representation._contrastive import Projection, supervised_contrastive

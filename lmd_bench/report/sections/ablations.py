@@ -2,8 +2,7 @@
 
 from math import isnan
 
-from lmd_bench.cli.show import analyse_all
-from lmd_bench.experiments.ablation.analysis import Effect, TaskAnalysis
+from lmd_bench.experiments.ablation.analysis import Effect, TaskAnalysis, analyse_all
 from lmd_bench.experiments.ablation.record import read_records
 from lmd_bench.experiments.ablation.tables import Sheet, header_lines, notes, sheets
 from lmd_bench.leaderboard.studies.ablated import ablated_studies

@@ -100,7 +100,7 @@ def _seeds(line: Line) -> Cell:
 
 
 def _missing(context: Context) -> list[Block]:
-    found = gaps(context)
+    found = gaps(context.tasks, context.rule, context.command)
     if not found:
         return []
     rows = [

@@ -4,7 +4,8 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from lmd_bench.leaderboard.studies.group import Row, StudyRows
+from lmd_bench.core.schema import Row
+from lmd_bench.leaderboard.studies.group import StudyRows
 from lmd_bench.report.blocks import Block, Cell, Heading, Listing, Section, Table, TableRow, Text
 from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import row as table_row

@@ -8,7 +8,8 @@ import yaml
 
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.schema import Config, Scalar
-from lmd_bench.methods.space import Method, Space, check_value, search_space, section_defaults
+from lmd_bench.methods.catalogue import Method
+from lmd_bench.methods.space import Space, check_value, search_space, section_defaults
 from lmd_bench.search.proposing.ranges import Ranges, contains, ranged
 
 Points = tuple[Mapping[str, Scalar], ...]  # each {"section.key": value}, not all keys given

@@ -11,8 +11,8 @@ from optuna.distributions import (
 )
 
 from lmd_bench.core.errors import UserError, unknown
+from lmd_bench.methods.catalogue import Method
 from lmd_bench.methods.space import (
-    Method,
     Space,
     check_value,
     parse_settings,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Config, canonical_json
-from lmd_bench.methods.space import Method, Space
+from lmd_bench.methods.catalogue import Method
+from lmd_bench.methods.space import Space
 from lmd_bench.search.jobs import Row, config_of, ranked
 from lmd_bench.search.proposing.ranges import contains
 from lmd_bench.store.store import open_store

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.machine import Slots, n_cores, n_gpus, share_out
+from lmd_bench.core.machine import n_cores
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.tune.gpu_share import AUTO, find_share
+from lmd_bench.search.tune.slots import Slots, share_out
+from lmd_bench.training.device import n_gpus
 
 LOCAL = "local"  # the address that starts a cluster of our own
 N_STARTS = 4  # Ray gives its node 30 s to come up, which a machine under load may not

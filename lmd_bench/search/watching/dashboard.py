@@ -26,10 +26,11 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.core.files import publish, temporary_name
 from lmd_bench.core.schema import OF_A_STUDY
 from lmd_bench.methods.space import Space, search_space
-from lmd_bench.store.row_files import publish, temporary_name
-from lmd_bench.store.store import Row, Store, open_store
+from lmd_bench.store.rows import Row
+from lmd_bench.store.store import Store, open_store
 
 FILE = "dashboard.journal"
 _RANK = "encoder_rank"  # what a calibration study calls the encoder that a trial stands on

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DataSource, ImageTable, TaskSpec
+from lmd_bench.core.schema import DataSource, TaskSpec
+from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.protocols import cut
 from lmd_bench.data.tasks.splits.written import read_written, write_split
 from lmd_bench.data.tasks.task import build_task, open_test

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import ImageTable
+from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.split import Split
 from lmd_bench.data.tasks.splits._published import Listed, Published
 from lmd_bench.data.tasks.splits._reading import read_table

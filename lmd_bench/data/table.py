@@ -1,0 +1,48 @@
+"""TODO."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Int64
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """What a person must know of a data set before using it."""
+
+    name: str
+    title: str
+    class_names: tuple[str, ...]
+    licence: str
+    citation: str
+    url: str
+    how_to_get: str  # what to download and where to put it
+    expected_counts: tuple[int, ...] | None = None  # images of each class when complete
+    expected_images: int | None = None  # all of them, where the classes' counts are not known
+    group: str | None = None  # what a group is ("lesion"), None where there is none
+    splits: str | None = None  # published splits and how protocol `official` gets them
+    downloads: bool = True  # False: drawn on the fly, needs no files
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """One row per image. All arrays have length n_images and one order."""
+
+    image_ids: tuple[str, ...]
+    labels: Int64[np.ndarray, " images"]  # index into class_names
+    groups: tuple[str, ...]  # lesion or patient; an image without one is its own group
+    class_names: tuple[str, ...]
+    splits: tuple[str, ...] | None = None  # "train", "val" or "test", where the data declare it
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def take(self, rows: Int64[np.ndarray, " rows"]) -> "ImageTable":
+        """Return the images in these rows, in their order."""
+        return replace(
+            self,
+            image_ids=tuple(self.image_ids[row] for row in rows),
+            labels=self.labels[rows],
+            groups=tuple(self.groups[row] for row in rows),
+            splits=None if self.splits is None else tuple(self.splits[row] for row in rows),
+        )

@@ -1,0 +1,80 @@
+"""TODO."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+
+import yaml
+
+from lmd_bench.core import paths, plugins
+from lmd_bench.core.errors import unknown
+from lmd_bench.core.schema import Config, Scalar
+
+
+def doubtful(representation: str, calibration: str) -> str:
+    """Return why a pair of stages makes little sense; "" for the others. All of them run."""
+    adjusted = {"balanced_softmax", "logit_adjusted", "vs_loss", "bcl", "paco"}
+    if representation in adjusted and calibration == "logit_adjustment":
+        return "the prior is in the training loss already; taking it out again counts it twice"
+    cosine = {"ldam_drw", "gcl", "bcl", "ride", "sade"}
+    if representation in cosine and calibration in {"tau_norm", "weight_balancing"}:
+        return "the head is cosine: the lengths of its class weights mean nothing"
+    return ""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A named pair of stages. `settings` are fixed: they override defaults and are not searched."""
+
+    name: str
+    representation: str
+    calibration: str
+    title: str = ""
+    paper: str = ""
+    year: int = 0
+    url: str = ""
+    note: str = ""  # what its figures must be read with
+    settings: Config = field(default_factory=dict[str, Scalar])
+
+    @property
+    def sections(self) -> tuple[str, str, str]:
+        """Return the config sections of this method: training and its two stages."""
+        return ("training", self.representation, self.calibration)
+
+
+@cache
+def named_methods() -> dict[str, Method]:
+    """Return the methods of `search_spaces/methods.yaml` by name."""
+    text = (paths.search_spaces() / "methods.yaml").read_text()
+    return {name: Method(name=name, **entry) for name, entry in yaml.safe_load(text).items()}
+
+
+ALL = "all"  # every named method
+
+
+def resolve_methods(names: Iterable[str]) -> tuple[Method, ...]:
+    """Return the methods of these names, each once; `all` stands for every named one.
+
+    Raises:
+        UserError: neither a named method nor a pair of known stages.
+    """
+    spelled = [n for name in names for n in (named_methods() if name == ALL else [name])]
+    return tuple(resolve_method(name) for name in dict.fromkeys(spelled))
+
+
+def resolve_method(name: str) -> Method:
+    """Return the named method, or the pair written `representation+calibration`.
+
+    Raises:
+        UserError: neither a named method nor a pair of known stages.
+    """
+    if name in named_methods():
+        return named_methods()[name]
+    representation, plus, calibration = name.partition("+")
+    if not plus:
+        raise unknown("method", name, named_methods())
+    if representation not in plugins.names("representation"):
+        raise unknown("representation", representation, plugins.names("representation"))
+    if calibration not in plugins.names("calibration"):
+        raise unknown("calibration", calibration, plugins.names("calibration"))
+    return Method(name=name, representation=representation, calibration=calibration)

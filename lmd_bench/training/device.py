@@ -1,0 +1,89 @@
+"""TODO."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from lmd_bench.core.schema import Row, TrialContext
+from lmd_bench.data.images.prepare import PreparedImages
+from lmd_bench.data.pixels import MappedPixels, gather
+
+
+def n_gpus() -> int:
+    """Return the GPUs that torch sees, CUDA_VISIBLE_DEVICES respected."""
+    import torch  # 3 s: not for those who only read results
+
+    return torch.cuda.device_count()
+
+
+def device_of(context: TrialContext) -> torch.device:
+    """Return the device that a context asks for."""
+    if context.device != "auto":
+        return torch.device(context.device)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_columns(device: torch.device, context: TrialContext) -> Row:
+    """Return what the trial ran on."""
+    if device.type == "cpu":
+        return {"device": "cpu", "n_threads": context.n_threads}
+    return {
+        "device": torch.cuda.get_device_name(device),
+        "n_threads": context.n_threads,
+        "peak_memory_mib": torch.cuda.max_memory_allocated(device) / 2**20,
+    }
+
+
+RESIDENT_SHARE = 0.25  # of a trial's GPU memory; the rest is the model's and its activations'
+
+
+_BLOCK = 1024  # images copied to the device at a time, to hold no second copy of the split
+
+
+def open_pixels(
+    prepared: PreparedImages,
+    rows: Int64[np.ndarray, " rows"],
+    device: torch.device,
+    gpu_share: float,
+) -> UInt8[Tensor, "rows height width 3"] | MappedPixels:
+    """Return the pixels of a split for a trial on `device`.
+
+    Args:
+        prepared: the images.
+        rows: the split's rows of the table.
+        device: where batches are wanted.
+        gpu_share: share of the GPU that the trial holds; 0, not said, counts as all of it.
+    """
+    mapped = prepared.mapped()
+    if device.type == "cpu" or not fits(mapped.nbytes, total_memory(device), gpu_share):
+        return MappedPixels(mapped, rows, device)
+    pixels = torch.empty((len(rows), *mapped.shape[1:]), dtype=torch.uint8, device=device)
+    for part in _blocks(len(rows)):
+        pixels[part] = gather(mapped, rows[part], pinned=False).to(device)
+    return pixels
+
+
+def fits(n_bytes: int, total: int, gpu_share: float) -> bool:
+    """Return whether a data set lies on a GPU as a whole, at most a quarter of the trial's share.
+
+    The whole prepared array is counted, not a split, so that train, val and test of one trial are
+    held the same way and fit together.
+
+    Args:
+        n_bytes: of the prepared array.
+        total: memory of the GPU in bytes. Not what is free: equal trials are held alike.
+        gpu_share: share of it that the trial holds; 0 counts as 1.
+    """
+    return n_bytes <= RESIDENT_SHARE * total * min(gpu_share or 1.0, 1.0)
+
+
+def total_memory(device: torch.device) -> int:
+    """Return the memory of a GPU in bytes."""
+    return torch.cuda.get_device_properties(device).total_memory
+
+
+def _blocks(n_rows: int) -> Iterator[slice]:
+    return (slice(start, start + _BLOCK) for start in range(0, n_rows, _BLOCK))
