@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmd_bench.methods.calibration._gaussians import ClassGaussians, class_moments, fit_gaussians
-from lmd_bench.methods.calibration._heads import fresh_head
 from lmd_bench.methods.calibration._m_step import (
     drawn_logits,
     expected_cross_entropy,
@@ -26,6 +25,7 @@ from lmd_bench.methods.calibration._m_step import (
     normal_points,
     sampled_m_step,
 )
+from lmd_bench.methods.calibration._sgd import fresh_head
 
 BATCH, WIDTH, CLASSES, VIRTUAL = 64, 512, 8, 50_000
 OFFICIAL_STEPS, OFFICIAL_BATCH, OFFICIAL_LR = 1137, 352, 1e-5

@@ -28,9 +28,8 @@ from torchvision.transforms import v2
 
 from lmd_bench.core import plugins
 from lmd_bench.core.schema import DataSource
-from lmd_bench.data.batches import ImageSet
+from lmd_bench.data.batches import ImageSet, MappedPixels
 from lmd_bench.data.images import prepare as images
-from lmd_bench.data.pixels import MappedPixels
 from lmd_bench.data.views import (
     IMAGENET_MEAN,
     IMAGENET_STD,

@@ -29,11 +29,11 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from lmd_bench.data.batches import MappedPixels
 from lmd_bench.data.datasets._decode import decode
 from lmd_bench.data.datasets.isic2019 import GROUND_TRUTH, IMAGES, METADATA, Isic2019
 from lmd_bench.data.datasets.synthetic import draw
 from lmd_bench.data.images.cache import PreparedImages, open_folder
-from lmd_bench.data.pixels import MappedPixels
 from lmd_bench.data.views import make_view
 from lmd_bench.methods.models.model import build_model
 

@@ -166,7 +166,7 @@ def main() -> None:
         if not root.exists():
             make_store(root, arguments.studies, arguments.trials, arguments.images)
         if arguments.profile:
-            from lmd_bench.report.output import write_report
+            from lmd_bench.report.page import write_report
 
             profile = cProfile.Profile()
             profile.runcall(write_report, root, out)

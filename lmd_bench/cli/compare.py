@@ -29,7 +29,7 @@ def compare(
     format: Format = "table",
 ) -> None:
     """Compare methods on the same test images: differences, intervals, paired tests, power."""
-    from lmd_bench.leaderboard.comparisons import Clusters, print_comparison
+    from lmd_bench.leaderboard.compare import Clusters, print_comparison
 
     lesions = Clusters(clusters, cluster_column) if clusters else None
     print_comparison(results, methods, format, with_all, rule, lesions)

@@ -10,16 +10,15 @@ import pandas as pd
 
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.leaderboard.imbalance.crossings import crossings
-from lmd_bench.leaderboard.imbalance.curves import imbalance_frame, imbalance_text
-from lmd_bench.leaderboard.imbalance.factor_curves import factor_curves
+from lmd_bench.leaderboard.imbalance.curves import factor_curves, imbalance_frame, imbalance_text
 from lmd_bench.leaderboard.imbalance.robust_range import robust_ranges
 from lmd_bench.leaderboard.imbalance.text import (
     BOOTSTRAPPED,
     PARTS,
-    _no_interval,
     bootstrap,
     crossing_frame,
     crossing_text,
+    no_interval,
     range_frame,
     range_text,
 )
@@ -171,7 +170,7 @@ def print_imbalance(
         )
     curves = factor_curves(studies, chosen, metric, store if metric in COMPUTED else None)
     better: Literal[1, -1] = 1 if higher_is_better(metric) else -1
-    over_images = bootstrap(store, chosen) if metric == BOOTSTRAPPED else _no_interval
+    over_images = bootstrap(store, chosen) if metric == BOOTSTRAPPED else no_interval
     found, ranges = crossings(curves, better, over_images), robust_ranges(curves, better)
     frames = {
         "curves": frame,

@@ -23,7 +23,7 @@ def report(
     ] = None,
 ) -> None:
     """Write all tables and figures as one HTML file, which opens from disk without a network."""
-    from lmd_bench.report.output import write_report
+    from lmd_bench.report.page import write_report
 
     names = [name.strip() for part in only or [] for name in part.split(",") if name.strip()]
     write_report(results, out, rule, names)

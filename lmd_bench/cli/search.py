@@ -140,9 +140,8 @@ def search_request(
     from lmd_bench.data.build import build_tasks
     from lmd_bench.methods.catalogue import resolve_methods
     from lmd_bench.methods.space import parse_settings
-    from lmd_bench.search.proposing.points import read_points
+    from lmd_bench.search.proposing.points import read_points, read_warm_start
     from lmd_bench.search.proposing.ranges import parse_ranges
-    from lmd_bench.search.proposing.warm_start import read_warm_start
     from lmd_bench.search.request import SearchRequest
 
     chosen = resolve_methods(split_commas(method))

@@ -8,7 +8,7 @@ from pathlib import Path
 from lmd_bench.core.errors import unknown
 from lmd_bench.core.files import whole_file
 from lmd_bench.experiments.ablation.analysis import TaskAnalysis
-from lmd_bench.experiments.ablation.table import FORMATS, render
+from lmd_bench.experiments.ablation.tables import FORMATS, render
 
 
 def check_format(form: str) -> None:

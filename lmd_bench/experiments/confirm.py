@@ -11,13 +11,14 @@ from typing import Any
 
 from rich.console import Console
 
-from lmd_bench.core import machine as hardware
 from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError
+from lmd_bench.core.machine import n_cores
 from lmd_bench.core.schema import DataSource, TrialContext, TrialSpec
 from lmd_bench.data.build import build_tasks
 from lmd_bench.store.rows import spec_of
 from lmd_bench.store.store import open_store
+from lmd_bench.training.device import n_gpus
 from lmd_bench.training.single import run_with_progress
 
 Row = dict[str, Any]
@@ -117,8 +118,8 @@ def _context(row: Row, results: Path, source: DataSource, command: str) -> Trial
     return TrialContext(
         results=results,
         source=paths.located(row["dataset"], source),
-        n_threads=hardware.n_cores(),
-        gpu_share=float(min(1, hardware.n_gpus())),
+        n_threads=n_cores(),
+        gpu_share=float(min(1, n_gpus())),
         trial_number=row["trial_number"],
         is_default=row["is_default"],
         encoder_rank=row["encoder_rank"],

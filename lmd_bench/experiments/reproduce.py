@@ -24,9 +24,8 @@ from lmd_bench.store.differences import (
     provenance_differences,
     unmeasured,
 )
-from lmd_bench.store.lookup import find_row
 from lmd_bench.store.rows import Row, spec_of
-from lmd_bench.store.store import Store, open_store
+from lmd_bench.store.store import Store, find_row, open_store
 
 Verdict = Literal["bit-equal", "within seed spread", "different"]
 

@@ -18,8 +18,7 @@ from lmd_bench.data.build import build_tasks
 from lmd_bench.experiments.confirm import checked_spec
 from lmd_bench.leaderboard.studies.read import read_rows
 from lmd_bench.leaderboard.studies.rules import SelectionRule, rule_named
-from lmd_bench.leaderboard.transfer import Cell, Matrix, Tuned, matrices
-from lmd_bench.leaderboard.transfer_show import print_transfer
+from lmd_bench.leaderboard.transfer import Cell, Matrix, Tuned, matrices, print_transfer
 from lmd_bench.methods.catalogue import resolve_method
 from lmd_bench.search.jobs import Job, make_job
 from lmd_bench.search.request import SearchRequest

@@ -6,16 +6,40 @@ so it speaks of these trained models; the interval over seeds speaks of retraini
 correction is over the methods that the first is compared with on one task.
 """
 
+import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import isnan
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int64
 
-from lmd_bench.leaderboard.studies.predictions import Judged, same_images
+from lmd_bench.core.errors import UserError, unknown
+from lmd_bench.core.seeding import derive_seed
+from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
+from lmd_bench.leaderboard.studies.predictions import (
+    Judged,
+    read_clusters,
+    read_judged,
+    same_images,
+)
+from lmd_bench.leaderboard.studies.read import read_rows
+from lmd_bench.leaderboard.studies.rules import SelectionRule, rule_named
+from lmd_bench.leaderboard.tables.text import bounds, json_value, p_value, percent, text_table
 from lmd_bench.stats.bootstrap import mean_recall, resampled_recall
-from lmd_bench.stats.intervals import Interval, over_images, percentile_interval, seed_interval
+from lmd_bench.stats.intervals import (
+    Interval,
+    few_images_note,
+    over_images,
+    percentile_interval,
+    seed_interval,
+)
 from lmd_bench.stats.paired import bootstrap_p, combined_p, holm, mcnemar, smallest_difference
+from lmd_bench.store.store import Store
 
 GROUPS = ("many", "medium", "few")
 N_RESAMPLES = 10_000  # the smallest p is 2 / 10,001: low enough for Holm over 200 methods
@@ -144,3 +168,233 @@ def _corrected(found: Sequence[Comparison]) -> list[Comparison]:
         replace(one, p_holm=a, mcnemar_p_holm=b)
         for one, a, b in zip(found, p, mcnemar_p, strict=True)
     ]
+
+
+FORMATS = ("table", "csv", "json")
+_HEADER = ("against", "bal. acc.", "p Holm", "over seeds", "McNemar", "detects")
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """A CSV that says which lesion or patient each image is of."""
+
+    path: Path
+    column: str
+
+
+@dataclass(frozen=True)
+class TaskComparison:
+    """The comparisons of one task, and what could not be compared."""
+
+    task: str
+    comparisons: tuple[Comparison, ...]
+    notes: tuple[str, ...]
+
+
+def compare_methods(
+    root: Path,
+    names: Sequence[str],
+    *,
+    with_all: bool = False,
+    rule: SelectionRule,
+    clusters: Clusters | None = None,
+) -> list[TaskComparison]:
+    """Return the first named method against the others, on each task that has it.
+
+    Args:
+        root: Folder of the results.
+        names: Methods, or labels of the leaderboard where a method has several studies.
+        with_all: Compare with every other confirmed method of the task.
+        rule: What selects the configuration of each study.
+        clusters: Lesions or patients of the images; None: each image is its own.
+
+    Raises:
+        UserError: unknown or too few methods, or none that was confirmed on one task.
+    """
+    if len(set(names)) < len(names) or not names or (len(names) == 1 and not with_all):
+        raise UserError(
+            "A comparison takes at least two different methods, or one and --with-all; "
+            f"{len(names)} came."
+        )
+    store, rows = read_rows(root, rule)
+    studies = group_studies(rows)
+    _check_names(names, studies)
+    found = [
+        _compare_task(store, task, members, names, with_all, rule, clusters)
+        for task, members in by_task(studies).items()
+        if any(_is(study, names[0]) for study in members)
+    ]
+    if not any(one.comparisons for one in found):
+        reasons = "; ".join(dict.fromkeys(note for one in found for note in one.notes))
+        raise UserError(
+            f"Nothing can be compared with {names[0]} in {root} ({reasons or 'no other method'}); "
+            "name methods that were confirmed on one task with the same seeds."
+        )
+    return found
+
+
+def print_comparison(
+    root: Path,
+    names: Sequence[str],
+    form: str,
+    with_all: bool,
+    rule: str,
+    clusters: Clusters | None,
+) -> None:
+    """Print a comparison.
+
+    Raises:
+        UserError: as `compare_methods`, or no such format or rule.
+    """
+    if form not in FORMATS:
+        raise unknown("format", form, FORMATS)
+    chosen = rule_named(rule)
+    found = compare_methods(root, names, with_all=with_all, rule=chosen, clusters=clusters)
+    if form == "csv":
+        sys.stdout.write(comparison_frame(found, chosen).to_csv(index=False))
+        if chosen.watermark:
+            print(chosen.watermark, file=sys.stderr)
+        for one in found:
+            for note in one.notes:
+                print(f"Note: {note}.", file=sys.stderr)
+    elif form == "json":
+        lines = comparison_frame(found, chosen).to_dict("records")
+        data = {
+            "rule": chosen.name,
+            "watermark": chosen.watermark or None,
+            "rows": [{str(k): json_value(v) for k, v in line.items()} for line in lines],
+            "notes": [note for one in found for note in one.notes],
+        }
+        print(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        print(comparison_text(found, chosen), end="")
+
+
+def comparison_frame(found: Sequence[TaskComparison], rule: SelectionRule) -> pd.DataFrame:
+    """Return one line per pair and task; differences are fractions, intervals of 95 %."""
+    lines = [_line(one.task, pair) for one in found for pair in one.comparisons]
+    return pd.DataFrame(lines).assign(rule=rule.name, watermark=rule.watermark)
+
+
+def comparison_text(found: Sequence[TaskComparison], rule: SelectionRule) -> str:
+    """Return the comparisons for a terminal: one table per task, and what the numbers mean."""
+    pair = next(pair for one in found for pair in one.comparisons)
+    text = [rule.watermark] if rule.watermark else []
+    text += [
+        f"{pair.first} less the other, in points of balanced accuracy on test; above 0, "
+        f"{pair.first} is better.",
+        f"Configurations selected by {rule.name}; runs paired by image and seed.",
+        f"[ ]: 95 % over {pair.balanced_accuracy.interval.over}.",
+    ]
+    for one in found:
+        text += ["", one.task]
+        if one.comparisons:
+            text += text_table(_HEADER, [_cells(pair) for pair in one.comparisons])
+            groups = [[pair.other, *map(_points, _of_groups(pair))] for pair in one.comparisons]
+            text += ["", *text_table(("against", *GROUPS), groups)]
+        text += [f"Note: {note}." for note in one.notes]
+    text += [
+        "",
+        f"p Holm: paired bootstrap ({N_RESAMPLES} samples), Holm's correction over the methods of "
+        "a task. Over seeds: 95 % by Student's t over pairs of retrainings (number of seeds).",
+        "Many, medium, few: recall of the classes of each third by training images. "
+        "McNemar: exact, of accuracy, with Holm; over seeds twice the median p; (images that the "
+        "first : the other alone gets right). Detects: the true difference that is shown with "
+        "80 % power.",
+    ]
+    return "\n".join(text) + "\n"
+
+
+def _compare_task(
+    store: Store,
+    task: str,
+    members: Sequence[StudyRows],
+    names: Sequence[str],
+    with_all: bool,
+    rule: SelectionRule,
+    clusters: Clusters | None,
+) -> TaskComparison:
+    wanted = [_study(name, members) for name in names]
+    notes = [
+        f"{name} has no study on {task}" for name, s in zip(names, wanted, strict=True) if not s
+    ]
+    chosen = [study for study in wanted if study is not None]
+    if with_all:
+        chosen += [study for study in members if study not in chosen]
+    read = {study.label: read_judged(store, study, rule) for study in chosen}
+    unread = [
+        study.label
+        for study in chosen
+        if read[study.label] is None and (_named(study, names) or study.runs(study.selected(rule)))
+    ]
+    notes += [f"{label} has no confirmed logits of test on {task}" for label in unread]
+    judged = [found for found in read.values() if found is not None]
+    if not judged or chosen[0].label in unread:
+        return TaskComparison(task, (), tuple(notes))
+    first, others = judged[0], judged[1:]
+    ids = read_clusters(clusters.path, clusters.column, first.image_ids) if clusters else None
+    generator = np.random.default_rng(derive_seed(0, "compare", task))
+    pairs, unpaired = compare(first, others, generator, ids)
+    notes += [note] if (note := few_images_note(first.labels)) else []
+    notes += [f"{label} shares no seed with {first.label} on {task}" for label in unpaired]
+    return TaskComparison(task, tuple(pairs), tuple(notes))
+
+
+def _is(study: StudyRows, name: str) -> bool:
+    return name in (study.label, study.method)
+
+
+def _named(study: StudyRows, names: Sequence[str]) -> bool:
+    return any(_is(study, name) for name in names)
+
+
+def _study(name: str, members: Sequence[StudyRows]) -> StudyRows | None:
+    found = [study for study in members if _is(study, name)]
+    if len(found) > 1:
+        labels = ", ".join(f"'{study.label}'" for study in found)
+        raise UserError(f"'{name}' has several studies on {found[0].task}; name one: {labels}.")
+    return found[0] if found else None
+
+
+def _check_names(names: Sequence[str], studies: Sequence[StudyRows]) -> None:
+    known = {study.method for study in studies} | {study.label for study in studies}
+    for name in names:
+        if name not in known:
+            raise unknown("method", name, known)
+
+
+def _cells(pair: Comparison) -> list[str]:
+    images = f"({pair.only_first:.3g} : {pair.only_other:.3g})"
+    return [
+        pair.other,
+        _points(pair.balanced_accuracy),
+        p_value(pair.p_holm),
+        f"{bounds(pair.over_seeds, '+')} ({len(pair.seeds)})",
+        f"{p_value(pair.mcnemar_p_holm)} {images}",
+        percent(pair.detectable),
+    ]
+
+
+def _of_groups(pair: Comparison) -> list[Difference]:
+    return [pair.groups[name] for name in GROUPS]
+
+
+def _points(difference: Difference) -> str:
+    if isnan(difference.value):
+        return "–"
+    return f"{percent(difference.value, '+')} {bounds(difference.interval, '+')}"
+
+
+def _line(task: str, pair: Comparison) -> dict[str, Any]:
+    line: dict[str, Any] = {"task": task, "first": pair.first, "other": pair.other}
+    line["n_seeds"] = len(pair.seeds)
+    parts = {"balanced_accuracy": pair.balanced_accuracy}
+    parts |= {f"{name}_recall": difference for name, difference in pair.groups.items()}
+    for name, part in parts.items():
+        line |= {f"{name}_difference": part.value, f"{name}_low": part.interval.low}
+        line[f"{name}_high"] = part.interval.high
+    line |= {"p": pair.p, "p_holm": pair.p_holm}
+    line |= {"over_seeds_low": pair.over_seeds.low, "over_seeds_high": pair.over_seeds.high}
+    line |= {"only_first_right": pair.only_first, "only_other_right": pair.only_other}
+    line |= {"mcnemar_p": pair.mcnemar_p, "mcnemar_p_holm": pair.mcnemar_p_holm}
+    return line | {"detectable": pair.detectable, "over": pair.balanced_accuracy.interval.over}

@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Int64
 
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.board import PRIMARY, Leaderboard, build
-from lmd_bench.leaderboard.first_place import FirstPlace, first_place
 from lmd_bench.leaderboard.studies.group import by_task, group_studies
-from lmd_bench.leaderboard.studies.predictions import read_judged
+from lmd_bench.leaderboard.studies.predictions import Judged, read_judged, same_images
 from lmd_bench.leaderboard.studies.read import read_rows
 from lmd_bench.leaderboard.studies.rules import SelectionRule, rule_named
 from lmd_bench.leaderboard.tables.text import p_value, percent, text_table
+from lmd_bench.stats.bootstrap import mean_recall, resampled_recall
 from lmd_bench.stats.ranks import (
     FEWEST_TASKS,
     Differences,
@@ -29,6 +30,18 @@ from lmd_bench.stats.ranks import (
     win_rates,
 )
 from lmd_bench.store.store import Store
+
+
+@dataclass(frozen=True)
+class FirstPlace:
+    """The chance of each method of a task to come first, best first."""
+
+    labels: tuple[str, ...]
+    scores: tuple[float, ...]  # balanced accuracy, mean over the shared seeds
+    chances: tuple[float, ...]
+    n_seeds: int
+    left_out: tuple[str, ...]  # methods without a seed that all the others have
+
 
 FORMATS = ("table", "json")
 _WIDTH = 60  # of the picture's axis
@@ -211,3 +224,81 @@ def _data(ranking: Ranking, places: dict[str, FirstPlace], rule: SelectionRule) 
         "cliques": None if tests is None else tests.cliques,
         "first_places": {task: vars(place) for task, place in places.items()},
     }
+
+
+N_RESAMPLES = 2000
+
+
+def first_place(
+    methods: Sequence[Judged],
+    generator: np.random.Generator,
+    clusters: Int64[np.ndarray, " images"] | None = None,
+    n_resamples: int = N_RESAMPLES,
+) -> FirstPlace:
+    """Return how often each method of a task comes first.
+
+    Args:
+        methods: Of one task.
+        generator: Draws images and seeds.
+        clusters: Lesion or patient of each image; None: each image is its own.
+        n_resamples: Draws.
+
+    Raises:
+        UserError: the methods were judged on different images.
+    """
+    for one, other in zip(methods, methods[1:], strict=False):
+        pair = f"{one.label} and {other.label}"
+        same_images(pair, (one.image_ids, one.labels), (other.image_ids, other.labels))
+    kept, seeds = _with_shared_seeds(methods)
+    first = kept[0]
+    right = np.concatenate([method.of_seeds(seeds) for method in kept], axis=1).astype(np.float64)
+    samples = resampled_recall(
+        first.labels, right, len(first.groups), generator, clusters, n_resamples
+    )
+    drawn = mean_recall(samples).reshape(n_resamples, len(kept), len(seeds))
+    weights = _seed_weights(len(seeds), n_resamples, generator)
+    chances = chances_of_first(np.einsum("rms,rs->rm", drawn, weights))
+    observed = _balanced_accuracy(first, right).reshape(len(kept), len(seeds)).mean(axis=1)
+    order = np.lexsort((-chances, -observed)).tolist()
+    return FirstPlace(
+        labels=tuple(kept[index].label for index in order),
+        scores=tuple(float(observed[index]) for index in order),
+        chances=tuple(float(chances[index]) for index in order),
+        n_seeds=len(seeds),
+        left_out=tuple(method.label for method in methods if method not in kept),
+    )
+
+
+def chances_of_first(
+    scores: Float[np.ndarray, "draws methods"],
+) -> Float[np.ndarray, " methods"]:
+    """Return the share of draws in which each method is highest; equal ones share the draw."""
+    best = scores >= scores.max(axis=1, keepdims=True) - 1e-12  # sums of another order round so
+    return (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
+
+
+def _with_shared_seeds(methods: Sequence[Judged]) -> tuple[list[Judged], tuple[int, ...]]:
+    """Return the methods that share seeds, and these: those of the most methods stay."""
+    commonest = max(methods, key=lambda m: sum(m.seeds == other.seeds for other in methods))
+    kept = [method for method in methods if set(method.seeds) & set(commonest.seeds)]
+    shared = set.intersection(*(set(method.seeds) for method in kept))
+    if not shared:
+        kept = [method for method in kept if set(method.seeds) >= set(commonest.seeds)]
+        shared = set(commonest.seeds)
+    return kept, tuple(sorted(shared))
+
+
+def _seed_weights(
+    n_seeds: int, n_resamples: int, generator: np.random.Generator
+) -> Float[np.ndarray, "resamples seeds"]:
+    """Return the weights of S - 1 seeds drawn of S, as for clusters of images."""
+    n_draws = max(n_seeds - 1, 1)
+    counts = generator.multinomial(n_draws, [1 / n_seeds] * n_seeds, size=n_resamples)
+    return counts / n_draws
+
+
+def _balanced_accuracy(
+    method: Judged, right: Float[np.ndarray, "images columns"]
+) -> Float[np.ndarray, " columns"]:
+    present = np.unique(method.labels)
+    return np.mean([right[method.labels == index].mean(axis=0) for index in present], axis=0)

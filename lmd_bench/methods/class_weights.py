@@ -1,5 +1,7 @@
 """Weights and margins of classes by their training images."""
 
+import math
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -32,3 +34,26 @@ def ldam_margins(counts: Counts, max_margin: float) -> Weights:
 
 def _sum_to_classes(weights: Tensor) -> Weights:
     return (weights * len(weights) / weights.sum()).float()
+
+
+def smoothing(
+    counts: Int64[Tensor, " classes"], head: float, tail: float
+) -> Float[Tensor, " classes"]:
+    """Return e_j of each class; all `head` where the classes are equally large."""
+    n = counts.float()
+    spread = n.max() - n.min()
+    place = torch.where(spread > 0, (n - n.min()) / spread.clamp_min(1.0), torch.ones_like(n))
+    return tail + (head - tail) * torch.sin(0.5 * math.pi * place)
+
+
+def smoothed_cross_entropy(
+    logits: Float[Tensor, "batch classes"],
+    labels: Int64[Tensor, " batch"],
+    of_class: Float[Tensor, " classes"],
+) -> Float[Tensor, ""]:
+    """Return the mean cross-entropy with labels smoothed by e_y over the other classes."""
+    log_p = logits.log_softmax(dim=1)
+    own = log_p.gather(1, labels[:, None])[:, 0]
+    others = (log_p.sum(dim=1) - own) / (logits.shape[1] - 1)
+    share = of_class[labels]
+    return -((1.0 - share) * own + share * others).mean()

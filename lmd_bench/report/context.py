@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.board import Leaderboard, build
-from lmd_bench.leaderboard.studies.ablated import ablated_studies, left_out
-from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
+from lmd_bench.leaderboard.studies.group import (
+    StudyRows,
+    ablated_studies,
+    by_task,
+    group_studies,
+    left_out,
+)
 from lmd_bench.leaderboard.studies.read import unreadable
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY, SelectionRule
 from lmd_bench.report.confirmed import Confirmed, read_confirmed
+from lmd_bench.store.from_logits import with_val_counts
 from lmd_bench.store.row_files import in_order
 from lmd_bench.store.rows import Row
 from lmd_bench.store.store import Store, open_store
-from lmd_bench.store.val_counts import with_val_counts
 
 if TYPE_CHECKING:
     from lmd_bench.report.searched import Searched

@@ -7,14 +7,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lmd_bench.core.errors import unknown
+from lmd_bench.core.files import whole_file
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY, rule_named
 from lmd_bench.report.blocks import Cell, Section
-from lmd_bench.report.context import Context
-from lmd_bench.report.drawing.markers import sample
+from lmd_bench.report.context import Context, read_context
+from lmd_bench.report.drawing.canvas import sample
 from lmd_bench.report.sections import NAMES
 from lmd_bench.store.provenance import package_version
 
@@ -98,3 +101,27 @@ def _policy(style: str, script: str) -> str:
 def _hash(text: str) -> str:
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def write_report(
+    root: Path,
+    out: Path,
+    rule: str = VAL_BALANCED_ACCURACY.name,
+    only: Sequence[str] = (),
+) -> None:
+    """Write the report of a results folder, whole or not at all.
+
+    Args:
+        root: Folder of the results.
+        out: File to write.
+        rule: Name of the selection rule.
+        only: Names of sections; none stands for all.
+
+    Raises:
+        UserError: no such rule or section, no results that can be read, or the file cannot be
+            written.
+    """
+    names = check_names(only)
+    text = page(read_context(root, rule_named(rule)), names)
+    with whole_file(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,15 +1,13 @@
 """A job: one trial as the queue hands it to a worker, and the text it travels as."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from lmd_bench.core.schema import Config, DataSource, TaskSpec, TrialContext, TrialSpec
-
-Row = Mapping[str, Any]  # a row of the store
+from lmd_bench.core.schema import Config, DataSource, Row, TaskSpec, TrialContext, TrialSpec
 
 
 @dataclass(frozen=True)
@@ -95,3 +93,20 @@ def ranked(rows: list[Row]) -> list[Row]:
     """Return the successful rows, best on val first; of equals the earlier trial comes first."""
     scored = [(value, row) for row in rows if (value := value_of(row)) is not None]
     return [row for _, row in sorted(scored, key=lambda pair: (-pair[0], pair[1]["trial_number"]))]
+
+
+RETRIED = frozenset({"lost", "node_lost", "timeout", "oom", "error"})
+
+
+def set_apart(rows: Iterable[Row], retry: bool) -> tuple[list[Row], list[Row]]:
+    """Return the rows that stand, and those whose trials run again."""
+    stand: list[Row] = []
+    again: list[Row] = []
+    for row in rows:
+        (again if retry and row["status"] in RETRIED else stand).append(row)
+    return stand, again
+
+
+def is_stale(row: Row, before: Row | None) -> bool:
+    """Say whether a row is still the one that stood there before its trial ran again."""
+    return before is not None and dict(row) == dict(before)

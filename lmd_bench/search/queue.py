@@ -13,11 +13,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from lmd_bench.core.schema import Status, TrialContext
 from lmd_bench.search.confirmation import confirmation_jobs
-from lmd_bench.search.jobs import Job, Row, make_job, ranked, value_of
+from lmd_bench.search.jobs import Job, Row, is_stale, make_job, ranked, set_apart, value_of
 from lmd_bench.search.proposing.lockstep import LockstepStudy
 from lmd_bench.search.proposing.study import Study
 from lmd_bench.search.request import SearchRequest
-from lmd_bench.search.retrying import is_stale, set_apart
 from lmd_bench.search.staging import study_specs
 from lmd_bench.store.rows import make_row
 

@@ -173,7 +173,7 @@ def _work_through(queue: JobQueue, slots: Slots, display: Display, log: Path) ->
 def _fit(searcher: Any, request: SearchRequest, slots: Slots) -> None:
     from ray import tune
 
-    from lmd_bench.search.tune.scheduler import Witness
+    from lmd_bench.search.tune.adapters import Witness
     from lmd_bench.search.tune.worker import run_job
 
     # Workers on other machines have to see Tune's folder, though nothing in it is kept.

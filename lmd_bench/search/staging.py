@@ -14,10 +14,9 @@ from lmd_bench.core.schema import Config, TaskSpec, TrialSpec, content_hash
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.catalogue import Method, named_methods
 from lmd_bench.methods.space import Space, search_space
-from lmd_bench.search.proposing.points import points_of
+from lmd_bench.search.proposing.points import pair, points_of, warm_points
 from lmd_bench.search.proposing.pruning import NONE
 from lmd_bench.search.proposing.ranges import ranged
-from lmd_bench.search.proposing.warm_start import pair, warm_points
 from lmd_bench.search.request import SearchRequest
 
 NO_CALIBRATION = "none"  # the stage 2 that keeps stage 1's own head

@@ -8,9 +8,8 @@ from typing import Any
 
 from lmd_bench.core.schema import OF_A_STUDY
 from lmd_bench.core.text import clock, task_label
-from lmd_bench.store.lookup import find_row
 from lmd_bench.store.rows import Row
-from lmd_bench.store.store import Store, open_store
+from lmd_bench.store.store import Store, find_row, open_store
 
 _READ = (
     *("key", "phase", "study", "method", "source_key", "encoder_key", "seed", "status"),

@@ -8,8 +8,8 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from lmd_bench.core.schema import Row, TrialContext
+from lmd_bench.data.batches import MappedPixels, gather
 from lmd_bench.data.images.prepare import PreparedImages
-from lmd_bench.data.pixels import MappedPixels, gather
 
 
 def n_gpus() -> int:

@@ -1,11 +1,13 @@
 """The one epoch loop: trains a model by a representation's loss, judged on val each epoch."""
 
 import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from lmd_bench.core.schema import Progress, Report
 from lmd_bench.core.seeding import derive_seed
@@ -15,7 +17,6 @@ from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.model import autocast, predict
 from lmd_bench.methods.representation._base import Representation
 from lmd_bench.training.feed import Feed
-from lmd_bench.training.sharpness import sharpened
 
 
 @dataclass(frozen=True)
@@ -110,3 +111,22 @@ def _schedule(
         return 0.5 * (1.0 + math.cos(math.pi * min(step, n_steps) / n_steps))
 
     return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+
+
+@contextmanager
+def sharpened(parameters: Iterable[nn.Parameter], rho: float) -> Iterator[None]:
+    """Move the parameters by rho along their gradient, and back to the bit afterwards."""
+    moved = [parameter for parameter in parameters if parameter.grad is not None]
+    gradients = [parameter.grad for parameter in moved if parameter.grad is not None]
+    before = [parameter.detach().clone() for parameter in moved]
+    norms = torch.stack([gradient.norm() for gradient in gradients])
+    scale = rho / norms.norm().clamp_min(1e-12)
+    with torch.no_grad():
+        for parameter, gradient in zip(moved, gradients, strict=True):
+            parameter.add_(gradient * scale)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for parameter, value in zip(moved, before, strict=True):
+                parameter.copy_(value)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 
 from lmd_bench.core.errors import DivergedError, OvertimeError, PrunedError
-from lmd_bench.core.schema import Progress, Row, Status, TrialContext, TrialSpec
+from lmd_bench.core.schema import Progress, Status, TrialContext, TrialSpec
 from lmd_bench.data.tasks.task import Task
 from lmd_bench.stats import metrics
 from lmd_bench.stats.probabilities import (
@@ -23,7 +23,7 @@ from lmd_bench.training.device import device_columns, device_of
 from lmd_bench.training.limits import Watch
 
 
-def curve_columns(points: Iterable[Progress]) -> list[Row]:
+def curve_columns(points: Iterable[Progress]) -> list[dict[str, Any]]:
     """Return the epochs as the row keeps them."""
     return [
         {
@@ -36,7 +36,9 @@ def curve_columns(points: Iterable[Progress]) -> list[Row]:
     ]
 
 
-def failure_columns(error: Exception, spec: TrialSpec, context: TrialContext, watch: Watch) -> Row:
+def failure_columns(
+    error: Exception, spec: TrialSpec, context: TrialContext, watch: Watch
+) -> dict[str, Any]:
     """Return what is known of a trial that ended with an error, and keep its traceback."""
     status = _status(error)
     if status not in ("pruned", "timeout"):  # these are no mistakes
@@ -73,18 +75,16 @@ def _status(error: Exception) -> Status:
             return "error"
 
 
-Row = dict[str, Any]
-
-
 Scores = dict[str, tuple[tuple[str, ...], Int64[np.ndarray, " images"], np.ndarray]]
 
 
-def _metric_columns(
+def metric_columns(
     split: str,
     labels: Int64[np.ndarray, " n"],
     logits: Float[np.ndarray, "n classes"],
     groups: tuple[str, ...],
 ) -> Mapping[str, Any]:
+    """Return the metrics of a split, each under the split's name."""
     values = metrics.evaluate(labels, logits, groups)
     if split == "test":
         values |= metrics.evaluate_further(labels, logits)
@@ -95,7 +95,7 @@ def _metric_columns(
     }
 
 
-def _temperature_columns(scores: Scores) -> Row:
+def temperature_columns(scores: Scores) -> dict[str, Any]:
     """Return the temperature chosen on val, and what it does to the probabilities of test."""
     _, val_labels, val_logits = scores["val"]
     temperature = best_temperature(val_labels, val_logits)
@@ -110,7 +110,8 @@ def _temperature_columns(scores: Scores) -> Row:
     }
 
 
-def _task_columns(task: Task, scores: Scores) -> Row:
+def task_columns(task: Task, scores: Scores) -> dict[str, Any]:
+    """Return the columns of the task and of the images that were judged."""
     return {
         "class_names": list(task.class_names),
         "class_counts": list(task.class_counts),
@@ -121,7 +122,8 @@ def _task_columns(task: Task, scores: Scores) -> Row:
     }
 
 
-def _logit_rows(scores: Scores) -> list[tuple[str, str, int, list[float]]]:
+def logit_rows(scores: Scores) -> list[tuple[str, str, int, list[float]]]:
+    """Return the rows of the file of logits: image, split, label, logits."""
     return [
         (image_id, split, int(label), [float(value) for value in logits])
         for split, (ids, labels, matrix) in scores.items()

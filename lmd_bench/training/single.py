@@ -6,14 +6,15 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from lmd_bench.core import machine as hardware
 from lmd_bench.core import paths, plugins
+from lmd_bench.core.machine import n_cores
 from lmd_bench.core.schema import DataSource, Scalar, TaskSpec, TrialContext, TrialSpec
 from lmd_bench.core.schema import Progress as Report
 from lmd_bench.data.build import build_tasks
 from lmd_bench.methods.catalogue import resolve_method
 from lmd_bench.methods.space import check_keys, default_config, parse_settings
 from lmd_bench.store.store import open_store
+from lmd_bench.training.device import n_gpus
 
 
 def train_one(
@@ -56,8 +57,8 @@ def train_one(
     context = TrialContext(
         results=results,
         source=paths.located(task.dataset, source),
-        n_threads=hardware.n_cores(),
-        gpu_share=float(min(1, hardware.n_gpus())),
+        n_threads=n_cores(),
+        gpu_share=float(min(1, n_gpus())),
         is_default=not overrides,
         command=command,
     )

@@ -8,6 +8,7 @@ and only for configs that were chosen before: in confirmation and in transfer.
 import time
 from datetime import UTC, datetime
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,20 +39,19 @@ from lmd_bench.training.device import device_columns, device_of, open_pixels
 from lmd_bench.training.encoders import Encoder, cached_features, obtain
 from lmd_bench.training.limits import Watch
 from lmd_bench.training.measured import (
-    Row,
     Scores,
-    _logit_rows,
-    _metric_columns,
-    _task_columns,
-    _temperature_columns,
     curve_columns,
     failure_columns,
+    logit_rows,
+    metric_columns,
+    task_columns,
+    temperature_columns,
 )
 
 MICRO_BATCHES = (1, 2, 4, 8)  # parts of a batch, while memory runs out
 
 
-def execute_trial(spec: TrialSpec, context: TrialContext, report: Report) -> Row:
+def execute_trial(spec: TrialSpec, context: TrialContext, report: Report) -> dict[str, Any]:
     """Run a trial, write its row and return it; an ordinary failure is a row with its cause.
 
     Raises:
@@ -80,11 +80,13 @@ def execute_trial(spec: TrialSpec, context: TrialContext, report: Report) -> Row
     row = make_row(
         spec, context, seconds=seconds, started_at=started, finished_at=_now(), **measured
     )
-    open_store(context.results, create=True).write(row, _logit_rows(scores))
+    open_store(context.results, create=True).write(row, logit_rows(scores))
     return row
 
 
-def _with_less_memory(spec: TrialSpec, context: TrialContext, report: Report) -> tuple[Row, Scores]:
+def _with_less_memory(
+    spec: TrialSpec, context: TrialContext, report: Report
+) -> tuple[dict[str, Any], Scores]:
     """Run the trial; where the GPU's memory runs out, again with halves of a batch, then quarters.
 
     The configuration stays: the gradient is that of the whole batch, accumulated. What looks at a
@@ -101,7 +103,7 @@ def _with_less_memory(spec: TrialSpec, context: TrialContext, report: Report) ->
 
 def run_trial(
     spec: TrialSpec, context: TrialContext, report: Report, n_micro: int = 1
-) -> tuple[Row, Scores]:
+) -> tuple[dict[str, Any], Scores]:
     """Run both stages and judge the result on val; in confirmation on test as well.
 
     Args:
@@ -141,12 +143,12 @@ def run_trial(
         "best_epoch": encoder.best_epoch,
         "curve": curve_columns((*encoder.curve, *calibrated.curve)),
         "standalone_seconds": seconds + (encoder.seconds if encoder.cached else 0.0),
-        **_task_columns(task, scores),
+        **task_columns(task, scores),
         **device_columns(device, context),
     }
     for split, (_, labels, logits) in scores.items():
-        measured |= _metric_columns(split, labels, logits, task.groups)
-    measured |= _temperature_columns(scores)
+        measured |= metric_columns(split, labels, logits, task.groups)
+    measured |= temperature_columns(scores)
     return measured, scores
 
 

@@ -6,9 +6,9 @@ from math import nan
 import numpy as np
 import pytest
 
-from lmd_bench.leaderboard.curves import curve_frame
 from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
+from lmd_bench.leaderboard.tuning import curve_frame
 from lmd_bench.stats.best_so_far import best_of_hours, best_of_trials
 
 

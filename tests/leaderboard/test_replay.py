@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from lmd_bench.leaderboard.replay import procedure_spread, selection_chances
 from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
+from lmd_bench.leaderboard.uncertainty import procedure_spread, selection_chances
 
 
 def test_chances_by_hand() -> None:

@@ -7,11 +7,11 @@ thousand of them take a second. A count of 1,000 has a standard error of 0.7 poi
 import numpy as np
 import pytest
 
-from lmd_bench.leaderboard.first_place import chances_of_first
-from lmd_bench.leaderboard.replay import procedure_spread
+from lmd_bench.leaderboard.ranking import chances_of_first
 from lmd_bench.leaderboard.studies.group import StudyRows
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
-from lmd_bench.leaderboard.variance import tuning_gain
+from lmd_bench.leaderboard.tuning import tuning_gain
+from lmd_bench.leaderboard.uncertainty import procedure_spread
 from lmd_bench.stats.bootstrap import mean_recall, resampled_recall
 from lmd_bench.stats.intervals import few_images_note, percentile_interval, seed_interval
 from lmd_bench.stats.paired import bootstrap_p, holm, mcnemar, smallest_difference

@@ -10,8 +10,7 @@ from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
 from lmd_bench.leaderboard.board import build
 from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
-from lmd_bench.leaderboard.transfer import losses, matrices
-from lmd_bench.leaderboard.transfer_show import command, transfer_frame, transfer_text
+from lmd_bench.leaderboard.transfer import command, losses, matrices, transfer_frame, transfer_text
 from lmd_bench.store.rows import make_row, spec_of
 from lmd_bench.store.store import open_store
 

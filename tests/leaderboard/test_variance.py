@@ -7,7 +7,7 @@ from sklearn.linear_model import LinearRegression
 
 from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
-from lmd_bench.leaderboard.variance import eta_squared, explained, shares_by_chance, tuning_gain
+from lmd_bench.leaderboard.tuning import eta_squared, explained, shares_by_chance, tuning_gain
 
 
 def test_the_gain_is_paired_by_seed(study) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lmd_bench.report.output import write_report
+from lmd_bench.report.page import write_report
 from tests.report.browser import Browser, find_chromium
 from tests.report.conftest import SCRIPT
 

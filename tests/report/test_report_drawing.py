@@ -6,12 +6,18 @@ from xml.etree import ElementTree
 import pytest
 
 from lmd_bench.report.drawing.bars import bar_chart, shortened
-from lmd_bench.report.drawing.canvas import Axis, Frame
+from lmd_bench.report.drawing.canvas import (
+    N_STYLES,
+    Axis,
+    Frame,
+    Scale,
+    nice_ticks,
+    sample,
+    tick_text,
+)
 from lmd_bench.report.drawing.lines import Series, line_chart
-from lmd_bench.report.drawing.markers import N_STYLES, sample
 from lmd_bench.report.drawing.parallel import Setting, Track, parallel_chart
 from lmd_bench.report.drawing.reliability import Bin, reliability_chart
-from lmd_bench.report.drawing.scale import Scale, nice_ticks, tick_text
 
 FRAME = Frame(100, 100, left=0, right=0, top=0, bottom=0)
 AXES = (Axis("x", (0.0, 10.0), 0.0, 10.0), Axis("y", (0.0, 10.0), 0.0, 10.0))

@@ -16,8 +16,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.studies.rules import RULES
 from lmd_bench.report import page as page_module
 from lmd_bench.report.context import Context, read_context
-from lmd_bench.report.output import write_report
-from lmd_bench.report.page import check_names, page
+from lmd_bench.report.page import check_names, page, write_report
 from lmd_bench.report.sections import NAMES
 
 VOID = {"meta", "link", "input", "br"}

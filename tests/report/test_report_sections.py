@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from lmd_bench.leaderboard.gaps import gaps
+from lmd_bench.leaderboard.missing import gaps
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY
-from lmd_bench.report.blocks import Section, Table
+from lmd_bench.report.blocks import Section, Table, percent, shaded
 from lmd_bench.report.context import Context
-from lmd_bench.report.numbers import percent, shaded
 from lmd_bench.report.page import sections
 from lmd_bench.report.sections import NAMES
 from lmd_bench.stats.spread import places
@@ -53,7 +52,9 @@ def test_a_missing_cell_is_shown_with_the_command_that_fills_it(context: Context
     second = all_tables(made(context, "leaderboard"))[1]
     cell = next(row.cells[1] for row in second.rows if row.method == SCRIPT)
     assert (cell.text, cell.mark, cell.value) == ("missing", "missing", None)
-    gap = next(gap for gap in gaps(context) if "IF 100" in gap.task)
+    gap = next(
+        gap for gap in gaps(context.tasks, context.rule, context.command) if "IF 100" in gap.task
+    )
     selected = make_trial(SCRIPT, 1, 0.4)["key"]
     assert gap.labels == (SCRIPT,)
     assert gap.command == f"lmd-bench confirm {selected} --results '{context.store.root}'"
@@ -63,7 +64,8 @@ def test_an_unconfirmed_task_is_filled_by_its_search(tmp_path) -> None:
     store = open_store(tmp_path, create=True)
     row = make_trial("crt", 0, 0.5)
     store.write(row)
-    (gap,) = gaps(Context(store, [row], VAL_BALANCED_ACCURACY))
+    context = Context(store, [row], VAL_BALANCED_ACCURACY)
+    (gap,) = gaps(context.tasks, context.rule, context.command)
     assert gap.command == "lmd-bench search --dataset toy"
 
 

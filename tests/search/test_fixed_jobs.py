@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from memory_search import TASK, MemoryStore, run_all
 
+from lmd_bench.search.display import totals
 from lmd_bench.search.jobs import Job, make_job
-from lmd_bench.search.overview import totals
 from lmd_bench.search.queue import JobQueue, Signal
 from lmd_bench.search.run import _trace
 from lmd_bench.search.staging import study_specs

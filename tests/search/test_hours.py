@@ -6,8 +6,8 @@ import pytest
 from memory_search import MemoryStore, row_of, run_all
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.search.proposing import warm_start
-from lmd_bench.search.proposing.warm_start import best_configs, read_warm_start
+from lmd_bench.search.proposing import points as warm_start
+from lmd_bench.search.proposing.points import best_configs, read_warm_start
 from lmd_bench.search.queue import JobQueue, Signal
 from lmd_bench.store.store import Store
 

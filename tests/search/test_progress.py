@@ -5,8 +5,15 @@ from memory_search import MemoryStore, row_of, run_all
 from rich.console import Console
 
 from lmd_bench.core.schema import Progress
-from lmd_bench.search.display import LineDisplay, LiveDisplay, make_display
-from lmd_bench.search.overview import clock, running_table, study_tables, totals
+from lmd_bench.search.display import (
+    LineDisplay,
+    LiveDisplay,
+    clock,
+    make_display,
+    running_table,
+    study_tables,
+    totals,
+)
 from lmd_bench.search.queue import JobQueue
 
 

@@ -13,8 +13,13 @@ from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.data import datasets
 from lmd_bench.data.build import prepare_dataset
 from lmd_bench.data.checks.class_sizes import ClassSize, class_sizes, smallest_difference
-from lmd_bench.data.checks.doubles import Crossing, crossing_groups
-from lmd_bench.data.checks.identical import file_digests, identical_sets, pixel_digests
+from lmd_bench.data.checks.doubles import (
+    Crossing,
+    crossing_groups,
+    file_digests,
+    identical_sets,
+    pixel_digests,
+)
 from lmd_bench.data.checks.near import NearPair, difference_hashes, near_identical
 from lmd_bench.data.checks.readable import Unreadable, unreadable_images
 from lmd_bench.data.images.prepare import PreparedImages

@@ -1,10 +1,15 @@
 """Lesions or patients with images in two splits: a model is then tested on what it learned."""
 
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
 
 from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.split import Split
@@ -38,3 +43,36 @@ def _group_counts(table: ImageTable, rows: Int64[np.ndarray, " rows"]) -> dict[s
     for row in rows:
         counts[table.groups[row]] = counts.get(table.groups[row], 0) + 1
     return counts
+
+
+def file_digests(files: Sequence[Path | None], n_threads: int) -> tuple[str | None, ...]:
+    """Return the SHA-256 of each file; None for an image that has no file of its own.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    uses = Counter(files)  # an archive holds many images: its digest says nothing of one
+    own = [file if file is not None and uses[file] == 1 else None for file in files]
+    with ThreadPoolExecutor(n_threads) as pool:  # hashing releases the interpreter's lock
+        return tuple(pool.map(_digest, own))
+
+
+def pixel_digests(pixels: UInt8[np.ndarray, "images size size 3"]) -> tuple[str, ...]:
+    """Return the SHA-256 of each image's pixels."""
+    return tuple(hashlib.sha256(image.tobytes()).hexdigest() for image in pixels)
+
+
+def identical_sets(digests: Sequence[str | None]) -> tuple[tuple[int, ...], ...]:
+    """Return the sets of two or more rows with one digest, in order of their first rows."""
+    rows: dict[str, list[int]] = {}
+    for row, digest in enumerate(digests):
+        if digest is not None:
+            rows.setdefault(digest, []).append(row)
+    return tuple(tuple(same) for same in rows.values() if len(same) > 1)
+
+
+def _digest(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -6,15 +6,10 @@ Each is a contrast, weights of cells; combinations of toggles that are one cell 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import factorial, prod
 from typing import Literal
 
-from lmd_bench.experiments.ablation.effects import (
-    MOST_SHAPLEY,
-    effect_weights,
-    shapley_weights,
-    total_weights,
-)
-from lmd_bench.experiments.ablation.factorial import aliases, factors_of, small_effects
+from lmd_bench.experiments.ablation.factorial import Levels, aliases, factors_of, small_effects
 from lmd_bench.experiments.ablation.record import AblationRecord
 
 Kind = Literal["change", "main", "interaction", "shapley", "total"]
@@ -115,3 +110,35 @@ def _generator(record: AblationRecord, word: int) -> str:
     *own, bound = factors_of(word)
     product = " × ".join(record.toggles[factor][0] for factor in own)
     return f"{record.toggles[bound][0]} = {product}"
+
+
+MOST_SHAPLEY = 6  # toggles whose exact shares are given: 64 cells
+
+
+def effect_weights(points: Sequence[Levels], effect: int) -> tuple[float, ...]:
+    """Return the contrast of a main effect or an interaction over the points of a design.
+
+    Each point counts 2 / n, with the product of the levels (+1 on, -1 off) of the effect's factors
+    as its sign; the points must balance them, as those of a factorial do.
+    """
+    factors = factors_of(effect)
+    signs = [prod(1 if levels[factor] else -1 for factor in factors) for levels in points]
+    assert sum(signs) == 0, "an effect is read from as many points of either sign"
+    return tuple(2.0 * sign / len(points) for sign in signs)
+
+
+def shapley_weights(points: Sequence[Levels], factor: int) -> tuple[float, ...]:
+    """Return the contrast of a toggle's Shapley value over the points of a full factorial."""
+    k = len(points[0])
+    assert len(set(points)) == 2**k, "Shapley values need every combination of the toggles"
+    weights: list[float] = []
+    for levels in points:
+        others = sum(levels) - levels[factor]
+        weight = factorial(others) * factorial(k - others - 1) / factorial(k)
+        weights.append(weight if levels[factor] else -weight)
+    return tuple(weights)
+
+
+def total_weights(points: Sequence[Levels]) -> tuple[float, ...]:
+    """Return the contrast of all toggles on less all off, what the Shapley values add up to."""
+    return tuple(float(all(levels)) - float(not any(levels)) for levels in points)

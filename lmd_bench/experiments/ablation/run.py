@@ -23,7 +23,7 @@ from lmd_bench.experiments.ablation.record import (
 )
 from lmd_bench.methods.catalogue import Method, resolve_method
 from lmd_bench.methods.space import parse_settings, search_space
-from lmd_bench.search.proposing.warm_start import best_configs, pair
+from lmd_bench.search.proposing.points import best_configs, pair
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.staging import StudySpec, study_specs
 from lmd_bench.store.store import open_store

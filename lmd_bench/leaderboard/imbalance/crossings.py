@@ -12,7 +12,7 @@ from itertools import combinations
 from math import exp, isnan, log
 from typing import Literal
 
-from lmd_bench.leaderboard.imbalance.factor_curves import Curves, Point
+from lmd_bench.leaderboard.imbalance.curves import Curves, Point
 from lmd_bench.stats.intervals import Interval, seed_interval
 
 Verdict = Literal["beyond", "within", "not known"]

@@ -1,6 +1,8 @@
 """Each metric on test against the imbalance factor, for every method: a tidy frame."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from math import isnan
 from typing import Any
 
@@ -14,8 +16,10 @@ from lmd_bench.leaderboard.studies.scores import (
     STORED,
     higher_is_better,
     metric_spreads,
+    run_scores,
 )
 from lmd_bench.leaderboard.tables.text import text_table
+from lmd_bench.stats.spread import Spread, spread
 from lmd_bench.store.store import Store
 
 Line = dict[str, Any]
@@ -108,4 +112,53 @@ def place_of(study: StudyRows, row: Row) -> Line:
         "task": study.task,
         "method": study.method,
         "label": study.label,
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """One method at one factor."""
+
+    factor: float  # largest over smallest training class, as measured
+    name: str  # of the factor, as tables call it
+    scores: Mapping[int, float]  # seed -> metric on test; empty where nothing is confirmed
+    study: StudyRows
+
+    @cached_property
+    def spread(self) -> Spread:
+        """Return mean, SD (n - 1) and count over the retraining seeds."""
+        return spread(list(self.scores.values()))
+
+
+Curve = tuple[Point, ...]  # by rising factor
+Curves = dict[str, dict[str, Curve]]  # family of tasks -> method -> curve
+
+
+def factor_curves(
+    studies: Sequence[StudyRows], rule: SelectionRule, metric: str, store: Store | None
+) -> Curves:
+    """Return the curves of all families, the same points as `imbalance_frame` has.
+
+    Args:
+        studies: Of any number of tasks.
+        rule: What selects the configuration of each study.
+        metric: On test.
+        store: Where logits lie, for a metric that is computed from them.
+    """
+    found: dict[str, dict[str, list[Point]]] = {}
+    for study in studies:
+        selected = study.selected(rule)
+        if selected is None or not study.is_confirmed:
+            continue
+        runs = study.ok_runs(selected)
+        scores = {seed: run_scores(row, (metric,), store)[metric] for seed, row in runs.items()}
+        place = place_of(study, selected)
+        point = Point(place["measured_factor"], factor_name(place), scores, study)
+        found.setdefault(place["family"], {}).setdefault(study.label, []).append(point)
+    return {
+        family: {
+            label: tuple(sorted(points, key=lambda point: point.factor))
+            for label, points in sorted(curves.items())
+        }
+        for family, curves in sorted(found.items())
     }

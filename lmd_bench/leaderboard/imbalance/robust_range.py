@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Literal
 
-from lmd_bench.leaderboard.imbalance.factor_curves import Curve, Curves
+from lmd_bench.leaderboard.imbalance.curves import Curve, Curves
 
 Within = bool | None  # None: not known
 

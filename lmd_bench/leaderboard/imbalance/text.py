@@ -10,7 +10,7 @@ import pandas as pd
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.compare import compare
 from lmd_bench.leaderboard.imbalance.crossings import Crossing, Gap, OverImages
-from lmd_bench.leaderboard.imbalance.factor_curves import Point
+from lmd_bench.leaderboard.imbalance.curves import Point
 from lmd_bench.leaderboard.imbalance.robust_range import RobustRange
 from lmd_bench.leaderboard.studies.predictions import Judged, read_judged
 from lmd_bench.leaderboard.studies.rules import SelectionRule
@@ -134,5 +134,6 @@ def _side(gap: Gap, metric: str) -> str:
     return f"{gap.name}: {percent(gap.value, '+')} {bounds(gap.over_seeds, '+')}{images}"
 
 
-def _no_interval(first: Point, other: Point) -> None:
-    return None
+def no_interval(first: Point, other: Point) -> None:
+    """Return that the interval of a difference is not known."""
+    return

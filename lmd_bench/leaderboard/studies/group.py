@@ -1,14 +1,17 @@
 """Rows grouped into studies: the trials of one method on one task, and their confirmations."""
 
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from lmd_bench.core.schema import OF_A_STUDY, TASK_COLUMNS, Row
 from lmd_bench.core.text import task_label
 from lmd_bench.leaderboard.studies.rules import SelectionRule, best_row
+from lmd_bench.store.store import FOLDER
 
 STUDY_COLUMNS = (*TASK_COLUMNS, "method", "study")  # rows with these equal are of one study
 
@@ -111,3 +114,26 @@ def outcomes(rows: Sequence[Row]) -> str:
         return total
     parts = sorted(counts.items(), key=lambda item: (item[0] != "ok", item[0]))
     return f"{total}: " + ", ".join(f"{n} {status}" for status, n in parts)
+
+
+def ablated_studies(root: Path) -> frozenset[str]:
+    """Return the ids of the studies that the ablations of a results folder have as their cells.
+
+    A cell is a method taken apart, not a competitor, and has no budget of its own. A file that
+    cannot be read names none; `lmd-bench ablate --table` says what is wrong with it.
+    """
+    found: set[str] = set()
+    for path in sorted((root / FOLDER).glob("[!.]*.json")):
+        try:
+            tasks: list[Mapping[str, Any]] = json.loads(path.read_text())["tasks"]
+            found.update(str(study) for task in tasks for study in task["studies"].values())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return frozenset(found)
+
+
+def left_out(cells: frozenset[str], studies: frozenset[str]) -> tuple[str, ...]:
+    """Return the note on the cells among some studies; none for none."""
+    n = len(cells & studies)
+    cell = "cell" if n == 1 else "cells"
+    return (f"left out: {n} {cell} of ablations; lmd-bench ablate --table shows them",) if n else ()

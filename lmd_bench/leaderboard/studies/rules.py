@@ -5,19 +5,18 @@ a rule scores is a finished trial; the classifier judged on test is the one that
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import Any
 
 import numpy as np
 
 from lmd_bench.core.errors import UserError, unknown
+from lmd_bench.core.schema import Row
 from lmd_bench.stats.metrics import METRICS
 from lmd_bench.stats.proportions import mean_lower_bound
 from lmd_bench.store.from_logits import VAL_COUNTS
 
-Row = Mapping[str, Any]  # a dict, or a view of a row
 _OWN_HEAD = "none"  # the calibration that keeps stage 1's own head, whose epochs are stage 1's
 
 

@@ -4,17 +4,15 @@ Rows of earlier versions hold some metrics alone; the others are computed from s
 is undefined is NaN, and so is what nothing was stored of: neither is ever 0.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import Any
 
 from lmd_bench.core.errors import unknown
+from lmd_bench.core.schema import Row
 from lmd_bench.stats.metrics import FROM_LOGITS, METRICS
 from lmd_bench.stats.spread import Spread, spread
 from lmd_bench.store.store import Store
-
-Row = Mapping[str, Any]
 
 _OF_GROUPS = ("many_recall", "medium_recall", "few_recall")
 STORED = (*METRICS, *_OF_GROUPS)  # every row of test has these

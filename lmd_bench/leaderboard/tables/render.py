@@ -14,7 +14,7 @@ from lmd_bench.leaderboard.board import PRIMARY, Leaderboard
 from lmd_bench.leaderboard.studies.scores import in_percent
 from lmd_bench.leaderboard.tables.columns import METHOD, USUAL, Column, metric_columns
 from lmd_bench.leaderboard.tables.latex import latex
-from lmd_bench.leaderboard.tables.layout import table_text
+from lmd_bench.leaderboard.tables.text import table_text
 
 Line = dict[str, Any]
 FORMATS = ("table", "markdown", "latex", "csv", "json")

@@ -12,7 +12,6 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import generator
 from lmd_bench.methods.best_epoch import BestOnVal
 from lmd_bench.methods.calibration._base import Stage1
-from lmd_bench.methods.calibration._heads import balanced_draws
 
 Loss = Callable[[Float[Tensor, "batch classes"], Int64[Tensor, " batch"]], Float[Tensor, ""]]
 
@@ -82,3 +81,19 @@ def fit_head(
             best.update(epoch + 1, float(total) / n_steps, head(val_features), head)
     best.restore(head)
     return tuple(best.curve)
+
+
+def fresh_head(n_features: int, n_classes: int, seed: int, device: torch.device) -> nn.Linear:
+    """Return a linear head initialised from `seed`, the same on every device."""
+    with torch.random.fork_rng(devices=[]):  # built on the CPU
+        torch.manual_seed(seed)
+        return nn.Linear(n_features, n_classes).to(device)
+
+
+def balanced_draws(
+    labels: Int64[Tensor, " images"], n_draws: int, seed: int
+) -> Int64[Tensor, " draws"]:
+    """Return image indices drawn with replacement, each class equally likely."""
+    counts = torch.bincount(labels.cpu())
+    weights = 1.0 / counts.double()[labels.cpu()]
+    return torch.multinomial(weights, n_draws, replacement=True, generator=generator(seed))

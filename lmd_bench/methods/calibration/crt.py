@@ -19,8 +19,7 @@ import torch.nn.functional as F
 
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
-from lmd_bench.methods.calibration._heads import fresh_head
-from lmd_bench.methods.calibration._sgd import fit_head
+from lmd_bench.methods.calibration._sgd import fit_head, fresh_head
 from lmd_bench.methods.config import require
 
 VERSION = 1

@@ -53,13 +53,13 @@ from lmd_bench.methods.calibration._gaussians import (
     class_moments,
     fit_gaussians,
 )
-from lmd_bench.methods.calibration._heads import balanced_draws, fresh_head
 from lmd_bench.methods.calibration._losses import (
     FdcForm,
     feature_distribution_consistency,
     generalised_cross_entropy,
 )
 from lmd_bench.methods.calibration._m_step import expected_m_step, sampled_m_step
+from lmd_bench.methods.calibration._sgd import balanced_draws, fresh_head
 from lmd_bench.methods.config import require
 from lmd_bench.methods.models.model import Model, autocast, predict
 

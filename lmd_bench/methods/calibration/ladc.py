@@ -25,8 +25,8 @@ from torch import Tensor
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.calibration._gaussians import ClassMoments, class_moments, factored
-from lmd_bench.methods.calibration._heads import fresh_head
 from lmd_bench.methods.calibration._m_step import expected_m_step
+from lmd_bench.methods.calibration._sgd import fresh_head
 from lmd_bench.methods.config import require
 from lmd_bench.methods.models.heads import PowerHead
 

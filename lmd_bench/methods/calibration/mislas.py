@@ -19,8 +19,8 @@ import torch
 
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.calibration._sgd import fit_head
+from lmd_bench.methods.class_weights import smoothed_cross_entropy, smoothing
 from lmd_bench.methods.config import require
-from lmd_bench.methods.label_smoothing import smoothed_cross_entropy, smoothing
 from lmd_bench.methods.models.heads import ScaledHead
 
 VERSION = 1

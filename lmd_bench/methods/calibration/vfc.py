@@ -33,8 +33,8 @@ from lmd_bench.methods.calibration._gaussians import (
     class_moments,
     fit_gaussians,
 )
-from lmd_bench.methods.calibration._heads import fresh_head
 from lmd_bench.methods.calibration._m_step import expected_m_step, sampled_m_step
+from lmd_bench.methods.calibration._sgd import fresh_head
 from lmd_bench.methods.config import require
 
 VERSION = 2

@@ -1,6 +1,7 @@
 """Momentum contrast: a teacher's embeddings of second views, and a queue of those before."""
 
 import copy
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,6 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.representation._base import Representation
 from lmd_bench.methods.representation._contrastive import Projection
-from lmd_bench.methods.representation._ema import ema_alpha, move_towards
 
 Keys = Float[Tensor, "keys dims"]
 KeyLabels = Int64[Tensor, " keys"]  # -1: the place is still empty
@@ -67,3 +67,15 @@ def unit_rows(n_rows: int, n_dims: int, name: str) -> Float[Tensor, "rows dims"]
     """Return random rows of length 1, the same for the same name and sizes."""
     rng = torch.Generator().manual_seed(derive_seed(0, "rows", name))
     return F.normalize(torch.randn(n_rows, n_dims, generator=rng), dim=1)
+
+
+def ema_alpha(step: int, decay: float) -> float:
+    """Return the share of the teacher kept after step `step` (from 0); 0 first: a copy."""
+    return min(1.0 - 1.0 / (step + 1), decay)
+
+
+@torch.no_grad()
+def move_towards(teacher: Iterable[Tensor], student: Iterable[Tensor], share: float) -> None:
+    """Replace each t of the teacher by (1 - share) t + share s, in place."""
+    for target, source in zip(teacher, student, strict=True):
+        target.lerp_(source, share)

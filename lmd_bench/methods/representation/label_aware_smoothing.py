@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from lmd_bench.methods.class_weights import smoothed_cross_entropy, smoothing
 from lmd_bench.methods.config import require
-from lmd_bench.methods.label_smoothing import smoothed_cross_entropy, smoothing
 from lmd_bench.methods.representation._criterion import Criterion, Features, Labels, Logits
 
 VERSION = 1

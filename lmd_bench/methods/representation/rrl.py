@@ -41,7 +41,7 @@ from torch import Tensor, nn
 
 from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.representation._base import Representation, Targets, WantedView
-from lmd_bench.methods.representation._ema import ema_alpha, move_towards
+from lmd_bench.methods.representation._momentum import ema_alpha, move_towards
 
 VERSION = 1
 

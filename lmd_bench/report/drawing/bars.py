@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from lmd_bench.report.drawing.canvas import Frame, drawing, text
-from lmd_bench.report.drawing.scale import Number, Scale
+from lmd_bench.report.drawing.canvas import Frame, Number, Scale, drawing, text
 
 _ROW, _BAR = 21.0, 11.0
 

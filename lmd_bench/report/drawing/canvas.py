@@ -2,11 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, floor, isfinite, log10
 from typing import Literal
 
 from markupsafe import Markup
 
-from lmd_bench.report.drawing.scale import Number, Scale, nice_ticks, tick_text
+Number = int | float  # a check of types takes `float` at its word
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Numbers from `low` to `high` mapped to places from `start` to `end`."""
+
+    low: Number
+    high: Number
+    start: Number
+    end: Number
+    log: bool = False
+
+    def __call__(self, value: Number) -> Number:
+        """Return the place of a number."""
+        low, high, at = (
+            (log10(self.low), log10(self.high), log10(value))
+            if self.log
+            else (self.low, self.high, value)
+        )
+        share = 0.5 if high == low else (at - low) / (high - low)
+        return self.start + share * (self.end - self.start)
+
 
 Anchor = Literal["start", "middle", "end"]
 
@@ -129,3 +152,61 @@ def path(points: Sequence[tuple[Number, Number]], kind: str, *, closed: bool = F
     """Return straight lines through points."""
     places = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
     return Markup('<path class="{}" d="M{}{}"/>').format(kind, places, "Z" if closed else "")
+
+
+N_STYLES = 6
+_R = 3.4  # radius
+
+
+def marker(x: Number, y: Number, style: int) -> Markup:
+    """Return the marker of a style at a place: circle, square, triangle, diamond, cross or bar."""
+    shape = style % N_STYLES
+    if shape == 0:
+        return Markup('<circle class="mark" cx="{:.1f}" cy="{:.1f}" r="{}"/>').format(x, y, _R)
+    if shape == 4:
+        places = f"M{x - _R:.1f} {y - _R:.1f}l{2 * _R} {2 * _R}m0 -{2 * _R}l-{2 * _R} {2 * _R}"
+        return Markup('<path class="stroke" d="{}"/>').format(places)
+    corners = {
+        1: [(-1, -1), (1, -1), (1, 1), (-1, 1)],
+        2: [(0, -1.2), (1.15, 0.9), (-1.15, 0.9)],
+        3: [(0, -1.35), (1.35, 0), (0, 1.35), (-1.35, 0)],
+        5: [(0, 1.2), (1.15, -0.9), (-1.15, -0.9)],
+    }[shape]
+    return path([(x + _R * dx, y + _R * dy) for dx, dy in corners], "mark", closed=True)
+
+
+def sample(style: int) -> Markup:
+    """Return a small drawing of a style for a legend; the words beside it say what it is."""
+    return Markup(
+        '<svg class="sample s{}" viewBox="0 0 34 12" width="34" height="12" aria-hidden="true">'
+        '<line class="curve" x1="1" y1="6" x2="33" y2="6"/>{}</svg>'
+    ).format(style % N_STYLES, marker(17, 6, style))
+
+
+_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+
+
+def nice_ticks(low: Number, high: Number, n_most: int = 6) -> list[float]:
+    """Return round numbers from at or below `low` to at or above `high`, `n_most` at most.
+
+    Their step is 1, 2, 2.5 or 5 times a power of ten.
+    """
+    if not (isfinite(low) and isfinite(high)) or high <= low:
+        low, high = (low - 0.5, low + 0.5) if isfinite(low) else (0.0, 1.0)
+    power = 10.0 ** floor(log10((high - low) / n_most))
+    for step in (power * factor for factor in (*_STEPS, *(10 * f for f in _STEPS[1:]))):
+        first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
+        if last - first < n_most:
+            return [round(number * step, 12) for number in range(first, last + 1)]
+    raise AssertionError("the largest step always suffices")
+
+
+def tick_text(value: Number) -> str:
+    """Return a number as an axis names it: without needless zeros."""
+    return f"{value:.4g}".replace("-", "−")
+
+
+def extent(values: Sequence[Number]) -> tuple[Number, Number] | None:
+    """Return the least and largest of the values that are finite; None where there is none."""
+    known = [value for value in values if isfinite(value)]
+    return (min(known), max(known)) if known else None

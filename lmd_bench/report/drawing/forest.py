@@ -7,9 +7,18 @@ from math import isnan
 from markupsafe import Markup
 
 from lmd_bench.report.drawing.bars import shortened
-from lmd_bench.report.drawing.canvas import Axis, Frame, drawing, line, text
-from lmd_bench.report.drawing.markers import marker
-from lmd_bench.report.drawing.scale import Number, extent, nice_ticks, tick_text
+from lmd_bench.report.drawing.canvas import (
+    Axis,
+    Frame,
+    Number,
+    drawing,
+    extent,
+    line,
+    marker,
+    nice_ticks,
+    text,
+    tick_text,
+)
 
 _ROW = 22.0
 

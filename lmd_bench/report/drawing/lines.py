@@ -6,9 +6,18 @@ from math import isfinite
 
 from markupsafe import Markup
 
-from lmd_bench.report.drawing.canvas import Axis, Frame, axes, drawing, line, path
-from lmd_bench.report.drawing.markers import N_STYLES, marker
-from lmd_bench.report.drawing.scale import Number, Scale
+from lmd_bench.report.drawing.canvas import (
+    N_STYLES,
+    Axis,
+    Frame,
+    Number,
+    Scale,
+    axes,
+    drawing,
+    line,
+    marker,
+    path,
+)
 
 Point = tuple[Number, Number]
 _MARKER_GAP = 34.0  # between markers of one line

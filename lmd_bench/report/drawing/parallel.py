@@ -10,8 +10,16 @@ from math import isnan, nan
 from markupsafe import Markup
 
 from lmd_bench.report.drawing.bars import shortened
-from lmd_bench.report.drawing.canvas import Frame, drawing, line, path, text
-from lmd_bench.report.drawing.scale import Number, Scale, tick_text
+from lmd_bench.report.drawing.canvas import (
+    Frame,
+    Number,
+    Scale,
+    drawing,
+    line,
+    path,
+    text,
+    tick_text,
+)
 
 _GAP, _WIDTH = 46.0, 400.0
 _LEFT, _RIGHT, _TOP = 14.0, 14.0, 26.0

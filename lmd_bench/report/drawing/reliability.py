@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from lmd_bench.report.drawing.canvas import Axis, Frame, axes, drawing, line
-from lmd_bench.report.drawing.scale import Number
+from lmd_bench.report.drawing.canvas import Axis, Frame, Number, axes, drawing, line
 
 _FRAME = Frame(240, 236, left=42, right=10, top=10, bottom=38)
 _TICKS = (0.0, 25.0, 50.0, 75.0, 100.0)

@@ -5,14 +5,24 @@ from math import isnan
 from lmd_bench.experiments.ablation.analysis import Effect, TaskAnalysis, analyse_all
 from lmd_bench.experiments.ablation.record import read_records
 from lmd_bench.experiments.ablation.tables import Sheet, header_lines, notes, sheets
-from lmd_bench.leaderboard.studies.ablated import ablated_studies
-from lmd_bench.report.blocks import Block, Figure, Heading, Listing, Picture, Section, Table, Text
+from lmd_bench.leaderboard.studies.group import ablated_studies
+from lmd_bench.report.blocks import (
+    Block,
+    Figure,
+    Heading,
+    Listing,
+    Picture,
+    Section,
+    Table,
+    Text,
+    missing,
+    words,
+)
 from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import notes as note_blocks
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.context import Context
 from lmd_bench.report.drawing.forest import Difference, forest
-from lmd_bench.report.numbers import missing, words
 
 _SCORE = "balanced_accuracy"
 

@@ -6,17 +6,34 @@ from math import isnan
 import numpy as np
 import pandas as pd
 
-from lmd_bench.leaderboard.curves import curve_frame
 from lmd_bench.leaderboard.studies.budget import Unit
-from lmd_bench.report.blocks import Block, Figure, Heading, Key, Picture, Section, Table, Text
+from lmd_bench.leaderboard.tuning import curve_frame
+from lmd_bench.report.blocks import (
+    Block,
+    Cell,
+    Figure,
+    Heading,
+    Key,
+    Picture,
+    Section,
+    Table,
+    Text,
+    missing,
+    words,
+)
 from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.context import Context
-from lmd_bench.report.drawing.canvas import Axis, Frame, percent_axis
+from lmd_bench.report.drawing.canvas import (
+    N_STYLES,
+    Axis,
+    Frame,
+    extent,
+    nice_ticks,
+    percent_axis,
+    tick_text,
+)
 from lmd_bench.report.drawing.lines import Series, line_chart
-from lmd_bench.report.drawing.markers import N_STYLES
-from lmd_bench.report.drawing.scale import extent, nice_ticks, tick_text
-from lmd_bench.report.numbers import Cell, missing, words
 
 _UNITS: dict[Unit, str] = {"trials": "trials", "hours": "hours"}
 _TOGETHER = Frame(440, 270)

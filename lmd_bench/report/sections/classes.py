@@ -2,11 +2,22 @@
 
 from collections.abc import Sequence
 
-from lmd_bench.report.blocks import Block, Cell, Figure, Head, Heading, Section, Table, Text
+from lmd_bench.report.blocks import (
+    Block,
+    Cell,
+    Figure,
+    Head,
+    Heading,
+    Section,
+    Table,
+    Text,
+    missing,
+    shaded,
+    words,
+)
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.confirmed import Confirmed
 from lmd_bench.report.context import Context
-from lmd_bench.report.numbers import missing, shaded, words
 
 _INTRO = (
     "Recall on test in % of the configuration that each study selected, mean over its retraining "

@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from lmd_bench.report.blocks import Cell, Figure, Head, Section, Table, Text
+from lmd_bench.report.blocks import Cell, Figure, Head, Section, Table, Text, missing, shaded, words
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.confirmed import Confirmed
 from lmd_bench.report.context import Context
-from lmd_bench.report.numbers import missing, shaded, words
 from lmd_bench.report.sections._per_task import blocks_of_tasks
 
 _INTRO = (

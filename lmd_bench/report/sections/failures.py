@@ -1,10 +1,19 @@
 """What went wrong: failed trials by cause."""
 
-from lmd_bench.report.blocks import Listing, Section, Table, Text
+from lmd_bench.report.blocks import (
+    Listing,
+    Section,
+    Table,
+    Text,
+    count,
+    duration,
+    key,
+    missing,
+    words,
+)
 from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.context import Context
-from lmd_bench.report.numbers import count, duration, key, missing, words
 from lmd_bench.search.watching.failures import failures
 
 

@@ -5,15 +5,24 @@ from math import isnan
 import pandas as pd
 
 from lmd_bench.leaderboard.imbalance.curves import imbalance_frame
-from lmd_bench.report.blocks import Block, Figure, Heading, Key, Picture, Section, Table, Text
+from lmd_bench.report.blocks import (
+    Block,
+    Figure,
+    Heading,
+    Key,
+    Picture,
+    Section,
+    Table,
+    Text,
+    missing,
+    percent,
+    words,
+)
 from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.context import Context
-from lmd_bench.report.drawing.canvas import Axis, Frame, percent_axis
+from lmd_bench.report.drawing.canvas import N_STYLES, Axis, Frame, extent, percent_axis
 from lmd_bench.report.drawing.lines import Series, line_chart
-from lmd_bench.report.drawing.markers import N_STYLES
-from lmd_bench.report.drawing.scale import extent
-from lmd_bench.report.numbers import missing, percent, words
 
 _SHOWN = {
     "balanced_accuracy": "Balanced accuracy",

@@ -1,11 +1,21 @@
 """Which hyperparameters mattered in each study, by PED-ANOVA."""
 
-from lmd_bench.report.blocks import Block, Figure, Heading, Picture, Section, Table, Text, notes
+from lmd_bench.report.blocks import (
+    Block,
+    Figure,
+    Heading,
+    Picture,
+    Section,
+    Table,
+    Text,
+    notes,
+    percent,
+    words,
+)
 from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.context import Context
 from lmd_bench.report.drawing.bars import bar_chart
-from lmd_bench.report.numbers import percent, words
 from lmd_bench.report.searched import FEWEST, Searched
 
 _N_BARS = 12  # drawn; the table has all

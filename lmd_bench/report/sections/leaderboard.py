@@ -4,12 +4,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmd_bench.leaderboard.gaps import gaps
+from lmd_bench.leaderboard.missing import gaps
 from lmd_bench.leaderboard.tables.render import FEWER, header
-from lmd_bench.report.blocks import Block, Cell, Head, Heading, Listing, Section, Table, Text, notes
+from lmd_bench.report.blocks import (
+    Block,
+    Cell,
+    Head,
+    Heading,
+    Listing,
+    Mark,
+    Section,
+    Table,
+    Text,
+    command,
+    duration,
+    missing,
+    notes,
+    percent,
+    words,
+)
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.context import Context
-from lmd_bench.report.numbers import Mark, command, duration, missing, percent, words
 from lmd_bench.stats.spread import places
 
 Line = dict[str, Any]

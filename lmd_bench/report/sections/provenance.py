@@ -6,11 +6,24 @@ from collections.abc import Sequence
 
 from lmd_bench.core.schema import Row
 from lmd_bench.leaderboard.studies.group import StudyRows
-from lmd_bench.report.blocks import Block, Cell, Heading, Listing, Section, Table, TableRow, Text
+from lmd_bench.report.blocks import (
+    Block,
+    Cell,
+    Heading,
+    Listing,
+    Section,
+    Table,
+    TableRow,
+    Text,
+    command,
+    count,
+    key,
+    missing,
+    words,
+)
 from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.context import Context
-from lmd_bench.report.numbers import command, count, key, missing, words
 
 _INTRO = (
     "Every number above comes from Parquet rows that hold their configuration, seeds, task "

@@ -1,12 +1,11 @@
 """Whether confidence can be believed: reliability diagrams on test."""
 
-from lmd_bench.report.blocks import Figure, Picture, Section, Table, Text
+from lmd_bench.report.blocks import Figure, Picture, Section, Table, Text, count, percent, words
 from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.confirmed import N_BINS, Confirmed
 from lmd_bench.report.context import Context
 from lmd_bench.report.drawing.reliability import reliability_chart
-from lmd_bench.report.numbers import count, percent, words
 from lmd_bench.report.sections._per_task import blocks_of_tasks
 
 _INTRO = (

@@ -14,11 +14,14 @@ from lmd_bench.report.blocks import (
     Table,
     TableRow,
     Text,
+    count,
+    key,
+    percent,
+    words,
 )
 from lmd_bench.report.context import Context
+from lmd_bench.report.drawing.canvas import extent
 from lmd_bench.report.drawing.parallel import Setting, Track, parallel_chart
-from lmd_bench.report.drawing.scale import extent
-from lmd_bench.report.numbers import count, key, percent, words
 from lmd_bench.report.searched import Searched
 
 _INTRO = (

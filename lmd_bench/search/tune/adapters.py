@@ -1,8 +1,10 @@
 """The queue as a Tune `Searcher`: Tune asks it for trials and tells it how they ended."""
 
+from pathlib import Path
 from typing import Any
 
 import ray
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from lmd_bench.core.schema import Progress, Status
@@ -94,3 +96,41 @@ def _check_node() -> None:
     here = ray.get_runtime_context().get_node_id()
     if here not in {node["NodeID"] for node in ray.nodes() if node["Alive"]}:
         raise NodeLostError("the Ray node of the search died")
+
+
+# what Ray's text of the error holds -> the status, and the cause in our words; the first that fits
+_DEATHS: tuple[tuple[str, Status, str], ...] = (
+    ("low on memory", "oom", "host memory ran out, and Ray's memory monitor killed the process"),
+    ("OutOfMemory", "oom", "host memory ran out, and Ray's memory monitor killed the process"),
+    ("node has died", "node_lost", "the node that it ran on went away"),
+    ("node was terminated", "node_lost", "the node that it ran on went away"),
+    ("node is dead", "node_lost", "the node that it ran on went away"),
+)
+
+
+class Witness(FIFOScheduler):
+    """First come, first served; tells the searcher how trials died."""
+
+    def __init__(self, searcher: QueueSearcher) -> None:
+        """Tell `searcher`."""
+        super().__init__()
+        self._searcher = searcher
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune pickles its scheduler for a restore that is never used."""
+        return {}
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Read what Ray says of a trial's death."""
+        file = trial.error_file
+        text = Path(file).read_text(errors="replace") if file and Path(file).is_file() else ""
+        self._searcher.died(trial.trial_id, *death(text))
+        super().on_trial_error(tune_controller, trial)
+
+
+def death(text: str) -> tuple[Status, str]:
+    """Return the status and cause of a death that Ray describes with `text`."""
+    for words, status, cause in _DEATHS:
+        if words in text:
+            return status, cause
+    return "lost", LOST

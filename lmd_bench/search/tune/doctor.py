@@ -1,7 +1,13 @@
 """`lmd-bench doctor`: whether trials would run here, or on every node of a Ray cluster."""
 
+import os
+import platform
+import shutil
+import socket
 import time
-from dataclasses import replace
+import uuid
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +16,22 @@ from rich.console import Console
 from rich.table import Table
 
 from lmd_bench.search.tune.cluster import LOCAL, joined
-from lmd_bench.search.tune.health import Health, complaints, examine, new_probe, unguarded
+
+
+@dataclass(frozen=True)
+class Health:
+    """What was found on one machine."""
+
+    host: str
+    python: str
+    versions: dict[str, str]
+    gpus: tuple[str, ...]
+    n_cores: int
+    clock: float  # Unix time when it was asked
+    free_bytes: int | None  # where the results lie; None: the folder cannot be used
+    trouble: str  # why the results folder cannot be used; "" if it can
+    sees: bool  # whether the driver's probe file is there
+    auth_mode: str  # RAY_AUTH_MODE of the process that was asked
 
 
 def run_doctor(results: Path, address: str) -> bool:
@@ -77,3 +98,93 @@ def _print(found: list[tuple[str, Health, list[str]]]) -> None:
     console.print(f"Ray's authentication: {mode}")
     troubles = [f"{name}: {sentence}." for name, _, all_of in found for sentence in all_of]
     console.print("\n".join(troubles) if troubles else "All is well.")
+
+
+PACKAGES = ("lmd-bench", "ray", "torch", "torchvision", "optuna", "pyarrow")
+LEAST_FREE = 2 * 2**30  # bytes; a ResNet-50 encoder takes 100 MB
+TOKEN = "token"  # the mode of Ray's authentication in which a secret is asked for
+MOST_CLOCK = 5.0  # seconds between the clocks of two machines
+
+
+def examine(results: Path, probe: str = "") -> Health:
+    """Return what this machine offers.
+
+    Args:
+        results: the folder that trials will write to.
+        probe: name of a file that the driver has put there, which shared storage shows.
+    """
+    import torch  # 3 s: not for those who only read results
+
+    trouble = _trouble(results)
+    return Health(
+        host=socket.gethostname(),
+        python=platform.python_version(),
+        versions={name: version(name) for name in PACKAGES},
+        gpus=tuple(torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())),
+        n_cores=os.cpu_count() or 1,
+        clock=time.time(),
+        free_bytes=None if trouble else shutil.disk_usage(results).free,
+        trouble=trouble,
+        sees=not probe or (results / probe).is_file(),
+        auth_mode=os.environ.get("RAY_AUTH_MODE", "").lower(),
+    )
+
+
+def complaints(here: Health, there: Health, seconds: float = 0.0) -> list[str]:
+    """Return a sentence for each thing that would spoil trials on a machine.
+
+    Args:
+        here: the driver's machine.
+        there: the machine that is judged; may be the same.
+        seconds: that the answer took, by which the clocks may differ more.
+    """
+    found: list[str] = []
+    if there.trouble:
+        found.append(f"the results folder cannot be used ({there.trouble})")
+    elif not there.sees:
+        found.append("it does not see the driver's results folder; name one on shared storage")
+    if there.free_bytes is not None and there.free_bytes < LEAST_FREE:
+        found.append(f"only {there.free_bytes / 2**30:.1f} GiB are free for results")
+    for name, known in here.versions.items():
+        if there.versions.get(name) != known:
+            found.append(f"{name} is {there.versions.get(name)}, the driver has {known}")
+    if there.python.split(".")[:2] != here.python.split(".")[:2]:
+        found.append(f"Python is {there.python}, the driver has {here.python}")
+    gap = abs(there.clock - here.clock)
+    if gap > MOST_CLOCK + seconds:
+        found.append(f"its clock differs by {gap:.0f} s from the driver's")
+    return found
+
+
+def unguarded(there: Health) -> list[str]:
+    """Return a sentence if a node of a cluster takes commands without Ray's token."""
+    if there.auth_mode == TOKEN:
+        return []
+    return [
+        "its Ray takes commands from anybody who reaches its ports; start it with "
+        "RAY_AUTH_MODE=token on all nodes"
+    ]
+
+
+def new_probe(results: Path) -> str:
+    """Put a file into the results folder and return its name; the caller removes it."""
+    name = f".probe-{uuid.uuid4().hex}"
+    (results / name).touch()
+    return name
+
+
+def _trouble(folder: Path) -> str:
+    """Return why a file cannot be written, renamed and read in a folder; "" if it can."""
+    temporary = folder / f".doctor-{uuid.uuid4().hex}.tmp"
+    final = temporary.with_suffix(".txt")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary.write_text("written")
+        temporary.replace(final)
+        return "" if final.read_text() == "written" else "what was written is not what is read"
+    except OSError as error:
+        return error.strerror or str(error)
+    finally:
+        for path in (temporary, final):
+            if path.exists():
+                path.unlink()

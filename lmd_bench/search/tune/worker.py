@@ -2,9 +2,11 @@
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from ray import tune
@@ -12,9 +14,7 @@ from ray import tune
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Progress
 from lmd_bench.search.jobs import from_payload, job_name
-from lmd_bench.search.tune.orphan import end_with_parent
-from lmd_bench.search.watching.traces import Heartbeat
-from lmd_bench.search.watching.trial_log import TrialLog
+from lmd_bench.search.watching.traces import Heartbeat, TrialLog
 from lmd_bench.store.mirror import Mirror
 
 REPORT_SECONDS = 0.2  # a report waits for the driver, and calibration epochs take milliseconds
@@ -62,3 +62,18 @@ class Reporter:
         if time.monotonic() - self._last >= REPORT_SECONDS:
             tune.report(asdict(progress))
             self._last = time.monotonic()
+
+
+SECONDS = 1.0  # between two looks
+
+
+@cache  # one watch for each process, however many trials it runs
+def end_with_parent() -> None:
+    """Watch this process's parent from a thread; end the process at once when it has another."""
+    threading.Thread(target=_watch, args=(os.getppid(),), name="orphan-watch", daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(SECONDS)
+    os._exit(1)  # the operating system frees its locks; what it half wrote has a temporary name

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lmd_bench.core.text import clock
-from lmd_bench.search.retrying import RETRIED
+from lmd_bench.search.jobs import RETRIED
 from lmd_bench.store.store import open_store
 
 Row = dict[str, Any]

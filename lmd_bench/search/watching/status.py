@@ -13,9 +13,8 @@ from rich.live import Live
 from rich.table import Table
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.name_table import name_table
 from lmd_bench.core.schema import JUDGED_ON_TEST
-from lmd_bench.core.text import clock
+from lmd_bench.core.text import clock, name_table
 from lmd_bench.search.watching.traces import (
     PlannedStudy,
     SearchTrace,

@@ -2,7 +2,9 @@
 
 import csv
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from lmd_bench.core.errors import UserError
 
@@ -44,3 +46,24 @@ def read_table(file: Path, columns: Collection[str] = (), delimiter: str = ",") 
             )
     values = [[value.strip() for value in line] for line in lines[1:] if line]
     return [dict(zip(header, line, strict=True)) for line in values]
+
+
+SplitName = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One image as a split file names it."""
+
+    name: str  # an id, a file name or a path
+    split: SplitName
+    label: str | None = None  # the class in the file's own words or numbers; None: not stated
+
+
+@dataclass(frozen=True)
+class Published:
+    """A split as it was published, before it is matched with the images that are present."""
+
+    path: Path  # what was read, for messages
+    images: tuple[Listed, ...]
+    seeded: bool = False  # the split seed chose among what was published, such as folds

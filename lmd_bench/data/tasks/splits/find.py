@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.data.tasks.splits._published import Published
+from lmd_bench.data.tasks.splits._reading import Published
 from lmd_bench.data.tasks.splits.hyper_kvasir_folds import fold_files, read_folds
 from lmd_bench.data.tasks.splits.lmd_csv import is_lmd, read_lmd
 from lmd_bench.data.tasks.splits.monica_lists import families, read_lists

@@ -14,8 +14,7 @@ import re
 from pathlib import Path
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.data.tasks.splits._published import Listed, Published, SplitName
-from lmd_bench.data.tasks.splits._reading import read_table
+from lmd_bench.data.tasks.splits._reading import Listed, Published, SplitName, read_table
 
 _NAME = re.compile(r"\d+_fold_split\.csv")
 _COLUMNS = ("file-name", "class-name", "split-index")

@@ -8,8 +8,7 @@ Ids have no suffix. An `overall.csv` beside them is not read.
 from pathlib import Path
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.data.tasks.splits._published import Listed, Published, SplitName
-from lmd_bench.data.tasks.splits._reading import Row, read_table
+from lmd_bench.data.tasks.splits._reading import Listed, Published, Row, SplitName, read_table
 
 FILES: dict[SplitName, str] = {
     "train": "training.csv",

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.data.tasks.splits._published import Listed, Published, SplitName
+from lmd_bench.data.tasks.splits._reading import Listed, Published, SplitName
 
 _NAME = re.compile(r"(?P<before>(?:.+_)?)(?P<split>train|val|test)(?P<after>(?:_.+)?)\.(npy|txt)")
 _SPLITS: tuple[SplitName, ...] = ("train", "val", "test")

@@ -21,8 +21,7 @@ from jaxtyping import Int64
 from lmd_bench.core.errors import UserError
 from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.split import Split
-from lmd_bench.data.tasks.splits._published import Listed, Published
-from lmd_bench.data.tasks.splits._reading import read_table
+from lmd_bench.data.tasks.splits._reading import Listed, Published, read_table
 from lmd_bench.data.tasks.splits.lmd_csv import FILES
 
 ABOUT = "split.json"

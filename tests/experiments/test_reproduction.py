@@ -1,0 +1,123 @@
+"""Running a row again: bit-equal, within the spread of its seeds, or different."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmd_bench.cli import app
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DataSource, TrialContext, no_report
+from lmd_bench.experiments.reproduce import reproduce, spec_of, within_spread
+from lmd_bench.store.rows import Row
+from lmd_bench.store.store import Store, open_store
+from lmd_bench.training import trial
+from tests.leaderboard.conftest import _row as made
+from tests.training.test_trial import make_spec
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Row, list[Any]]:
+    """Return a real row of the built-in data, and its logits."""
+    root = tmp_path_factory.mktemp("original")
+    spec = make_spec(phase="confirm")
+    context = TrialContext(root, device="cpu", source_key="s", command="lmd-bench search")
+    row = trial.execute_trial(spec, context, no_report)
+    splits = open_store(root).read_logits(row["key"])
+    logits = [
+        (image, split, int(label), values.tolist())
+        for split, (ids, labels, matrix) in splits.items()
+        for image, label, values in zip(ids, labels, matrix, strict=True)
+    ]
+    return row, logits
+
+
+def put(tmp_path: Path, original: tuple[Row, list[Any]], **changed: Any) -> tuple[Store, Row]:
+    row = {**original[0], **changed}
+    store = open_store(tmp_path, create=True)
+    store.write(row, original[1])
+    return store, row
+
+
+def test_the_trial_of_a_row_is_rebuilt_to_its_key(original) -> None:
+    assert spec_of(original[0]) == make_spec(phase="confirm")
+    assert spec_of(original[0]).key == original[0]["key"]
+
+
+def test_an_untouched_row_is_bit_equal_and_its_folder_is_only_read(
+    original, tmp_path: Path, capsys
+) -> None:
+    store, row = put(tmp_path, original)
+    before = sorted(tmp_path.rglob("*"))
+
+    app(["reproduce", row["key"][:10], "--results", str(tmp_path)], standalone_mode=False)
+
+    printed = capsys.readouterr().out
+    assert "): bit-equal" in printed
+    assert "all metrics and logits are" in printed
+    assert "otherwise" not in printed
+    assert sorted(tmp_path.rglob("*")) == before
+    assert store.rows() == [row]
+
+
+def test_a_tampered_score_is_different(original, tmp_path: Path, capsys) -> None:
+    _, row = put(tmp_path, original, test_balanced_accuracy=0.999)
+
+    command = ["reproduce", row["key"], "--results", str(tmp_path)]
+    assert app(command, standalone_mode=False) == 1
+
+    printed = capsys.readouterr().out
+    assert "): different" in printed
+    assert "came out otherwise: test_balanced_accuracy: 0.999 there" in printed
+    assert "SD over 1 seeds not known" in printed
+
+
+def test_a_tampered_config_is_different_and_not_run(original, tmp_path: Path) -> None:
+    config = original[0]["config_json"].replace('"training.lr":0.05', '"training.lr":0.06')
+    assert config != original[0]["config_json"]
+    store, row = put(tmp_path, original, config_json=config)
+
+    found = reproduce(store, row, DataSource())
+
+    assert found.verdict == "different"
+    assert found.outcome[0].startswith("key: the row's data give")
+    assert "was not run" in found.outcome[0]
+
+
+def test_other_data_are_different_and_not_run(tmp_path: Path) -> None:
+    row = {**made("cross_entropy"), "dataset": "synthetic", "image_size": 16, "n_max": 100}
+    row |= {"imbalance_factor": 20.0}
+    row["key"] = spec_of(row).key
+    store = open_store(tmp_path, create=True)
+    store.write(row)
+
+    found = reproduce(store, row, DataSource())
+
+    assert found.verdict == "different"
+    assert "task_fingerprint: 0123456789-100.0 there" in found.outcome[0]
+    assert found.provenance[0].startswith("version of cross_entropy: not known there")
+
+
+def test_a_lost_trial_cannot_be_repeated(tmp_path: Path) -> None:
+    store = open_store(tmp_path, create=True)
+    with pytest.raises(UserError, match="has no outcome to repeat"):
+        reproduce(store, made("crt", status="lost", cause="died"), DataSource())
+
+
+def test_within_spread_is_one_standard_deviation_of_every_score(original) -> None:
+    row = {**original[0], "val_macro_f1": None, "test_macro_f1": None}
+    row |= {"val_balanced_accuracy": 0.5, "test_balanced_accuracy": 0.4}
+    seeds = [  # SD 0.1 on val, 0.2 on test
+        {**row, "val_balanced_accuracy": 0.5 + d, "test_balanced_accuracy": 0.4 + 2 * d}
+        for d in (-0.1, 0.0, 0.1)
+    ]
+    near = {**row, "val_balanced_accuracy": 0.59, "test_balanced_accuracy": 0.21}
+    far = {**row, "val_balanced_accuracy": 0.61}
+    assert within_spread(row, near, seeds)[0]
+    assert not within_spread(row, far, seeds)[0]
+    assert (
+        "val_balanced_accuracy moved by 0.0900, SD over 3 seeds 0.1000"
+        in within_spread(row, near, seeds)[1]
+    )
+    assert not within_spread(row, near, seeds[:1])[0]
+    assert within_spread(row, {**near, "status": "diverged"}, seeds) == (False, [])

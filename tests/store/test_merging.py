@@ -1,0 +1,236 @@
+"""Stores of several sites in one: nothing lost, nothing doubled, nothing overwritten."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from lmd_bench.cli import app
+from lmd_bench.core.errors import UserError
+from lmd_bench.leaderboard.studies.group import ablated_studies
+from lmd_bench.store import merging
+from lmd_bench.store.compaction import compact
+from lmd_bench.store.merging import describe_tasks, merge, print_merge
+from lmd_bench.store.rows import Row
+from lmd_bench.store.store import Store, open_store
+from tests.leaderboard.conftest import _row as made
+from tests.store.test_results import a_row
+
+
+def site(root: Path, rows: list[Row], shift: float = 0.0) -> Path:
+    store = open_store(root, create=True)
+    for row in rows:
+        store.write(row, [(f"patient-{row['seed']}", "val", 0, [row["seed"] + shift, 0.0])])
+    return root
+
+
+def rows_of(*seeds: int, **measured: Any) -> list[Row]:
+    return [a_row(seed, val_balanced_accuracy=seed / 8, **measured) for seed in seeds]
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def same_logits(one: Store, other: Store, key: str) -> bool:
+    return bool((one.read_logits(key)["val"][2] == other.read_logits(key)["val"][2]).all())
+
+
+@pytest.mark.parametrize("gathered", [False, True])
+def test_rows_of_two_sites_and_their_logits_come_together(tmp_path: Path, gathered: bool) -> None:
+    a = site(tmp_path / "a", rows_of(0, 1))
+    b = site(tmp_path / "b", rows_of(1, 2))
+    if gathered:
+        compact(a)
+
+    first, second = merge([a, b], tmp_path / "all")
+
+    assert (first.n_rows, first.n_new, first.conflicts) == (2, 2, ())
+    assert (second.n_rows, second.n_new, second.conflicts) == (2, 1, ())
+    store = open_store(tmp_path / "all")
+    assert store.rows() == rows_of(0, 1, 2)
+    assert all(same_logits(store, open_store(a), row["key"]) for row in rows_of(0, 1))
+    assert same_logits(store, open_store(b), a_row(2)["key"])
+
+
+def test_a_second_merge_changes_nothing(tmp_path: Path) -> None:
+    a = site(tmp_path / "a", rows_of(0, 1))
+    b = site(tmp_path / "b", [{**rows_of(1)[0], "val_balanced_accuracy": 0.5}])
+    merge([a, b], tmp_path / "all")
+    before = contents(tmp_path / "all")
+
+    arrivals = merge([a, b], tmp_path / "all")
+
+    assert contents(tmp_path / "all") == before
+    assert [arrival.n_new for arrival in arrivals] == [0, 0]
+    assert len(arrivals[1].conflicts) == 1
+
+
+def test_another_value_is_set_aside_with_the_size_of_the_difference(tmp_path: Path, capsys) -> None:
+    a = site(tmp_path / "a", rows_of(3))
+    other = {**rows_of(3)[0], "val_balanced_accuracy": 0.5, "val_macro_f1": 0.25}
+    b = site(tmp_path / "b", [other], shift=1.0)
+
+    assert not print_merge([a, b], tmp_path / "all")
+
+    store = open_store(tmp_path / "all")
+    assert store.rows() == rows_of(3)  # the first stays
+    (file,) = (tmp_path / "all" / "conflicts").glob("*[0-9a-f].parquet")
+    (row,) = pq.read_table(file).to_pylist()
+    assert row == other
+    assert file.with_suffix(".logits.parquet").exists()
+    printed = capsys.readouterr().out
+    assert "1 rows, 0 new, 0 already there, 1 with another value" in printed
+    assert f"{other['key']} (crt, search, seed 3) differs by at most 0.125 (val_bala" in printed
+    assert "set aside as conflicts/" in printed
+
+
+def test_what_a_run_cost_and_where_it_ran_is_no_other_value(tmp_path: Path) -> None:
+    a = site(tmp_path / "a", rows_of(1))
+    b = site(tmp_path / "b", rows_of(1, seconds=9.0, device="H100", val_macro_f1=None))
+    assert [len(arrival.conflicts) for arrival in merge([a, b], tmp_path / "all")] == [0, 0]
+
+
+def test_other_logits_or_another_end_are_another_value(tmp_path: Path) -> None:
+    a = site(tmp_path / "a", rows_of(1, 2))
+    failed = {**rows_of(2)[0], "status": "diverged", "val_balanced_accuracy": None}
+    b = site(tmp_path / "b", rows_of(1), shift=0.5)
+    c = site(tmp_path / "c", [failed])
+
+    _, second, third = merge([a, b, c], tmp_path / "all")
+
+    assert second.conflicts[0].details == ("val logits: they differ by at most 0.5",)
+    assert second.conflicts[0].score == ""
+    assert third.conflicts[0].details[0] == 'status: "ok" there, "diverged" here'
+
+
+def test_logits_that_are_missing_are_added(tmp_path: Path) -> None:
+    a, b = site(tmp_path / "a", rows_of(1)), site(tmp_path / "b", rows_of(1))
+    key = rows_of(1)[0]["key"]
+    open_store(a).logits_file(key).unlink()
+
+    merge([a, b], tmp_path / "all")
+
+    assert same_logits(open_store(tmp_path / "all"), open_store(b), key)
+
+
+def test_private_keeps_counts_and_metrics_and_nothing_of_the_site(tmp_path: Path) -> None:
+    rows = rows_of(
+        0, n_val=119, class_counts=[9, 1], class_names=["a", "b"], groups=["many", "few"]
+    )
+    rows += rows_of(1, status="error", cause="OSError: no file /home/someone/scan.png")
+    rows += rows_of(2, status="lost", cause="/home/someone died")
+    rows = [{**row, "command": "lmd-bench search --data-root /home/someone"} for row in rows]
+    a = site(tmp_path / "a", rows)
+    different = {**rows[0], "val_balanced_accuracy": 0.875}
+    b = site(tmp_path / "b", [different])
+
+    merge([a, b], tmp_path / "all", private=True)
+
+    found = open_store(tmp_path / "all").rows()
+    assert found[0] == {**rows[0], "command": "", "val_counts": [1, 0]}
+    assert [row["cause"] for row in found] == ["", "OSError", ""]
+    assert list((tmp_path / "all" / "logits").iterdir()) == []
+    for path in (tmp_path / "all").rglob("*.parquet"):
+        text = str(pq.read_table(path).to_pylist()) + str(pq.read_metadata(path).metadata)
+        assert "someone" not in text
+        assert "patient" not in text
+    (aside,) = (tmp_path / "all" / "conflicts").iterdir()
+    assert pq.read_table(aside).to_pylist() == [{**different, "command": "", "val_counts": [1, 0]}]
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_the_cells_of_an_ablation_stay_cells(tmp_path: Path, private: bool) -> None:
+    a = site(tmp_path / "a", rows_of(0))
+    study = rows_of(0)[0]["study"]
+    record = {"tasks": [{"studies": {"ce": study}}], "command": "lmd-bench ablate /home/someone"}
+    (a / "ablations").mkdir()
+    (a / "ablations" / "lmd-rows-0a.json").write_text(json.dumps(record))
+
+    merge([a], tmp_path / "all", private=private)
+
+    assert ablated_studies(tmp_path / "all") == {study}
+    (copy,) = (tmp_path / "all" / "ablations").iterdir()
+    assert ("someone" in copy.read_text()) is not private
+    copy.write_text("{}")
+    merge([a], tmp_path / "all", private=private)
+    assert copy.read_text() == "{}"  # what was there first stays
+
+
+class KilledError(BaseException):
+    """Stands for kill -9."""
+
+
+@pytest.mark.parametrize("moment", range(1, 9))
+def test_killed_half_way_the_same_merge_goes_on(
+    tmp_path: Path, moment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = site(tmp_path / "a", rows_of(0, 1)), site(tmp_path / "b", rows_of(1, 2))
+    open_store(tmp_path / "all", create=True)
+    calls = 0
+    replace = os.replace
+
+    def counted(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls == moment:
+            raise KilledError
+        return replace(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", counted)
+        killed = False
+        try:
+            merge([a, b], tmp_path / "all")
+        except KilledError:
+            killed = True
+    assert killed == (moment <= 5)  # two logits and rows of a, one and rows of b
+
+    merge([a, b], tmp_path / "all")
+    store = open_store(tmp_path / "all")
+    assert store.rows() == rows_of(0, 1, 2)
+    assert all(store.read_logits(row["key"]) for row in store.rows())
+    assert not (tmp_path / "all" / "conflicts").exists()
+
+
+def test_damaged_rows_are_left_out_and_named(tmp_path: Path, capsys) -> None:
+    a = site(tmp_path / "a", rows_of(0, 1))
+    open_store(a).trial_file(rows_of(1)[0]["key"]).write_bytes(b"PAR1")
+    assert print_merge([a], tmp_path / "all")
+    assert "left out, cannot be read" in capsys.readouterr().out
+    assert open_store(tmp_path / "all").rows() == rows_of(0)
+
+
+def test_tasks_of_other_fingerprints_stay_apart_and_are_named(tmp_path: Path) -> None:
+    one = made("crt", val_balanced_accuracy=0.5)
+    other = {**made("lws", val_balanced_accuracy=0.5), "task_fingerprint": "fedcba98"}
+    lines = describe_tasks(open_store(site(tmp_path, [one, other])))
+    assert lines == [
+        "task toy · balanced · IF 100 · 32 px · 01234567: 1 row",
+        "task toy · balanced · IF 100 · 32 px · fedcba98: 1 row",
+        "  these 2 differ in their images or splits, so they stay apart",
+    ]
+
+
+def test_a_folder_that_is_named_twice_or_holds_later_rows_is_refused(tmp_path: Path) -> None:
+    a = site(tmp_path / "a", rows_of(0))
+    with pytest.raises(UserError, match="named twice"):
+        merge([a], a)
+    with pytest.raises(UserError, match="There are no results"):
+        merge([tmp_path / "none"], tmp_path / "all")
+    path = open_store(a).trial_file(rows_of(0)[0]["key"])
+    pq.write_table(pq.read_table(path).append_column("later", [["x"]]), path)
+    with pytest.raises(UserError, match="rows of a later lmd-bench"):
+        merge([a], tmp_path / "all")
+    assert not (tmp_path / "all").exists()
+
+
+def test_the_command_exits_with_1_on_another_value(tmp_path: Path) -> None:
+    a, b = site(tmp_path / "a", rows_of(1)), site(tmp_path / "b", rows_of(1), shift=1.0)
+    into = ["--into", str(tmp_path / "all")]
+    assert app(["merge", str(a), *into], standalone_mode=False) in (None, 0)
+    assert app(["merge", str(a), str(b), *into], standalone_mode=False) == 1
+    assert merging.print_merge([b], tmp_path / "all", private=True)  # without logits, the same

@@ -1,0 +1,34 @@
+"""On a CUDA device: a trial in bfloat16 ends well and its encoder loads back."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lmd_bench.core.schema import TrialContext, no_report
+from lmd_bench.training import trial
+from tests.training.test_trial import make_spec
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+@pytest.mark.parametrize("method", ["lmd", "crt", "logit_adjustment", "vfc"])
+def test_a_trial_runs_on_the_gpu_and_again_from_its_cached_encoder(method: str, tmp_path: Path):
+    context = TrialContext(results=tmp_path, device="cuda", gpu_share=1.0)
+    first = trial.execute_trial(make_spec(method), context, no_report)
+    again = trial.execute_trial(make_spec(method, phase="confirm"), context, no_report)
+    assert (first["status"], again["status"]) == ("ok", "ok"), first["cause"]
+    assert first["encoder_key"] == again["encoder_key"]
+    assert first["device"] == torch.cuda.get_device_name()
+    assert first["peak_memory_mib"] > 0
+
+
+def test_the_probe_of_a_small_trial_finds_a_small_share(tmp_path):
+    from lmd_bench.training.memory import measure
+    from tests.training.test_trial import make_spec
+
+    share = measure(make_spec("rrl"), TrialContext(results=tmp_path, device="cuda"))
+    assert 0.0 < share < 0.5
