@@ -160,7 +160,7 @@ TASK_COLUMNS = (
     *("dataset", "protocol", "imbalance_factor", "image_size"),
     *("split_seed", "n_max", "task_fingerprint"),
 )
-Report = Callable[[Progress], None]
+OnEpoch = Callable[[Progress], None]  # is told of each epoch while a trial runs
 
 
 def no_report(progress: Progress) -> None:

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from lmd_bench.core.errors import DivergedError
-from lmd_bench.core.schema import Progress, Report
+from lmd_bench.core.schema import OnEpoch, Progress
 from lmd_bench.stats.metrics import balanced_accuracy
 
 
@@ -19,7 +19,7 @@ class BestOnVal:
         stage: str,
         n_epochs: int,
         labels: Int64[Tensor, " images"],
-        report: Report,
+        report: OnEpoch,
         keep: Literal["best", "last"] = "best",
     ) -> None:
         """Start with nothing seen; `labels` are those of the val set.

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lmd_bench.core import plugins
-from lmd_bench.core.schema import Progress, Report, TrialSpec
+from lmd_bench.core.schema import OnEpoch, Progress, TrialSpec
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet, steps_per_epoch
 from lmd_bench.methods.config import TrainingConfig
@@ -53,7 +53,7 @@ def obtain(
     results: Path,
     n_classes: int,
     sets: tuple[ImageSet, ImageSet],
-    report: Report,
+    report: OnEpoch,
     n_micro: int = 1,
 ) -> Encoder:
     """Return the encoder of a trial, from the cache or trained now (and then cached).
@@ -100,7 +100,7 @@ def _train(
     spec: TrialSpec,
     n_classes: int,
     sets: tuple[ImageSet, ImageSet],
-    report: Report,
+    report: OnEpoch,
     n_micro: int,
 ) -> Encoder:
     train_set, val_set = sets

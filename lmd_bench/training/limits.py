@@ -3,13 +3,13 @@
 import time
 
 from lmd_bench.core.errors import OvertimeError, PrunedError
-from lmd_bench.core.schema import Progress, Report, TrialContext
+from lmd_bench.core.schema import OnEpoch, Progress, TrialContext
 
 
 class Watch:
     """Passes a trial's epochs on, keeps them, and raises where the trial is to end."""
 
-    def __init__(self, report: Report, context: TrialContext) -> None:
+    def __init__(self, report: OnEpoch, context: TrialContext) -> None:
         """Start the clock; the limits are those of the context."""
         self.seen: list[Progress] = []
         self._report = report

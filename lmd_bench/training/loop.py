@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from lmd_bench.core.schema import Progress, Report
+from lmd_bench.core.schema import OnEpoch, Progress
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet, epoch_batches, steps_per_epoch
 from lmd_bench.methods.best_epoch import BestOnVal
@@ -34,7 +34,7 @@ def train(
     config: TrainingConfig,
     n_epochs: int,
     seed: int,
-    report: Report,
+    report: OnEpoch,
     n_micro: int = 1,
 ) -> Fitted:
     """Train `method.model` in place and leave it at its best epoch by val balanced accuracy.

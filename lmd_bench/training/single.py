@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as ProgressBar
 
 from lmd_bench.core import paths, plugins
 from lmd_bench.core.machine import n_cores
-from lmd_bench.core.schema import DataSource, Scalar, TaskSpec, TrialContext, TrialSpec
-from lmd_bench.core.schema import Progress as Report
+from lmd_bench.core.schema import DataSource, Progress, Scalar, TaskSpec, TrialContext, TrialSpec
 from lmd_bench.data.build import build_tasks
 from lmd_bench.methods.catalogue import resolve_method
 from lmd_bench.methods.space import check_keys, default_config, parse_settings
@@ -77,10 +77,10 @@ def run_with_progress(spec: TrialSpec, context: TrialContext) -> dict[str, Any]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[facts]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with ProgressBar(*columns, console=Console(stderr=True)) as progress:
         bars: dict[str, Any] = {}
 
-        def report(point: Report) -> None:
+        def report(point: Progress) -> None:
             if point.stage not in bars:
                 bars[point.stage] = progress.add_task(point.stage, total=point.n_epochs, facts="")
             facts = f"loss {point.loss:.3f}  val {100 * point.val_balanced_accuracy:.1f} %"

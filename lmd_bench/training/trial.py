@@ -20,7 +20,7 @@ from lmd_bench.core.errors import DivergedError, UserError
 from lmd_bench.core.schema import (
     JUDGED_ON_TEST,
     DataSource,
-    Report,
+    OnEpoch,
     TaskSpec,
     TrialContext,
     TrialSpec,
@@ -51,7 +51,7 @@ from lmd_bench.training.measured import (
 MICRO_BATCHES = (1, 2, 4, 8)  # parts of a batch, while memory runs out
 
 
-def execute_trial(spec: TrialSpec, context: TrialContext, report: Report) -> dict[str, Any]:
+def execute_trial(spec: TrialSpec, context: TrialContext, report: OnEpoch) -> dict[str, Any]:
     """Run a trial, write its row and return it; an ordinary failure is a row with its cause.
 
     Raises:
@@ -85,7 +85,7 @@ def execute_trial(spec: TrialSpec, context: TrialContext, report: Report) -> dic
 
 
 def _with_less_memory(
-    spec: TrialSpec, context: TrialContext, report: Report
+    spec: TrialSpec, context: TrialContext, report: OnEpoch
 ) -> tuple[dict[str, Any], Scores]:
     """Run the trial; where the GPU's memory runs out, again with halves of a batch, then quarters.
 
@@ -102,7 +102,7 @@ def _with_less_memory(
 
 
 def run_trial(
-    spec: TrialSpec, context: TrialContext, report: Report, n_micro: int = 1
+    spec: TrialSpec, context: TrialContext, report: OnEpoch, n_micro: int = 1
 ) -> tuple[dict[str, Any], Scores]:
     """Run both stages and judge the result on val; in confirmation on test as well.
 
@@ -174,7 +174,7 @@ def _load_task(spec: TaskSpec, source: DataSource) -> tuple[PreparedImages, Task
 
 
 def _calibrate(
-    spec: TrialSpec, encoder: Encoder, sets: tuple[ImageSet, ImageSet], report: Report
+    spec: TrialSpec, encoder: Encoder, sets: tuple[ImageSet, ImageSet], report: OnEpoch
 ) -> Calibrated:
     stage1 = Stage1(
         encoder.model,

@@ -5,12 +5,12 @@ stored curve went on, and shows so. What matters for methods that begin late, su
 in the last epochs, is whether their deferral point is respected.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
 from lmd_bench.experiments.simulation.proposing import RANDOM
-from lmd_bench.experiments.simulation.replay import Replay, Setting
+from lmd_bench.experiments.simulation.replay import OnStep, Replay, Setting, no_step
 from lmd_bench.experiments.simulation.table import StoredTrial, StudyTable
 from lmd_bench.experiments.simulation.tuners import mean_of, replays
 from lmd_bench.search.proposing.pruning import NONE
@@ -31,7 +31,7 @@ def pruner_frame(
     seed: int,
     n_workers: int = 1,
     ignore_deferral: bool = False,
-    report: Callable[[str], None] = lambda what: None,
+    on_step: OnStep = no_step,
 ) -> pd.DataFrame:
     """Return a line for each study that trains stage 1, and each pruner.
 
@@ -49,7 +49,7 @@ def pruner_frame(
         n_workers: Trials at once.
         ignore_deferral: Add lines, for methods that have a deferral point, in which trials may be
             judged from their first epoch.
-        report: Is told of each line that is begun.
+        on_step: Is told of each line that is begun.
     """
     lines: list[dict[str, object]] = []
     for table in tables:
@@ -57,12 +57,12 @@ def pruner_frame(
         if not names:
             continue
         deferred = any(trial.deferral > 0 for trial in table.trials)
-        report(f"{table.method}: no pruner")
+        on_step(f"{table.method}: no pruner")
         whole = replays(table, Setting(RANDOM, n_workers=n_workers), repeats, seed)
         hours = mean_of(run.seconds / 3600 for run in whole)
         for name in names:
             for respects in (True, False) if ignore_deferral and deferred else (True,):
-                report(f"{table.method}: {name}")
+                on_step(f"{table.method}: {name}")
                 setting = Setting(RANDOM, name, n_workers=n_workers, respects_deferral=respects)
                 runs = replays(table, setting, repeats, seed)
                 lines.append(_line(table, setting, runs, hours))

@@ -6,6 +6,7 @@ as in a real search. The default config comes first and is never pruned, also as
 """
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -16,6 +17,12 @@ from lmd_bench.experiments.simulation.proposing import RANDOM, Proposer, make_pr
 from lmd_bench.experiments.simulation.table import StoredTrial, StudyTable
 from lmd_bench.search.proposing.proposals import Outcome
 from lmd_bench.search.proposing.pruning import NONE, PRUNERS, Curve, Thresholds, first_judged
+
+OnStep = Callable[[str], None]  # is told, in words, of each step while it goes on
+
+
+def no_step(step: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """`lmd-bench simulate`: what is asked for, and the tables of its answer."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -12,7 +12,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import OF_A_STUDY
 from lmd_bench.experiments.simulation.export import read_tables, write_tables
 from lmd_bench.experiments.simulation.pruners import pruner_frame
-from lmd_bench.experiments.simulation.replay import Setting
+from lmd_bench.experiments.simulation.replay import OnStep, Setting, no_step
 from lmd_bench.experiments.simulation.staging import find_pairs, stage_frame
 from lmd_bench.experiments.simulation.table import StudyTable, tables_of
 from lmd_bench.experiments.simulation.tuners import Comparison, tuner_frame
@@ -22,7 +22,6 @@ from lmd_bench.store.rows import Row
 from lmd_bench.store.store import open_store
 
 PARTS = ("samplers", "pruners", "stages")
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def export(results: Path, methods: Sequence[str], folder: Path) -> list[StudyTab
 
 
 def simulate(
-    source: Path, exported: bool, request: Request, report: Report = lambda what: None
+    source: Path, exported: bool, request: Request, on_step: OnStep = no_step
 ) -> Simulation:
     """Replay the stored trials of a folder.
 
@@ -114,7 +113,7 @@ def simulate(
         source: A results folder, or an exported table.
         exported: Which of the two.
         request: What is replayed.
-        report: Is told of each step.
+        on_step: Is told of each step.
 
     Raises:
         UserError: the folder holds nothing that can be replayed.
@@ -134,7 +133,7 @@ def simulate(
         comparison = Comparison(
             request.samplers, request.pruners, request.budget, request.repeats, request.seed
         )
-        frames["samplers"] = tuner_frame(usable, comparison, report)
+        frames["samplers"] = tuner_frame(usable, comparison, on_step)
         notes += sampler_notes(frames["samplers"], request.samplers)
     if "pruners" in request.parts:
         frames["pruners"] = pruner_frame(
@@ -144,7 +143,7 @@ def simulate(
             request.seed,
             request.n_workers,
             request.ignore_deferral,
-            report,
+            on_step,
         )
     if "stages" in request.parts:
         # a calibration stands on encoders of other methods' studies: all are looked at
@@ -157,7 +156,7 @@ def simulate(
             request.repeats,
             request.seed,
             request.top_k,
-            report,
+            on_step,
         )
         notes += [sentence for sentence, study in lacking if study in wanted]
     return Simulation(usable, frames, (*table_notes(tables), *notes))

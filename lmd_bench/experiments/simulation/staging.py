@@ -7,13 +7,13 @@ staged search took. Only pairs of encoder and calibration that were run can be r
 are missing is said.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.experiments.simulation.replay import Replay, Setting, replay
+from lmd_bench.experiments.simulation.replay import OnStep, Replay, Setting, no_step, replay
 from lmd_bench.experiments.simulation.table import StoredTrial, StudyTable, searched
 from lmd_bench.experiments.simulation.tuners import mean_interval, mean_of
 from lmd_bench.search.proposing.study import ENCODER_RANK
@@ -80,7 +80,7 @@ def stage_frame(
     repeats: int,
     seed: int,
     top_k: int,
-    report: Callable[[str], None] = lambda what: None,
+    on_step: OnStep = no_step,
 ) -> pd.DataFrame:
     """Return a line for each method and sampler.
 
@@ -96,12 +96,12 @@ def stage_frame(
         repeats: Replays of each.
         seed: Of all draws.
         top_k: Encoders, best on val, that a calibration may stand on.
-        report: Is told of each line that is begun.
+        on_step: Is told of each line that is begun.
     """
     lines: list[dict[str, object]] = []
     for pair in pairs:
         for sampler in samplers:
-            report(f"{pair.staged.method}: {sampler}, staged and joint")
+            on_step(f"{pair.staged.method}: {sampler}, staged and joint")
             setting = replace(budget, sampler=sampler)
             seeds = [derive_seed(seed, "stages", pair.staged.study, r) for r in range(repeats)]
             lines.append(_line(pair, setting, [_compare(pair, setting, s, top_k) for s in seeds]))

@@ -1,6 +1,6 @@
 """Samplers and pruners compared: what each would have found in a table, over repeated replays."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, isnan
 
@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.experiments.simulation.replay import Replay, Setting, replay
+from lmd_bench.experiments.simulation.replay import OnStep, Replay, Setting, no_step, replay
 from lmd_bench.experiments.simulation.table import StudyTable
 from lmd_bench.search.proposing.pruning import NONE
 from lmd_bench.stats.proportions import LEVEL
@@ -56,7 +56,7 @@ def replays(table: StudyTable, setting: Setting, repeats: int, seed: int) -> lis
 def tuner_frame(
     tables: Iterable[StudyTable],
     comparison: Comparison,
-    report: Callable[[str], None] = lambda what: None,
+    on_step: OnStep = no_step,
 ) -> pd.DataFrame:
     """Return a line for each study, sampler and pruner.
 
@@ -67,13 +67,13 @@ def tuner_frame(
     Args:
         tables: Of studies that can be replayed.
         comparison: What is replayed.
-        report: Is told of each line that is begun.
+        on_step: Is told of each line that is begun.
     """
     lines: list[dict[str, object]] = []
     for table in tables:
         for sampler in comparison.samplers:
             for pruner in comparison.pruners_of(table):
-                report(f"{table.method}: {sampler}, {pruner}")
+                on_step(f"{table.method}: {sampler}, {pruner}")
                 setting = comparison.setting(table, sampler, pruner)
                 runs = replays(table, setting, comparison.repeats, comparison.seed)
                 lines.append(_line(table, setting, runs))

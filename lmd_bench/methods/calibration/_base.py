@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from lmd_bench.core.schema import Progress, Report
+from lmd_bench.core.schema import OnEpoch, Progress
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.methods.models.model import Model
 
@@ -32,7 +32,7 @@ class Stage1:
         features: Callable[[], tuple[Tensor, Tensor]],
         *,
         seed: int,
-        report: Report,
+        report: OnEpoch,
     ) -> None:
         """Keep the parts; `features` returns those of train and val, from the encoder cache."""
         self.model = model
