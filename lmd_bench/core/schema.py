@@ -13,6 +13,7 @@ PIPELINE_VERSION = 2  # raised when shared training code changes results; part o
 Scalar = str | int | float | bool
 Config = Mapping[str, Scalar]  # "section.key" -> value, e.g. {"rrl.ema_decay": 0.999}
 Phase = Literal["search", "confirm", "single", "transfer"]  # single: one trial by hand
+NO_CALIBRATION = "none"  # the stage 2 that keeps stage 1's own head, so stage 1 is the whole method
 OF_A_STUDY: tuple[Phase, ...] = ("search", "confirm")  # these rows make a study
 JUDGED_ON_TEST: tuple[Phase, ...] = ("confirm", "transfer")  # runs of a config chosen before
 Status = Literal["ok", "diverged", "oom", "error", "lost", "node_lost", "timeout", "pruned"]

@@ -1,4 +1,4 @@
-"""TODO."""
+"""What is compared: named methods, and any other pair of stages."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,17 +9,6 @@ import yaml
 from lmd_bench.core import paths, plugins
 from lmd_bench.core.errors import unknown
 from lmd_bench.core.schema import Config, Scalar
-
-
-def doubtful(representation: str, calibration: str) -> str:
-    """Return why a pair of stages makes little sense; "" for the others. All of them run."""
-    adjusted = {"balanced_softmax", "logit_adjusted", "vs_loss", "bcl", "paco"}
-    if representation in adjusted and calibration == "logit_adjustment":
-        return "the prior is in the training loss already; taking it out again counts it twice"
-    cosine = {"ldam_drw", "gcl", "bcl", "ride", "sade"}
-    if representation in cosine and calibration in {"tau_norm", "weight_balancing"}:
-        return "the head is cosine: the lengths of its class weights mean nothing"
-    return ""
 
 
 @dataclass(frozen=True)
@@ -78,3 +67,17 @@ def resolve_method(name: str) -> Method:
     if calibration not in plugins.names("calibration"):
         raise unknown("calibration", calibration, plugins.names("calibration"))
     return Method(name=name, representation=representation, calibration=calibration)
+
+
+def doubtful(representation: str, calibration: str) -> str:
+    """Return why a pair of stages makes little sense; "" for the others. All of them run.
+
+    What a pair needs is what its two plug-ins declare.
+    """
+    stage1 = plugins.plugin_class("representation", representation)
+    stage2 = plugins.plugin_class("calibration", calibration)
+    if stage1.prior_in_loss and stage2.takes_prior:
+        return "the prior is in the training loss already; taking it out again counts it twice"
+    if stage1.cosine_head and stage2.needs_linear_head:
+        return "the head is cosine: the lengths of its class weights mean nothing"
+    return ""

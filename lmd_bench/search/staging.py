@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from optuna.distributions import distribution_to_json
 
 from lmd_bench.core import plugins
-from lmd_bench.core.schema import Config, TaskSpec, TrialSpec, content_hash
+from lmd_bench.core.schema import NO_CALIBRATION, Config, TaskSpec, TrialSpec, content_hash
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.catalogue import Method, named_methods
 from lmd_bench.methods.space import Space, search_space
@@ -18,8 +18,6 @@ from lmd_bench.search.proposing.points import pair, points_of, warm_points
 from lmd_bench.search.proposing.pruning import NONE
 from lmd_bench.search.proposing.ranges import ranged
 from lmd_bench.search.request import SearchRequest
-
-NO_CALIBRATION = "none"  # the stage 2 that keeps stage 1's own head
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from lmd_bench.core.schema import NO_CALIBRATION
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.experiments.simulation.replay import OnStep, Replay, Setting, no_step, replay
 from lmd_bench.experiments.simulation.table import StoredTrial, StudyTable, searched
 from lmd_bench.experiments.simulation.tuners import mean_interval, mean_of
 from lmd_bench.search.proposing.study import ENCODER_RANK
-from lmd_bench.search.staging import NO_CALIBRATION
 
 SAME_PAIRS = "pairs of the staged study"
 COLUMNS = (

@@ -12,12 +12,10 @@ from math import isnan
 import numpy as np
 
 from lmd_bench.core.errors import UserError, unknown
-from lmd_bench.core.schema import Row
+from lmd_bench.core.schema import NO_CALIBRATION, Row
 from lmd_bench.stats.metrics import METRICS
 from lmd_bench.stats.proportions import mean_lower_bound
 from lmd_bench.store.from_logits import VAL_COUNTS
-
-_OWN_HEAD = "none"  # the calibration that keeps stage 1's own head, whose epochs are stage 1's
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def _val_lower_confidence(row: Row, runs: Sequence[Row]) -> float | None:
 
 
 def _last_epoch(row: Row, runs: Sequence[Row]) -> float | None:
-    stage1_is_all = row["calibration"] == _OWN_HEAD
+    stage1_is_all = row["calibration"] == NO_CALIBRATION
     last_stage = "representation" if stage1_is_all else "calibration"
     points = [point for point in row["curve"] if point["stage"] == last_stage]
     if not points:  # solved in closed form: there is one state

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -70,6 +70,9 @@ class Calibration(ABC):
 
     It sees train and val alone, so no calibration is transductive.
     """
+
+    takes_prior: ClassVar[bool] = False  # takes the log prior out of the logits
+    needs_linear_head: ClassVar[bool] = False  # works on the lengths of stage 1's class weights
 
     def __init__(self, config: Any) -> None:
         """Keep the plug-in's own frozen Config."""

@@ -14,6 +14,7 @@ The grid 0 to 3 is the range in which their Figure 3 moves.
 
 import copy
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -63,6 +64,8 @@ def best_tau(
 
 class LogitAdjustment(Calibration):
     """Folds -tau log pi into the bias of the stage-1 head."""
+
+    takes_prior: ClassVar[bool] = True
 
     def fit(self, stage1: Stage1) -> Calibrated:
         """Choose tau on val and return the adjusted classifier."""

@@ -14,6 +14,7 @@ Defaults: tau 0 to 2 in steps of .1: that code.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -49,6 +50,8 @@ def normalised_weights(
 
 class TauNorm(Calibration):
     """Replaces the head by its tau-normalised weights."""
+
+    needs_linear_head: ClassVar[bool] = True
 
     def fit(self, stage1: Stage1) -> Calibrated:
         """Choose tau on val and return the normalised classifier."""

@@ -15,6 +15,7 @@ Defaults: beta .9999, decay .1, lr .01, 10 epochs: that code; delta 1.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +51,8 @@ class Config:
 
 class WeightBalancing(Calibration):
     """Trains the stage-1 head on with bounded class weights."""
+
+    needs_linear_head: ClassVar[bool] = True
 
     def fit(self, stage1: Stage1) -> Calibrated:
         """Return the stage-1 classifier with balanced weights."""

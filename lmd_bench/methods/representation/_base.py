@@ -42,6 +42,8 @@ class Representation(ABC):
 
     views: ClassVar[tuple[WantedView, ...]] = ("student",)
     cost: ClassVar[float] = 1.0  # of a step, in those of cross-entropy
+    prior_in_loss: ClassVar[bool] = False  # the loss adds the log prior to the logits
+    cosine_head: ClassVar[bool] = False  # the lengths of the head's class weights mean nothing
 
     def __init__(
         self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int

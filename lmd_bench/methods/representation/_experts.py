@@ -23,6 +23,7 @@ class Experts(Representation):
     """One view, one loss of all experts' logits; `config` has `scale`, and `n_experts` or three."""
 
     cost: ClassVar[float] = 1.5  # the last stage, three times
+    cosine_head: ClassVar[bool] = True
 
     @staticmethod
     def make_encoder(config: Any, encoder: nn.Module) -> nn.Module:

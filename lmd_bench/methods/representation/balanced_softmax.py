@@ -12,6 +12,7 @@ logit-adjusted loss with tau = 1 and is kept under its own name, as the field do
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -29,6 +30,8 @@ class Config:
 
 class BalancedSoftmax(Criterion):
     """Cross-entropy of z + log n."""
+
+    prior_in_loss: ClassVar[bool] = True
 
     def criterion(
         self, features: Features, logits: Logits, labels: Labels, step: int

@@ -59,6 +59,8 @@ class Bcl(Representation):
 
     views: ClassVar[tuple[WantedView, ...]] = ("student", "student", "student")
     cost: ClassVar[float] = 3.0
+    prior_in_loss: ClassVar[bool] = True
+    cosine_head: ClassVar[bool] = True
 
     def __init__(
         self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int

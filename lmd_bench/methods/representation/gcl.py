@@ -16,7 +16,7 @@ Defaults: s 30, strength .5: that code.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +53,8 @@ def cloud_sizes(counts: Int64[Tensor, " classes"]) -> Float[Tensor, " classes"]:
 
 class Gcl(Criterion):
     """Cross-entropy of clouded cosine logits."""
+
+    cosine_head: ClassVar[bool] = True
 
     @staticmethod
     def make_head(config: Any, n_features: int, n_classes: int) -> nn.Module:

@@ -17,7 +17,7 @@ Defaults: max_margin .5, s 30, start .8 (160 of 200 epochs), beta .9999: that co
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
@@ -51,6 +51,8 @@ class Config:
 
 class LdamDrw(Criterion):
     """Cross-entropy on cosine logits less the margin of the own class."""
+
+    cosine_head: ClassVar[bool] = True
 
     def __init__(
         self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int

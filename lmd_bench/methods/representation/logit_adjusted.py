@@ -12,6 +12,7 @@ Default: tau 1, for which the loss is consistent for the balanced error.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -36,6 +37,8 @@ class Config:
 
 class LogitAdjusted(Criterion):
     """Cross-entropy of z + tau log pi."""
+
+    prior_in_loss: ClassVar[bool] = True
 
     def criterion(
         self, features: Features, logits: Logits, labels: Labels, step: int

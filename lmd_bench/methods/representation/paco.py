@@ -89,6 +89,7 @@ class Paco(MomentumContrast):
 
     views: ClassVar[tuple[WantedView, ...]] = ("student", "student")
     cost: ClassVar[float] = 1.5
+    prior_in_loss: ClassVar[bool] = True
 
     def loss(
         self,

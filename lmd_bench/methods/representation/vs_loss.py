@@ -14,6 +14,7 @@ Defaults: gamma .3, tau 1: that code.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -40,6 +41,8 @@ class Config:
 
 class VsLoss(Criterion):
     """Cross-entropy of scaled and shifted logits."""
+
+    prior_in_loss: ClassVar[bool] = True
 
     def criterion(
         self, features: Features, logits: Logits, labels: Labels, step: int
