@@ -1,7 +1,7 @@
 """The columns of the results: the Parquet schemas of a trial's row and of its logits.
 
-results/README.md says what each column means. A column may be added at any time, if it is nullable;
-changing what one means raises `SCHEMA_VERSION`.
+docs/results-folder.md says what each column means. A column may be added at any time, if it is
+nullable; changing what one means raises `SCHEMA_VERSION`.
 """
 
 import pyarrow as pa

@@ -1,21 +1,21 @@
-"""results/README.md and the schemas say the same."""
+"""docs/results-folder.md and the schemas say the same."""
 
 import re
 from pathlib import Path
 
 from lmd_bench.store.columns import COLUMNS, LOGITS
 
-README = Path(__file__).parents[2] / "results" / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "results-folder.md"
 
 
-def test_readme_explains_every_column_and_no_other() -> None:
-    explained = re.findall(r"^\| `(\w+)` \|", README.read_text(), flags=re.MULTILINE)
+def test_the_page_explains_every_column_and_no_other() -> None:
+    explained = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(), flags=re.MULTILINE)
 
     assert explained == [*COLUMNS.names, *LOGITS.names]
 
 
-def test_readme_gives_each_column_its_type() -> None:
-    types = dict(re.findall(r"^\| `(\w+)` \| ([^|]+?) \|", README.read_text(), flags=re.MULTILINE))
+def test_the_page_gives_each_column_its_type() -> None:
+    types = dict(re.findall(r"^\| `(\w+)` \| ([^|]+?) \|", PAGE.read_text(), flags=re.MULTILINE))
 
     for field in (*COLUMNS, *LOGITS):
         kind = "list of points" if field.name == "curve" else _spelled(str(field.type))

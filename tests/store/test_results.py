@@ -13,7 +13,7 @@ from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.rows import make_row
 from lmd_bench.store.store import Store, open_store
 
-README = Path(__file__).parents[2] / "results" / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "results-folder.md"
 MEASURED: dict[str, Any] = {
     "status": "ok",
     "seconds": 2.5,
