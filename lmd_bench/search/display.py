@@ -199,13 +199,9 @@ def study_tables(queue: JobQueue) -> Group:
     parts: list[RenderableType] = []
     if any(id not in queue.studies for id in queue.confirmations):
         parts.append(_fixed_table(queue))
-    for task, studies in groupby(queue.studies.values(), key=_task_of):
+    for task, studies in groupby(queue.studies.values(), key=lambda study: study.spec.task_name):
         parts += [Text(task, style="bold", overflow="fold"), _study_table(queue, studies)]
     return Group(*parts)
-
-
-def _task_of(study: Study) -> str:
-    return study.spec.id.split("/")[0]
 
 
 def _fixed_table(queue: JobQueue) -> Table:

@@ -21,6 +21,7 @@ class StudyPlan:
     """What is left of one study."""
 
     id: str
+    task: str
     method: str
     stands_on: str  # the method of the representation study; "" for such a study itself
     budget: int  # at most, while the encoders that a calibration may stand on are not known
@@ -68,7 +69,7 @@ def print_plan(request: SearchRequest) -> None:
     queue = JobQueue(request, stored(request))
     outline = plan(queue, lambda spec: is_cached(request, spec))
     console = Console()
-    for task, studies in groupby(outline.studies, key=lambda study: study.id.split("/")[0]):
+    for task, studies in groupby(outline.studies, key=lambda study: study.task):
         console.print(_plan_table(task, studies))
     if request.hours:
         console.print(
@@ -90,7 +91,7 @@ def _plan_table(task: str, studies: Iterable[StudyPlan]) -> Table:
     for study in studies:
         trials = f"{study.done} of {study.budget}"
         confirmations = f"{study.confirmed} of {study.confirmations}"
-        table.add_row(study.id.split("/")[1], study.stands_on, trials, confirmations)
+        table.add_row(study.method, study.stands_on, trials, confirmations)
     return table
 
 
@@ -130,6 +131,7 @@ def _study_plan(queue: JobQueue, study: Study) -> StudyPlan:
         n, confirmed = len(known), sum(job.key in queue.confirmed for job in known)
     return StudyPlan(
         id=study.spec.id,
+        task=study.spec.task_name,
         method=study.spec.method.name,
         stands_on=base.spec.method.name if base else "",
         budget=most_trials(queue, study),

@@ -20,6 +20,7 @@ from lmd_bench.search.jobs import Job
 from lmd_bench.search.plan import StudyPlan, plan
 from lmd_bench.search.queue import JobQueue, Store
 from lmd_bench.search.request import SearchRequest
+from lmd_bench.search.staging import task_name
 from lmd_bench.search.tune.claims import claimed
 from lmd_bench.search.tune.cluster import LOCAL, cluster, find_slots, prepare_environment
 from lmd_bench.search.tune.slots import Slots
@@ -101,13 +102,13 @@ def _store(request: SearchRequest) -> Store:
 
 
 def _trace(queue: JobQueue, slots: Slots, began: float) -> SearchTrace:
-    studies = tuple(_planned(queue, study) for study in plan(queue, lambda spec: False).studies)
-    studies += tuple(
-        PlannedStudy(id, jobs[0].spec.method, id.split("/")[0], 0, len(jobs))
-        for id, jobs in queue.confirmations.items()
-        if id not in queue.studies
-    )
-    return SearchTrace(queue.request.command, began, slots.n_slots, studies)
+    studies = [_planned(queue, study) for study in plan(queue, lambda spec: False).studies]
+    for id, jobs in queue.confirmations.items():
+        if id not in queue.studies:
+            spec = jobs[0].spec
+            task = task_name(spec.task, spec.task_fingerprint)
+            studies.append(PlannedStudy(id, spec.method, task, trials=0, confirmations=len(jobs)))
+    return SearchTrace(queue.request.command, began, slots.n_slots, tuple(studies))
 
 
 def _planned(queue: JobQueue, study: StudyPlan) -> PlannedStudy:
@@ -115,7 +116,7 @@ def _planned(queue: JobQueue, study: StudyPlan) -> PlannedStudy:
     return PlannedStudy(
         id=study.id,
         method=study.method,
-        task=study.id.split("/")[0],
+        task=study.task,
         trials=study.budget,
         confirmations=study.confirmations,
         space={key: json.loads(distribution_to_json(d)) for key, d in spec.space.items()},

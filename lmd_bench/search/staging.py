@@ -4,7 +4,7 @@ Each task gets one representation study per distinct stage 1, then a calibration
 other method, which searches its own hyperparameters and the encoder to stand on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from optuna.distributions import distribution_to_json
@@ -43,6 +43,11 @@ class StudySpec:
     points: tuple[Config, ...] = ()  # complete, tried right after the default
     stands_on: str | None = None  # the representation study whose encoders it calibrates
 
+    @property
+    def task_name(self) -> str:
+        """Return how the study's task is called, in ids and above tables."""
+        return task_name(self.task, self.task_fingerprint)
+
     def trial(self, config: Config) -> TrialSpec:
         """Return the search trial of a complete config."""
         return TrialSpec(
@@ -70,7 +75,7 @@ def study_specs(request: SearchRequest) -> tuple[StudySpec, ...]:
     for task, fingerprint in request.tasks:
         for method in methods:
             if request.joint and method.calibration != NO_CALIBRATION:
-                study = _study(request, method, task, fingerprint, True, None)
+                study = _study(request, method, task, fingerprint, True)
                 specs[study.id] = study
                 continue
             base = _representation_study(request, method, methods, task, fingerprint)
@@ -98,15 +103,18 @@ def _representation_study(
 ) -> StudySpec:
     sections = ("training.", f"{method.representation}.")
     settings = {k: v for k, v in method.settings.items() if k.startswith(sections)}
-    pair = f"{method.representation}+{NO_CALIBRATION}"
-    helper = Method(pair, method.representation, NO_CALIBRATION, settings=settings)
-    same = [
-        known
-        for known in (*requested, *named_methods().values(), helper)
-        if (known.representation, known.calibration) == (helper.representation, NO_CALIBRATION)
-        and request.fixed_of(known) == request.fixed_of(helper)
-    ]
-    return _study(request, same[0], task, fingerprint, same[0] in requested, None)
+    name = pair(method.representation, NO_CALIBRATION)
+    helper = Method(name, method.representation, NO_CALIBRATION, settings=settings)
+    # A method that a person knows by name gives the study its name, above all one that was asked
+    # for: its search and its confirmation then count as that method's.
+    stage1 = next(
+        candidate
+        for candidate in (*requested, *named_methods().values(), helper)
+        if candidate.representation == helper.representation
+        and candidate.calibration == NO_CALIBRATION
+        and request.fixed_of(candidate) == request.fixed_of(helper)
+    )
+    return _study(request, stage1, task, fingerprint, stage1 in requested)
 
 
 def _study(
@@ -115,26 +123,24 @@ def _study(
     task: TaskSpec,
     fingerprint: str,
     requested: bool,
-    stands_on: str | None,
+    stands_on: str | None = None,
 ) -> StudySpec:
     default = request.default_of(method)
+    # A calibration study takes its encoders as they are, so it searches stage 2 alone.
     sections = method.sections[2:] if stands_on else method.sections
     space = ranged(search_space(sections, request.fixed_of(method)), request.ranges)
     versions = {
         method.representation: int(plugins.load("representation", method.representation).VERSION),
         method.calibration: int(plugins.load("calibration", method.calibration).VERSION),
     }
-    ranges = {key: distribution_to_json(distribution) for key, distribution in space.items()}
-    points = points_of(request.points, space, default)
-    points = (*points, *_warm(request, method, space, default))
-    identity = [default, ranges, versions, request.seed, stands_on or "", *points]
-    differs = content_hash(identity)[:8]
-    budget = f"{request.n_epochs}ep-seed{request.seed}-{differs}"
-    pruner = NONE if stands_on else request.pruner  # only stage 1 is worth ending early
-    budget += _ways(request, pruner, joint=request.joint and method.calibration != NO_CALIBRATION)
-    study_id = f"{task_name(task, fingerprint)}/{method.name}/{budget}"
+    stored = request.warm_start.get(pair(method.representation, method.calibration), ())
+    points = (*points_of(request.points, space, default), *warm_points(stored, space, default))
+    # Pruning saves epochs of stage 1; a calibration is too short to be worth ending early.
+    pruner = NONE if stands_on else request.pruner
+    differs = identity(default, space, versions, request.seed, stands_on, points)
+    id = study_id(request, method, task_name(task, fingerprint), pruner, differs)
     return StudySpec(
-        id=study_id,
+        id=id,
         task=task,
         task_fingerprint=fingerprint,
         method=method,
@@ -144,7 +150,7 @@ def _study(
         hours=request.hours,
         n_epochs=request.n_epochs,
         seed=derive_seed(request.seed, "search"),
-        sampler_seed=derive_seed(request.seed, "sampler", study_id),
+        sampler_seed=derive_seed(request.seed, "sampler", id),
         sampler=request.sampler,
         pruner=pruner,
         objectives=request.objectives,
@@ -155,24 +161,40 @@ def _study(
     )
 
 
-def _warm(
-    request: SearchRequest, method: Method, space: Space, default: Config
-) -> tuple[Config, ...]:
-    known = request.warm_start.get(pair(method.representation, method.calibration), ())
-    return warm_points(known, space, default)
+def identity(
+    default: Config,
+    space: Space,
+    versions: Mapping[str, int],
+    seed: int,
+    stands_on: str | None,
+    points: Sequence[Config],
+) -> str:
+    """Return a short hash of all that makes the trials of two studies of one name differ.
+
+    The budget is no part of it: a search with more trials goes on with the study that is stored.
+    """
+    ranges = {key: distribution_to_json(distribution) for key, distribution in space.items()}
+    return content_hash([default, ranges, versions, seed, stands_on or "", *points])[:8]
 
 
-def _ways(request: SearchRequest, pruner: str, joint: bool) -> str:
-    """Return what of a study's ways of searching is not the default, for its id."""
+def study_id(request: SearchRequest, method: Method, task: str, pruner: str, identity: str) -> str:
+    """Return the name under which the store keeps the rows of a study.
+
+    It is for people and for equality; what it says is in the fields of `StudySpec` too, so nothing
+    reads it back.
+    """
     objectives = "+".join(request.objectives)
+    # Ways of searching that are the default are left out, so an id stays as short as it can be.
     ways = {
         request.sampler: request.sampler != SearchRequest.sampler,
         pruner: pruner != NONE,
         objectives: request.objectives != SearchRequest.objectives,
-        "joint": joint,
+        "joint": request.joint and method.calibration != NO_CALIBRATION,
         "deterministic": request.deterministic,
     }
-    return "".join(f"-{way}" for way, differs in ways.items() if differs)
+    budget = [f"{request.n_epochs}ep", f"seed{request.seed}", identity]
+    budget += [way for way, is_used in ways.items() if is_used]
+    return f"{task}/{method.name}/{'-'.join(budget)}"
 
 
 def task_name(task: TaskSpec, fingerprint: str) -> str:

@@ -65,6 +65,7 @@ def test_the_display_and_the_trace_count_fixed_jobs(ask) -> None:
     assert (totals(queue, 1).done, totals(queue, 1).total) == (2, 3)
     (planned,) = _trace(queue, Slots(1, 1, 0.0), 0.0).studies
     assert (planned.method, planned.trials, planned.confirmations) == ("cross_entropy", 0, 3)
+    assert planned.task == study_specs(request)[0].task_name  # whatever the study's id says
 
 
 def test_when_all_fixed_jobs_of_a_study_fail_it_is_said(ask) -> None:
