@@ -13,7 +13,7 @@ from lmd_bench.experiments.simulation.replay import Setting
 from lmd_bench.experiments.simulation.table import StoredTrial, StudyTable
 from lmd_bench.experiments.simulation.tuners import Comparison, tuner_frame
 from lmd_bench.methods.space import search_space
-from lmd_bench.search.proposing.proposals import Outcome, Proposals
+from lmd_bench.search.proposing.proposals import Proposals, Told
 from lmd_bench.search.proposing.pruning import PRUNERS
 from lmd_bench.search.proposing.samplers import SAMPLERS
 
@@ -29,7 +29,7 @@ def drawn_table(n_trials: int) -> StudyTable:
     trials: list[StoredTrial] = []
     for number in range(n_trials):
         config = proposals.ask(number, lambda params: True)
-        proposals.tell(number, Outcome(None))
+        proposals.tell(number, Told(None))
         off = abs(np.log(float(config["training.lr"]) / 0.03))
         end = 0.6 - 0.1 * off + 0.02 * generator.standard_normal()
         curve = end * (1 - np.exp(-np.arange(1, N_EPOCHS + 1) / 5))

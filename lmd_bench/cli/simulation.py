@@ -19,7 +19,7 @@ _PARTS = ("samplers", "pruners", "stages")
 
 
 @dataclass(frozen=True)
-class Replays:
+class ReplayOptions:
     """What is replayed, and how often."""
 
     sampler: Annotated[
@@ -35,7 +35,7 @@ class Replays:
         None
     )
     workers: Annotated[int, typer.Option(help="Trials at once.")] = 1
-    repeats: Annotated[int, typer.Option(help="Replays of each.")] = 30
+    repeats: Annotated[int, typer.Option(help="ReplayOptions of each.")] = 30
     seed: Annotated[int, typer.Option(help="Of all draws.")] = 0
     top_k: Annotated[int, typer.Option(help="Encoders that a calibration may stand on.")] = 3
     ignore_deferral: Annotated[
@@ -49,7 +49,7 @@ class Replays:
 @app.command()
 @expanded
 def simulate(
-    replays: Replays,
+    replays: ReplayOptions,
     method: Annotated[str | None, typer.Option(help="Of these methods alone, by comma.")] = None,
     show: Annotated[
         str | None, typer.Option(help="samplers, pruners or stages; all if not given.")

@@ -34,7 +34,7 @@ INTERRUPTED = 130  # the exit code of a shell command that Ctrl-C ended
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SearchOutcome:
     """How a search ended."""
 
     n_stored: int  # trials of this search in the store
@@ -52,7 +52,7 @@ class Outcome:
 
 def run_search(
     request: SearchRequest, display: Display | None = None, fixed: MakeJobs | None = None
-) -> Outcome:
+) -> SearchOutcome:
     """Run what the store lacks of a search, and say what came of it.
 
     Args:
@@ -85,7 +85,7 @@ def run_search(
         display.close()
         write_search(request.results, _trace(queue, slots, began))  # what was at most is known now
     problems = (*queue.problems(), *([failure] if failure else []))
-    outcome = Outcome(queue.n_stored(), queue.n_stored() - before, stopped, problems)
+    outcome = SearchOutcome(queue.n_stored(), queue.n_stored() - before, stopped, problems)
     _say(outcome, display)
     return outcome
 
@@ -124,7 +124,7 @@ def _planned(queue: JobQueue, study: StudyPlan) -> PlannedStudy:
     )
 
 
-def _say(outcome: Outcome, display: Display) -> None:
+def _say(outcome: SearchOutcome, display: Display) -> None:
     for problem in outcome.problems:
         display.note(problem)
     if outcome.stopped:

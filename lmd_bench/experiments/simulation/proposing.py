@@ -19,7 +19,7 @@ from optuna.trial import TrialState, create_trial
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.experiments.simulation.neighbours import Neighbours
 from lmd_bench.experiments.simulation.table import StudyTable
-from lmd_bench.search.proposing.proposals import N_ASKS, Outcome, Params, Proposals
+from lmd_bench.search.proposing.proposals import N_ASKS, Params, Proposals, Told
 from lmd_bench.search.proposing.samplers import LASTING, make_sampler
 
 RANDOM = "random"
@@ -35,11 +35,11 @@ class Proposer(Protocol):
         """Return the place in the table of trial `number`, and its distance to what was drawn."""
         ...
 
-    def start(self, number: int, place: int, outcome: Outcome) -> None:
+    def start(self, number: int, place: int, outcome: Told) -> None:
         """Take that a trial runs; `outcome` is what it will come to."""
         ...
 
-    def finish(self, number: int, outcome: Outcome) -> None:
+    def finish(self, number: int, outcome: Told) -> None:
         """Learn what a trial came to."""
         ...
 
@@ -64,10 +64,10 @@ class RandomOrder:
         """Return the first in the order that is left."""
         return int(self._order[np.isin(self._order, left)][0]), float("nan")
 
-    def start(self, number: int, place: int, outcome: Outcome) -> None:
+    def start(self, number: int, place: int, outcome: Told) -> None:
         """Do nothing: it does not learn."""
 
-    def finish(self, number: int, outcome: Outcome) -> None:
+    def finish(self, number: int, outcome: Told) -> None:
         """Do nothing: it does not learn."""
 
 
@@ -84,14 +84,14 @@ class AskedTwice:
         """Ask the study, and close what it opened as failed, which samplers ignore."""
         used = _used(self._params, left)
         drawn = self._proposals.ask(number, lambda params: params not in used)
-        self._proposals.tell(number, Outcome(None))
+        self._proposals.tell(number, Told(None))
         return self._near.nearest(drawn, left)
 
-    def start(self, number: int, place: int, outcome: Outcome) -> None:
+    def start(self, number: int, place: int, outcome: Told) -> None:
         """Open the stored trial as if it had been drawn."""
         self._proposals.use(number, self._params[place])
 
-    def finish(self, number: int, outcome: Outcome) -> None:
+    def finish(self, number: int, outcome: Told) -> None:
         """Tell the study."""
         self._proposals.tell(number, outcome)
 
@@ -127,7 +127,7 @@ class Drawn:
         chosen = random.Random(derive_seed(self._seed, number, "draw")).choice(left.tolist())
         return chosen, 0.0
 
-    def start(self, number: int, place: int, outcome: Outcome) -> None:
+    def start(self, number: int, place: int, outcome: Told) -> None:
         """Add the stored trial as one that runs: samplers keep away from those."""
         params = self._params[place]
         self._place[number] = len(self._study.get_trials(deepcopy=False))
@@ -140,7 +140,7 @@ class Drawn:
             )
         )
 
-    def finish(self, number: int, outcome: Outcome) -> None:
+    def finish(self, number: int, outcome: Told) -> None:
         """Tell what it came to."""
         self._study.tell(self._place.pop(number), outcome.values, state=outcome.state)
         self._n_learned += outcome.state != TrialState.FAIL

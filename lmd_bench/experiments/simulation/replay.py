@@ -15,7 +15,7 @@ import numpy as np
 
 from lmd_bench.experiments.simulation.proposing import RANDOM, Proposer, make_proposer
 from lmd_bench.experiments.simulation.table import StoredTrial, StudyTable
-from lmd_bench.search.proposing.proposals import Outcome
+from lmd_bench.search.proposing.proposals import Told
 from lmd_bench.search.proposing.pruning import NONE, PRUNERS, Curve, Thresholds, first_judged
 
 OnStep = Callable[[str], None]  # is told, in words, of each step while it goes on
@@ -44,7 +44,7 @@ class Ran:
     trial: StoredTrial
     started: float  # seconds on the simulated clock
     ended: float
-    outcome: Outcome
+    outcome: Told
     curve: tuple[float, ...]  # of the epochs of stage 1 that it had
     pruned: bool  # by the pruner of this replay
     distance: float  # from what the sampler drew; NaN where nothing was drawn
@@ -175,11 +175,11 @@ class _Clock:
         curve = trial.curve if epoch is None else trial.curve[:epoch]
         if epoch is not None:
             seconds *= epoch / len(trial.curve)
-            outcome = Outcome(None, curve)
+            outcome = Told(None, curve)
         elif trial.value is None:
-            outcome = Outcome(None, curve if trial.status == "pruned" else ())
+            outcome = Told(None, curve if trial.status == "pruned" else ())
         else:
-            outcome = Outcome((trial.value,))
+            outcome = Told((trial.value,))
         end = self._now + seconds
         return Ran(trial, self._now, end, outcome, curve, epoch is not None, distance)
 

@@ -15,7 +15,7 @@ from lmd_bench.experiments.simulation.pruners import pruner_frame
 from lmd_bench.experiments.simulation.replay import OnStep, Setting, no_step
 from lmd_bench.experiments.simulation.staging import find_pairs, stage_frame
 from lmd_bench.experiments.simulation.table import StudyTable, tables_of
-from lmd_bench.experiments.simulation.tuners import Comparison, tuner_frame
+from lmd_bench.experiments.simulation.tuners import Replays, tuner_frame
 from lmd_bench.search.proposing.pruning import check_pruner
 from lmd_bench.search.proposing.samplers import N_STARTUP, check_sampler
 from lmd_bench.store.rows import Row
@@ -130,10 +130,10 @@ def simulate(
     frames: dict[str, pd.DataFrame] = {}
     notes: list[str] = []
     if "samplers" in request.parts:
-        comparison = Comparison(
+        asked = Replays(
             request.samplers, request.pruners, request.budget, request.repeats, request.seed
         )
-        frames["samplers"] = tuner_frame(usable, comparison, on_step)
+        frames["samplers"] = tuner_frame(usable, asked, on_step)
         notes += sampler_notes(frames["samplers"], request.samplers)
     if "pruners" in request.parts:
         frames["pruners"] = pruner_frame(

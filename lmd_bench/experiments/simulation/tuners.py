@@ -23,7 +23,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Replays:
     """What is replayed, how often."""
 
     samplers: tuple[str, ...]
@@ -55,7 +55,7 @@ def replays(table: StudyTable, setting: Setting, repeats: int, seed: int) -> lis
 
 def tuner_frame(
     tables: Iterable[StudyTable],
-    comparison: Comparison,
+    asked: Replays,
     on_step: OnStep = no_step,
 ) -> pd.DataFrame:
     """Return a line for each study, sampler and pruner.
@@ -66,16 +66,16 @@ def tuner_frame(
 
     Args:
         tables: Of studies that can be replayed.
-        comparison: What is replayed.
+        asked: What is replayed.
         on_step: Is told of each line that is begun.
     """
     lines: list[dict[str, object]] = []
     for table in tables:
-        for sampler in comparison.samplers:
-            for pruner in comparison.pruners_of(table):
+        for sampler in asked.samplers:
+            for pruner in asked.pruners_of(table):
                 on_step(f"{table.method}: {sampler}, {pruner}")
-                setting = comparison.setting(table, sampler, pruner)
-                runs = replays(table, setting, comparison.repeats, comparison.seed)
+                setting = asked.setting(table, sampler, pruner)
+                runs = replays(table, setting, asked.repeats, asked.seed)
                 lines.append(_line(table, setting, runs))
     return pd.DataFrame(lines, columns=pd.Index(COLUMNS))
 

@@ -32,7 +32,7 @@ N_LISTED = 10_000  # configs; a random draw from a larger space soon hits a new 
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Told:
     """How a trial ended, as a sampler is told."""
 
     values: tuple[float, ...] | None  # of the objectives; None of a failed or pruned trial
@@ -63,7 +63,7 @@ class Proposals:
         )
         self._open: dict[int, Trial] = {}  # by the number of the trial
 
-    def add(self, params: Mapping[str, Scalar], outcome: Outcome) -> None:
+    def add(self, params: Mapping[str, Scalar], outcome: Told) -> None:
         """Add a finished trial of an earlier run."""
         self._study.add_trial(
             create_trial(
@@ -93,7 +93,7 @@ class Proposals:
         self._study.enqueue_trial(params)
         return self._opened(number, self._ask(self._study.sampler))
 
-    def tell(self, number: int, outcome: Outcome) -> None:
+    def tell(self, number: int, outcome: Told) -> None:
         """Tell the result of a trial that was asked."""
         trial = self._open.pop(number)
         for epoch, value in enumerate(outcome.pruned_curve, start=1):

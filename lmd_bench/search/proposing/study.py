@@ -11,7 +11,7 @@ from lmd_bench.core.schema import Config, TrialSpec, canonical_json
 from lmd_bench.methods.space import Space, section_config
 from lmd_bench.search import jobs
 from lmd_bench.search.jobs import Row
-from lmd_bench.search.proposing.proposals import Outcome, Params, Proposals, size
+from lmd_bench.search.proposing.proposals import Params, Proposals, Told, size
 from lmd_bench.search.proposing.pruning import NONE, PRUNERS, Thresholds, first_judged
 from lmd_bench.search.proposing.ranges import contains
 from lmd_bench.search.staging import StudySpec
@@ -152,9 +152,9 @@ class Study:
         spec = self.spec
         return Proposals(space, spec.sampler_seed, spec.sampler, len(spec.objectives))
 
-    def _outcome(self, row: Row) -> Outcome:
+    def _outcome(self, row: Row) -> Told:
         curve = jobs.stage1_curve(row) if row["status"] == "pruned" else ()
-        return Outcome(jobs.values_of(row, self.spec.objectives), curve)
+        return Told(jobs.values_of(row, self.spec.objectives), curve)
 
     def _by_hours(self) -> int:
         assert self.spec.hours is not None, "a study has trials or hours"

@@ -8,8 +8,8 @@ import pytest
 
 from lmd_bench.experiments.simulation.proposing import Drawn, make_proposer
 from lmd_bench.experiments.simulation.replay import Setting, ended_early, replay
-from lmd_bench.experiments.simulation.tuners import Comparison, mean_interval, replays, tuner_frame
-from lmd_bench.search.proposing.proposals import Outcome, Proposals
+from lmd_bench.experiments.simulation.tuners import Replays, mean_interval, replays, tuner_frame
+from lmd_bench.search.proposing.proposals import Proposals, Told
 from lmd_bench.search.proposing.pruning import NONE
 
 VALUES = [0.31, 0.52, 0.44, 0.28, 0.61, 0.37, 0.49, 0.33, 0.57, 0.40]
@@ -87,7 +87,7 @@ def test_what_is_drawn_is_what_the_search_would_draw(table, sampler):
     proposals, drawn = Proposals(space, 9, sampler), Drawn(many, sampler, 9)
     places = np.random.default_rng(1).permutation(30)[:25].tolist()
     for number, place in enumerate(places):
-        outcome = Outcome((many.trials[place].value,))
+        outcome = Told((many.trials[place].value,))
         proposals.add(params[place], outcome)
         drawn.start(number, place, outcome)
         drawn.finish(number, outcome)
@@ -121,8 +121,8 @@ def test_a_line_holds_means_regret_and_what_is_unknown_of_test(table):
     known = tuple(
         replace(t, test=0.7, n_confirmed=2) if t.number == 4 else t for t in by_hand.trials
     )
-    comparison = Comparison(("random",), (NONE,), Setting(), repeats=40)
-    line = tuner_frame([replace(by_hand, trials=known)], comparison).iloc[0]
+    asked = Replays(("random",), (NONE,), Setting(), repeats=40)
+    line = tuner_frame([replace(by_hand, trials=known)], asked).iloc[0]
     assert line["trials"] == 5  # half of the table
     assert line["regret"] == pytest.approx(0.61 - line["best_val"])
     assert line["best_val_low"] < line["best_val"] < line["best_val_high"]

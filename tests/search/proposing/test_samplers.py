@@ -6,7 +6,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.search.proposing import samplers
-from lmd_bench.search.proposing.proposals import Outcome, Proposals
+from lmd_bench.search.proposing.proposals import Proposals, Told
 from lmd_bench.search.queue import JobQueue
 
 SPACE = {"a.x": FloatDistribution(0.0, 1.0), "a.y": FloatDistribution(0.0, 1.0)}
@@ -22,7 +22,7 @@ def run(name: str, n: int, seed: int = 0) -> list[dict]:
     asked = []
     for number in range(n):
         params = proposals.ask(number, lambda drawn: drawn not in asked)
-        proposals.tell(number, Outcome((value(params),)))
+        proposals.tell(number, Told((value(params),)))
         asked.append(params)
     return asked
 
@@ -47,10 +47,10 @@ def test_a_search_that_was_cut_off_draws_what_it_would_have_drawn(name: str):
     resumed = Proposals(SPACE, 0, name)
     asked = list(whole[:12])
     for params in asked:
-        resumed.add(params, Outcome((value(params),)))
+        resumed.add(params, Told((value(params),)))
     for number in (12, 13):
         params = resumed.ask(number, lambda drawn: drawn not in asked)
-        resumed.tell(number, Outcome((value(params),)))
+        resumed.tell(number, Told((value(params),)))
         asked.append(params)
     assert asked == whole
 

@@ -6,7 +6,7 @@ from memory_search import MemoryStore, row_of, run_all
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from lmd_bench.search.proposing.proposals import Outcome, Proposals, all_params, size
+from lmd_bench.search.proposing.proposals import Proposals, Told, all_params, size
 from lmd_bench.search.proposing.samplers import tpe
 from lmd_bench.search.proposing.study import ENCODER_RANK
 from lmd_bench.search.queue import JobQueue
@@ -64,7 +64,7 @@ def test_an_exhausted_sampler_gives_what_is_left():
     tried = []
     for number in range(3):
         params = proposals.ask(number, lambda drawn: drawn not in tried)
-        proposals.tell(number, Outcome((1.0 if params["a.colour"] == "red" else 0.0,)))
+        proposals.tell(number, Told((1.0 if params["a.colour"] == "red" else 0.0,)))
         tried.append(params)
     assert sorted(params["a.colour"] for params in tried) == ["blue", "green", "red"]
 
@@ -141,7 +141,7 @@ def test_the_sampler_learns_from_what_it_is_told():
     drawn = []
     for number in range(40):
         x = proposals.ask(number, lambda params: True)["a.x"]
-        proposals.tell(number, Outcome((-abs(x - 0.8),)))
+        proposals.tell(number, Told((-abs(x - 0.8),)))
         drawn.append(abs(x - 0.8))
     assert sum(drawn[20:]) / 20 < 0.5 * sum(drawn[:10]) / 10
 
