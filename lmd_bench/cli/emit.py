@@ -26,7 +26,7 @@ from lmd_bench.leaderboard.studies.budget import Unit
 from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.leaderboard.studies.read import read_rows
 from lmd_bench.leaderboard.studies.rules import SelectionRule, rule_named
-from lmd_bench.leaderboard.studies.scores import COMPUTED, METRIC_NAMES, higher_is_better
+from lmd_bench.leaderboard.studies.scores import COMPUTED, METRIC_NAMES
 from lmd_bench.leaderboard.tables.text import json_value
 from lmd_bench.leaderboard.tuning import tuning_frame, tuning_text
 from lmd_bench.leaderboard.uncertainty import (
@@ -36,6 +36,7 @@ from lmd_bench.leaderboard.uncertainty import (
     methods_text,
     tasks_without_lines,
 )
+from lmd_bench.stats.metrics import METRICS
 
 FORMATS = ("table", "csv", "json")
 
@@ -169,7 +170,7 @@ def print_imbalance(
             "its search confirm, or name another folder with --results."
         )
     curves = factor_curves(studies, chosen, metric, store if metric in COMPUTED else None)
-    better: Literal[1, -1] = 1 if higher_is_better(metric) else -1
+    better: Literal[1, -1] = 1 if METRICS[metric].higher_is_better else -1
     over_images = bootstrap(store, chosen) if metric == BOOTSTRAPPED else no_interval
     found, ranges = crossings(curves, better, over_images), robust_ranges(curves, better)
     frames = {

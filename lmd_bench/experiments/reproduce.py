@@ -16,6 +16,7 @@ from lmd_bench.core.schema import JUDGED_ON_TEST, DataSource, TrialContext, Tria
 from lmd_bench.data.build import build_tasks
 from lmd_bench.methods.catalogue import resolve_method
 from lmd_bench.methods.space import check_value, default_config, section_config
+from lmd_bench.stats.metrics import METRICS
 from lmd_bench.stats.spread import spread
 from lmd_bench.store.differences import (
     differences,
@@ -29,7 +30,12 @@ from lmd_bench.store.store import Store, find_row, open_store
 
 Verdict = Literal["bit-equal", "within seed spread", "different"]
 
-_JUDGED = ("val_balanced_accuracy", "val_macro_f1", "test_balanced_accuracy", "test_macro_f1")
+_JUDGED = tuple(
+    f"{split}_{name}"
+    for split in ("val", "test")
+    for name, metric in METRICS.items()
+    if metric.headline
+)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ from lmd_bench.store.store import Store
 
 Line = dict[str, Any]
 PRIMARY = METRICS["balanced_accuracy"]
-SCORES = ("balanced_accuracy", "macro_f1", "many_recall", "medium_recall", "few_recall")
+SCORES = tuple(name for name, metric in METRICS.items() if metric.in_board)
+HEADLINES = tuple(name for name in SCORES if METRICS[name].headline)
 _READ = (
     *(*STUDY_COLUMNS, *ORDER, "status", "is_default", "source_key", "class_names", "n_epochs"),
     *("val_balanced_accuracy", *(f"test_{name}" for name in SCORES)),
@@ -44,7 +45,7 @@ LINE_COLUMNS = (
     *("task", *TASK_COLUMNS, "n_classes", "chance", "method", "study", "label", "n_epochs"),
     *(f"test_{name}{suffix}" for name in SCORES for suffix in ("", "_sd")),
     *("n_seeds", "n_seeds_failed"),
-    *(f"default_test_{name}{suffix}" for name in SCORES[:2] for suffix in ("", "_sd")),
+    *(f"default_test_{name}{suffix}" for name in HEADLINES for suffix in ("", "_sd")),
     *("default_n_seeds", "default_n_seeds_failed", "default_was_selected"),
     *("val_balanced_accuracy", "n_trials", "n_trials_ok", "fewer_trials"),
     *("seconds", "standalone_seconds", "selected_key", "rule", "budget", "watermark"),
@@ -185,7 +186,7 @@ def _line(study: StudyRows, selected: Row, runs: dict[str, list[Row]], wanted: _
     line |= {"n_classes": n_classes, "chance": 1 / n_classes}
     line |= {column: selected[column] for column in ("method", "study", "n_epochs")}
     line |= _scores(runs["tuned"], "test", SCORES)
-    line |= _scores(runs["default"], "default_test", SCORES[:2])
+    line |= _scores(runs["default"], "default_test", HEADLINES)
     line["default_was_selected"] = default is not None and default["key"] == selected["key"]
     line["val_balanced_accuracy"] = selected["val_balanced_accuracy"]
     line |= {"n_trials": len(trials), "n_trials_ok": _n_ok(trials), "fewer_trials": False}

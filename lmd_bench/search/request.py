@@ -13,9 +13,10 @@ from lmd_bench.methods.space import check_keys, default_config
 from lmd_bench.search.proposing.points import Points, WarmStart, check_points
 from lmd_bench.search.proposing.pruning import NONE, check_pruner
 from lmd_bench.search.proposing.samplers import check_sampler
+from lmd_bench.stats.metrics import METRICS
 
 METRIC = "balanced_accuracy"  # by which trials are selected, whatever the objectives are
-OBJECTIVES = (METRIC, "macro_f1", "accuracy", "many_recall", "medium_recall", "few_recall")
+OBJECTIVES = tuple(name for name, metric in METRICS.items() if metric.objective)
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,29 @@ Group = Literal["many", "medium", "few"]
 
 @dataclass(frozen=True)
 class Metric:
-    """A named number of labels and logits."""
+    """A named number of labels and logits, and where it is shown.
+
+    `function` takes labels and logits. A metric of a group is the mean recall of its classes.
+    """
 
     name: str
-    higher_is_better: bool
-    function: Callable[[Labels, Logits], float]
-    in_percent: bool = True  # tables show 100 times the value
+    title: str
+    function: Callable[[Labels, Logits], float] | None
+    higher_is_better: bool = True
+    percent: bool = True  # tables show 100 times the value
+    on_val: bool = True  # rows hold it of val and of test, else of test alone
+    scaled: bool = False  # rows also hold it of test after temperature scaling
+    in_board: bool = False  # a column of the leaderboard and of ablations without being asked for
+    headline: bool = False  # also shown of the default configuration, and judged by `reproduce`
+    objective: bool = False  # a search can optimise it on val
+    group: Group | None = None
+
+    def value(self, labels: Labels, logits: Logits, groups: Sequence[str] = ()) -> float:
+        """Return the metric; a metric of a group needs the group of each class."""
+        if self.function is not None:
+            return self.function(labels, logits)
+        assert self.group is not None, f"{self.name} has neither a function nor a group"
+        return group_recall(per_class_recall(labels, logits), groups, self.group)
 
 
 def per_class_recall(labels: Labels, logits: Logits) -> Recall:
@@ -129,47 +146,66 @@ def group_recall(recall: Recall, groups: Sequence[str], group: Group) -> float:
     return float(recall[inside].mean()) if inside.any() else float("nan")
 
 
+def _recall_of(group: Group) -> Metric:
+    return Metric(
+        f"{group}_recall", f"Recall of {group}", None, in_board=True, objective=True, group=group
+    )
+
+
+# The one list of metrics, in the order of tables. Every other list of metrics is made of it. Rows
+# of earlier versions lack those that are not `on_val`, which are then computed from stored logits.
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("balanced_accuracy", higher_is_better=True, function=balanced_accuracy),
-        Metric("macro_f1", higher_is_better=True, function=macro_f1),
-        Metric("accuracy", higher_is_better=True, function=accuracy),
-        Metric("nll", False, negative_log_likelihood, in_percent=False),
-        Metric("brier", False, brier_score, in_percent=False),
-        Metric("ece", higher_is_better=False, function=expected_calibration_error),
-    )
-}
-
-# Rows hold METRICS of val and of test, the others of test alone; earlier versions left these out,
-# and they are computed from stored logits when they are asked for.
-FROM_LOGITS = METRICS | {
-    metric.name: metric
-    for metric in (
-        Metric("mcc", True, mcc, in_percent=False),
-        Metric("kappa", True, kappa, in_percent=False),
-        Metric("worst_class_recall", higher_is_better=True, function=worst_class_recall),
-        Metric("macro_auc", higher_is_better=True, function=macro_auc),
-        Metric("macro_auprc", higher_is_better=True, function=macro_auprc),
-        Metric("classwise_ece", higher_is_better=False, function=classwise_calibration_error),
+        Metric(
+            "balanced_accuracy",
+            "Balanced accuracy",
+            balanced_accuracy,
+            in_board=True,
+            headline=True,
+            objective=True,
+        ),
+        Metric("macro_f1", "Macro-F1", macro_f1, in_board=True, headline=True, objective=True),
+        _recall_of("many"),
+        _recall_of("medium"),
+        _recall_of("few"),
+        Metric("worst_class_recall", "Worst class recall", worst_class_recall, on_val=False),
+        Metric("mcc", "MCC", mcc, percent=False, on_val=False),
+        Metric("macro_auc", "Macro AUC", macro_auc, on_val=False),
+        Metric("macro_auprc", "Macro AUPRC", macro_auprc, on_val=False),
+        Metric("accuracy", "Accuracy", accuracy, objective=True),
+        Metric("kappa", "Kappa", kappa, percent=False, on_val=False),
+        Metric(
+            "nll",
+            "NLL",
+            negative_log_likelihood,
+            higher_is_better=False,
+            percent=False,
+            scaled=True,
+        ),
+        Metric("brier", "Brier", brier_score, higher_is_better=False, percent=False, scaled=True),
+        Metric("ece", "ECE", expected_calibration_error, higher_is_better=False, scaled=True),
+        Metric(
+            "classwise_ece",
+            "Class-wise ECE",
+            classwise_calibration_error,
+            higher_is_better=False,
+            on_val=False,
+        ),
     )
 }
 
 
 def evaluate(labels: Labels, logits: Logits, groups: tuple[str, ...]) -> dict[str, float]:
-    """Return every stored metric by name, and the mean recall of each group as `<group>_recall`."""
-    recall = per_class_recall(labels, logits)
-    return {name: metric.function(labels, logits) for name, metric in METRICS.items()} | {
-        "many_recall": group_recall(recall, groups, "many"),
-        "medium_recall": group_recall(recall, groups, "medium"),
-        "few_recall": group_recall(recall, groups, "few"),
-    }
+    """Return every metric that rows hold of val and of test, by name."""
+    stored = [metric for metric in METRICS.values() if metric.on_val]
+    return {metric.name: metric.value(labels, logits, groups) for metric in stored}
 
 
 def evaluate_further(labels: Labels, logits: Logits) -> dict[str, float]:
     """Return the metrics that rows hold of test alone, by name."""
-    further = [metric for name, metric in FROM_LOGITS.items() if name not in METRICS]
-    return {metric.name: metric.function(labels, logits) for metric in further}
+    further = [metric for metric in METRICS.values() if not metric.on_val]
+    return {metric.name: metric.value(labels, logits) for metric in further}
 
 
 def _confusion(labels: Labels, logits: Logits) -> Int64[np.ndarray, "classes classes"]:

@@ -6,6 +6,8 @@ nullable; changing what one means raises `SCHEMA_VERSION`.
 
 import pyarrow as pa
 
+from lmd_bench.stats.metrics import METRICS
+
 _TEXT = pa.string()
 _BOOL = pa.bool_()
 _INT = pa.int32()
@@ -21,6 +23,10 @@ _POINT = pa.struct(
 
 def _value(name: str, kind: pa.DataType) -> pa.Field:
     return pa.field(name, kind, nullable=False)
+
+
+def _score(name: str) -> pa.Field:
+    return pa.field(name, _REAL)
 
 
 COLUMNS = pa.schema(
@@ -60,38 +66,14 @@ COLUMNS = pa.schema(
         pa.field("n_micro_batches", _INT),
         pa.field("best_epoch", _INT),
         _value("curve", pa.list_(_POINT)),
-        pa.field("val_balanced_accuracy", _REAL),
-        pa.field("val_macro_f1", _REAL),
-        pa.field("val_accuracy", _REAL),
-        pa.field("val_many_recall", _REAL),
-        pa.field("val_medium_recall", _REAL),
-        pa.field("val_few_recall", _REAL),
+        *(_score(f"val_{metric.name}") for metric in METRICS.values() if metric.on_val),
         pa.field("val_recall", _REALS),
         pa.field("val_counts", _LONGS),
-        pa.field("test_balanced_accuracy", _REAL),
-        pa.field("test_macro_f1", _REAL),
-        pa.field("test_accuracy", _REAL),
-        pa.field("test_many_recall", _REAL),
-        pa.field("test_medium_recall", _REAL),
-        pa.field("test_few_recall", _REAL),
+        *(_score(f"test_{name}") for name in METRICS),
         pa.field("test_recall", _REALS),
         pa.field("test_counts", _LONGS),
-        pa.field("val_nll", _REAL),
-        pa.field("val_brier", _REAL),
-        pa.field("val_ece", _REAL),
-        pa.field("test_nll", _REAL),
-        pa.field("test_brier", _REAL),
-        pa.field("test_ece", _REAL),
-        pa.field("test_worst_class_recall", _REAL),
-        pa.field("test_mcc", _REAL),
-        pa.field("test_kappa", _REAL),
-        pa.field("test_macro_auc", _REAL),
-        pa.field("test_macro_auprc", _REAL),
-        pa.field("test_classwise_ece", _REAL),
-        pa.field("temperature", _REAL),
-        pa.field("test_scaled_nll", _REAL),
-        pa.field("test_scaled_brier", _REAL),
-        pa.field("test_scaled_ece", _REAL),
+        _score("temperature"),
+        *(_score(f"test_scaled_{metric.name}") for metric in METRICS.values() if metric.scaled),
         _value("seconds", _REAL),
         _value("standalone_seconds", _REAL),
         _value("device", _TEXT),

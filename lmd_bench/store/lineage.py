@@ -8,6 +8,7 @@ from typing import Any
 
 from lmd_bench.core.schema import OF_A_STUDY
 from lmd_bench.core.text import clock, task_label
+from lmd_bench.stats.metrics import METRICS
 from lmd_bench.store.rows import Row
 from lmd_bench.store.store import Store, find_row, open_store
 
@@ -16,10 +17,6 @@ _READ = (
     *("trial_number", "is_default", "finished_at", "val_balanced_accuracy"),
 )
 _LISTED = 10  # rows in one paragraph
-_SHOWN_METRICS = (
-    *("balanced_accuracy", "macro_f1", "many_recall", "medium_recall", "few_recall"),
-    *("nll", "ece"),
-)
 
 
 @dataclass(frozen=True)
@@ -163,13 +160,15 @@ def _list(rows: tuple[Row, ...], nothing: str) -> str:
 def _scores(row: Row) -> str:
     lines: list[str] = []
     for split in ("val", "test"):
-        known = [(name, row[f"{split}_{name}"]) for name in _SHOWN_METRICS]
+        scores = {
+            metric: row[f"{split}_{metric.name}"] for metric in METRICS.values() if metric.on_val
+        }
         texts = [
-            f"{name.replace('_', ' ')} {value:.3f}" if name in ("nll", "ece")
-            else f"{name.replace('_', ' ')} {_percent(value)}"
-            for name, value in known
+            f"{metric.name.replace('_', ' ')} "
+            + (_percent(value) if metric.percent else f"{value:.3f}")
+            for metric, value in scores.items()
             if value is not None
-        ]  # fmt: skip
+        ]
         lines += [f"{split}: {', '.join(texts)}"] if texts else [f"{split}: not measured"]
     return "\n".join(lines)
 

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from math import isnan
 
 import numpy as np
@@ -124,16 +126,17 @@ def test_recall_of_an_empty_group_is_nan() -> None:
 def test_evaluate_names_every_metric_and_group(by_hand) -> None:
     found = metrics.evaluate(*by_hand, ("many", "medium", "few", "few"))
 
-    assert set(found) == {*metrics.METRICS, "many_recall", "medium_recall", "few_recall"}
+    assert set(found) == {name for name, metric in metrics.METRICS.items() if metric.on_val}
     assert found["many_recall"] == pytest.approx(0.75)
 
 
 def test_each_metric_is_found_by_its_own_name_and_prefers_the_right_answer() -> None:
     labels = np.array([0, 1, 2, 1])
     right, wrong = 2.0 * np.eye(3)[labels], 2.0 * np.eye(3)[(labels + 1) % 3]
-    for name, metric in metrics.FROM_LOGITS.items():
+    groups = ("many", "medium", "few")
+    for name, metric in metrics.METRICS.items():
         assert metric.name == name
-        better = metric.function(labels, right) > metric.function(labels, wrong)
+        better = metric.value(labels, right, groups) > metric.value(labels, wrong, groups)
         assert better == metric.higher_is_better, name
 
 
@@ -168,9 +171,35 @@ def test_agreement_beyond_chance_by_hand_and_without_meaning() -> None:
 
 
 def test_rows_hold_the_metrics_they_always_held() -> None:
-    stored = {"balanced_accuracy", "macro_f1", "accuracy", "nll", "brier", "ece"}
-    assert set(metrics.METRICS) == stored
-    assert stored < set(metrics.FROM_LOGITS)
+    stored = {name for name, metric in metrics.METRICS.items() if metric.on_val}
+    of_groups = {"many_recall", "medium_recall", "few_recall"}
+    of_all = {"balanced_accuracy", "macro_f1", "accuracy", "nll", "brier", "ece"}
+    assert stored == of_all | of_groups
+
+
+def test_a_metric_of_the_one_list_is_in_every_list_of_metrics() -> None:
+    script = """
+from lmd_bench.stats import metrics
+metrics.METRICS["added"] = metrics.Metric(
+    "added", "Added", metrics.accuracy, in_board=True, headline=True, objective=True, scaled=True
+)
+from lmd_bench.experiments.ablation import scores as ablation
+from lmd_bench.experiments.reproduce import _JUDGED
+from lmd_bench.leaderboard import board
+from lmd_bench.leaderboard.studies import scores
+from lmd_bench.report.sections.imbalance import _SHOWN
+from lmd_bench.search.request import OBJECTIVES
+from lmd_bench.store.columns import COLUMNS
+import numpy as np
+stored = {"val_added", "test_added", "test_scaled_added"}
+assert stored <= set(COLUMNS.names) and {"val_added", "test_added"} <= set(_JUDGED)
+of_scores = (scores.METRIC_NAMES, scores.STORED)
+for names in (*of_scores, board.SCORES, ablation.SCORES, OBJECTIVES, _SHOWN):
+    assert "added" in names
+assert {"test_added_sd", "default_test_added"} <= set(board.LINE_COLUMNS)
+assert "added" in metrics.evaluate(np.array([0, 1]), np.eye(2), ("many", "few"))
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_nan_logits_are_refused_instead_of_scored() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lmd_bench.stats.metrics import FROM_LOGITS, METRICS
+from lmd_bench.stats.metrics import METRICS
 from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.from_logits import columns_of, filled
 from lmd_bench.store.store import open_store
@@ -17,9 +17,9 @@ def test_counts_are_kept_of_each_split_and_further_metrics_of_test() -> None:
     found = columns_of({"val": SPLIT, "test": SPLIT})
 
     assert found["val_counts"] == found["test_counts"] == [2, 1, 0, 1]
-    further = [name for name in FROM_LOGITS if name not in METRICS]
+    further = [name for name, metric in METRICS.items() if not metric.on_val]
     for name in further:
-        value = FROM_LOGITS[name].function(LABELS, LOGITS)
+        value = METRICS[name].value(LABELS, LOGITS)
         assert found[f"test_{name}"] == pytest.approx(value, nan_ok=True)
     assert set(found) == {"val_counts", "test_counts", *(f"test_{name}" for name in further)}
     assert set(found) <= set(COLUMNS.names)

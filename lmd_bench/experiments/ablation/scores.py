@@ -11,9 +11,10 @@ from lmd_bench.experiments.ablation.record import AblationRecord, CellRecord, Ta
 from lmd_bench.leaderboard.studies.group import StudyRows
 from lmd_bench.leaderboard.studies.predictions import Judged, read_judged
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY
+from lmd_bench.stats.metrics import METRICS
 from lmd_bench.store.store import Store
 
-SCORES = ("balanced_accuracy", "macro_f1", "many_recall", "medium_recall", "few_recall")
+SCORES = tuple(name for name, metric in METRICS.items() if metric.in_board)
 RULE = VAL_BALANCED_ACCURACY
 Status = Literal["ok", "partial", "failed", "missing"]
 

@@ -14,11 +14,11 @@ from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.studies.scores import (
     METRIC_NAMES,
     STORED,
-    higher_is_better,
     metric_spreads,
     run_scores,
 )
 from lmd_bench.leaderboard.tables.text import text_table
+from lmd_bench.stats.metrics import METRICS
 from lmd_bench.stats.spread import Spread, spread
 from lmd_bench.store.store import Store
 
@@ -58,7 +58,7 @@ def imbalance_frame(
         runs = list(study.ok_runs(selected).values())
         place = place_of(study, selected)
         for name, found in metric_spreads(runs, names, store).items():
-            line = place | {"metric": name, "higher_is_better": higher_is_better(name)}
+            line = place | {"metric": name, "higher_is_better": METRICS[name].higher_is_better}
             line |= {"mean": found.spread.mean, "sd": found.spread.sd, "n_seeds": found.spread.n}
             lines.append(line | {"n_undefined": found.n_undefined})
     frame = pd.DataFrame(lines, columns=pd.Index(COLUMNS))
@@ -67,7 +67,7 @@ def imbalance_frame(
 
 def imbalance_text(frame: pd.DataFrame, metric: str, rule: SelectionRule) -> list[str]:
     """Return one metric as text: for each family of tasks, methods against imbalance factors."""
-    better = "higher" if higher_is_better(metric) else "lower"
+    better = "higher" if METRICS[metric].higher_is_better else "lower"
     lines = [rule.watermark] if rule.watermark else []
     lines.append(
         f"Test {metric}, {better} is better; mean ± SD over the retraining seeds of the "

@@ -10,18 +10,13 @@ from math import isnan
 
 from lmd_bench.core.errors import unknown
 from lmd_bench.core.schema import Row
-from lmd_bench.stats.metrics import FROM_LOGITS, METRICS
+from lmd_bench.stats.metrics import METRICS
 from lmd_bench.stats.spread import Spread, spread
 from lmd_bench.store.store import Store
 
-_OF_GROUPS = ("many_recall", "medium_recall", "few_recall")
-STORED = (*METRICS, *_OF_GROUPS)  # every row of test has these
-COMPUTED = tuple(name for name in FROM_LOGITS if name not in METRICS)  # rows may lack these
-METRIC_NAMES = (  # in the order of tables
-    *("balanced_accuracy", "macro_f1", *_OF_GROUPS, "worst_class_recall"),
-    *("mcc", "macro_auc", "macro_auprc", "accuracy", "kappa", "nll", "brier", "ece"),
-    "classwise_ece",
-)
+METRIC_NAMES = tuple(METRICS)  # in the order of tables
+STORED = tuple(name for name, metric in METRICS.items() if metric.on_val)  # all rows of test have
+COMPUTED = tuple(name for name in METRICS if name not in STORED)  # rows may lack these
 ALL = "all"
 
 
@@ -48,16 +43,6 @@ def parse_metrics(text: str) -> tuple[str, ...]:
     return names
 
 
-def higher_is_better(name: str) -> bool:
-    """Return the direction of a metric; the recall of a group is as any recall."""
-    return name in _OF_GROUPS or FROM_LOGITS[name].higher_is_better
-
-
-def in_percent(name: str) -> bool:
-    """Return whether tables show a metric in percent."""
-    return name in _OF_GROUPS or FROM_LOGITS[name].in_percent
-
-
 def run_scores(row: Row, names: Collection[str], store: Store | None) -> dict[str, float]:
     """Return metrics of one run on test; NaN where undefined or not stored.
 
@@ -66,14 +51,13 @@ def run_scores(row: Row, names: Collection[str], store: Store | None) -> dict[st
         names: Metrics of `METRIC_NAMES`.
         store: Where its logits lie; None: the row alone is asked.
     """
-    found = {name: row[f"test_{name}"] for name in names}
-    lacking = [name for name, value in found.items() if value is None]
+    scores = {name: row[f"test_{name}"] for name in names}
+    lacking = [name for name, value in scores.items() if value is None and METRICS[name].function]
     if lacking and store is not None:
         _, labels, logits = store.read_logits(row["key"]).get("test", ((), None, None))
         if labels is not None and logits is not None:
-            known = [name for name in lacking if name in FROM_LOGITS]
-            found |= {name: FROM_LOGITS[name].function(labels, logits) for name in known}
-    return {name: float("nan") if value is None else value for name, value in found.items()}
+            scores |= {name: METRICS[name].value(labels, logits) for name in lacking}
+    return {name: float("nan") if value is None else value for name, value in scores.items()}
 
 
 def metric_spreads(
@@ -83,7 +67,8 @@ def metric_spreads(
     scores = [run_scores(run, names, store) for run in runs]
     return {
         name: MetricSpread(
-            spread([one[name] for one in scores]), sum(isnan(one[name]) for one in scores)
+            spread([of_run[name] for of_run in scores]),
+            sum(isnan(of_run[name]) for of_run in scores),
         )
         for name in names
     }

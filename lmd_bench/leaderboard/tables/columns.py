@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
-from lmd_bench.leaderboard.studies.scores import higher_is_better, in_percent
+from lmd_bench.stats.metrics import METRICS
 
 Line = dict[str, Any]
 
@@ -33,10 +33,11 @@ def number(value: float, *, percent: bool = True) -> str:
 
 
 def _metric_column(name: str) -> Column:
+    metric = METRICS[name]
     words = name.replace("_", " ").rsplit(" ", 1)
-    arrow = "" if higher_is_better(name) else " ↓"
+    arrow = "" if metric.higher_is_better else " ↓"
     header = "\n".join(words) + arrow
-    return Column(header, lambda line: _with_spread(line, f"test_{name}", in_percent(name)), 0)
+    return Column(header, lambda line: _with_spread(line, f"test_{name}", metric.percent), 0)
 
 
 def _with_spread(line: Line, name: str, percent: bool = True) -> str:

@@ -9,7 +9,7 @@ from math import isnan
 from typing import Any
 
 from lmd_bench.leaderboard.board import Leaderboard
-from lmd_bench.leaderboard.studies.scores import higher_is_better, in_percent
+from lmd_bench.stats.metrics import METRICS
 from lmd_bench.stats.spread import places
 
 Line = dict[str, Any]
@@ -69,9 +69,9 @@ def escaped(text: str) -> str:
 
 
 def _metric(name: str) -> _Score:
-    direction = higher_is_better(name)
-    header = escaped(name.replace("_", " ") + ("" if direction else " ↓"))
-    return _Score(header, f"test_{name}", True, direction, in_percent(name))
+    metric = METRICS[name]
+    header = escaped(name.replace("_", " ") + ("" if metric.higher_is_better else " ↓"))
+    return _Score(header, f"test_{name}", True, metric.higher_is_better, metric.percent)
 
 
 def _table(

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from lmd_bench.core.errors import unknown
 from lmd_bench.leaderboard.board import PRIMARY, Leaderboard
-from lmd_bench.leaderboard.studies.scores import in_percent
 from lmd_bench.leaderboard.tables.columns import METHOD, USUAL, Column, metric_columns
 from lmd_bench.leaderboard.tables.latex import latex
 from lmd_bench.leaderboard.tables.text import table_text
+from lmd_bench.stats.metrics import METRICS
 
 Line = dict[str, Any]
 FORMATS = ("table", "markdown", "latex", "csv", "json")
@@ -98,7 +98,7 @@ def header(board: Leaderboard) -> list[str]:
 def _scores_of(board: Leaderboard) -> str:
     if not board.metrics:
         return f"Test {PRIMARY.name.replace('_', ' ')} in %, {_BETTER[PRIMARY.higher_is_better]}"
-    plain = [name for name in board.metrics if not in_percent(name)]
+    plain = [name for name in board.metrics if not METRICS[name].percent]
     but = f", but {', '.join(plain)} as they are" if plain else ""
     return f"Metrics on test in %{but}; higher is better, where ↓ stands lower"
 

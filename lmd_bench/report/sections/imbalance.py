@@ -23,14 +23,9 @@ from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.context import Context
 from lmd_bench.report.drawing.canvas import N_STYLES, Axis, Frame, extent, percent_axis
 from lmd_bench.report.drawing.lines import Series, line_chart
+from lmd_bench.stats.metrics import METRICS
 
-_SHOWN = {
-    "balanced_accuracy": "Balanced accuracy",
-    "macro_f1": "Macro-F1",
-    "many_recall": "Recall of many",
-    "medium_recall": "Recall of medium",
-    "few_recall": "Recall of few",
-}
+_SHOWN = {metric.name: metric.title for metric in METRICS.values() if metric.in_board}
 _TOGETHER = Frame(440, 270)
 _APART = Frame(230, 150, left=38, bottom=36)
 _INTRO = (
