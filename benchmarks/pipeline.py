@@ -102,7 +102,7 @@ def real_step(
     model = build_model("resnet18", CLASSES, pretrained=False, seed=0).to(device)
     plugin: Any = plugins.plugin_class("representation", name)
     settings = plugins.load("representation", name).Config()
-    method = plugin(settings, model, torch.bincount(train_set.labels, minlength=CLASSES), 1)
+    method = plugin(settings, model, torch.bincount(train_set.labels, minlength=CLASSES), 1, 0)
     model.train()
     optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
     order = torch.randperm(len(train_set), generator=torch.Generator().manual_seed(0))

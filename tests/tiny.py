@@ -46,7 +46,7 @@ def model(
     )
 
 
-def method(name: str, counts: torch.Tensor, n_steps: int) -> Representation:
+def method(name: str, counts: torch.Tensor, n_steps: int, seed: int = 0) -> Representation:
     """Return a stage-1 method at its defaults with the model it asks for."""
     plugin = plugins.plugin_class("representation", name)
     config = plugins.load("representation", name).Config()
@@ -54,7 +54,7 @@ def method(name: str, counts: torch.Tensor, n_steps: int) -> Representation:
         make_head=partial(plugin.make_head, config),
         make_encoder=partial(plugin.make_encoder, config),
     )
-    return plugin(config, network, counts, n_steps)
+    return plugin(config, network, counts, n_steps, seed)
 
 
 def stage1(seed: int = 0, report=no_report) -> Stage1:

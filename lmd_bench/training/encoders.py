@@ -109,10 +109,10 @@ def _train(
     started = time.perf_counter()
     counts = torch.bincount(train_set.labels, minlength=n_classes)
     n_steps = steps_per_epoch(len(train_set), config.batch_size) * spec.n_epochs
-    method = plugins.plugin_class("representation", spec.representation)(
-        section_config(spec.representation, spec.config), model, counts, n_steps
-    )
     seed = derive_seed(spec.seed, "representation")
+    method = plugins.plugin_class("representation", spec.representation)(
+        section_config(spec.representation, spec.config), model, counts, n_steps, seed
+    )
     fitted = train(method, train_set, val_set, config, spec.n_epochs, seed, report, n_micro)
     seconds = time.perf_counter() - started
     encoder = Encoder(

@@ -14,7 +14,7 @@ COUNTS = (400, 40, 4)
 
 def feed(**settings) -> Feed:
     train_set = tiny.image_set(COUNTS, seed=0, size=8)
-    method = CrossEntropy(Config(), tiny.model(), torch.tensor(COUNTS), 10)
+    method = CrossEntropy(Config(), tiny.model(), torch.tensor(COUNTS), 10, 0)
     return Feed(method, train_set, TrainingConfig(augmentation="weak", **settings), seed=0)
 
 
@@ -49,7 +49,7 @@ def test_some_batches_stay_unmixed():
 def test_second_images_are_drawn_by_the_weights_that_the_method_gives():
     train_set = tiny.image_set(COUNTS, seed=0, size=8)
     network = tiny.model(make_encoder=lambda e: Bbn.make_encoder(BbnConfig(), e))
-    method = Bbn(BbnConfig(), network, torch.tensor(COUNTS), 10)
+    method = Bbn(BbnConfig(), network, torch.tensor(COUNTS), 10, 0)
     fed = Feed(method, train_set, TrainingConfig(augmentation="weak"), seed=0)
     views, targets = fed.batch(torch.arange(444), 0)
     assert [len(view) for view in views] == [444, 444]

@@ -15,7 +15,11 @@ _NO_VOTE = 1e-6  # of a vote, for the logarithm
 
 
 class CosineHead(nn.Module):
-    """Logits scale * cos(f, w_j): features and class weights are normalised."""
+    """Logits scale * cos(f, w_j): features and class weights are normalised.
+
+    The class weights start at length 1, as in every published `NormedLinear`: what a step turns a
+    weight by falls with the square of its length, so longer ones would hardly be trained.
+    """
 
     bias: Tensor
 
@@ -29,7 +33,7 @@ class CosineHead(nn.Module):
         """
         super().__init__()
         self.scale = scale
-        self.weight = nn.Parameter(torch.empty(n_classes, n_features).uniform_(-1.0, 1.0))
+        self.weight = nn.Parameter(_unit_rows(n_classes, n_features))
         # Not trained: a place for what a calibration adds to the logits.
         self.register_buffer("bias", torch.zeros(n_classes))
 
@@ -55,7 +59,8 @@ class ExpertsHead(nn.Module):
         """
         super().__init__()
         self.scale, self.n_experts = scale, n_experts
-        self.weight = nn.Parameter(torch.empty(n_classes, n_features).uniform_(-1.0, 1.0))
+        of_experts = _unit_rows(n_classes, n_experts, n_features // n_experts)
+        self.weight = nn.Parameter(of_experts.flatten(1))
         self.register_buffer("bias", torch.zeros(n_classes))  # what a calibration adds
 
     def each(self, features: Features) -> Float[Tensor, "experts batch classes"]:
@@ -197,3 +202,8 @@ def class_means(
     """Return the mean of each class's features."""
     members = F.one_hot(labels).to(features.dtype)
     return (members.T @ features) / members.sum(dim=0)[:, None]
+
+
+def _unit_rows(*shape: int) -> Tensor:
+    """Return vectors of length 1 along the last axis, normalised from draws in [-1, 1]^n."""
+    return F.normalize(torch.empty(*shape).uniform_(-1.0, 1.0), dim=-1)

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Literal
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from lmd_bench.core.seeding import derive_seed
+from lmd_bench.data.batches import generator
 from lmd_bench.methods.models.model import Model
 
 # "student" is the view that training.augmentation names, the same for every method;
@@ -46,21 +48,35 @@ class Representation(ABC):
     cosine_head: ClassVar[bool] = False  # the lengths of the head's class weights mean nothing
 
     def __init__(
-        self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
+        self,
+        config: Any,
+        model: Model,
+        class_counts: Int64[Tensor, " classes"],
+        n_steps: int,
+        seed: int,
     ) -> None:
-        """Keep what the loss needs.
+        """Keep what the loss needs, then `prepare`.
 
         Args:
             config: the plug-in's own frozen Config.
             model: the model in training, on its device.
             class_counts: training images of each class, on the same device.
             n_steps: optimiser steps of the whole training.
+            seed: of this training; all that the method draws follows from it.
         """
         self.config = config
         self.model = model
         self.class_counts = class_counts
         self.n_steps = n_steps
+        self.seed = seed
+        # One stream for all draws of a training: each part of a batch and each label of a mixed
+        # image gets its own.
+        self.rng = generator(derive_seed(seed, "method"))
         self.extra = nn.ModuleList()  # what is trained with the model and then left behind
+        self.prepare()
+
+    def prepare(self) -> None:  # noqa: B027 - a hook; plain losses need none
+        """Compute once what the loss needs (class weights, projections, a teacher)."""
 
     @abstractmethod
     def loss(

@@ -5,8 +5,6 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from lmd_bench.core.seeding import derive_seed
-
 Embeddings = Float[Tensor, "anchors dims"]
 
 
@@ -64,11 +62,11 @@ def balanced_contrastive(
 class Projection(nn.Module):
     """Two linear layers with BatchNorm between, to embeddings of length 1."""
 
-    def __init__(self, n_features: int, n_dims: int, name: str) -> None:
-        """Draw the weights; the same for the same name and sizes."""
+    def __init__(self, n_features: int, n_dims: int, seed: int) -> None:
+        """Draw the weights; the same for the same seed and sizes."""
         super().__init__()
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(0, "projection", name))
+            torch.manual_seed(seed)
             self.layers = nn.Sequential(
                 nn.Linear(n_features, n_features),
                 nn.BatchNorm1d(n_features),

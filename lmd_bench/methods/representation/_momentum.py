@@ -9,7 +9,6 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.representation._base import Representation
 from lmd_bench.methods.representation._contrastive import Projection
 
@@ -35,16 +34,14 @@ class Queue:
 class MomentumContrast(Representation):
     """Student and teacher with a projection each; `config` has n_dims, queue_size, ema_decay."""
 
-    def __init__(
-        self, config: object, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
-    ) -> None:
+    def prepare(self) -> None:
         """Make the projections, the teacher, a copy that takes no gradient, and the queue."""
-        super().__init__(config, model, class_counts, n_steps)
-        width = model.head.get_parameter("weight").shape[1]
-        device = class_counts.device
-        self.projection = Projection(width, self.config.n_dims, "momentum").to(device)
+        width = self.model.head.get_parameter("weight").shape[1]
+        device = self.class_counts.device
+        seed = derive_seed(self.seed, "projection")
+        self.projection = Projection(width, self.config.n_dims, seed).to(device)
         self.extra.append(self.projection)
-        both = nn.ModuleList([model.encoder, self.projection])
+        both = nn.ModuleList([self.model.encoder, self.projection])
         self.student = both.parameters
         self.teacher = copy.deepcopy(both).requires_grad_(False).train()
         self.queue = Queue(self.config.queue_size, self.config.n_dims, device)
@@ -63,9 +60,8 @@ class MomentumContrast(Representation):
         move_towards(self.teacher.parameters(), self.student(), share)
 
 
-def unit_rows(n_rows: int, n_dims: int, name: str) -> Float[Tensor, "rows dims"]:
-    """Return random rows of length 1, the same for the same name and sizes."""
-    rng = torch.Generator().manual_seed(derive_seed(0, "rows", name))
+def unit_rows(n_rows: int, n_dims: int, rng: torch.Generator) -> Float[Tensor, "rows dims"]:
+    """Return random rows of length 1."""
     return F.normalize(torch.randn(n_rows, n_dims, generator=rng), dim=1)
 
 

@@ -26,13 +26,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.config import require
 from lmd_bench.methods.models.heads import CosineHead
-from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.representation._base import Representation, Targets, WantedView
 from lmd_bench.methods.representation._contrastive import Projection, balanced_contrastive
 
-VERSION = 1
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -62,18 +62,17 @@ class Bcl(Representation):
     prior_in_loss: ClassVar[bool] = True
     cosine_head: ClassVar[bool] = True
 
-    def __init__(
-        self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
-    ) -> None:
+    def prepare(self) -> None:
         """Make the projections of features and of centres."""
-        super().__init__(config, model, class_counts, n_steps)
-        width = model.head.get_parameter("weight").shape[1]
+        width = self.model.head.get_parameter("weight").shape[1]
         self.of_features, self.of_centres = (
-            Projection(width, config.n_dims, f"bcl {part}").to(class_counts.device)
+            Projection(width, self.config.n_dims, derive_seed(self.seed, "projection", part)).to(
+                self.class_counts.device
+            )
             for part in ("features", "centres")
         )
         self.extra.extend([self.of_features, self.of_centres])
-        self.log_prior = (class_counts / class_counts.sum()).log()
+        self.log_prior = (self.class_counts / self.class_counts.sum()).log()
 
     @staticmethod
     def make_head(config: Any, n_features: int, n_classes: int) -> nn.Module:

@@ -19,12 +19,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from lmd_bench.methods.class_weights import effective_number_weights, inverse_frequency_weights
 from lmd_bench.methods.config import require
-from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.representation._criterion import Criterion, Features, Labels, Logits
 
 VERSION = 1
@@ -49,17 +48,13 @@ class Config:
 class ClassBalanced(Criterion):
     """Cross-entropy with class weights."""
 
-    def __init__(
-        self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
-    ) -> None:
+    def prepare(self) -> None:
         """Compute the weights once."""
-        super().__init__(config, model, class_counts, n_steps)
-        weights = (
-            effective_number_weights(class_counts, config.beta)
-            if config.scheme == "effective_number"
-            else inverse_frequency_weights(class_counts, config.gamma)
+        self.weights = (
+            effective_number_weights(self.class_counts, self.config.beta)
+            if self.config.scheme == "effective_number"
+            else inverse_frequency_weights(self.class_counts, self.config.gamma)
         )
-        self.weights = weights.to(class_counts.device)
 
     @classmethod
     def deferral(cls, config: Any) -> float:

@@ -22,12 +22,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lmd_bench.core.seeding import derive_seed
-from lmd_bench.data.batches import generator
 from lmd_bench.methods.config import require
 from lmd_bench.methods.representation._criterion import Criterion, Features, Labels, Logits
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -55,10 +53,9 @@ class Equalization(Criterion):
     def criterion(
         self, features: Features, logits: Logits, labels: Labels, step: int
     ) -> Float[Tensor, ""]:
-        """Return the mean equalisation loss; what is spared follows from the step alone."""
+        """Return the mean equalisation loss; what is spared is drawn afresh."""
         rare = self.log_prior().exp() < self.config.threshold
-        rng = generator(derive_seed(0, "equalization", step))
-        drawn = torch.rand(logits.shape, generator=rng) < self.config.gamma
+        drawn = torch.rand(logits.shape, generator=self.rng) < self.config.gamma
         return F.cross_entropy(
             spared_logits(logits, labels, rare & drawn.to(logits.device)), labels
         )

@@ -12,16 +12,14 @@ Defaults: gamma 2, the paper's best; beta 0.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from lmd_bench.methods.class_weights import effective_number_weights
 from lmd_bench.methods.config import require
-from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.representation._criterion import Criterion, Features, Labels, Logits
 
 VERSION = 1
@@ -50,13 +48,9 @@ def focal_losses(logits: Logits, labels: Labels, gamma: float) -> Float[Tensor, 
 class Focal(Criterion):
     """The focal loss, class-balanced if asked for."""
 
-    def __init__(
-        self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
-    ) -> None:
+    def prepare(self) -> None:
         """Compute the weights once."""
-        super().__init__(config, model, class_counts, n_steps)
-        weights = effective_number_weights(class_counts, config.beta)
-        self.weights = weights.to(class_counts.device)
+        self.weights = effective_number_weights(self.class_counts, self.config.beta)
 
     def criterion(
         self, features: Features, logits: Logits, labels: Labels, step: int

@@ -19,15 +19,14 @@ Defaults: 1.2 and .9: the paper's.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from lmd_bench.methods.config import require
-from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.representation._criterion import (
     Criterion,
     Features,
@@ -76,12 +75,9 @@ def adjusted_logits(
 class Gala(Criterion):
     """Cross-entropy with margins from accumulated gradients."""
 
-    def __init__(
-        self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
-    ) -> None:
+    def prepare(self) -> None:
         """Start accumulating."""
-        super().__init__(config, model, class_counts, n_steps)
-        self.positive = torch.ones_like(class_counts, dtype=torch.float32)
+        self.positive = torch.ones_like(self.class_counts, dtype=torch.float32)
         self.negative = torch.ones_like(self.positive)
 
     def criterion(

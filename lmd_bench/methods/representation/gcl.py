@@ -23,13 +23,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from lmd_bench.core.seeding import derive_seed
-from lmd_bench.data.batches import generator
 from lmd_bench.methods.config import require
 from lmd_bench.methods.models.heads import CosineHead
 from lmd_bench.methods.representation._criterion import Criterion, Features, Labels, Logits
 
-VERSION = 1
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -64,9 +62,8 @@ class Gcl(Criterion):
     def criterion(
         self, features: Features, logits: Logits, labels: Labels, step: int
     ) -> Float[Tensor, ""]:
-        """Return the mean loss; the noise follows from the step alone."""
-        rng = generator(derive_seed(0, "gcl", step))
-        noise = (torch.randn(logits.shape, generator=rng) / 3.0).clamp_(-1.0, 1.0).abs_()
+        """Return the mean loss under fresh noise."""
+        noise = (torch.randn(logits.shape, generator=self.rng) / 3.0).clamp_(-1.0, 1.0).abs_()
         cloud = noise.to(logits.device) * cloud_sizes(self.class_counts)
         config: Config = self.config
         return F.cross_entropy(logits - config.scale * config.strength * cloud, labels)

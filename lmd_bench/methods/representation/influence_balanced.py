@@ -19,12 +19,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from lmd_bench.methods.class_weights import inverse_frequency_weights
 from lmd_bench.methods.config import require
-from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.representation._criterion import Criterion, Features, Labels, Logits
 
 EPSILON = 1e-3
@@ -52,12 +51,9 @@ def influence(features: Features, logits: Logits, labels: Labels) -> Float[Tenso
 class InfluenceBalanced(Criterion):
     """Cross-entropy over each image's influence."""
 
-    def __init__(
-        self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
-    ) -> None:
+    def prepare(self) -> None:
         """Compute the class weights once."""
-        super().__init__(config, model, class_counts, n_steps)
-        self.weights = inverse_frequency_weights(class_counts, 1.0).to(class_counts.device)
+        self.weights = inverse_frequency_weights(self.class_counts, 1.0)
 
     @classmethod
     def deferral(cls, config: Any) -> float:

@@ -20,16 +20,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from lmd_bench.methods.class_weights import effective_number_weights, ldam_margins
 from lmd_bench.methods.config import require
 from lmd_bench.methods.models.heads import CosineHead
-from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.representation._criterion import Criterion, Features, Labels, Logits
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -54,14 +53,10 @@ class LdamDrw(Criterion):
 
     cosine_head: ClassVar[bool] = True
 
-    def __init__(
-        self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
-    ) -> None:
+    def prepare(self) -> None:
         """Compute margins and weights once."""
-        super().__init__(config, model, class_counts, n_steps)
-        device = class_counts.device
-        self.margins = ldam_margins(class_counts, config.max_margin).to(device)
-        self.weights = effective_number_weights(class_counts, config.beta).to(device)
+        self.margins = ldam_margins(self.class_counts, self.config.max_margin)
+        self.weights = effective_number_weights(self.class_counts, self.config.beta)
 
     @staticmethod
     def make_head(config: Any, n_features: int, n_classes: int) -> nn.Module:

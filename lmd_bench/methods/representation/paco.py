@@ -29,7 +29,7 @@ from lmd_bench.methods.config import require
 from lmd_bench.methods.representation._base import Targets, WantedView
 from lmd_bench.methods.representation._momentum import KeyLabels, Keys, MomentumContrast
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from lmd_bench.methods.config import require
-from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.representation._base import Targets, WantedView
 from lmd_bench.methods.representation._momentum import KeyLabels, Keys, MomentumContrast, unit_rows
 
-VERSION = 1
+VERSION = 2
 
 Queries = Float[Tensor, "batch dims"]
 Prototypes = Float[Tensor, "classes dims"]
@@ -121,13 +120,11 @@ class ProcoMedical(MomentumContrast):
     views: ClassVar[tuple[WantedView, ...]] = ("student", "student")
     cost: ClassVar[float] = 1.5
 
-    def __init__(
-        self, config: object, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
-    ) -> None:
+    def prepare(self) -> None:
         """Draw prototypes to start from."""
-        super().__init__(config, model, class_counts, n_steps)
-        rows = unit_rows(len(class_counts), self.config.n_dims, "prototypes")
-        self.prototypes = rows.to(class_counts.device)
+        super().prepare()
+        rows = unit_rows(len(self.class_counts), self.config.n_dims, self.rng)
+        self.prototypes = rows.to(self.class_counts.device)
 
     def loss(
         self,

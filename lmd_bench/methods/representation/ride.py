@@ -27,10 +27,9 @@ from torch import Tensor
 
 from lmd_bench.methods.class_weights import effective_number_weights, ldam_margins
 from lmd_bench.methods.config import require
-from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.representation._experts import EachLogits, Experts
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -67,14 +66,10 @@ def distance_to_mean(each: EachLogits, temperature: float) -> Float[Tensor, " ex
 class Ride(Experts):
     """LDAM with deferred weights for each expert, less their distance to the mean."""
 
-    def __init__(
-        self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
-    ) -> None:
+    def prepare(self) -> None:
         """Compute margins and weights once."""
-        super().__init__(config, model, class_counts, n_steps)
-        device = class_counts.device
-        self.margins = ldam_margins(class_counts, config.max_margin).to(device)
-        self.weights = effective_number_weights(class_counts, config.beta).to(device)
+        self.margins = ldam_margins(self.class_counts, self.config.max_margin)
+        self.weights = effective_number_weights(self.class_counts, self.config.beta)
 
     @classmethod
     def deferral(cls, config: Any) -> float:

@@ -32,14 +32,13 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.representation._base import Representation, Targets, WantedView
 from lmd_bench.methods.representation._momentum import ema_alpha, move_towards
 
@@ -108,13 +107,10 @@ class Rrl(Representation):
     views: ClassVar[tuple[WantedView, ...]] = ("student", "weak")
     cost: ClassVar[float] = 1.4  # the teacher's forward and two views
 
-    def __init__(
-        self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
-    ) -> None:
+    def prepare(self) -> None:
         """Make the teacher, a copy of the student that takes no gradient."""
-        super().__init__(config, model, class_counts, n_steps)
-        self.teacher = copy.deepcopy(model).requires_grad_(False)
-        self.teacher.train(config.teacher_bn == "batch")
+        self.teacher = copy.deepcopy(self.model).requires_grad_(False)
+        self.teacher.train(self.config.teacher_bn == "batch")
 
     def loss(
         self,

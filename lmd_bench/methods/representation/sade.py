@@ -16,17 +16,15 @@ Defaults: tau 2: that code; scale 30, as its cosine heads.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from lmd_bench.methods.config import require
-from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.representation._experts import EachLogits, Experts
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -53,14 +51,11 @@ def inverse_prior(prior: Float[Tensor, " classes"]) -> Float[Tensor, " classes"]
 class Sade(Experts):
     """Cross-entropy, balanced softmax and inverse softmax, one expert each."""
 
-    def __init__(
-        self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
-    ) -> None:
+    def prepare(self) -> None:
         """Compute what is added to the logits of the second and the third expert."""
-        super().__init__(config, model, class_counts, n_steps)
-        prior = class_counts / class_counts.sum()
+        prior = self.class_counts / self.class_counts.sum()
         self.even = prior.log()
-        self.inverted = prior.log() - config.tau * inverse_prior(prior).log()
+        self.inverted = prior.log() - self.config.tau * inverse_prior(prior).log()
 
     def criterion(
         self, each: EachLogits, labels: Int64[Tensor, " batch"], step: int

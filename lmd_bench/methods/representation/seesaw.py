@@ -14,15 +14,13 @@ Defaults: p .8, q 2: the paper.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from lmd_bench.methods.config import require
-from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.representation._criterion import (
     Criterion,
     Features,
@@ -69,12 +67,9 @@ def log_seesaw_factors(
 class Seesaw(Criterion):
     """Cross-entropy with seesaw factors on the negatives."""
 
-    def __init__(
-        self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
-    ) -> None:
+    def prepare(self) -> None:
         """Start counting."""
-        super().__init__(config, model, class_counts, n_steps)
-        self.seen = torch.zeros_like(class_counts, dtype=torch.float32)
+        self.seen = torch.zeros_like(self.class_counts, dtype=torch.float32)
 
     def criterion(
         self, features: Features, logits: Logits, labels: Labels, step: int

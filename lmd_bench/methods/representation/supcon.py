@@ -16,19 +16,19 @@ Defaults: temperature .1, 128 dimensions: the paper.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.config import require
-from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.representation._base import Representation, Targets, WantedView
 from lmd_bench.methods.representation._contrastive import Projection, supervised_contrastive
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,11 @@ class SupCon(Representation):
     views: ClassVar[tuple[WantedView, ...]] = ("student", "student")
     cost: ClassVar[float] = 2.0
 
-    def __init__(
-        self, config: Any, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int
-    ) -> None:
+    def prepare(self) -> None:
         """Make the projection."""
-        super().__init__(config, model, class_counts, n_steps)
-        width = model.head.get_parameter("weight").shape[1]
-        self.projection = Projection(width, config.n_dims, "supcon").to(class_counts.device)
+        width = self.model.head.get_parameter("weight").shape[1]
+        seed = derive_seed(self.seed, "projection")
+        self.projection = Projection(width, self.config.n_dims, seed).to(self.class_counts.device)
         self.extra.append(self.projection)
 
     def loss(

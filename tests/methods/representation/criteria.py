@@ -13,10 +13,12 @@ LABELS = torch.tensor([0, 1, 2, 2])
 FEATURES = torch.tensor([[1.0, 0.0], [0.5, 2.0], [3.0, 1.0], [0.1, 0.1]])
 
 
-def criterion(name: str, counts: torch.Tensor = COUNTS, n_steps: int = 10, **settings) -> Criterion:
+def criterion(
+    name: str, counts: torch.Tensor = COUNTS, n_steps: int = 10, seed: int = 0, **settings
+) -> Criterion:
     """Return a method with a model that is not used."""
     config = plugins.load("representation", name).Config(**settings)
-    return plugins.plugin_class("representation", name)(config, tiny.model(), counts, n_steps)
+    return plugins.plugin_class("representation", name)(config, tiny.model(), counts, n_steps, seed)
 
 
 def value(name: str, counts: torch.Tensor = COUNTS, step: int = 0, **settings) -> float:

@@ -12,7 +12,7 @@ TARGETS = Targets(LABELS, second=Targets(OTHERS))
 
 def method(counts=(24, 12, 3)) -> Bbn:
     network = tiny.model(make_encoder=lambda e: Bbn.make_encoder(Config(), e)).eval()
-    return Bbn(Config(), network, torch.tensor(counts), 10)
+    return Bbn(Config(), network, torch.tensor(counts), 10, 0)
 
 
 def views() -> list[torch.Tensor]:

@@ -14,7 +14,7 @@ LABELS = torch.tensor([0, 1, 2, 0])
 def method(**settings) -> Bcl:
     config = Config(**settings)
     network = tiny.model(make_head=lambda c, k: Bcl.make_head(config, c, k)).eval()
-    return Bcl(config, network, COUNTS, 4)
+    return Bcl(config, network, COUNTS, 4, 0)
 
 
 def test_without_contrast_it_is_the_logit_adjusted_loss_of_the_first_view():

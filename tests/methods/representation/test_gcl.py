@@ -3,7 +3,15 @@ import pytest
 import torch
 
 from lmd_bench.methods.representation.gcl import cloud_sizes
-from tests.methods.representation.criteria import COUNTS, criterion, mean_cross_entropy, value
+from tests.methods.representation.criteria import (
+    COUNTS,
+    FEATURES,
+    LABELS,
+    LOGITS,
+    criterion,
+    mean_cross_entropy,
+    value,
+)
 
 
 def test_the_cloud_is_zero_for_the_largest_class_and_one_for_the_smallest():
@@ -25,5 +33,7 @@ def test_without_noise_it_is_cross_entropy():
     assert value("gcl", strength=0.0) == pytest.approx(mean_cross_entropy(), rel=1e-5)
 
 
-def test_a_step_repeats_and_the_next_one_differs():
-    assert value("gcl", step=1) == value("gcl", step=1) != value("gcl", step=2)
+def test_noise_repeats_with_the_seed_and_is_fresh_at_each_call():
+    method = criterion("gcl", seed=1)
+    first, second = (float(method.criterion(FEATURES, LOGITS, LABELS, 1)) for _ in range(2))
+    assert first == value("gcl", seed=1) != second

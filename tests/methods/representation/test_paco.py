@@ -60,7 +60,7 @@ def test_the_queue_keeps_the_newest_keys():
 
 
 def test_the_teacher_takes_no_gradient_and_follows_the_student():
-    method = Paco(Config(ema_decay=0.5), tiny.model(), torch.tensor([24, 12, 3]), 4)
+    method = Paco(Config(ema_decay=0.5), tiny.model(), torch.tensor([24, 12, 3]), 4, 0)
     views = [torch.randn(4, 3, 16, 16) for _ in range(2)]
     method.loss(views, Targets(torch.tensor([0, 1, 2, 0])), 0).backward()
     assert all(p.grad is None for p in method.teacher.parameters())

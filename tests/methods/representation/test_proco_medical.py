@@ -47,7 +47,16 @@ def test_prototypes_move_on_their_own_images_alone():
 
 def test_without_contrast_it_is_cross_entropy():
     network, labels = tiny.model().eval(), torch.tensor([0, 1, 2, 0])
-    method = ProcoMedical(Config(contrast_weight=0.0), network, torch.tensor([24, 12, 3]), 4)
+    method = ProcoMedical(Config(contrast_weight=0.0), network, torch.tensor([24, 12, 3]), 4, 0)
     views = [torch.randn(4, 3, 16, 16) for _ in range(2)]
     expected = F.cross_entropy(network(views[0])[1], labels)
     assert method.loss(views, Targets(labels), 0).item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_the_first_prototypes_follow_from_the_seed():
+    first, again, other = (
+        ProcoMedical(Config(), tiny.model(), torch.tensor([24, 12, 3]), 4, seed).prototypes
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)

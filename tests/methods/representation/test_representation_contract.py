@@ -102,6 +102,31 @@ def test_the_loss_is_finite_and_has_a_gradient_in_bfloat16(name: str):
     assert gradient.any()
 
 
+# What each of these draws: projections, noise, spared classes, prototypes. Views, mixtures and
+# second images are drawn by the feed, and first weights by the model.
+DRAWING = {"bcl", "equalization", "gcl", "paco", "proco_medical", "supcon"}
+
+
+def first_loss(name: str, seed: int) -> float:
+    train_set, _ = tiny.sets()
+    method = tiny.method(name, torch.tensor([2400, 120, 3]), n_steps=1, seed=seed)
+    views = [make_view("weak", train_set.pixels[::3], n) for n in range(len(method.views))]
+    labels = train_set.labels[::3]
+    return float(method.loss(views, Targets(labels, second=Targets(labels)), step=0).detach())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_seeds_differ_in_all_that_a_method_draws_and_in_nothing_else(name: str):
+    assert first_loss(name, 0) == first_loss(name, 0)
+    assert (first_loss(name, 0) != first_loss(name, 1)) == (name in DRAWING)
+    matrices = [
+        [p for p in tiny.method(name, torch.tensor(tiny.COUNTS), 1, seed).extra.parameters()]
+        for seed in (0, 1)
+    ]
+    for one, other in zip(*matrices, strict=True):
+        assert one.dim() < 2 or not torch.equal(one, other)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_method_declares_its_cost_and_when_it_may_first_be_judged(name: str):
     plugin = plugins.plugin_class("representation", name)

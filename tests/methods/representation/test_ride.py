@@ -12,7 +12,7 @@ EACH = torch.stack([LOGITS, LOGITS.flip(0), -LOGITS])
 
 
 def method(**settings) -> Ride:
-    return Ride(Config(**settings), tiny.model(), COUNTS, n_steps=10)
+    return Ride(Config(**settings), tiny.model(), COUNTS, n_steps=10, seed=0)
 
 
 def test_the_distance_to_the_mean_is_that_of_the_equation():

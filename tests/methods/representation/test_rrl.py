@@ -84,7 +84,7 @@ def test_the_ramp_is_zero_before_a_hard_warmup_and_rises_in_a_sigmoid_one():
 def teacher_after(teacher_bn: str, steps: int = 1):
     network = tiny.model()
     config = rrl.Config(teacher_bn=teacher_bn)
-    method = rrl.Rrl(config, network, torch.tensor(tiny.COUNTS), n_steps=10)
+    method = rrl.Rrl(config, network, torch.tensor(tiny.COUNTS), n_steps=10, seed=0)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(1.0)
@@ -117,7 +117,9 @@ def test_teacher_batch_norm_follows_its_switch():
 
 def test_the_teacher_takes_no_gradient():
     network = tiny.model()
-    method = rrl.Rrl(rrl.Config(warmup_fraction=0.0), network, torch.tensor(tiny.COUNTS), 10)
+    method = rrl.Rrl(
+        rrl.Config(warmup_fraction=0.0), network, torch.tensor(tiny.COUNTS), 10, seed=0
+    )
     views = (torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16))
     method.loss(views, Targets(torch.tensor([0, 1, 2, 0])), step=0).backward()
     assert all(parameter.grad is None for parameter in method.teacher.parameters())

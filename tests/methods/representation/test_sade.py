@@ -10,7 +10,7 @@ EACH = torch.stack([LOGITS, LOGITS.flip(1), -LOGITS])
 
 
 def loss(counts=COUNTS, **settings) -> float:
-    return float(Sade(Config(**settings), tiny.model(), counts, 10).criterion(EACH, LABELS, 0))
+    return float(Sade(Config(**settings), tiny.model(), counts, 10, 0).criterion(EACH, LABELS, 0))
 
 
 def test_the_inverse_prior_swaps_the_shares_of_large_and_small_classes():
