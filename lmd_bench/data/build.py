@@ -55,7 +55,7 @@ def prepare_dataset(name: str, source: DataSource, image_size: int) -> PreparedI
             card.name,
             source,
             image_size,
-            n_workers=hardware.n_cores(),
+            n_threads=hardware.n_cores(),
             progress=lambda done, total: progress.update(bar, completed=done, total=total),
         )
 

@@ -97,7 +97,7 @@ class Dataset(ABC):
     def image(
         self, image_id: str, path: Path | None, size: int
     ) -> UInt8[np.ndarray, "size size 3"]:
-        """Return one image as RGB, `size` pixels square.
+        """Return one image as RGB, `size` pixels square. Several threads call this at once.
 
         Args:
             image_id: its name in the table.

@@ -13,7 +13,9 @@ What is not plain 8-bit RGB becomes so by fixed rules, never by a file's own ran
 """
 
 import struct
+import threading
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,36 @@ class UnreadableImageError(UserError):
         )
 
 
+class _Quiet:
+    """Silences Python's warnings for as long as any thread is inside.
+
+    `warnings.catch_warnings` alone does not do: of two threads that overlap, the second to leave
+    puts back the silence that it met, for the rest of the process.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        self._caught = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._n_inside == 0:
+                self._caught.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")
+            self._n_inside += 1
+
+    def __exit__(self, *raised: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                self._caught.close()
+
+
+# Pillow warns of odd metadata without the name of the file.
+_QUIET = _Quiet()
+
+
 def decode(path: Path, size: int) -> UInt8[np.ndarray, "size size 3"]:
     """Return an image file as RGB, upright and resized to a square with an antialiased filter.
 
@@ -54,8 +86,7 @@ def decode(path: Path, size: int) -> UInt8[np.ndarray, "size size 3"]:
         UnreadableImageError: the file is not a readable image.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata, without the name of the file
+        with _QUIET:
             return square(_open_upright(path, size), size)
     except (*_DAMAGED, Image.DecompressionBombError) as error:
         raise UnreadableImageError(path, _reason(path, error)) from error

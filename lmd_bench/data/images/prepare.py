@@ -33,7 +33,7 @@ def prepare(
     source: DataSource,
     image_size: int,
     *,
-    n_workers: int = 1,
+    n_threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> PreparedImages:
     """Return the prepared images, decoding them only if the cache does not hold them.
@@ -43,7 +43,7 @@ def prepare(
         source: where its raw files lie and how they are read; without a root,
             `$LMD_BENCH_DATA/<dataset>` is taken.
         image_size: pixels, square.
-        n_workers: processes that decode.
+        n_threads: images decoded at once.
         progress: called with the images done and all images after each chunk.
 
     Raises:
@@ -68,11 +68,11 @@ def prepare(
             present = _present(data, root, source)
         streamed = data.stream(root, image_size)
         decoded = (
-            decode_all(name, present.sources, image_size, n_workers)
+            decode_all(data, present.sources, image_size, n_threads)
             if streamed is None
             else _taken(streamed, present.rows)
         )
-        with closing(_unchanged(data, root, files, decoded)) as blocks:  # ends its processes
+        with closing(_unchanged(data, root, files, decoded)) as blocks:  # ends its threads
             write_folder(
                 folder, name, present.table, image_size, present.n_missing, blocks, progress
             )

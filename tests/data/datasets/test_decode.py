@@ -2,11 +2,14 @@
 
 import re
 import struct
+import threading
+import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from lmd_bench.data.datasets import _decode
 from lmd_bench.data.datasets._decode import UnreadableImageError, decode
 
 RED = (255, 0, 0)
@@ -98,6 +101,28 @@ def test_an_orientation_that_does_not_exist_turns_nothing(tmp_path, orientation)
 def test_a_damaged_exif_block_turns_nothing_and_warns_of_nothing(tmp_path, block):
     file = saved(Image.new("RGB", (16, 16), (90, 90, 90)), tmp_path / "odd.jpg", exif=block)
     assert colours(file) == {(90, 90, 90)}
+
+
+def test_two_threads_that_overlap_leave_the_filters_of_warnings_as_they_were(tmp_path, monkeypatch):
+    file = saved(Image.new("RGB", (16, 16)), tmp_path / "plain.png")
+    inside, first_left = threading.Barrier(2), threading.Event()
+    square = _decode.square
+
+    def overlap(image, size):
+        inside.wait(10)
+        if threading.current_thread() is second:
+            first_left.wait(10)
+        return square(image, size)
+
+    monkeypatch.setattr(_decode, "square", overlap)
+    before = list(warnings.filters)
+    first, second = (threading.Thread(target=decode, args=(file, 8)) for _ in range(2))
+    first.start()
+    second.start()
+    first.join()
+    first_left.set()
+    second.join()
+    assert warnings.filters == before
 
 
 def test_an_empty_file_is_said_to_be_empty(tmp_path):

@@ -1,15 +1,15 @@
-"""Decoding in worker processes: bounded, in order, all faults in one error."""
-
-import os
-import signal
+"""Decoding in threads: bounded, in order, all faults in one error."""
 
 import numpy as np
 import pytest
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.data import datasets
 from lmd_bench.data.images import decoding as _decoding
 from lmd_bench.data.images.decoding import decode_all
 from tests.raw import image_file, write_seven_greys
+
+HAM10000 = datasets.load("ham10000")
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_all_unreadable_images_stand_in_one_error_with_their_reasons(sources, on
     break_file(sources[1])
     break_file(sources[3], b"")
     sources[6][1].unlink()
-    blocks = decode_all("ham10000", sources, 8, 1)
+    blocks = decode_all(HAM10000, sources, 8, 1)
     seen = [next(blocks) for _ in range(7)]  # the whole ones come all the same
     np.testing.assert_allclose(seen[5], 60, atol=1)
     sentence = (
@@ -47,7 +47,7 @@ def test_an_error_names_the_first_few_and_counts_the_others(sources):
     for source in sources:
         break_file(source)
     with pytest.raises(UserError, match=r"7 of 7 images .*I4\.jpg \([^;]*; and 2 more\. ") as error:
-        list(decode_all("ham10000", sources, 8, 1))
+        list(decode_all(HAM10000, sources, 8, 1))
     assert "I5.jpg" not in str(error.value)
 
 
@@ -76,26 +76,16 @@ class Result:
         return self.value
 
 
-def test_no_more_chunks_are_in_flight_than_two_a_worker(sources, one_at_a_time, monkeypatch):
-    monkeypatch.setattr(_decoding, "ProcessPoolExecutor", InlinePool)
-    blocks = list(decode_all("ham10000", sources, 8, 2))
+def test_no_more_chunks_are_in_flight_than_two_a_thread(sources, one_at_a_time, monkeypatch):
+    monkeypatch.setattr(_decoding, "ThreadPoolExecutor", InlinePool)
+    blocks = list(decode_all(HAM10000, sources, 8, 2))
     assert InlinePool.last.most == 4
     greys = [block.mean() for block in blocks]
     np.testing.assert_allclose(greys, [10, 20, 30, 40, 50, 60, 70], atol=1)
 
 
 def test_a_chunk_of_large_images_holds_fewer_of_them(sources):
-    assert [len(block) for block in decode_all("ham10000", sources, 1024, 1)] == [2, 2, 2, 1]
-
-
-def kill_self(*arguments):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_killed_worker_is_a_sentence(sources, monkeypatch):
-    monkeypatch.setattr(_decoding, "_decode_chunk", kill_self)
-    with pytest.raises(UserError, match="killed, which often means too little memory"):
-        list(decode_all("ham10000", sources, 8, 2))
+    assert [len(block) for block in decode_all(HAM10000, sources, 1024, 1)] == [2, 2, 2, 1]
 
 
 def test_a_fault_of_a_data_set_that_opens_its_own_files_names_the_image(sources, monkeypatch):
@@ -105,4 +95,4 @@ def test_a_fault_of_a_data_set_that_opens_its_own_files_names_the_image(sources,
     monkeypatch.setattr("lmd_bench.data.datasets.ham10000.Ham10000.image", lost)
     nowhere = [(image_id, None) for image_id, _ in sources[:1]]
     with pytest.raises(UserError, match=r"1 of 1 images .*: I0 \(.*Stale file handle: 'archive"):
-        list(decode_all("ham10000", nowhere, 8, 1))
+        list(decode_all(HAM10000, nowhere, 8, 1))

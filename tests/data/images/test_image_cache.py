@@ -1,12 +1,9 @@
 """The cache's folders: whole or not there, whatever fails while they are written."""
 
 import errno
-import multiprocessing
 import os
 import resource
 import shutil
-import signal
-import time
 
 import numpy as np
 import pytest
@@ -15,7 +12,6 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource
 from lmd_bench.data.images import cache as _image_cache
 from lmd_bench.data.images import decoding as _decoding
-from lmd_bench.data.images import prepare as images
 from lmd_bench.data.images.prepare import prepare
 from tests.raw import image_file, write_seven_greys
 
@@ -143,61 +139,3 @@ def test_mapped_pixels_are_shared_and_a_write_to_them_reaches_no_file(root):
     assert isinstance(mapped.base, np.memmap)
     mapped[0] = 255
     assert prepared.mapped()[0].max() < 20
-
-
-def slow_decode(name, sources, size):
-    time.sleep(30)
-
-
-def prepare_with_workers(root, notes):
-    """Prepare in two workers that never end, leaving a note of this process and theirs."""
-    _decoding._CHUNK = 1
-    _decoding._decode_chunk = slow_decode
-    pool = _decoding.ProcessPoolExecutor
-
-    class Noted(pool):
-        def submit(self, *arguments):
-            future = super().submit(*arguments)
-            pids = " ".join(str(pid) for pid in self._processes)
-            (notes / "pids").write_text(pids)
-            return future
-
-    _decoding.ProcessPoolExecutor = Noted
-    images.prepare("ham10000", DataSource(root), 8, n_workers=2)
-
-
-def wait_until(happened, seconds=30):
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
-def is_alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks processes up in /proc")
-def test_kill_9_of_the_parent_ends_its_workers_frees_the_lock_and_the_next_run_sweeps(
-    root, cache, tmp_path
-):
-    run = multiprocessing.get_context("spawn").Process(
-        target=prepare_with_workers, args=(root, tmp_path)
-    )
-    run.start()
-    note = tmp_path / "pids"
-    wait_until(lambda: note.is_file() and len(note.read_text().split()) == 2)
-    workers = [int(pid) for pid in note.read_text().split()]
-    time.sleep(2)  # both have started to decode
-    assert all(is_alive(pid) for pid in workers)
-    assert any(name.endswith(".partial") for name in left_in(cache))
-    os.kill(run.pid, signal.SIGKILL)
-    run.join()
-    wait_until(lambda: not any(is_alive(pid) for pid in workers))
-    assert len(prepare("ham10000", DataSource(root), 8).table) == 7
-    assert not any(name.endswith(".partial") for name in left_in(cache))

@@ -58,11 +58,11 @@ def test_a_second_call_decodes_nothing(root, monkeypatch):
     assert second.table.labels.tolist() == first.table.labels.tolist()
 
 
-def test_two_workers_give_what_one_gives(root, monkeypatch, tmp_path):
+def test_two_threads_give_what_one_gives(root, monkeypatch, tmp_path):
     alone = prepare("ham10000", DataSource(root), 8)
     monkeypatch.setenv("LMD_BENCH_CACHE", str(tmp_path / "other"))
     monkeypatch.setattr(_decoding, "_CHUNK", 3)
-    together = prepare("ham10000", DataSource(root), 8, n_workers=2)
+    together = prepare("ham10000", DataSource(root), 8, n_threads=2)
     assert together.fingerprint == alone.fingerprint
     np.testing.assert_array_equal(all_pixels(together), all_pixels(alone))
 
@@ -124,12 +124,12 @@ def test_no_image_at_all_is_refused_even_with_allow_missing(root):
         prepare("ham10000", DataSource(root, allow_missing=True), 8)
 
 
-@pytest.mark.parametrize("n_workers", [1, 2])
-def test_an_unreadable_image_is_named_and_nothing_looks_complete(root, cache, n_workers):
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_an_unreadable_image_is_named_and_nothing_looks_complete(root, cache, n_threads):
     image_file(root, "I4").write_bytes(b"not a picture")
     sentence = r"1 of 7 images of data set 'ham10000' cannot be read: .*I4\.jpg \(it is no image"
     with pytest.raises(UserError, match=sentence):
-        prepare("ham10000", DataSource(root, allow_missing=True), 8, n_workers=n_workers)
+        prepare("ham10000", DataSource(root, allow_missing=True), 8, n_threads=n_threads)
     assert not [path for path in cache.iterdir() if path.suffix != ".lock"]
 
 
@@ -190,8 +190,10 @@ def test_a_run_that_was_killed_holds_no_lock_and_leaves_nothing_that_looks_compl
         time.sleep(0.02)
     run.kill()
     run.join()
-    assert not list(cache.glob("*/meta.json"))
+    assert list(cache.glob("*.partial"))
+    assert not [file for file in cache.glob("*/meta.json") if file.parent.suffix != ".partial"]
     assert len(prepare("ham10000", DataSource(root), 8).table) == 7
+    assert not list(cache.glob("*.partial"))
 
 
 @pytest.mark.parametrize("size", [0, 7, 5000])
@@ -222,7 +224,7 @@ def test_synthetic_is_drawn_without_any_folder(monkeypatch):
 @pytest.mark.real
 def test_ham10000_prepares_whole_and_opens_again_within_a_second(shared_data):
     root = shared_data / "ham10000"
-    first = prepare("ham10000", DataSource(root), 32, n_workers=2)
+    first = prepare("ham10000", DataSource(root), 32, n_threads=2)
     counts = np.bincount(first.table.labels).tolist()
     assert counts == [327, 514, 1099, 115, 1113, 6705, 142]
     start = time.perf_counter()
