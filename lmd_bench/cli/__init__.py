@@ -3,7 +3,7 @@
 import sys
 from typing import NoReturn
 
-from lmd_bench.cli import ablation, data, report, simulation, store, sweeps
+from lmd_bench.cli import ablation, data, methods, report, simulation, store, sweeps
 from lmd_bench.cli import compare as statistics
 from lmd_bench.cli import leaderboard as reading
 from lmd_bench.cli import search as runs
@@ -16,6 +16,7 @@ __all__ = [
     "app",
     "data",
     "main",
+    "methods",
     "reading",
     "report",
     "runs",

@@ -1,4 +1,4 @@
-"""Commands that read results, and the list of methods."""
+"""The command that prints the leaderboard."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,24 +15,6 @@ Rule = Annotated[
         "val_lower_confidence, last_epoch, or oracle_test (watermarked)."
     ),
 ]
-
-
-@app.command()
-def methods(
-    name: Annotated[str | None, typer.Argument()] = None,
-    matrix: Annotated[
-        bool, typer.Option("--matrix", help="Show which pairs of stages make sense.")
-    ] = False,
-) -> None:
-    """List the methods, or show one: its two stages, paper, search space and defaults."""
-    from lmd_bench.cli.method_listings import show_matrix, show_method, show_methods
-
-    if matrix:
-        show_matrix()
-    elif name is None:
-        show_methods()
-    else:
-        show_method(name)
 
 
 @app.command()

@@ -22,7 +22,7 @@ from lmd_bench.cli.options import (
     Strategy,
     TaskOptions,
 )
-from lmd_bench.cli.search import search_request
+from lmd_bench.cli.search import print_plan, search_request
 
 FACTORS = "10,20,50,100,200,500"
 Tasks = list[str] | None
@@ -75,8 +75,6 @@ def sweep(
         method, specs, source, results, seed, settings, budget, strategy, resources, drawn
     )
     if dry_run:
-        from lmd_bench.search.plan import print_plan
-
         print_plan(request)
         return
     from lmd_bench.search.display import make_display

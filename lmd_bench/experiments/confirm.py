@@ -4,54 +4,54 @@ A search confirms what val balanced accuracy selects, and the default. Another r
 budget, may select another trial; `lmd-bench confirm KEY` fills that cell of the leaderboard.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.machine import n_cores
-from lmd_bench.core.schema import DataSource, TrialContext, TrialSpec
+from lmd_bench.core.schema import DataSource, OnEpoch, TrialContext, TrialSpec, no_report
 from lmd_bench.data.build import build_tasks
 from lmd_bench.store.rows import spec_of
 from lmd_bench.store.store import open_store
 from lmd_bench.training.device import n_gpus
-from lmd_bench.training.single import run_with_progress
 
 Row = dict[str, Any]
 
 
-def confirm(results: Path, keys: Sequence[str], source: DataSource, command: str) -> bool:
-    """Run what is missing of the confirmation of each search row; return whether all ended well.
+def confirm(
+    results: Path,
+    keys: Sequence[str],
+    source: DataSource,
+    command: str,
+    on_epoch: OnEpoch = no_report,
+) -> Iterator[Row]:
+    """Run what is missing of the confirmation of each search row; yield all its rows, old and new.
 
     Args:
         results: Folder of the results.
         keys: Of search rows; the first letters are enough.
         source: Where the images lie.
         command: The command line, for the rows.
+        on_epoch: Is told of each epoch of a trial.
 
     Raises:
         UserError: no such row, no seeds to share, or other data than the row was made from.
     """
+    from lmd_bench.training.trial import execute_trial
+
     store = open_store(results)
     rows = store.rows()
-    found = [search_row(rows, key) for key in keys]
-    all_well = True
-    for row in found:
+    for row in [search_row(rows, key) for key in keys]:
         spec = checked_spec(row)
         seeds = confirmation_seeds(rows, row)
         _check_data(spec, source)
+        context = _context(row, results, source, command)
         for seed in seeds:
             job = replace(spec, phase="confirm", seed=seed)
-            done = store.get(job.key) or run_with_progress(
-                job, _context(row, results, source, command)
-            )
-            _print(done)
-            all_well &= done["status"] == "ok"
-    return all_well
+            yield store.get(job.key) or execute_trial(job, context, on_epoch)
 
 
 def search_row(rows: Iterable[Row], key: str) -> Row:
@@ -126,13 +126,3 @@ def _context(row: Row, results: Path, source: DataSource, command: str) -> Trial
         source_key=row["key"],
         command=command,
     )
-
-
-def _print(row: Row) -> None:
-    console = Console(highlight=False)
-    name = f"{row['method']} #{row['trial_number']}, seed {row['seed']}"
-    if row["status"] != "ok":
-        console.print(f"{name}: {row['status']}, {row['cause']}", markup=False)
-        return
-    score = 100 * row["test_balanced_accuracy"]
-    console.print(f"{name}: test balanced accuracy {score:.1f} %, row {row['key']}")

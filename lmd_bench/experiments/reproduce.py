@@ -12,7 +12,7 @@ from typing import Literal
 
 from lmd_bench.core import paths, plugins
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import JUDGED_ON_TEST, DataSource, TrialContext, TrialSpec
+from lmd_bench.core.schema import JUDGED_ON_TEST, DataSource, TrialContext, TrialSpec, no_report
 from lmd_bench.data.build import build_tasks
 from lmd_bench.methods.catalogue import resolve_method
 from lmd_bench.methods.space import check_value, default_config, section_config
@@ -184,7 +184,7 @@ def _check_config(spec: TrialSpec) -> None:
 
 
 def _run(spec: TrialSpec, row: Row, results: Path, source: DataSource) -> Row:
-    from lmd_bench.training.single import run_with_progress
+    from lmd_bench.training.trial import execute_trial
 
     context = TrialContext(
         results=results,
@@ -198,4 +198,4 @@ def _run(spec: TrialSpec, row: Row, results: Path, source: DataSource) -> Row:
         source_key=row["source_key"],
         command=row["command"],
     )
-    return run_with_progress(spec, context)
+    return execute_trial(spec, context, no_report)

@@ -3,12 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
+from typing import TYPE_CHECKING
 
 import yaml
 
 from lmd_bench.core import paths, plugins
 from lmd_bench.core.errors import unknown
 from lmd_bench.core.schema import Config, Scalar
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,17 @@ def named_methods() -> dict[str, Method]:
     """Return the methods of `search_spaces/methods.yaml` by name."""
     text = (paths.search_spaces() / "methods.yaml").read_text()
     return {name: Method(name=name, **entry) for name, entry in yaml.safe_load(text).items()}
+
+
+def list_methods() -> "pd.DataFrame":
+    """Return one row a named method: its stages, year, title, paper, url and note."""
+    import pandas as pd
+
+    columns = ("name", "representation", "calibration", "year", "title", "paper", "url", "note")
+    return pd.DataFrame(
+        [[getattr(method, column) for column in columns] for method in named_methods().values()],
+        columns=list(columns),
+    )
 
 
 ALL = "all"  # every named method

@@ -1,12 +1,7 @@
 """The plan of a search, for --dry-run: what it would run, and what the store already holds."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import groupby
-
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
 from lmd_bench.core.schema import TrialSpec
 from lmd_bench.search.proposing.proposals import size
@@ -64,35 +59,9 @@ def plan(queue: JobQueue, is_cached: Callable[[TrialSpec], bool]) -> Plan:
     return Plan(studies, _encoders(queue, is_cached))
 
 
-def print_plan(request: SearchRequest) -> None:
-    """Print what `lmd-bench search` would run for a request; nothing is started or written."""
-    queue = JobQueue(request, stored(request))
-    outline = plan(queue, lambda spec: is_cached(request, spec))
-    console = Console()
-    for task, studies in groupby(outline.studies, key=lambda study: study.task):
-        console.print(_plan_table(task, studies))
-    if request.hours:
-        console.print(
-            f"Each study has {request.hours:g} hours; how many trials that makes is known once its "
-            "first has run, so the numbers here are the least.",
-            highlight=False,
-        )
-    console.print(
-        f"{'About' if request.hours else 'At most'} {outline.trials} search trials, "
-        f"{outline.confirmations} confirmations and {outline.encoders} "
-        f"encoders to train; {outline.stored} trials are stored.",
-        highlight=False,
-    )
-
-
-def _plan_table(task: str, studies: Iterable[StudyPlan]) -> Table:
-    heads = ("method", "stands on", "trials stored", "confirmations stored")
-    table = Table(*heads, title=task, title_justify="left", box=SIMPLE_HEAD)
-    for study in studies:
-        trials = f"{study.done} of {study.budget}"
-        confirmations = f"{study.confirmed} of {study.confirmations}"
-        table.add_row(study.method, study.stands_on, trials, confirmations)
-    return table
+def plan_of(request: SearchRequest) -> Plan:
+    """Return what a request would run; nothing is started or written."""
+    return plan(JobQueue(request, stored(request)), lambda spec: is_cached(request, spec))
 
 
 class _Empty:

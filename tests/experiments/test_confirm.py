@@ -7,7 +7,6 @@ import pytest
 from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, TaskSpec, TrialContext, TrialSpec
-from lmd_bench.experiments import confirm as module
 from lmd_bench.experiments.confirm import checked_spec, confirmation_seeds, search_row
 from lmd_bench.leaderboard import load
 from lmd_bench.leaderboard.studies.rules import RULES
@@ -110,5 +109,5 @@ def test_a_missing_cell_is_filled_once(tmp_path: Path, monkeypatch: pytest.Monke
     def fail(*arguments) -> None:
         raise AssertionError("it is there already")
 
-    monkeypatch.setattr(module, "run_with_progress", fail)
+    monkeypatch.setattr(trial, "execute_trial", fail)
     app(["confirm", rows[1]["key"], "--results", str(tmp_path)], standalone_mode=False)

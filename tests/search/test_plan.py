@@ -1,6 +1,7 @@
 from memory_search import MemoryStore, run_all
 
-from lmd_bench.search.plan import plan, print_plan
+from lmd_bench.cli.search import print_plan
+from lmd_bench.search.plan import plan
 from lmd_bench.search.queue import JobQueue
 
 

@@ -1,59 +1,87 @@
-"""What `lmd-bench methods` prints."""
+"""The command that lists the methods, or shows one."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+import typer
 from rich.console import Console
 from rich.table import Table
 
-from lmd_bench.core import plugins
-from lmd_bench.methods.catalogue import Method, doubtful, named_methods, resolve_method
-from lmd_bench.methods.space import default_config, search_space, section_config
+from lmd_bench.cli.app import app
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+    from lmd_bench.methods.catalogue import Method
+
+
+@app.command()
+def methods(
+    name: Annotated[str | None, typer.Argument(help="Method to show; all are listed.")] = None,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Show which pairs of stages make sense.")
+    ] = False,
+) -> None:
+    """List the methods, or show one: its two stages, paper, search space and defaults."""
+    if matrix:
+        show_matrix()
+    elif name is None:
+        show_methods()
+    else:
+        show_method(name)
 
 
 def show_methods() -> None:
     """Print a line for each named method, then the stages that any pair may be made of."""
-    table = Table(title="Methods", title_justify="left")
-    for column in ("name", "stage 1", "stage 2", "year", "paper"):
-        table.add_column(column, overflow="fold")
-    for method in named_methods().values():
-        stages = (method.representation, method.calibration)
-        table.add_row(method.name, *stages, str(method.year), method.paper)
+    from lmd_bench.core import plugins
+    from lmd_bench.methods.catalogue import list_methods
+
+    listed = list_methods()
+    width = int(listed["name"].str.len().max())
     console = Console(highlight=False)
-    console.print(table)
+    console.print(f"[bold]{'name':{width}}  year  stage 1+stage 2: title[/bold]")
+    for line in listed.to_dict("records"):
+        stages = f"{line['representation']}+{line['calibration']}".removesuffix("+none")
+        text = f"{line['name']:{width}}  {line['year']:4}  {stages}: {line['title']}"
+        console.print(text, markup=False, no_wrap=True, overflow="ellipsis")
+    console.print()
     console.print(f"representations: {', '.join(plugins.names('representation'))}")
-    console.print(f"calibrations:    {', '.join(plugins.names('calibration'))}")
+    console.print(f"calibrations: {', '.join(plugins.names('calibration'))}")
     console.print("Any representation+calibration is a method; lmd-bench methods NAME shows one.")
 
 
 def show_matrix() -> None:
     """Print the grid of stages: which pairs have a name, and which make no sense and why."""
-    named: dict[tuple[str, str], list[str]] = {}
-    for method in named_methods().values():
-        named.setdefault((method.representation, method.calibration), []).append(method.name)
+    from lmd_bench.core import plugins
+    from lmd_bench.methods.catalogue import doubtful, named_methods
+
+    named = {(method.representation, method.calibration) for method in named_methods().values()}
     calibrations = plugins.names("calibration")
-    table = Table("stage 1", *(str(number) for number in range(1, len(calibrations) + 1)))
-    notes: dict[str, str] = {}
-    for representation in plugins.names("representation"):
-        cells: list[str] = []
+    representations = plugins.names("representation")
+    marks: dict[str, str] = {}  # of each reason why a pair makes little sense
+    width = max(map(len, representations))
+    console = Console(highlight=False)
+    heads = "".join(f"{number:>3}" for number in range(1, len(calibrations) + 1))
+    console.print(f"[bold]{'stage 1':{width}}{heads}[/bold]")
+    for representation in representations:
+        cells = ""
         for calibration in calibrations:
             reason = doubtful(representation, calibration)
-            if reason:
-                notes.setdefault(reason, f"({len(notes) + 1})")
-            known = "●" if (representation, calibration) in named else "·"
-            cells.append(f"{known}{notes[reason] if reason else ''}")
-        table.add_row(representation, *cells)
-    console = Console(highlight=False)
-    console.print(table)
+            mark = marks.setdefault(reason, "abcdefgh"[len(marks)]) if reason else " "
+            cells += f" {'●' if (representation, calibration) in named else '·'}{mark}"
+        console.print(f"{representation:{width}} {cells}".rstrip())
+    console.print()
     for number, calibration in enumerate(calibrations, start=1):
         console.print(f"{number:>2} {calibration}")
     console.print("● has a name of its own, · runs as representation+calibration")
-    for reason, mark in notes.items():
-        console.print(f"{mark} makes little sense: {reason}", markup=False)
+    for reason, mark in marks.items():
+        console.print(f"{mark}: makes little sense: {reason}", markup=False)
 
 
 def show_method(name: str) -> None:
     """Print one method: both cards, its paper, defaults and search space."""
+    from lmd_bench.core import plugins
+    from lmd_bench.methods.catalogue import resolve_method
+
     method = resolve_method(name)
     console = Console(highlight=False)
     console.print(f"[bold]{method.name}[/bold]  {method.title}")
@@ -70,8 +98,11 @@ def show_method(name: str) -> None:
     console.print(plugins.card("calibration", method.calibration), markup=False)
 
 
-def _declarations(method: Method) -> str:
+def _declarations(method: "Method") -> str:
     """Return views, cost and deferral of the method's stage 1, at its defaults."""
+    from lmd_bench.core import plugins
+    from lmd_bench.methods.space import default_config, section_config
+
     plugin = plugins.plugin_class("representation", method.representation)
     config = default_config(method)
     cost = plugin.cost * (2 if float(config["training.sam_rho"]) > 0 else 1)
@@ -84,7 +115,9 @@ def _declarations(method: Method) -> str:
     )
 
 
-def _settings_table(method: Method) -> Table:
+def _settings_table(method: "Method") -> Table:
+    from lmd_bench.methods.space import default_config, search_space
+
     space = search_space(method.sections, fixed=method.settings)
     table = Table("setting", "default", "searched over")
     for key, default in default_config(method).items():
@@ -93,7 +126,9 @@ def _settings_table(method: Method) -> Table:
     return table
 
 
-def _range(distribution: BaseDistribution) -> str:
+def _range(distribution: "BaseDistribution") -> str:
+    from optuna.distributions import CategoricalDistribution
+
     if isinstance(distribution, CategoricalDistribution):
         return ", ".join(str(choice) for choice in distribution.choices)
     values: Any = distribution
