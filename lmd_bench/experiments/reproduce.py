@@ -10,11 +10,11 @@ from math import isnan
 from pathlib import Path
 from typing import Literal
 
-from lmd_bench.core import paths, plugins
+from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import JUDGED_ON_TEST, DataSource, TrialContext, TrialSpec, no_report
 from lmd_bench.data.build import build_tasks
-from lmd_bench.methods.catalogue import resolve_method
+from lmd_bench.methods.catalogue import method_of
 from lmd_bench.methods.space import check_value, default_config, section_config
 from lmd_bench.stats.metrics import METRICS
 from lmd_bench.stats.spread import spread
@@ -164,19 +164,15 @@ def _other_task(row: Row, spec: TrialSpec, source: DataSource) -> list[str]:
 
 
 def _other_plugins(spec: TrialSpec) -> list[str]:
-    here = {
-        spec.representation: plugins.load("representation", spec.representation).VERSION,
-        spec.calibration: plugins.load("calibration", spec.calibration).VERSION,
-    }
     return [
         f"version of {name}: {known(spec.versions.get(name))} there, {version} here"
-        for name, version in here.items()
+        for name, version in method_of(spec).versions.items()
         if spec.versions.get(name) != version
     ]
 
 
 def _check_config(spec: TrialSpec) -> None:
-    known = default_config(resolve_method(f"{spec.representation}+{spec.calibration}"))
+    known = default_config(method_of(spec))
     for key, value in spec.config.items():
         check_value(key, value, known)
     for section in ("training", spec.representation, spec.calibration):

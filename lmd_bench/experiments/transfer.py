@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lmd_bench.core import plugins
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, TaskSpec, TrialSpec
 from lmd_bench.data.build import build_tasks
@@ -19,7 +18,7 @@ from lmd_bench.experiments.confirm import checked_spec
 from lmd_bench.leaderboard.studies.read import read_rows
 from lmd_bench.leaderboard.studies.rules import SelectionRule, rule_named
 from lmd_bench.leaderboard.transfer import Cell, Matrix, Tuned, matrices, print_transfer
-from lmd_bench.methods.catalogue import resolve_method
+from lmd_bench.methods.catalogue import method_of, resolve_method
 from lmd_bench.search.jobs import Job, make_job
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.staging import task_name
@@ -189,11 +188,7 @@ def _job(request: SearchRequest, spec: TrialSpec, row: Row) -> Job:
 
 
 def _check_versions(spec: TrialSpec) -> None:
-    here_of = {
-        spec.representation: int(plugins.load("representation", spec.representation).VERSION),
-        spec.calibration: int(plugins.load("calibration", spec.calibration).VERSION),
-    }
-    for name, here in here_of.items():
+    for name, here in method_of(spec).versions.items():
         if spec.versions.get(name) != here:
             raise UserError(
                 f"The config of {spec.method} was tuned with version {spec.versions.get(name)} of "

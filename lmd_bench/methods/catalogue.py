@@ -1,7 +1,7 @@
 """What is compared: named methods, and any other pair of stages."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ import yaml
 
 from lmd_bench.core import paths, plugins
 from lmd_bench.core.errors import unknown
-from lmd_bench.core.schema import Config, Scalar
+from lmd_bench.core.schema import Config, Scalar, TrialSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +33,14 @@ class Method:
     def sections(self) -> tuple[str, str, str]:
         """Return the config sections of this method: training and its two stages."""
         return ("training", self.representation, self.calibration)
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """Return the version of each stage's plug-in as it is here."""
+        return {
+            self.representation: int(plugins.load("representation", self.representation).VERSION),
+            self.calibration: int(plugins.load("calibration", self.calibration).VERSION),
+        }
 
 
 @cache
@@ -82,6 +90,16 @@ def resolve_method(name: str) -> Method:
     if calibration not in plugins.names("calibration"):
         raise unknown("calibration", calibration, plugins.names("calibration"))
     return Method(name=name, representation=representation, calibration=calibration)
+
+
+def method_of(spec: TrialSpec) -> Method:
+    """Return the pair of stages that a trial runs, under the name that it has there.
+
+    Raises:
+        UserError: a stage that is not known here.
+    """
+    pair = resolve_method(f"{spec.representation}+{spec.calibration}")
+    return replace(pair, name=spec.method)
 
 
 def doubtful(representation: str, calibration: str) -> str:

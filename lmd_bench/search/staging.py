@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from optuna.distributions import distribution_to_json
 
-from lmd_bench.core import plugins
 from lmd_bench.core.schema import NO_CALIBRATION, Config, TaskSpec, TrialSpec, content_hash
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.catalogue import Method, named_methods
@@ -129,15 +128,11 @@ def _study(
     # A calibration study takes its encoders as they are, so it searches stage 2 alone.
     sections = method.sections[2:] if stands_on else method.sections
     space = ranged(search_space(sections, request.fixed_of(method)), request.ranges)
-    versions = {
-        method.representation: int(plugins.load("representation", method.representation).VERSION),
-        method.calibration: int(plugins.load("calibration", method.calibration).VERSION),
-    }
     stored = request.warm_start.get(pair(method.representation, method.calibration), ())
     points = (*points_of(request.points, space, default), *warm_points(stored, space, default))
     # Pruning saves epochs of stage 1; a calibration is too short to be worth ending early.
     pruner = NONE if stands_on else request.pruner
-    differs = identity(default, space, versions, request.seed, stands_on, points)
+    differs = identity(default, space, method.versions, request.seed, stands_on, points)
     id = study_id(request, method, task_name(task, fingerprint), pruner, differs)
     return StudySpec(
         id=id,
@@ -154,7 +149,7 @@ def _study(
         sampler=request.sampler,
         pruner=pruner,
         objectives=request.objectives,
-        versions=versions,
+        versions=method.versions,
         requested=requested,
         points=points,
         stands_on=stands_on,

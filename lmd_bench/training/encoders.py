@@ -12,7 +12,6 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +22,26 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lmd_bench.core import plugins
 from lmd_bench.core.schema import OnEpoch, Progress, TrialSpec
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet, steps_per_epoch
-from lmd_bench.methods.config import TrainingConfig
-from lmd_bench.methods.models.model import Model, build_model, predict
-from lmd_bench.methods.space import section_config
+from lmd_bench.methods.models.model import Model, predict
+from lmd_bench.methods.pipeline import Pipeline
 from lmd_bench.training.loop import train
+
+
+@dataclass(frozen=True)
+class TrialData:
+    """What both stages see: train and val, on the trial's device."""
+
+    train: ImageSet
+    val: ImageSet
+    n_classes: int
+
+    @property
+    def device(self) -> torch.device:
+        """Return where labels and computations are."""
+        return self.train.labels.device
 
 
 @dataclass(frozen=True)
@@ -50,15 +61,21 @@ class Encoder:
 
 def obtain(
     spec: TrialSpec,
+    pipeline: Pipeline,
+    data: TrialData,
     results: Path,
-    n_classes: int,
-    sets: tuple[ImageSet, ImageSet],
     report: OnEpoch,
     n_micro: int = 1,
 ) -> Encoder:
     """Return the encoder of a trial, from the cache or trained now (and then cached).
 
-    `n_micro` is the number of parts that a batch is cut into if it is trained now.
+    Args:
+        spec: names the encoder and gives its seed and epochs.
+        pipeline: what the spec resolves to.
+        data: train and val.
+        results: folder that holds the cache.
+        report: is told of each epoch of a training.
+        n_micro: parts that a batch is cut into if it is trained now.
     """
     key = spec.encoder_key
     root = results / "encoders"
@@ -66,25 +83,24 @@ def obtain(
     started = time.perf_counter()
     with FileLock(root / f".{key}.lock"):
         waited = time.perf_counter() - started
-        encoder = _load(root / key, spec, n_classes, sets[0].labels.device)
+        encoder = _load(root / key, spec, pipeline, data)
         if encoder is None:
-            encoder = _train(root / key, spec, n_classes, sets, report, n_micro)
+            encoder = _train(root / key, spec, pipeline, data, report, n_micro)
         return replace(encoder, waited=waited)
 
 
 def cached_features(
-    encoder: Encoder, sets: tuple[ImageSet, ImageSet]
+    encoder: Encoder, data: TrialData
 ) -> tuple[Float[Tensor, "train features"], Float[Tensor, "val features"]]:
     """Return the test-view features of train and val, computed once for each encoder."""
     path = encoder.folder / "features.safetensors"
-    device = sets[0].labels.device
     with FileLock(encoder.folder / ".features.lock"):
         stored = _read_tensors(path)
         if stored is not None:
-            return stored["train"].to(device), stored["val"].to(device)
+            return stored["train"].to(data.device), stored["val"].to(data.device)
         features = {
-            "train": predict(encoder.model, sets[0])[0],
-            "val": predict(encoder.model, sets[1])[0],
+            "train": predict(encoder.model, data.train)[0],
+            "val": predict(encoder.model, data.val)[0],
         }
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
@@ -98,22 +114,19 @@ def cached_features(
 def _train(
     folder: Path,
     spec: TrialSpec,
-    n_classes: int,
-    sets: tuple[ImageSet, ImageSet],
+    pipeline: Pipeline,
+    data: TrialData,
     report: OnEpoch,
     n_micro: int,
 ) -> Encoder:
-    train_set, val_set = sets
-    config: TrainingConfig = section_config("training", spec.config)
-    model = _build(spec, config, n_classes, train_set.labels.device)
+    config = pipeline.training
+    model = pipeline.new_model(data.n_classes, spec.seed, data.device)
     started = time.perf_counter()
-    counts = torch.bincount(train_set.labels, minlength=n_classes)
-    n_steps = steps_per_epoch(len(train_set), config.batch_size) * spec.n_epochs
+    counts = torch.bincount(data.train.labels, minlength=data.n_classes)
+    n_steps = steps_per_epoch(len(data.train), config.batch_size) * spec.n_epochs
     seed = derive_seed(spec.seed, "representation")
-    method = plugins.plugin_class("representation", spec.representation)(
-        section_config(spec.representation, spec.config), model, counts, n_steps, seed
-    )
-    fitted = train(method, train_set, val_set, config, spec.n_epochs, seed, report, n_micro)
+    method = pipeline.stage1(model, counts, n_steps, seed)
+    fitted = train(method, data.train, data.val, config, spec.n_epochs, seed, report, n_micro)
     seconds = time.perf_counter() - started
     encoder = Encoder(
         folder.name, model, fitted.curve, fitted.best_epoch, seconds, False, folder, n_micro
@@ -141,7 +154,7 @@ def _store(encoder: Encoder) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _load(folder: Path, spec: TrialSpec, n_classes: int, device: torch.device) -> Encoder | None:
+def _load(folder: Path, spec: TrialSpec, pipeline: Pipeline, data: TrialData) -> Encoder | None:
     """Return the encoder in a folder; None where there is none or it is damaged."""
     state = _read_tensors(folder / "model.safetensors")
     try:
@@ -150,8 +163,7 @@ def _load(folder: Path, spec: TrialSpec, n_classes: int, device: torch.device) -
         return None
     if state is None:
         return None
-    config: TrainingConfig = section_config("training", spec.config)
-    model = _build(spec, config, n_classes, device, load_pretrained=False)
+    model = pipeline.new_model(data.n_classes, spec.seed, data.device, load_pretrained=False)
     model.load_state_dict(state)
     curve = tuple(Progress(**point) for point in facts["curve"])
     return Encoder(
@@ -164,27 +176,6 @@ def _load(folder: Path, spec: TrialSpec, n_classes: int, device: torch.device) -
         folder=folder,
         n_micro=facts.get("n_micro", 1),
     )
-
-
-def _build(
-    spec: TrialSpec,
-    config: TrainingConfig,
-    n_classes: int,
-    device: torch.device,
-    *,
-    load_pretrained: bool = True,
-) -> Model:
-    plugin = plugins.plugin_class("representation", spec.representation)
-    own = section_config(spec.representation, spec.config)
-    model = build_model(
-        config.backbone,
-        n_classes,
-        pretrained=config.pretrained and load_pretrained,
-        seed=derive_seed(spec.seed, "initialisation"),
-        make_encoder=partial(plugin.make_encoder, own),
-        make_head=partial(plugin.make_head, own),
-    )
-    return model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor] | None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from lmd_bench.core import paths, plugins
+from lmd_bench.core import paths
 from lmd_bench.core.machine import n_cores
 from lmd_bench.core.schema import (
     DataSource,
@@ -54,10 +54,7 @@ def train_one(
         n_epochs=n_epochs,
         phase="single",
         study=f"single/{method.name}",
-        versions={
-            method.representation: plugins.load("representation", method.representation).VERSION,
-            method.calibration: plugins.load("calibration", method.calibration).VERSION,
-        },
+        versions=method.versions,
     )
     context = TrialContext(
         results=results,

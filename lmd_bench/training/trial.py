@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from lmd_bench.core import plugins
 from lmd_bench.core.errors import DivergedError, UserError
 from lmd_bench.core.schema import (
     JUDGED_ON_TEST,
@@ -32,11 +31,11 @@ from lmd_bench.data.images.prepare import PreparedImages
 from lmd_bench.data.tasks.task import Task, build_task, open_test
 from lmd_bench.methods.calibration._base import Calibrated, Stage1
 from lmd_bench.methods.models.model import predict
-from lmd_bench.methods.space import section_config
+from lmd_bench.methods.pipeline import resolve
 from lmd_bench.store.rows import make_row
 from lmd_bench.store.store import open_store
 from lmd_bench.training.device import device_columns, device_of, open_pixels
-from lmd_bench.training.encoders import Encoder, cached_features, obtain
+from lmd_bench.training.encoders import TrialData, cached_features, obtain
 from lmd_bench.training.limits import Watch
 from lmd_bench.training.measured import (
     Scores,
@@ -126,10 +125,18 @@ def run_trial(
         torch.cuda.reset_peak_memory_stats(device)
     prepared, task = load_task(spec, context)
     opened = partial(_image_set, prepared, device=device, share=context.gpu_share)
-    sets = (opened(task.train), opened(task.val))
-    encoder = obtain(spec, context.results, len(task.class_names), sets, report, n_micro)
-    calibrated = _calibrate(spec, encoder, sets, report)
-    scores: Scores = {"val": _scores(prepared, task.val, calibrated, sets[1])}
+    data = TrialData(opened(task.train), opened(task.val), len(task.class_names))
+    pipeline = resolve(spec)
+    encoder = obtain(spec, pipeline, data, context.results, report, n_micro)
+    stage1 = Stage1(
+        encoder.model,
+        (data.train, data.val),
+        lambda: cached_features(encoder, data),
+        seed=derive_seed(spec.seed, "calibration"),
+        report=report,
+    )
+    calibrated = pipeline.calibrate(stage1)
+    scores: Scores = {"val": _scores(prepared, task.val, calibrated, data.val)}
     if spec.phase in JUDGED_ON_TEST:
         test = open_test(prepared.table, task, prepared.fingerprint, context.source)
         scores["test"] = _scores(prepared, test, calibrated, opened(test))
@@ -171,20 +178,6 @@ def load_task(spec: TrialSpec, context: TrialContext) -> tuple[PreparedImages, T
 def _load_task(spec: TaskSpec, source: DataSource) -> tuple[PreparedImages, Task]:
     prepared = images.prepare(spec.dataset, source, spec.image_size)
     return prepared, build_task(prepared.table, spec, prepared.fingerprint, source)
-
-
-def _calibrate(
-    spec: TrialSpec, encoder: Encoder, sets: tuple[ImageSet, ImageSet], report: OnEpoch
-) -> Calibrated:
-    stage1 = Stage1(
-        encoder.model,
-        sets,
-        lambda: cached_features(encoder, sets),
-        seed=derive_seed(spec.seed, "calibration"),
-        report=report,
-    )
-    config = section_config(spec.calibration, spec.config)
-    return plugins.plugin_class("calibration", spec.calibration)(config).fit(stage1)
 
 
 def _scores(

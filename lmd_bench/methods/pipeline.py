@@ -1,0 +1,76 @@
+"""The two stages of a trial as objects: looked up by name once, then handed on."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from lmd_bench.core.plugins import plugin_class
+from lmd_bench.core.schema import TrialSpec
+from lmd_bench.core.seeding import derive_seed
+from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
+from lmd_bench.methods.config import TrainingConfig
+from lmd_bench.methods.models.model import Model, build_model
+from lmd_bench.methods.representation._base import Representation
+from lmd_bench.methods.space import section_config
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What a trial runs: the shared training, and each stage's class with its own config."""
+
+    training: TrainingConfig
+    representation: type[Representation]
+    representation_config: Any  # the plug-in's own frozen Config
+    calibration: type[Calibration]
+    calibration_config: Any
+
+    def new_model(
+        self, n_classes: int, seed: int, device: torch.device, *, load_pretrained: bool = True
+    ) -> Model:
+        """Return the model before stage 1: the backbone with the head that stage 1 asks for.
+
+        Args:
+            n_classes: K.
+            seed: of the trial; the initialisation draws from a seed derived of it.
+            device: that it is moved to.
+            load_pretrained: False where the weights are overwritten right after.
+        """
+        own = self.representation_config
+        model = build_model(
+            self.training.backbone,
+            n_classes,
+            pretrained=self.training.pretrained and load_pretrained,
+            seed=derive_seed(seed, "initialisation"),
+            make_encoder=partial(self.representation.make_encoder, own),
+            make_head=partial(self.representation.make_head, own),
+        )
+        return model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    def stage1(
+        self, model: Model, class_counts: Int64[Tensor, " classes"], n_steps: int, seed: int
+    ) -> Representation:
+        """Return stage 1, ready to train `model` for so many steps."""
+        return self.representation(self.representation_config, model, class_counts, n_steps, seed)
+
+    def calibrate(self, stage1: Stage1) -> Calibrated:
+        """Return the final classifier that stage 2 makes of what stage 1 left."""
+        return self.calibration(self.calibration_config).fit(stage1)
+
+
+def resolve(spec: TrialSpec) -> Pipeline:
+    """Return what a trial runs.
+
+    Raises:
+        UserError: a plug-in that is not there, or a value that its Config refuses.
+    """
+    return Pipeline(
+        training=section_config("training", spec.config),
+        representation=plugin_class("representation", spec.representation),
+        representation_config=section_config(spec.representation, spec.config),
+        calibration=plugin_class("calibration", spec.calibration),
+        calibration_config=section_config(spec.calibration, spec.config),
+    )
