@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from lmd_bench.core.errors import UserError, unknown
-from lmd_bench.core.files import whole_file
+from lmd_bench.core.files import asked_file
 from lmd_bench.leaderboard.board import Leaderboard, load
 from lmd_bench.leaderboard.studies.budget import parse_budget
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY, rule_named
@@ -70,7 +70,7 @@ def write_file(board: Leaderboard, form: str, out: Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    with whole_file(out) as temporary:
+    with asked_file(out) as temporary:
         if form == PARQUET:
             board.frame.to_parquet(temporary, index=False)
         else:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lmd_bench.core.errors import unknown
-from lmd_bench.core.files import whole_file
+from lmd_bench.core.files import asked_file
 from lmd_bench.experiments.ablation.analysis import TaskAnalysis
 from lmd_bench.experiments.ablation.tables import FORMATS, render
 
@@ -33,5 +33,5 @@ def show(found: Sequence[TaskAnalysis], form: str = "table", out: Path | None = 
         encoding = sys.stdout.encoding or "utf-8"  # what it lacks shows "?", not a traceback
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
         return
-    with whole_file(out) as temporary:
+    with asked_file(out) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -1,6 +1,10 @@
-"""Files that a person asked for: whole under their name, or not there."""
+"""Files and folders that are whole under their name, or not there.
+
+Each is written under a name of its own that begins with a dot, brought to the disk, and renamed.
+"""
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,21 +14,65 @@ from lmd_bench.core.errors import UserError
 
 
 @contextmanager
-def whole_file(final: Path) -> Iterator[Path]:
+def whole_file(final: Path, *, sync: bool = True) -> Iterator[Path]:
     """Give a name to write to; what is there when all is written takes the place of `final`.
 
+    Args:
+        final: the name; its folder must be there by the time that all is written.
+        sync: whether to wait until the data are on the disk.
+
     Raises:
-        UserError: it cannot be written; nothing is left behind.
+        OSError: it cannot be written; nothing is left behind, and `final` is as it was.
     """
     temporary = temporary_name(final)
     try:
         yield temporary
-        publish(temporary, final)
+        if sync:
+            _sync(temporary)
+        os.replace(temporary, final)
+    finally:
+        # A full disk must not fill further.
+        with suppress(OSError):
+            temporary.unlink()
+
+
+@contextmanager
+def whole_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Give an empty folder to fill; when all is written it gets the name `final`.
+
+    Args:
+        final: a name that is free, or an empty folder; its parent must be there.
+        replace: whether a folder of that name, and what it holds, is removed just before.
+
+    Raises:
+        OSError: it cannot be written, or the name is taken; nothing is left behind.
+    """
+    temporary = temporary_name(final)
+    try:
+        temporary.mkdir()
+        yield temporary
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                _sync(path)
+        if replace:
+            shutil.rmtree(final, ignore_errors=True)
+        os.replace(temporary, final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def asked_file(final: Path) -> Iterator[Path]:
+    """Do as `whole_file` for a name that a person gave.
+
+    Raises:
+        UserError: it cannot be written; nothing is left behind.
+    """
+    try:
+        with whole_file(final) as temporary:
+            yield temporary
     except OSError as error:
         raise UserError(f"{final} cannot be written ({error.strerror or error}).") from error
-    finally:
-        with suppress(OSError):  # such as no folder to look into
-            temporary.unlink()
 
 
 def temporary_name(final: Path) -> Path:
@@ -34,6 +82,11 @@ def temporary_name(final: Path) -> Path:
 
 def publish(temporary: Path, final: Path) -> None:
     """Give a finished file its name; what it holds is on the disk before."""
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())  # else a crash of the machine may keep the name and lose the data
+    _sync(temporary)
     os.replace(temporary, final)
+
+
+def _sync(path: Path) -> None:
+    # Else a crash of the machine may keep the name and lose the data.
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

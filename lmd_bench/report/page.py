@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lmd_bench.core.errors import unknown
-from lmd_bench.core.files import whole_file
+from lmd_bench.core.files import asked_file
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY, rule_named
 from lmd_bench.report.blocks import Cell, Section
 from lmd_bench.report.context import Context, read_context
@@ -123,5 +123,5 @@ def write_report(
     """
     names = check_names(only)
     text = page(read_context(root, rule_named(rule)), names)
-    with whole_file(out) as temporary:
+    with asked_file(out) as temporary:
         temporary.write_text(text, encoding="utf-8")

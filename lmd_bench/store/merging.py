@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.files import publish, temporary_name, whole_file
+from lmd_bench.core.files import asked_file, whole_file
 from lmd_bench.core.text import task_label
 from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.compaction import part_later, write_compacted
@@ -175,7 +175,7 @@ def _copy_ablations(store: Store, target: Store, private: bool) -> None:
             record |= {"command": ""} if private else {}
         except (OSError, ValueError, TypeError):  # damaged, and its rows are there all the same
             continue
-        with whole_file(final) as temporary:
+        with asked_file(final) as temporary:
             final.parent.mkdir(exist_ok=True)
             temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
 
@@ -239,12 +239,8 @@ def _copy_logits(store: Store, target: Store, key: str) -> None:
 
 
 def _copy(source: Path, final: Path) -> None:
-    temporary = temporary_name(final)
-    try:
+    with whole_file(final) as temporary:
         shutil.copyfile(source, temporary)
-        publish(temporary, final)
-    finally:  # a full disk must not fill further
-        temporary.unlink(missing_ok=True)
 
 
 def _sentence(conflict: Conflict, into: Path) -> str:

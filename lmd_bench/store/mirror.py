@@ -14,6 +14,7 @@ from typing import Any
 import fsspec
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.core.files import temporary_name, whole_file
 from lmd_bench.store.store import Store
 
 FOLDERS = ("tracebacks", "logits", "trials")  # a row last: where it is, its logits are
@@ -53,8 +54,15 @@ class Mirror:
             if (self.root / name).is_file() and name not in there:
                 folder, _, file = name.partition("/")
                 fs.makedirs(f"{base}/{folder}", exist_ok=True)
-                fs.put_file(str(self.root / name), f"{base}/{folder}/.{file}.tmp")
-                fs.mv(f"{base}/{folder}/.{file}.tmp", f"{base}/{name}")
+                temporary = f"{base}/{folder}/{temporary_name(Path(file)).name}"
+                try:
+                    fs.put_file(str(self.root / name), temporary)
+                    fs.mv(temporary, f"{base}/{name}")
+                except BaseException:
+                    # A full disk there must not fill further.
+                    with suppress(Exception):
+                        fs.rm_file(temporary)
+                    raise
 
     def push_all(self) -> None:
         """Put there what is here.
@@ -100,12 +108,8 @@ class Mirror:
         fs, base = self._open()
         final = self.root / name
         final.parent.mkdir(parents=True, exist_ok=True)
-        temporary = final.with_name(f".{final.name}.tmp")
-        try:
+        with whole_file(final) as temporary:
             fs.get_file(f"{base}/{name}", str(temporary))
-            temporary.replace(final)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Int64
 
-from lmd_bench.core.files import publish, temporary_name
+from lmd_bench.core.files import whole_file
 from lmd_bench.store.columns import COLUMNS
 
 ORDER = ("study", "phase", "trial_number", "seed", "key")  # of the rows of a store
@@ -55,15 +55,13 @@ def write_table(
         footer: Texts to put into its footer.
         layout: Options of `pyarrow.parquet.ParquetWriter`.
     """
-    temporary = temporary_name(final)
-    try:
-        options: dict[str, Any] = {"write_page_checksum": True, **layout}
-        with pq.ParquetWriter(temporary, table.schema, **options) as writer:
-            writer.write_table(table)
-            writer.add_key_value_metadata(dict(footer or {}))
-        publish(temporary, final)
-    finally:  # a full disk must not fill further
-        temporary.unlink(missing_ok=True)
+    options: dict[str, Any] = {"write_page_checksum": True, **layout}
+    with (
+        whole_file(final) as temporary,
+        pq.ParquetWriter(temporary, table.schema, **options) as writer,
+    ):
+        writer.write_table(table)
+        writer.add_key_value_metadata(dict(footer or {}))
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table | None:

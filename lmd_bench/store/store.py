@@ -17,7 +17,7 @@ import pyarrow as pa
 from jaxtyping import Float, Int64
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.files import publish, temporary_name
+from lmd_bench.core.files import whole_file
 from lmd_bench.core.schema import SCHEMA_VERSION, canonical_json
 from lmd_bench.store.columns import COLUMNS, LOGITS
 from lmd_bench.store.provenance import package_version
@@ -182,9 +182,8 @@ def _create(root: Path, marker: Path) -> None:
             (root / folder).mkdir(parents=True, exist_ok=True)
         if not marker.exists():
             text = {"schema_version": SCHEMA_VERSION, "package_version": package_version()}
-            temporary = temporary_name(marker)
-            temporary.write_text(json.dumps(text) + "\n")
-            publish(temporary, marker)
+            with whole_file(marker) as temporary:
+                temporary.write_text(json.dumps(text) + "\n")
     except OSError as error:
         raise UserError(
             f"The results folder {root} cannot be made ({error.strerror}); name another with "

@@ -7,8 +7,6 @@ it is the operating system's, so a dead worker's lock is free.
 """
 
 import json
-import os
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lmd_bench.core.files import whole_file, whole_folder
 from lmd_bench.core.schema import OnEpoch, Progress, TrialSpec
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet, steps_per_epoch
@@ -102,12 +101,8 @@ def cached_features(
             "train": predict(encoder.model, data.train)[0],
             "val": predict(encoder.model, data.val)[0],
         }
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
+        with whole_file(path) as temporary:
             _write_tensors(temporary, features)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
     return features["train"], features["val"]
 
 
@@ -136,22 +131,16 @@ def _train(
 
 
 def _store(encoder: Encoder) -> None:
-    temporary = encoder.folder.with_name(f".{encoder.key}.{os.getpid()}.tmp")
     facts = {
         "curve": [asdict(progress) for progress in encoder.curve],
         "best_epoch": encoder.best_epoch,
         "seconds": encoder.seconds,
         "n_micro": encoder.n_micro,
     }
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
+    # A folder of that name holds a damaged encoder: `_load` found none in it.
+    with whole_folder(encoder.folder, replace=True) as temporary:
         _write_tensors(temporary / "model.safetensors", encoder.model.state_dict())
         (temporary / "encoder.json").write_text(json.dumps(facts))
-        shutil.rmtree(encoder.folder, ignore_errors=True)
-        temporary.replace(encoder.folder)
-    finally:  # a full disk must not fill further
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _load(folder: Path, spec: TrialSpec, pipeline: Pipeline, data: TrialData) -> Encoder | None:
@@ -188,10 +177,8 @@ def _read_tensors(path: Path) -> dict[str, Tensor] | None:
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors to disk for good; a full disk is an OSError, as for any other file."""
+    """Write tensors; a full disk is an OSError, as for any other file."""
     try:
         save_file({name: value.contiguous() for name, value in tensors.items()}, path)
     except SafetensorError as error:
         raise OSError(f"cannot write {path.name}: {error}") from error
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())

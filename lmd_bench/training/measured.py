@@ -1,6 +1,5 @@
 """What a row says of the device, of the epochs, and of how a trial failed."""
 
-import os
 import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 
 from lmd_bench.core.errors import DivergedError, OvertimeError, PrunedError
+from lmd_bench.core.files import whole_file
 from lmd_bench.core.schema import Progress, Status, TrialContext, TrialSpec
 from lmd_bench.data.tasks.task import Task
 from lmd_bench.stats import metrics
@@ -56,9 +56,8 @@ def failure_columns(
 def _write_traceback(error: Exception, spec: TrialSpec, context: TrialContext) -> None:
     folder = context.results / "tracebacks"
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{spec.key}.{os.getpid()}.tmp"
-    temporary.write_text("".join(traceback.format_exception(error)))
-    temporary.replace(folder / f"{spec.key}.txt")
+    with whole_file(folder / f"{spec.key}.txt") as temporary:
+        temporary.write_text("".join(traceback.format_exception(error)))
 
 
 def _status(error: Exception) -> Status:

@@ -3,7 +3,7 @@
 import pytest
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.files import whole_file
+from lmd_bench.core.files import asked_file, whole_file
 
 
 def test_what_breaks_off_leaves_what_was_there(tmp_path):
@@ -25,6 +25,6 @@ def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path):
     wanted = tmp_path / "nowhere" / "table.csv"
     with (
         pytest.raises(UserError, match=r"table\.csv cannot be written"),
-        whole_file(wanted) as temporary,
+        asked_file(wanted) as temporary,
     ):
         temporary.write_text("new")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lmd_bench.core.errors import UserError, unknown
-from lmd_bench.core.files import whole_file
+from lmd_bench.core.files import asked_file
 from lmd_bench.core.schema import Scalar, content_hash
 from lmd_bench.experiments.ablation.factorial import Levels
 from lmd_bench.store.store import FOLDER
@@ -84,7 +84,7 @@ def write_record(results: Path, record: AblationRecord) -> Path:
     """
     path = results / FOLDER / f"{record.name}-{record.mode}-{record.identity[:8]}.json"
     text = json.dumps({"version": VERSION, **asdict(record)}, indent=1, ensure_ascii=False)
-    with whole_file(path) as temporary:
+    with asked_file(path) as temporary:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(text, encoding="utf-8")
     return path

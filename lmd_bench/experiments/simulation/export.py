@@ -5,7 +5,6 @@ failures are in them.
 """
 
 import json
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.files import temporary_name
+from lmd_bench.core.files import whole_folder
 from lmd_bench.core.schema import canonical_json
 from lmd_bench.data.datasets import load
 from lmd_bench.experiments.simulation.format import (
@@ -54,18 +53,16 @@ def write_tables(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists already; name a new folder with --export.")
-    temporary = temporary_name(folder.resolve())
+    final = folder.resolve()
     try:
-        temporary.mkdir(parents=True)
-        pq.write_table(_configs(tables), temporary / CONFIGS, write_page_checksum=True)
-        pq.write_table(_curves(tables), temporary / CURVES, write_page_checksum=True)
-        text = json.dumps(_header(tables, list(rows)), indent=2, ensure_ascii=False)
-        (temporary / SPACE).write_text(text + "\n", encoding="utf-8")
-        temporary.replace(folder.resolve())
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with whole_folder(final) as temporary:
+            pq.write_table(_configs(tables), temporary / CONFIGS, write_page_checksum=True)
+            pq.write_table(_curves(tables), temporary / CURVES, write_page_checksum=True)
+            text = json.dumps(_header(tables, list(rows)), indent=2, ensure_ascii=False)
+            (temporary / SPACE).write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(f"{folder} cannot be written ({error.strerror or error}).") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def read_tables(folder: Path) -> list[StudyTable]:

@@ -6,6 +6,7 @@ import shutil
 import socket
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from lmd_bench.core.files import whole_file
 from lmd_bench.search.tune.cluster import LOCAL, joined
 
 
@@ -175,16 +177,14 @@ def new_probe(results: Path) -> str:
 
 def _trouble(folder: Path) -> str:
     """Return why a file cannot be written, renamed and read in a folder; "" if it can."""
-    temporary = folder / f".doctor-{uuid.uuid4().hex}.tmp"
-    final = temporary.with_suffix(".txt")
+    final = folder / f".doctor-{uuid.uuid4().hex}.txt"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_text("written")
-        temporary.replace(final)
+        with whole_file(final) as temporary:
+            temporary.write_text("written")
         return "" if final.read_text() == "written" else "what was written is not what is read"
     except OSError as error:
         return error.strerror or str(error)
     finally:
-        for path in (temporary, final):
-            if path.exists():
-                path.unlink()
+        with suppress(OSError):
+            final.unlink()

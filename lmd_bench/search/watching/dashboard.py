@@ -26,7 +26,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.files import publish, temporary_name
+from lmd_bench.core.files import whole_file
 from lmd_bench.core.schema import OF_A_STUDY
 from lmd_bench.methods.space import Space, search_space
 from lmd_bench.store.rows import Row
@@ -81,15 +81,11 @@ def write_studies(store: Store) -> tuple[Path, int]:
             "another folder with --results."
         )
     final = store.root / FILE
-    temporary = temporary_name(final)
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces each new study
-    try:
+    with whole_file(final) as temporary:
         storage = JournalStorage(JournalFileBackend(str(temporary)))
         for name, members in studies.items():
             _write_study(storage, name, members)
-        publish(temporary, final)
-    finally:
-        temporary.unlink(missing_ok=True)
     return final, len(studies)
 
 

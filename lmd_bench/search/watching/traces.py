@@ -7,7 +7,6 @@ people: no search reads them, and a results folder without them is complete.
 """
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lmd_bench.core.files import whole_file
 from lmd_bench.core.schema import Config, Progress, content_hash
 
 SECONDS = 1.0  # between two signs of life; calibration epochs take milliseconds
@@ -120,9 +120,9 @@ def _planned(data: dict[str, Any]) -> PlannedStudy:
 
 def _write(path: Path, data: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(data))
-    temporary.replace(path)
+    # Once a second for each trial, and for people alone: not worth a wait for the disk.
+    with whole_file(path, sync=False) as temporary:
+        temporary.write_text(json.dumps(data))
 
 
 def _read_all(folder: Path) -> Sequence[dict[str, Any]]:
