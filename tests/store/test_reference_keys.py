@@ -1,0 +1,24 @@
+"""The rows of the reference results still name the trials that made them, to the last digit."""
+
+from pathlib import Path
+
+import pytest
+
+from lmd_bench.core import schema
+from lmd_bench.store.rows import spec_of
+from lmd_bench.store.store import open_store
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "ham10000-32px"
+PIPELINE_OF_THE_REFERENCE = 2  # its rows do not say it; they were made under this one
+
+
+def test_every_reference_row_gives_its_own_key_and_that_of_its_encoder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(schema, "PIPELINE_VERSION", PIPELINE_OF_THE_REFERENCE)
+    rows = open_store(REFERENCE).rows()
+    specs = [spec_of(row) for row in rows]
+
+    assert rows
+    assert [spec.key for spec in specs] == [row["key"] for row in rows]
+    assert [spec.encoder_key for spec in specs] == [row["encoder_key"] for row in rows]
