@@ -1,10 +1,10 @@
-# make demo · make test · make format · make slow
+# make demo · make test · make format · make slow · make docs
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test format slow
+.PHONY: install demo test format slow docs
 
 install: $(INSTALLED)
 
@@ -34,3 +34,6 @@ slow: install
 format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: install
+	$(BIN)/python docs/generate.py

@@ -24,15 +24,6 @@ def test_every_named_method_resolves_and_has_a_paper_and_complete_defaults(name:
     assert all(config[key] == value for key, value in method.settings.items())
 
 
-def test_the_readme_counts_the_named_methods_and_names_every_stage():
-    text = (Path(__file__).parents[2] / "README.md").read_text()
-    assert f"{len(catalogue.named_methods())} have a name" in text
-    paragraph = text[text.index("**Methods.**") : text.index("**A search** runs")]
-    for kind in ("representation", "calibration"):
-        for name in plugins.names(kind):
-            assert name in paragraph, name
-
-
 def test_any_pair_of_stages_is_a_method():
     pair = catalogue.resolve_method("rrl+crt")
     assert (pair.representation, pair.calibration) == ("rrl", "crt")

@@ -1,4 +1,4 @@
-"""An ablation file: YAML in, checked shape out. Its format: search_spaces/ablations/README.md."""
+"""An ablation file: YAML in, checked shape out. Its format: docs/ablations.md."""
 
 import re
 from collections.abc import Mapping

@@ -30,7 +30,7 @@ _INTRO = (
     "and grey. A line has a gap where a trial did not have that setting. Settings that did not "
     "vary are left out. Failed trials have no value and no line; they are in the table.",
 )
-Value = float | str | None
+Value = int | float | str | None
 
 
 def section(context: Context) -> Section | None:
@@ -101,7 +101,7 @@ def _kind(value: float, upper: float, chosen: bool) -> str:
     return "upper" if value >= upper else "rest"
 
 
-def _shown(params: dict[str, float | str | bool]) -> dict[str, Value]:
+def _shown(params: dict[str, int | float | str | bool]) -> dict[str, Value]:
     return {
         name: str(value) if isinstance(value, bool) else value for name, value in params.items()
     }
@@ -122,7 +122,7 @@ def _numbers(context: Context, task: str, one: Searched) -> Table:
     return Table(caption, heads, tuple(rows), sortable=True, task=task, method=one.study.label)
 
 
-def _setting(value: float | str | bool | None) -> Cell:
+def _setting(value: int | float | str | bool | None) -> Cell:
     if value is None:
         return Cell("", None)
     if isinstance(value, float | int) and not isinstance(value, bool):

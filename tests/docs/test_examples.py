@@ -1,0 +1,91 @@
+"""The examples run as they stand, by the public interface alone."""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs.blocks import ROOT, needs_interface
+
+EXAMPLES = ROOT / "examples"
+NOTEBOOK = EXAMPLES / "read_results.ipynb"
+
+
+def _run(script: Path, *arguments: str, folder: Path, package: Path = ROOT) -> str:
+    """Run an example in `folder` and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, str(script), *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(package)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def _code(example: Path) -> str:
+    if example.suffix == ".py":
+        return example.read_text()
+    return "\n\n".join(
+        "".join(cell["source"])
+        for cell in json.loads(example.read_text())["cells"]
+        if cell["cell_type"] == "code"
+    )
+
+
+EVERY = sorted([*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.ipynb")])
+
+
+@pytest.mark.parametrize("example", EVERY, ids=[example.name for example in EVERY])
+def test_an_example_imports_nothing_below_the_public_interface(example: Path):
+    imported: set[str] = set()
+    for node in ast.walk(ast.parse(_code(example))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            imported.add(node.module or "")
+    assert not [name for name in imported if name.startswith("lmd_bench.")]
+    assert "lmd_bench" in imported
+
+
+@needs_interface
+def test_the_notebook_counts_the_rrl_encoders_kept_before_rrl_began(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(ROOT)
+    exec(compile(_code(NOTEBOOK), NOTEBOOK.name, "exec"), {"__name__": "__main__"})
+    assert (
+        "17 of 39 encoders with a hard ramp were kept before RRL began" in capsys.readouterr().out
+    )
+
+
+@needs_interface
+def test_own_folder_trains_two_methods_on_the_images_that_it_draws(tmp_path: Path):
+    printed = _run(EXAMPLES / "own_folder.py", str(tmp_path), folder=tmp_path)
+    assert "cross_entropy+logistic_regression: balanced accuracy on val" in printed
+
+
+@needs_interface
+def test_a_method_can_be_added_as_one_file_and_one_yaml(tmp_path: Path):
+    # In a copy of the package: other tests look for plug-ins while this one runs.
+    for name in ("lmd_bench", "search_spaces"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    before = sorted(tmp_path.rglob("*.yaml"))
+    printed = _run(EXAMPLES / "add_a_method.py", folder=tmp_path, package=tmp_path)
+    assert "cross_entropy+nearest_median: balanced accuracy on val" in printed
+    assert sorted(tmp_path.rglob("*.yaml")) == before
+
+
+@needs_interface
+@pytest.mark.slow
+def test_a_search_from_python_prints_its_leaderboard(tmp_path: Path):
+    printed = _run(EXAMPLES / "search_synthetic.py", str(tmp_path / "results"), folder=tmp_path)
+    for method in ("cross_entropy", "crt", "logit_adjustment"):
+        assert f"| {method} " in printed
