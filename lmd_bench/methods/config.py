@@ -1,4 +1,4 @@
-"""TODO."""
+"""How an encoder is trained: the settings that every method shares, and how they are checked."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,9 +10,14 @@ class TrainingConfig:
 
     backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
     pretrained: bool = False  # ImageNet weights of torchvision
+    # How the first layers see an image. "small": a 3x3 convolution of stride 1 and no pooling,
+    # without which images below 96 px reach the last stage as a map of 1 or 4 places.
+    stem: Literal["auto", "imagenet", "small"] = "auto"
     batch_size: int = 128
-    lr: float = 0.05  # SGD with momentum
-    momentum: float = 0.9
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    lr: float = 0.05  # at the default batch of 128; the default follows the batch in proportion
+    warmup_epochs: float = 0.0  # over which the lr rises linearly from 0
+    momentum: float = 0.9  # of SGD; AdamW has its own
     weight_decay: float = 5.0e-4
     schedule: Literal["cosine", "constant"] = "cosine"
     augmentation: Literal["strong", "weak", "randaugment"] = "strong"  # the view of the loss
@@ -22,12 +27,15 @@ class TrainingConfig:
     remix_ratio: float = 3.0  # kappa: from which ratio of counts the rarer class takes the label
     remix_threshold: float = 0.5  # tau: below which share the more frequent class gives it up
     sam_rho: float = 0.0  # radius of sharpness-aware minimisation; 0: plain SGD
-    keep: Literal["best", "last"] = "best"  # which epoch: the best on val, or the last
+    # The epoch whose encoder a calibration stands on: the last, that of the best linear probe of
+    # the features, or that of the best own head. The own head itself is always the best on val.
+    keep: Literal["last", "probe", "best"] = "last"
 
     def __post_init__(self) -> None:
         """Refuse values that no training can run with."""
         require(self.batch_size >= 2, f"batch_size={self.batch_size} must be at least 2")
         require(self.lr > 0, f"lr={self.lr} must be above 0")
+        require(self.warmup_epochs >= 0, f"warmup_epochs={self.warmup_epochs} must not be negative")
         require(0 <= self.momentum < 1, f"momentum={self.momentum} must lie in [0, 1)")
         require(self.weight_decay >= 0, f"weight_decay={self.weight_decay} must not be negative")
         require(self.mixing_alpha > 0, f"mixing_alpha={self.mixing_alpha} must be above 0")

@@ -12,19 +12,21 @@ from torch import Tensor, nn
 from lmd_bench.core.schema import OnEpoch, Progress
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet, epoch_batches, steps_per_epoch
-from lmd_bench.methods.best_epoch import BestOnVal
+from lmd_bench.methods.best_epoch import BestOnVal, KeptState, first_judged
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.model import autocast, predict
+from lmd_bench.methods.probe import probe_balanced_accuracy
 from lmd_bench.methods.representation._base import Representation
 from lmd_bench.training.feed import Feed
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training leaves beside the model: its curve and the epoch that was kept."""
+    """What a training leaves beside the model, which is left as its own head was best on val."""
 
     curve: tuple[Progress, ...]
-    best_epoch: int
+    best_epoch: int  # whose model was left
+    encoder: KeptState  # the model that a calibration stands on
 
 
 def train(
@@ -37,39 +39,97 @@ def train(
     report: OnEpoch,
     n_micro: int = 1,
 ) -> Fitted:
-    """Train `method.model` in place and leave it at its best epoch by val balanced accuracy.
+    """Train `method.model` in place and leave it as its own head was best on val.
 
-    With `n_micro` above 1 each batch is cut into so many parts, whose gradients are added up.
+    No epoch before the method's deferral point is kept. With `n_micro` above 1 each batch is cut
+    into so many parts, whose gradients are added up.
 
     Raises:
         DivergedError: a loss that is not finite.
     """
     model = method.model
-    optimiser = torch.optim.SGD(
-        [*model.parameters(), *method.extra.parameters()],
-        lr=config.lr,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-    )
+    optimiser = make_optimiser([*model.parameters(), *method.extra.parameters()], config)
     batch_size = min(config.batch_size, len(train_set))
-    scheduler = _schedule(optimiser, config, method.n_steps)
-    best = BestOnVal("representation", n_epochs, val_set.labels, report, config.keep)
+    n_steps = steps_per_epoch(len(train_set), batch_size)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimiser,
+        lambda step: lr_factor(step, n_steps * n_epochs, n_steps * config.warmup_epochs, config),
+    )
+    first = first_judged(method.deferral(method.config), n_epochs)
+    best = BestOnVal("representation", n_epochs, val_set.labels, report, first)
+    encoder = KeptState()
     feed = Feed(method, train_set, config, seed)
     step = 0
-    for epoch in range(n_epochs):
+    for epoch in range(1, n_epochs + 1):
         model.train()
         method.extra.train()
         total = torch.zeros((), device=train_set.labels.device)
-        weights = method.draw_weights(epoch / max(1, n_epochs - 1))
-        order_seed = derive_seed(seed, "order", epoch)
+        weights = method.draw_weights((epoch - 1) / max(1, n_epochs - 1))
+        order_seed = derive_seed(seed, "order", epoch - 1)
         for indices in epoch_batches(train_set.labels.cpu(), batch_size, order_seed, weights):
             total += _step(feed, optimiser, indices, step, n_micro).detach()
             scheduler.step()
             step += 1
-        loss = float(total) / steps_per_epoch(len(train_set), batch_size)
-        best.update(epoch + 1, loss, predict(model, val_set)[1], model)
+        val_features, val_logits = predict(model, val_set)
+        best.update(epoch, float(total) / n_steps, val_logits, model)
+        # The own head says little of the features under it, so an encoder that gets another head
+        # is not chosen by it.
+        if config.keep == "probe" and epoch >= first or epoch == n_epochs and config.keep == "last":
+            encoder.offer(epoch, probe_score(method, train_set, val_set, val_features), model)
     best.restore(model)
-    return Fitted(tuple(best.curve), best.best_epoch)
+    if config.keep == "best":
+        encoder.offer(best.best_epoch, probe_score(method, train_set, val_set), model)
+    return Fitted(tuple(best.curve), best.best_epoch, encoder)
+
+
+def probe_score(
+    method: Representation,
+    train_set: ImageSet,
+    val_set: ImageSet,
+    val_features: Float[Tensor, "val features"] | None = None,
+) -> float:
+    """Return the val balanced accuracy of a balanced linear probe on the model's features.
+
+    Args:
+        method: whose encoder is judged, as it is now.
+        train_set: what the probe is fitted to.
+        val_set: what it is judged on.
+        val_features: of the model, where they are known already.
+    """
+    if val_features is None:
+        val_features = predict(method.model, val_set)[0]
+    features = predict(method.model, train_set)[0]
+    return probe_balanced_accuracy(
+        features, train_set.labels, val_features, val_set.labels, len(method.class_counts)
+    )
+
+
+def make_optimiser(
+    parameters: Iterable[nn.Parameter], config: TrainingConfig
+) -> torch.optim.Optimizer:
+    """Return the optimiser that a config names."""
+    if config.optimiser == "adamw":
+        return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
+    return torch.optim.SGD(
+        parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+    )
+
+
+def lr_factor(step: int, n_steps: int, n_warmup: float, config: TrainingConfig) -> float:
+    """Return the share of the lr at a step: a linear rise, then constant or half a cosine to 0.
+
+    Args:
+        step: from 0.
+        n_steps: of the whole training.
+        n_warmup: steps of the rise; its last one has the full lr.
+        config: which names the schedule.
+    """
+    if step < n_warmup:
+        return (step + 1) / max(n_warmup, 1.0)
+    if config.schedule == "constant":
+        return 1.0
+    progress = min(1.0, (step - n_warmup) / max(1.0, n_steps - n_warmup))
+    return 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
 def _step(
@@ -100,17 +160,6 @@ def _step(
     optimiser.step()
     method.after_step(step)
     return loss
-
-
-def _schedule(
-    optimiser: torch.optim.Optimizer, config: TrainingConfig, n_steps: int
-) -> torch.optim.lr_scheduler.LambdaLR:
-    def factor(step: int) -> float:
-        if config.schedule == "constant":
-            return 1.0
-        return 0.5 * (1.0 + math.cos(math.pi * min(step, n_steps) / n_steps))
-
-    return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
 
 
 @contextmanager

@@ -9,13 +9,17 @@ from torch import nn
 from lmd_bench.core import plugins
 from lmd_bench.core.errors import DivergedError
 from lmd_bench.core.schema import no_report
+from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet, epoch_batches, steps_per_epoch
+from lmd_bench.methods import best_epoch
 from lmd_bench.methods.best_epoch import BestOnVal
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.model import predict
 from lmd_bench.methods.representation._base import Targets
 from lmd_bench.methods.representation.cross_entropy import Config, CrossEntropy
-from lmd_bench.training.loop import train
+from lmd_bench.training import loop
+from lmd_bench.training.feed import Feed
+from lmd_bench.training.loop import lr_factor, make_optimiser, train
 from tests import tiny
 
 
@@ -32,21 +36,6 @@ def test_the_order_of_an_epoch_repeats_with_its_seed_and_changes_with_another():
     first, again, other = (torch.cat(list(epoch_batches(labels, 8, s))) for s in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-
-
-def test_the_first_best_epoch_is_kept_and_restored():
-    head = nn.Linear(1, 2)
-    labels = torch.tensor([0, 1])
-    right, wrong = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
-    best = BestOnVal("representation", 3, labels, no_report)
-    for epoch, (value, logits) in enumerate(((1.0, wrong), (2.0, right), (3.0, right)), start=1):
-        with torch.no_grad():
-            head.weight.fill_(value)
-        best.update(epoch, 0.5, logits, head)
-    best.restore(head)
-    assert (best.best_epoch, best.best_value) == (2, 1.0)
-    assert head.weight.flatten().tolist() == [2.0, 2.0]
-    assert [point.val_balanced_accuracy for point in best.curve] == [0.5, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(("loss", "logit"), [(float("nan"), 0.0), (1.0, float("inf"))])
@@ -66,6 +55,8 @@ def test_training_learns_a_problem_it_can_learn():
     fitted = train(method, train_set, val_set, config, 4, 0, no_report)
     logits = predict(network, val_set)[1]
     assert fitted.best_epoch >= 1
+    assert fitted.encoder.epoch == 4
+    assert fitted.encoder.score > 0.9
     assert (logits.argmax(1) == val_set.labels).float().mean() > 0.9
 
 
@@ -121,3 +112,75 @@ def test_drawn_batches_follow_the_class_weights():
     drawn = labels[torch.cat(list(epoch_batches(labels, 100, 0, weights)))]
     assert len(drawn) == 1000
     assert abs(drawn.float().mean() - 0.5) < 0.05
+
+
+class _Halved(CrossEntropy):
+    """Cross-entropy that says that its own effect begins at half of training."""
+
+    @classmethod
+    def deferral(cls, config):
+        return 0.5
+
+
+@pytest.mark.parametrize("keep", ["last", "probe", "best"])
+def test_no_epoch_before_the_deferral_point_is_kept(monkeypatch: pytest.MonkeyPatch, keep):
+    """The scores of the head and of the probe fall with every epoch: the first allowed is best."""
+    scores = iter(range(100, 0, -1))
+    monkeypatch.setattr(best_epoch, "balanced_accuracy", lambda labels, logits: next(scores) / 100)
+    monkeypatch.setattr(loop, "probe_balanced_accuracy", lambda *args: next(scores) / 100)
+    config = TrainingConfig(batch_size=16, augmentation="weak", keep=keep, stem="imagenet")
+    method = _Halved(Config(), tiny.model(), torch.tensor(tiny.COUNTS), n_steps=4)
+    fitted = train(method, *tiny.sets(), config, 4, 0, no_report)
+    assert fitted.best_epoch == 3
+    assert fitted.encoder.epoch == (4 if keep == "last" else 3)
+
+
+def test_the_encoder_of_a_calibration_is_the_last_one_and_the_own_head_the_best_on_val():
+    network = tiny.model()
+    method = CrossEntropy(Config(), network, torch.tensor(tiny.COUNTS), n_steps=8)
+    config = TrainingConfig(batch_size=16, lr=0.05, augmentation="weak")
+    fitted = train(method, *tiny.sets(), config, 4, 0, no_report)
+    own = {name: value.clone() for name, value in network.state_dict().items()}
+    values = [point.val_balanced_accuracy for point in fitted.curve]
+    assert fitted.best_epoch == 4 - int(np.argmax(values[::-1]))
+    fitted.encoder.restore(network)
+    moved = any(not torch.equal(own[name], value) for name, value in network.state_dict().items())
+    assert moved == (fitted.best_epoch != 4)
+
+
+def test_the_learning_rate_rises_and_then_falls_by_half_a_cosine():
+    config = TrainingConfig(schedule="cosine")
+    factors = [lr_factor(step, 10, 2.0, config) for step in range(10)]
+    assert factors[:3] == [0.5, 1.0, 1.0]
+    assert factors == pytest.approx(
+        factors[:2] + [0.5 * (1 + np.cos(np.pi * k / 8)) for k in range(8)]
+    )
+    assert lr_factor(10, 10, 2.0, config) == pytest.approx(0.0)
+    constant = TrainingConfig(schedule="constant")
+    assert [lr_factor(step, 10, 0.0, constant) for step in (0, 9)] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("sgd", torch.optim.SGD), ("adamw", torch.optim.AdamW)])
+def test_the_optimiser_is_the_one_that_is_named(name, kind):
+    config = TrainingConfig(optimiser=name, lr=0.003, weight_decay=0.02)
+    optimiser = make_optimiser(nn.Linear(2, 2).parameters(), config)
+    assert type(optimiser) is kind
+    group = optimiser.param_groups[0]
+    assert (group["lr"], group["weight_decay"]) == (0.003, 0.02)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_steps():
+    """With lr so low that nothing moves, it is the mean loss of the batches at the start."""
+    network = tiny.model().train()
+    train_set, val_set = tiny.sets()
+    config = TrainingConfig(batch_size=16, lr=1e-12, weight_decay=0.0, augmentation="weak")
+    method = CrossEntropy(Config(), network, torch.tensor(tiny.COUNTS), n_steps=2)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    fitted = train(method, train_set, val_set, config, 1, 0, no_report)
+    network.load_state_dict(before)
+    network.train()
+    feed = Feed(method, train_set, config, 0)
+    order = epoch_batches(train_set.labels, 16, derive_seed(0, "order", 0))
+    losses = [float(method.loss(*feed.batch(indices, n), n)) for n, indices in enumerate(order)]
+    assert len(losses) > 1
+    assert fitted.curve[0].loss == pytest.approx(np.mean(losses), rel=1e-4)

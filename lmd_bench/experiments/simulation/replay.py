@@ -15,8 +15,9 @@ import numpy as np
 
 from lmd_bench.experiments.simulation.proposing import RANDOM, Proposer, make_proposer
 from lmd_bench.experiments.simulation.table import StoredTrial, StudyTable
+from lmd_bench.methods.best_epoch import first_judged
 from lmd_bench.search.proposing.proposals import Told
-from lmd_bench.search.proposing.pruning import NONE, PRUNERS, Curve, Thresholds, first_judged
+from lmd_bench.search.proposing.pruning import NONE, PRUNERS, Curve, Thresholds
 
 OnStep = Callable[[str], None]  # is told, in words, of each step while it goes on
 

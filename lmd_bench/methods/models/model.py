@@ -1,6 +1,7 @@
 """torchvision backbones without their classifier, and the model that puts a head on one."""
 
 from collections.abc import Callable
+from typing import Literal
 from urllib.error import URLError
 
 import torch
@@ -11,6 +12,9 @@ from torch import Tensor, nn
 from lmd_bench.core.errors import UserError
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.data.views import make_view
+
+Stem = Literal["imagenet", "small"]
+SMALL_BELOW = 96  # pixels: there the stock stem leaves the last stage a map of 1x1 or 2x2
 
 
 class Model(nn.Module):
@@ -40,6 +44,7 @@ def build_model(
     *,
     pretrained: bool,
     seed: int,
+    stem: Stem = "imagenet",
     make_encoder: Callable[[nn.Module], nn.Module] = lambda encoder: encoder,
     make_head: Callable[[int, int], nn.Module] = nn.Linear,
 ) -> Model:
@@ -50,6 +55,7 @@ def build_model(
         n_classes: K.
         pretrained: start from torchvision's ImageNet weights.
         seed: of all that is drawn.
+        stem: the ResNet's own, or the one for small images.
         make_encoder: takes the ResNet without classifier and returns what is trained.
         make_head: takes the number of features and K.
 
@@ -62,9 +68,38 @@ def build_model(
         classifier = encoder.get_submodule("fc")
         assert isinstance(classifier, nn.Linear)
         encoder.fc = nn.Identity()
+        if stem == "small":
+            _shrink_stem(encoder)
         trained = make_encoder(encoder)
         n_features = classifier.in_features * getattr(trained, "n_branches", 1)
         return Model(trained, make_head(n_features, n_classes))
+
+
+def stem_for(
+    setting: Literal["auto", "imagenet", "small"], image_size: int, *, pretrained: bool
+) -> Stem:
+    """Return the stem that a setting means at an image size.
+
+    `auto` takes the small stem below 96 px, and keeps the stock one where its weights are loaded.
+    """
+    if setting != "auto":
+        return setting
+    return "small" if image_size < SMALL_BELOW and not pretrained else "imagenet"
+
+
+def _shrink_stem(encoder: nn.Module) -> None:
+    """Put a 3x3 convolution of stride 1 without pooling in place of the 7x7 one of stride 4.
+
+    Source: the CIFAR ResNets of He et al., Deep Residual Learning, CVPR 2016, section 4.2, as all
+    published long-tailed codes use for images of 32 px. URL: https://arxiv.org/abs/1512.03385
+    """
+    stock = encoder.get_submodule("conv1")
+    assert isinstance(stock, nn.Conv2d)
+    conv = nn.Conv2d(3, stock.out_channels, kernel_size=3, stride=1, padding=1, bias=False)
+    # As torchvision draws all convolutions of its ResNets.
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    encoder.conv1 = conv
+    encoder.maxpool = nn.Identity()
 
 
 def _load_pretrained(name: str) -> nn.Module:

@@ -83,10 +83,5 @@ def rungs(first: int, n_epochs: int) -> list[int]:
     return found[:-1]
 
 
-def first_judged(deferral: float, n_epochs: int) -> int:
-    """Return the first epoch, from 1, that says something of a run's end."""
-    return int(deferral * n_epochs + 1e-9) + 1
-
-
 def _best_by(curves: Sequence[Curve], epoch: int) -> list[float]:
     return [max(curve[:epoch]) for curve in curves if len(curve) >= epoch]

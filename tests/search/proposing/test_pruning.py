@@ -4,8 +4,9 @@ import pytest
 from memory_search import MemoryStore, row_of
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.methods.best_epoch import first_judged
 from lmd_bench.search.jobs import from_payload
-from lmd_bench.search.proposing.pruning import first_judged, halving, hyperband, median_rule, rungs
+from lmd_bench.search.proposing.pruning import halving, hyperband, median_rule, rungs
 from lmd_bench.search.queue import JobQueue, Signal
 
 CURVES = [[0.1, 0.5, 0.4, 0.6], [0.3, 0.2, 0.2, 0.2], [0.2, 0.4, 0.6, 0.7], [0.4, 0.4]]
