@@ -181,6 +181,6 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_steps():
     network.train()
     feed = Feed(method, train_set, config, 0)
     order = epoch_batches(train_set.labels, 16, derive_seed(0, "order", 0))
-    losses = [float(method.loss(*feed.batch(indices, n), n)) for n, indices in enumerate(order)]
+    losses = [method.loss(*feed.batch(indices, n), n).item() for n, indices in enumerate(order)]
     assert len(losses) > 1
     assert fitted.curve[0].loss == pytest.approx(np.mean(losses), rel=1e-4)
