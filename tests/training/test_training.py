@@ -95,7 +95,7 @@ def test_the_loss_of_mixed_targets_is_the_shared_mean_of_two_losses():
 @pytest.mark.parametrize("mixing", ["mixup", "cmo"])
 @pytest.mark.parametrize("name", plugins.names("representation"))
 def test_every_representation_trains_on_mixed_images(name: str, mixing):
-    method = tiny.method(name, torch.tensor(tiny.COUNTS), n_steps=4)
+    method = tiny.method(name, torch.tensor(tiny.COUNTS), n_steps=4, seed=0)
     config = TrainingConfig(batch_size=16, augmentation="randaugment", mixing=mixing)
     fitted = train(method, *tiny.sets(), config, 2, 0, no_report)
     assert all(np.isfinite(point.loss) for point in fitted.curve)
@@ -129,7 +129,7 @@ def test_no_epoch_before_the_deferral_point_is_kept(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(best_epoch, "balanced_accuracy", lambda labels, logits: next(scores) / 100)
     monkeypatch.setattr(loop, "probe_balanced_accuracy", lambda *args: next(scores) / 100)
     config = TrainingConfig(batch_size=16, augmentation="weak", keep=keep, stem="imagenet")
-    method = _Halved(Config(), tiny.model(), torch.tensor(tiny.COUNTS), n_steps=4)
+    method = _Halved(Config(), tiny.model(), torch.tensor(tiny.COUNTS), n_steps=4, seed=0)
     fitted = train(method, *tiny.sets(), config, 4, 0, no_report)
     assert fitted.best_epoch == 3
     assert fitted.encoder.epoch == (4 if keep == "last" else 3)
@@ -137,7 +137,7 @@ def test_no_epoch_before_the_deferral_point_is_kept(monkeypatch: pytest.MonkeyPa
 
 def test_the_encoder_of_a_calibration_is_the_last_one_and_the_own_head_the_best_on_val():
     network = tiny.model()
-    method = CrossEntropy(Config(), network, torch.tensor(tiny.COUNTS), n_steps=8)
+    method = CrossEntropy(Config(), network, torch.tensor(tiny.COUNTS), n_steps=8, seed=0)
     config = TrainingConfig(batch_size=16, lr=0.05, augmentation="weak")
     fitted = train(method, *tiny.sets(), config, 4, 0, no_report)
     own = {name: value.clone() for name, value in network.state_dict().items()}
@@ -174,7 +174,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_steps():
     network = tiny.model().train()
     train_set, val_set = tiny.sets()
     config = TrainingConfig(batch_size=16, lr=1e-12, weight_decay=0.0, augmentation="weak")
-    method = CrossEntropy(Config(), network, torch.tensor(tiny.COUNTS), n_steps=2)
+    method = CrossEntropy(Config(), network, torch.tensor(tiny.COUNTS), n_steps=2, seed=0)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     fitted = train(method, train_set, val_set, config, 1, 0, no_report)
     network.load_state_dict(before)
