@@ -4,6 +4,8 @@ No epoch before a method's own deferral point is ever kept: until then the train
 method's. Of equal epochs the later one is kept, since more of the method is in it.
 """
 
+from typing import Literal
+
 import numpy as np
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -65,6 +67,7 @@ class BestOnVal:
         labels: Int64[Tensor, " images"],
         on_epoch: OnEpoch,
         first: int = 1,
+        keep: Literal["best", "last"] = "best",
     ) -> None:
         """Start with nothing seen.
 
@@ -74,12 +77,13 @@ class BestOnVal:
             labels: of the val set.
             on_epoch: is told of each epoch.
             first: epoch, from 1, before which none is kept.
+            keep: the last epoch in place of the best, as published codes without selection do.
         """
         self.curve: list[Progress] = []
         self._kept = KeptState()
         self._stage = stage
         self._n_epochs = n_epochs
-        self._first = first
+        self._first = n_epochs if keep == "last" else first
         self._labels = labels.cpu().numpy()
         self._on_epoch = on_epoch
 
