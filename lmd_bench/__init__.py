@@ -1,1 +1,54 @@
-"""Fair, resumable benchmarking of long-tailed medical image classification."""
+"""Fair, resumable benchmarking of long-tailed medical image classification.
+
+What `lmd-bench` does on the command line, from Python. A name is imported when it is first used, so
+`import lmd_bench` is quick and needs neither torch nor Ray.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lmd_bench.core.errors import UserError
+    from lmd_bench.data.listing import list_datasets
+    from lmd_bench.leaderboard.board import Leaderboard
+    from lmd_bench.methods.catalogue import list_methods
+    from lmd_bench.search.options import run_search
+    from lmd_bench.training.single import train_trial
+
+__all__ = [
+    "Leaderboard",
+    "UserError",
+    "__version__",
+    "list_datasets",
+    "list_methods",
+    "run_search",
+    "train_trial",
+]
+
+# public name -> the module that holds it
+_HOMES = {
+    "Leaderboard": "leaderboard.board",
+    "UserError": "core.errors",
+    "list_datasets": "data.listing",
+    "list_methods": "methods.catalogue",
+    "run_search": "search.options",
+    "train_trial": "training.single",
+}
+
+try:
+    __version__ = version("lmd-bench")
+except PackageNotFoundError:  # it runs from a folder that was not installed
+    __version__ = "unknown"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,7 +8,7 @@ from lmd_bench.cli import compare as statistics
 from lmd_bench.cli import leaderboard as reading
 from lmd_bench.cli import search as runs
 from lmd_bench.cli import watching as state
-from lmd_bench.cli.app import app
+from lmd_bench.cli.app import app, arrange
 from lmd_bench.core.errors import UserError
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "store",
     "sweeps",
 ]
+
+arrange()
 
 
 def main() -> NoReturn:

@@ -1,25 +1,18 @@
 """The command that takes methods apart."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from lmd_bench.cli import completion
 from lmd_bench.cli.app import app, command_line
 from lmd_bench.cli.compare import LesionColumn, Lesions
 from lmd_bench.cli.option_groups import expanded
-from lmd_bench.cli.options import (
-    RESULTS,
-    AblationOptions,
-    DataOptions,
-    Factors,
-    Resources,
-    Results,
-    Seed,
-    Settings,
-    TaskOptions,
-)
+from lmd_bench.cli.options import RESULTS, AblationOptions, Factors, Results, Seed, Settings
 from lmd_bench.core.errors import UserError
+from lmd_bench.data.options import DataOptions, TaskOptions
+from lmd_bench.search.options import Resources
 
 
 @app.command()
@@ -33,7 +26,8 @@ def ablate(
         str | None, typer.Argument(help="YAML file, or the name of a shipped one, such as lmd.")
     ] = None,
     dataset: Annotated[
-        list[str] | None, typer.Option(help="Data sets; repeat or use commas.")
+        list[str] | None,
+        typer.Option(help="Data sets; repeat or use commas.", autocompletion=completion.datasets),
     ] = None,
     imbalance_factor: Factors = None,
     seed: Seed = 0,
@@ -44,7 +38,9 @@ def ablate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print cells, encoders and hours; start nothing.")
     ] = False,
-    format: Annotated[str, typer.Option(help="table, markdown, latex, csv or json.")] = "table",
+    format: Annotated[
+        Literal["table", "markdown", "latex", "csv", "json"], typer.Option(help="Of the tables.")
+    ] = "table",
     out: Annotated[Path | None, typer.Option(help="File for the tables.")] = None,
     clusters: Lesions = None,
     cluster_column: LesionColumn = "lesion_id",
@@ -65,7 +61,7 @@ def ablate(
             "An ablation takes a file and --dataset, such as `lmd-bench ablate lmd --dataset "
             "synthetic`; `--table` alone draws the tables of what is stored."
         )
-    from lmd_bench.cli.parsing import parse_factors, split_commas
+    from lmd_bench.core.options import parse_factors, split_commas
     from lmd_bench.data.build import task_specs
     from lmd_bench.experiments.ablation.run import AskedFor, plan_ablation, record_of, run_ablation
 

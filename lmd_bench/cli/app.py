@@ -2,12 +2,13 @@
 
 import shlex
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.models import CommandInfo
 
-from lmd_bench.cli.options import TaskOptions
 from lmd_bench.core.errors import UserError
+from lmd_bench.data.options import TaskOptions
 
 if TYPE_CHECKING:
     from lmd_bench.core.schema import TaskSpec
@@ -15,10 +16,56 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="lmd-bench",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    help="Fair, resumable benchmarking of long-tailed medical image classification.",
 )
+
+
+# The commands as help shows them: in the order in which a person works.
+PANELS = {
+    "Run": ("search", "sweep", "ablate", "transfer", "confirm", "train"),
+    "Read": (
+        *("leaderboard", "compare", "intervals", "ranks", "tuning", "imbalance"),
+        *("report", "simulate"),
+    ),
+    "Data and methods": ("datasets", "methods", "prepare", "views", "check"),
+    "Watch": ("status", "watch", "failures", "doctor", "dashboard"),
+    "Results folder": ("explain", "reproduce", "merge", "compact"),
+}
+
+
+def arrange() -> None:
+    """Put the commands, once all are registered, in their panels and in order."""
+    panel_of = {name: panel for panel, names in PANELS.items() for name in names}
+    places = list(panel_of)
+    for command in app.registered_commands:
+        command.rich_help_panel = panel_of[command_name(command)]
+    app.registered_commands.sort(key=lambda command: places.index(command_name(command)))
+
+
+def command_name(command: CommandInfo) -> str:
+    """Return the word that calls a command."""
+    return command.name or getattr(command.callback, "__name__", "")
+
+
+def _print_version(asked: bool) -> bool:
+    if asked:
+        from lmd_bench import __version__
+
+        print(f"lmd-bench {__version__}")
+        raise typer.Exit
+    return asked
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Fair, resumable benchmarking of long-tailed medical image classification."""
 
 
 def one_task(dataset: str, factor: str, cut: TaskOptions) -> "TaskSpec":
@@ -27,7 +74,7 @@ def one_task(dataset: str, factor: str, cut: TaskOptions) -> "TaskSpec":
     Raises:
         UserError: several factors, or a task that cannot be had.
     """
-    from lmd_bench.cli.parsing import parse_factors
+    from lmd_bench.core.options import parse_factors
     from lmd_bench.data.build import task_specs
 
     factors = parse_factors([factor])

@@ -1,7 +1,7 @@
 """Commands that compare methods: on one task, over tasks, over budgets and imbalance factors."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -9,7 +9,7 @@ from lmd_bench.cli.app import app
 from lmd_bench.cli.leaderboard import Rule
 from lmd_bench.cli.options import RESULTS, Results
 
-Format = Annotated[str, typer.Option(help="table, csv or json.")]
+Format = Annotated[Literal["table", "csv", "json"], typer.Option(help="Of what is printed.")]
 Lesions = Annotated[
     Path | None, typer.Option(help="CSV with image_id and a column of lesions or patients.")
 ]
@@ -39,7 +39,7 @@ def compare(
 def ranks(
     results: Results = RESULTS,
     rule: Rule = "val_balanced_accuracy",
-    format: Annotated[str, typer.Option(help="table or json.")] = "table",
+    format: Annotated[Literal["table", "json"], typer.Option(help="Of what is printed.")] = "table",
 ) -> None:
     """Rank methods over all tasks, test their differences, say how sure a first place is."""
     from lmd_bench.leaderboard.ranking import print_ranks
@@ -70,7 +70,9 @@ def intervals(
 def tuning(
     results: Results = RESULTS,
     rule: Rule = "val_balanced_accuracy",
-    against: Annotated[str, typer.Option(help="trials, hours or gpu_hours.")] = "trials",
+    against: Annotated[
+        Literal["trials", "hours", "gpu_hours"], typer.Option(help="What the curves run over.")
+    ] = "trials",
     format: Format = "table",
 ) -> None:
     """Show what more trials bring, what tuning gains, and what explains the variance on test."""
@@ -87,7 +89,7 @@ def imbalance(
         str, typer.Option(help="Such as balanced_accuracy, few_recall, mcc, macro_auc.")
     ] = "balanced_accuracy",
     part: Annotated[
-        str, typer.Option(help="What csv holds: curves, crossings or ranges.")
+        Literal["curves", "crossings", "ranges"], typer.Option(help="What csv holds.")
     ] = "curves",
     study: Annotated[str, typer.Option(help="Only studies whose id holds this text.")] = "",
     format: Format = "table",

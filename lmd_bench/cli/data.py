@@ -10,8 +10,9 @@ from rich.table import Column, Table
 
 from lmd_bench.cli.app import app, one_task
 from lmd_bench.cli.option_groups import expanded
-from lmd_bench.cli.options import DataOptions, Dataset, Factor, ImageSize, TaskOptions
+from lmd_bench.cli.options import Dataset, Factor, ImageSize
 from lmd_bench.core.errors import UserError
+from lmd_bench.data.options import DataOptions, TaskOptions
 
 if TYPE_CHECKING:
     from lmd_bench.data.table import DatasetCard, ImageTable

@@ -1,7 +1,7 @@
 """The command that prints the leaderboard."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -9,11 +9,15 @@ from lmd_bench.cli.app import app
 from lmd_bench.cli.options import RESULTS, Results
 
 Rule = Annotated[
-    str,
-    typer.Option(
-        help="What selects a configuration: val_balanced_accuracy, val_macro_f1, val_worst_class, "
-        "val_lower_confidence, last_epoch, or oracle_test (watermarked)."
-    ),
+    Literal[
+        "val_balanced_accuracy",
+        "val_macro_f1",
+        "val_worst_class",
+        "val_lower_confidence",
+        "last_epoch",
+        "oracle_test",
+    ],
+    typer.Option(help="What selects a configuration; oracle_test is watermarked."),
 ]
 
 
@@ -21,7 +25,8 @@ Rule = Annotated[
 def leaderboard(
     results: Results = RESULTS,
     format: Annotated[
-        str, typer.Option(help="table, markdown, latex, csv, json or parquet.")
+        Literal["table", "markdown", "latex", "csv", "json", "parquet"],
+        typer.Option(help="Of the table; parquet takes --out."),
     ] = "table",
     rule: Rule = "val_balanced_accuracy",
     at_budget: Annotated[

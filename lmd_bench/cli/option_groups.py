@@ -1,37 +1,40 @@
 """Lets a command take dataclasses of options as parameters, for typer."""
 
 import inspect
-from collections.abc import Callable
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import wraps
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
+
+import typer
+
+from lmd_bench.cli import completion
+from lmd_bench.core.options import Option
 
 
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command take dataclasses of options: each of their fields becomes an option.
 
     A parameter `data: DataOptions` is replaced in the signature by the fields of `DataOptions`, and
-    the command is called with the dataclass made of their values.
+    the command is called with the dataclass made of their values. A field that is a dataclass is
+    replaced by its own fields in the same way, and the class variable `panel` of a dataclass is the
+    title under which help shows its options.
     """
     hints = get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
-    groups: dict[str, tuple[type, list[str]]] = {}
+    groups: dict[str, type] = {}
     for parameter in inspect.signature(command).parameters.values():
         annotation = hints[parameter.name]
         if is_dataclass(annotation):
             assert isinstance(annotation, type)
-            options = _parameters(annotation)
-            groups[parameter.name] = (annotation, [option.name for option in options])
-            parameters += options
+            groups[parameter.name] = annotation
+            parameters += _parameters(annotation)
         else:
             parameters.append(parameter.replace(annotation=annotation))
 
     @wraps(command)
     def flat(**values: Any) -> None:
-        made = {
-            name: cls(**{option: values.pop(option) for option in options})
-            for name, (cls, options) in groups.items()
-        }
+        made = {name: _made(cls, values) for name, cls in groups.items()}
         command(**values, **made)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
@@ -41,14 +44,47 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     return flat
 
 
-def _parameters(options: type) -> list[inspect.Parameter]:
-    hints = get_type_hints(options, include_extras=True)
-    return [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if field.default is MISSING else field.default,
-            annotation=hints[field.name],
+def _parameters(group: type) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    for field in fields(group):
+        hint = hints[field.name]
+        if is_dataclass(hint):
+            assert isinstance(hint, type)
+            parameters += _parameters(hint)
+        else:
+            parameters.append(_parameter(field, hint, getattr(group, "panel", None)))
+    return parameters
+
+
+def _parameter(field: "Field[Any]", hint: Any, panel: str | None) -> inspect.Parameter:
+    kind, *notes = get_args(hint) if hasattr(hint, "__metadata__") else (hint,)
+    option = next((note for note in notes if isinstance(note, Option)), None)
+    if option is not None:
+        # Typer gives a bool a second flag, --no-..., unless its own flag is named.
+        flag = option.flag or (f"--{field.name.replace('_', '-')}" if kind is bool else "")
+        told = typer.Option(
+            *([flag] if flag else []),
+            help=option.help,
+            min=option.low,
+            max=option.high,
+            rich_help_panel=panel,
+            autocompletion=completion.OF_OPTION.get(field.name),
         )
-        for field in fields(options)
-    ]
+        hint = Annotated[kind, told]
+    default = inspect.Parameter.empty if field.default is MISSING else field.default
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(field.name, keyword, default=default, annotation=hint)
+
+
+def _made(group: type, values: dict[str, Any]) -> Any:
+    """Return a group of options; its values are taken out of `values`."""
+    hints: Mapping[str, Any] = get_type_hints(group)
+    return group(
+        **{
+            field.name: _made(hints[field.name], values)
+            if is_dataclass(hints[field.name])
+            else values.pop(field.name)
+            for field in fields(group)
+        }
+    )

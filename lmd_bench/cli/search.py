@@ -12,26 +12,12 @@ from rich.table import Table
 
 from lmd_bench.cli.app import app, command_line, one_task
 from lmd_bench.cli.option_groups import expanded
-from lmd_bench.cli.options import (
-    RESULTS,
-    Budget,
-    DataOptions,
-    Dataset,
-    Datasets,
-    Drawn,
-    Epochs,
-    Factor,
-    Factors,
-    Resources,
-    Results,
-    Seed,
-    Settings,
-    Strategy,
-    TaskOptions,
-)
+from lmd_bench.cli.options import RESULTS, Dataset, Epochs, Factor, Results, Seed, Settings
+from lmd_bench.data.options import DataOptions, TaskOptions
+from lmd_bench.search.options import SearchOptions
 
 if TYPE_CHECKING:
-    from lmd_bench.core.schema import DataSource, Row, TaskSpec
+    from lmd_bench.core.schema import Row
     from lmd_bench.search.plan import StudyPlan
     from lmd_bench.search.request import SearchRequest
 
@@ -73,34 +59,13 @@ def train(
 @app.command()
 @expanded
 def search(
-    dataset: Datasets,
-    method: Annotated[list[str], typer.Option(help="Methods, or `all`; repeat or use commas.")],
-    data: DataOptions,
-    cut: TaskOptions,
-    resources: Resources,
-    budget: Budget,
-    strategy: Strategy,
-    drawn: Drawn,
-    imbalance_factor: Factors = None,
-    seed: Seed = 0,
-    settings: Settings = None,
+    options: SearchOptions,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and start no trial.")
     ] = False,
-    results: Results = RESULTS,
 ) -> None:
     """Search hyperparameters of methods on tasks, then confirm the chosen ones on test."""
-    from lmd_bench.cli.parsing import parse_factors, split_commas
-    from lmd_bench.data.build import task_specs
-
-    source = data.source(cut.split_dir)
-    factors = parse_factors(imbalance_factor or ["natural"])
-    specs = task_specs(
-        split_commas(dataset), factors, cut.protocol, cut.split_seed, cut.image_size, cut.n_max
-    )
-    request = search_request(
-        method, specs, source, results, seed, settings, budget, strategy, resources, drawn
-    )
+    request = options.request(command=command_line())
     if dry_run:
         print_plan(request)
         return
@@ -130,50 +95,6 @@ def confirm(
             all_well &= row["status"] == "ok"
     if not all_well:
         raise typer.Exit(1)
-
-
-def search_request(
-    method: list[str],
-    specs: "Iterable[TaskSpec]",
-    source: "DataSource",
-    results: Path,
-    seed: int,
-    settings: list[str] | None,
-    budget: Budget,
-    strategy: Strategy,
-    resources: Resources,
-    drawn: Drawn,
-) -> "SearchRequest":
-    """Return the search that options ask for, on tasks whose images are prepared on the way.
-
-    Raises:
-        UserError: unknown methods, settings or ranges, or data that cannot give a task.
-    """
-    from lmd_bench.cli.parsing import split_commas
-    from lmd_bench.data.build import build_tasks
-    from lmd_bench.methods.catalogue import resolve_methods
-    from lmd_bench.methods.space import parse_settings
-    from lmd_bench.search.proposing.points import read_points, read_warm_start
-    from lmd_bench.search.proposing.ranges import parse_ranges
-    from lmd_bench.search.request import SearchRequest
-
-    chosen = resolve_methods(split_commas(method))
-    earlier = drawn.warm_start
-    return SearchRequest(
-        methods=chosen,
-        overrides=parse_settings(settings or []),
-        tasks=build_tasks(specs, source),
-        results=results.resolve(),
-        seed=seed,
-        ranges=parse_ranges(drawn.range or [], chosen),
-        source=source,
-        points=read_points(drawn.points) if drawn.points else (),
-        warm_start=read_warm_start(earlier, results, chosen) if earlier else {},
-        command=command_line(),
-        **budget.fields(),
-        **strategy.fields(),
-        **resources.fields(),
-    )
 
 
 def print_plan(request: "SearchRequest") -> None:

@@ -7,7 +7,8 @@ import typer
 
 from lmd_bench.cli.app import app
 from lmd_bench.cli.option_groups import expanded
-from lmd_bench.cli.options import RESULTS, DataOptions, Results, SplitDir
+from lmd_bench.cli.options import RESULTS, Results, SplitDir
+from lmd_bench.data.options import DataOptions
 
 Key = Annotated[str, typer.Argument(help="Key of a row; the beginning is enough if it is unique.")]
 

@@ -9,20 +9,10 @@ from lmd_bench.cli.app import app, command_line
 from lmd_bench.cli.compare import Format
 from lmd_bench.cli.leaderboard import Rule
 from lmd_bench.cli.option_groups import expanded
-from lmd_bench.cli.options import (
-    RESULTS,
-    Budget,
-    DataOptions,
-    Datasets,
-    Drawn,
-    Resources,
-    Results,
-    Seed,
-    Settings,
-    Strategy,
-    TaskOptions,
-)
-from lmd_bench.cli.search import print_plan, search_request
+from lmd_bench.cli.options import RESULTS, Results
+from lmd_bench.cli.search import print_plan
+from lmd_bench.data.options import DataOptions
+from lmd_bench.search.options import CORE, Resources, SearchOptions
 
 FACTORS = "10,20,50,100,200,500"
 Tasks = list[str] | None
@@ -31,31 +21,17 @@ Tasks = list[str] | None
 @app.command()
 @expanded
 def sweep(
-    dataset: Datasets,
-    method: Annotated[list[str], typer.Option(help="Methods, or `all`; repeat or use commas.")],
-    data: DataOptions,
-    cut: TaskOptions,
-    resources: Resources,
-    budget: Budget,
-    strategy: Strategy,
-    drawn: Drawn,
-    imbalance_factor: Annotated[
-        list[str] | None,
-        typer.Option(help=f"Two or more; {FACTORS} if not given. Repeat or use commas."),
-    ] = None,
-    seed: Seed = 0,
-    settings: Settings = None,
+    options: SearchOptions,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and start no trial.")
     ] = False,
-    results: Results = RESULTS,
     rule: Rule = "val_balanced_accuracy",
     metric: Annotated[str, typer.Option(help="As `imbalance` takes it.")] = "balanced_accuracy",
     format: Format = "table",
 ) -> None:
     """Search methods at several imbalance factors, on nested train sets and one test set."""
     from lmd_bench.cli.emit import check_format, print_imbalance
-    from lmd_bench.cli.parsing import parse_factors, split_commas
+    from lmd_bench.core.options import split_commas
     from lmd_bench.core.schema import TaskSpec
     from lmd_bench.experiments.sweep import sweep_tasks
     from lmd_bench.leaderboard.studies.rules import rule_named
@@ -64,16 +40,16 @@ def sweep(
 
     check_format(format)
     rule_named(rule)
-    resolve_methods(split_commas(method))  # a mistake is told before images are prepared
+    # A mistake is told before images are prepared.
+    resolve_methods(split_commas(options.method or [CORE]))
+    cut = options.task
     common = TaskSpec("", cut.protocol, None, cut.split_seed, cut.image_size, cut.n_max)
-    factors = parse_factors(imbalance_factor or [FACTORS])
-    source = data.source(cut.split_dir)
-    specs, sentences = sweep_tasks(split_commas(dataset), factors, common, source)
+    source = options.data.source(cut.split_dir)
+    datasets, factors = split_commas(options.dataset), options.factors(FACTORS)
+    specs, sentences = sweep_tasks(datasets, factors, common, source)
     for sentence in sentences:
         typer.echo(sentence, err=format != "table")
-    request = search_request(
-        method, specs, source, results, seed, settings, budget, strategy, resources, drawn
-    )
+    request = options.request(specs, command=command_line())
     if dry_run:
         print_plan(request)
         return
@@ -84,7 +60,7 @@ def sweep(
     outcome = run_search(request, display)
     if outcome.exit_code != INTERRUPTED:
         ids = {study.id for study in study_specs(request) if study.requested}
-        print_imbalance(results, format, rule, metric, only=ids)
+        print_imbalance(options.results, format, rule, metric, only=ids)
     raise typer.Exit(outcome.exit_code)
 
 
@@ -114,7 +90,7 @@ def transfer(
 ) -> None:
     """Use configs tuned on one task on the others, and show what that loses."""
     from lmd_bench.cli.emit import check_format
-    from lmd_bench.cli.parsing import split_commas
+    from lmd_bench.core.options import split_commas
     from lmd_bench.experiments.transfer import Chosen, run_transfer, show_transfer
 
     check_format(format)

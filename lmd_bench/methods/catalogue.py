@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -44,10 +44,20 @@ class Method:
 
 
 @cache
+def _document() -> dict[str, Any]:
+    return yaml.safe_load((paths.search_spaces() / "methods.yaml").read_text())
+
+
+@cache
 def named_methods() -> dict[str, Method]:
     """Return the methods of `search_spaces/methods.yaml` by name."""
-    text = (paths.search_spaces() / "methods.yaml").read_text()
-    return {name: Method(name=name, **entry) for name, entry in yaml.safe_load(text).items()}
+    entries = _document().items()
+    return {name: Method(name=name, **entry) for name, entry in entries if isinstance(entry, dict)}
+
+
+def groups() -> dict[str, list[str]]:
+    """Return the named groups of methods, the lists in `search_spaces/methods.yaml`."""
+    return {name: entry for name, entry in _document().items() if isinstance(entry, list)}
 
 
 def list_methods() -> "pd.DataFrame":
@@ -61,16 +71,17 @@ def list_methods() -> "pd.DataFrame":
     )
 
 
-ALL = "all"  # every named method
+ALL = "all"  # the group of every named method
 
 
 def resolve_methods(names: Iterable[str]) -> tuple[Method, ...]:
-    """Return the methods of these names, each once; `all` stands for every named one.
+    """Return the methods of these names and groups of names, each once.
 
     Raises:
-        UserError: neither a named method nor a pair of known stages.
+        UserError: neither a named method or group nor a pair of known stages.
     """
-    spelled = [n for name in names for n in (named_methods() if name == ALL else [name])]
+    lists = groups() | {ALL: list(named_methods())}
+    spelled = [member for name in names for member in lists.get(name, [name])]
     return tuple(resolve_method(name) for name in dict.fromkeys(spelled))
 
 
@@ -84,7 +95,7 @@ def resolve_method(name: str) -> Method:
         return named_methods()[name]
     representation, plus, calibration = name.partition("+")
     if not plus:
-        raise unknown("method", name, named_methods())
+        raise unknown("method", name, [*named_methods(), *groups(), ALL])
     if representation not in plugins.names("representation"):
         raise unknown("representation", representation, plugins.names("representation"))
     if calibration not in plugins.names("calibration"):

@@ -1,5 +1,6 @@
 """Search spaces and named methods: YAML in, Optuna distributions and checked configs out."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from functools import cache
@@ -89,6 +90,11 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Scalar]:
         except yaml.YAMLError as error:
             raise UserError(f"Setting '{text}' has a value that cannot be read.") from error
     return settings
+
+
+def setting_texts(settings: Config) -> list[str]:
+    """Return what `parse_settings` reads back as these settings."""
+    return [f"{key}={json.dumps(value)}" for key, value in settings.items()]
 
 
 def check_value(key: str, value: Any, config: Mapping[str, Scalar]) -> Scalar:

@@ -1,10 +1,13 @@
 """One trial in this process, without Ray."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lmd_bench.core import paths
 from lmd_bench.core.machine import n_cores
+from lmd_bench.core.options import from_keywords
 from lmd_bench.core.schema import (
     DataSource,
     OnEpoch,
@@ -14,11 +17,65 @@ from lmd_bench.core.schema import (
     TrialSpec,
     no_report,
 )
-from lmd_bench.data.build import build_tasks
+from lmd_bench.data.build import build_tasks, task_specs
+from lmd_bench.data.options import DataOptions, TaskOptions
 from lmd_bench.methods.catalogue import resolve_method
-from lmd_bench.methods.space import check_keys, default_config, parse_settings
+from lmd_bench.methods.space import check_keys, default_config, parse_settings, setting_texts
 from lmd_bench.store.store import open_store
 from lmd_bench.training.device import n_gpus
+
+
+def train_trial(
+    dataset: str,
+    method: str,
+    *,
+    imbalance_factor: float | int | None = None,
+    epochs: int = 10,
+    seed: int = 0,
+    settings: Mapping[str, Scalar] | None = None,
+    results: str | Path | None = None,
+    on_epoch: OnEpoch = no_report,
+    **options: Any,
+) -> dict[str, Any]:
+    """Train one trial in this process, without Ray, judge it on val, and return its row.
+
+    Args:
+        dataset: Name of a data set.
+        method: Name of a method, or representation+calibration.
+        imbalance_factor: n_max / n_min of train; None keeps what exists.
+        epochs: Of stage 1.
+        seed: Of the training.
+        settings: Hyperparameters in place of the defaults, as {"training.batch_size": 64}.
+        results: Folder that keeps the row; `results/runs` if not given.
+        on_epoch: Is told of each epoch.
+        options: Those of `TaskOptions` and `DataOptions`: image_size, n_max, data_root, ...
+
+    Raises:
+        UserError: an unknown name or option, or data that are absent.
+    """
+    asked = from_keywords(_TaskAndData, options)
+    cut = asked.task
+    ways = (cut.protocol, cut.split_seed, cut.image_size, cut.n_max)
+    # The number is hashed into the row's key, where 5 and 5.0 differ.
+    factor = None if imbalance_factor is None else float(imbalance_factor)
+    (task,) = task_specs([dataset], [factor], *ways)
+    return train_one(
+        task,
+        method,
+        epochs,
+        seed,
+        setting_texts(settings or {}),
+        Path(results or paths.default_results()).resolve(),
+        asked.data.source(cut.split_dir),
+        "",
+        on_epoch,
+    )
+
+
+@dataclass(frozen=True)
+class _TaskAndData:
+    task: TaskOptions
+    data: DataOptions
 
 
 def train_one(

@@ -5,9 +5,9 @@ import typer
 from typer.testing import CliRunner
 
 from lmd_bench.cli.option_groups import expanded
-from lmd_bench.cli.options import DataOptions, TaskOptions
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TableColumns
+from lmd_bench.data.options import DataOptions, TaskOptions
 
 app = typer.Typer()
 

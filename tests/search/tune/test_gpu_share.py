@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import ray
 
-from lmd_bench.cli.options import Resources
 from lmd_bench.core.errors import UserError
+from lmd_bench.search.options import Resources
 from lmd_bench.search.tune import cluster
 from lmd_bench.search.tune.gpu_share import probes
 from lmd_bench.training.memory import CONTEXT_BYTES, MARGIN, even_share, share_needed

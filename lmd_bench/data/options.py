@@ -1,0 +1,85 @@
+"""What a person may ask of data: how a task is cut, and how the files are read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.options import Option
+from lmd_bench.core.schema import DataSource, RareClasses, TableColumns
+
+Protocol = Literal["balanced", "lmd", "official"]
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """How a task is cut from a data set."""
+
+    panel: ClassVar[str] = "Task"
+
+    image_size: Annotated[int, Option("Side of the square images, in pixels.", low=8)] = 64
+    protocol: Annotated[Protocol, Option("How splits are cut.")] = "balanced"
+    split_dir: Annotated[
+        Path | None, Option("Folder, or one file in it, of published splits for official.")
+    ] = None
+    split_seed: Annotated[int, Option("Seed of the splits.", low=0, high=2**32 - 1)] = 0
+    n_max: Annotated[int | None, Option("Images of the largest train class.")] = None
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where images and labels are read from."""
+
+    panel: ClassVar[str] = "Data"
+
+    data_root: Annotated[
+        Path | None, Option("Folder of the raw images; default $LMD_BENCH_DATA/<dataset>.")
+    ] = None
+    allow_missing: Annotated[bool, Option("Go on with the images that are present.")] = False
+    images_csv: Annotated[Path | None, Option("CSV that lists the images of --dataset folder.")] = (
+        None
+    )
+    image_column: Annotated[
+        str | None, Option("Its column of file names, with or without ending.")
+    ] = None
+    label_column: Annotated[str | None, Option("Its column of classes.")] = None
+    group_column: Annotated[
+        str | None, Option("Its column of patients or lesions, which no split parts.")
+    ] = None
+    split_column: Annotated[
+        str | None, Option("Its column of train, val, test for --protocol official.")
+    ] = None
+    rare_classes: Annotated[
+        RareClasses, Option("Classes of too few images: refuse, drop, or merge into one.")
+    ] = "refuse"
+    rare_below: Annotated[
+        int, Option("Images below which a class is dropped or merged.", low=1)
+    ] = DataSource.rare_below
+
+    def source(self, split_dir: Path | None = None) -> DataSource:
+        """Return the data source that the options name.
+
+        Raises:
+            UserError: only a part of what describes a CSV was given.
+        """
+        return DataSource(
+            root=self.data_root,
+            allow_missing=self.allow_missing,
+            split_dir=split_dir,
+            columns=self._columns(),
+            rare_classes=self.rare_classes,
+            rare_below=self.rare_below,
+        )
+
+    def _columns(self) -> TableColumns | None:
+        csv, image, label = self.images_csv, self.image_column, self.label_column
+        if csv is not None and image is not None and label is not None:
+            return TableColumns(csv, image, label, self.group_column, self.split_column)
+        given = (csv, image, label, self.group_column, self.split_column)
+        if any(value is not None for value in given):
+            raise UserError(
+                "A folder with a CSV is described by --images-csv, --image-column and "
+                "--label-column together (and --group-column, --split-column if it has them); "
+                "give all three."
+            )
+        return None

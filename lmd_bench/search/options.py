@@ -1,0 +1,277 @@
+"""All that may be asked of a search, in groups: what the command line and Python both fill."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from lmd_bench.core import paths
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.options import NATURAL, Option, from_keywords, parse_factors, split_commas
+from lmd_bench.core.schema import Scalar, TaskSpec
+from lmd_bench.data.options import DataOptions, TaskOptions
+
+if TYPE_CHECKING:
+    from lmd_bench.search.request import SearchRequest
+    from lmd_bench.search.run import SearchOutcome
+
+Sampler = Literal["tpe", "random", "cmaes", "gp", "nsga2", "qmc"]
+Pruner = Literal["none", "median", "halving", "hyperband"]
+CORE = "core"  # the group of methods that a search takes where none is named
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much each study gets, and each trial."""
+
+    panel: ClassVar[str] = "Budget"
+
+    trials: Annotated[
+        int | None, Option("Trials of each study, the default first; 8 if not given.")
+    ] = None
+    gpu_hours: Annotated[
+        float | None,
+        Option("Instead: hours of a GPU for each study; of a core where there is none."),
+    ] = None
+    epochs: Annotated[int, Option("Epochs of stage 1.", low=1)] = 10
+    trial_timeout: Annotated[
+        float | None, Option("Minutes after which a trial ends, at its next epoch.")
+    ] = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return the budget as a search is asked for it.
+
+        Raises:
+            UserError: trials and hours at once.
+        """
+        if self.trials is not None and self.gpu_hours is not None:
+            raise UserError("A study has --trials or --gpu-hours as its budget; give one of them.")
+        minutes = self.trial_timeout
+        return {
+            "n_trials": 8 if self.trials is None else self.trials,
+            "hours": self.gpu_hours,
+            "n_epochs": self.epochs,
+            "trial_seconds": None if minutes is None else 60 * minutes,
+        }
+
+
+@dataclass(frozen=True)
+class Proposing:
+    """How configs are proposed, equal for all studies of a search, and what from."""
+
+    panel: ClassVar[str] = "Proposing"
+
+    sampler: Annotated[Sampler, Option("What proposes configs.")] = "tpe"
+    pruner: Annotated[Pruner, Option("What ends trials that fall behind.")] = "none"
+    objectives: Annotated[str, Option("One or two metrics on val for the sampler, by comma.")] = (
+        "balanced_accuracy"
+    )
+    joint: Annotated[bool, Option("Search both stages together, not one on the other.")] = False
+    deterministic: Annotated[bool, Option("The same trials at any concurrency.")] = False
+    top_k: Annotated[int, Option("Encoders, best on val, that a calibration may stand on.")] = 3
+    range: Annotated[
+        list[str] | None,
+        Option("Search section.key=low:high (or one,another) instead; repeat."),
+    ] = None
+    points: Annotated[
+        Path | None, Option("YAML list of configs to try right after the default.")
+    ] = None
+    warm_start: Annotated[
+        Path | None, Option("Earlier results folder, whose best configs come next.")
+    ] = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return the strategy as a search is asked for it, without what configs are drawn from."""
+        return {
+            "sampler": self.sampler,
+            "pruner": self.pruner,
+            "objectives": tuple(name.strip() for name in self.objectives.split(",")),
+            "joint": self.joint,
+            "deterministic": self.deterministic,
+            "top_k": self.top_k,
+        }
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a search may use, and where."""
+
+    panel: ClassVar[str] = "Resources"
+
+    max_concurrent: Annotated[int | None, Option("Trials at once.")] = None
+    cpus_per_trial: Annotated[int | None, Option("Cores, and threads, a trial.")] = None
+    gpus_per_trial: Annotated[
+        str | None, Option("GPUs a trial, or a share; `auto` measures what is needed.")
+    ] = None
+    address: Annotated[str, Option("Ray cluster to join; `local` starts one on loopback.")] = (
+        "local"
+    )
+    mirror: Annotated[
+        str, Option("URL (s3://, sftp://, ...) that all rows are put to and taken from.")
+    ] = ""
+    verbose: Annotated[bool, Option("Show what Ray prints, too.")] = False
+
+    def fields(self) -> dict[str, Any]:
+        """Return the resources as a search is asked for them.
+
+        Raises:
+            UserError: a share of a GPU that is no number.
+        """
+        share: float | str | None = self.gpus_per_trial
+        if share is not None and share != "auto":
+            try:
+                share = float(share)
+            except ValueError:
+                raise UserError(
+                    f"--gpus-per-trial {share} is neither a number nor `auto`; give, say, 0.5."
+                ) from None
+        return vars(self) | {"gpus_per_trial": share}
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """What is run more than once: confirmations, and trials that failed."""
+
+    panel: ClassVar[str] = "Confirmation"
+
+    confirm_seeds: Annotated[
+        int, Option("Fresh seeds that the chosen and default configs are retrained on.")
+    ] = 3
+    retry_failed: Annotated[
+        bool, Option("Run again what was lost, timed out, ran out of memory or erred.")
+    ] = False
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """A search as a person asks for it; `request` turns it into what is run."""
+
+    dataset: Annotated[list[str], Option("Data sets; repeat or use commas.")]
+    method: Annotated[
+        list[str] | None,
+        Option("Methods or groups (core, all); core if not given. Repeat or use commas."),
+    ] = None
+    imbalance_factor: Annotated[
+        list[str] | None,
+        Option("n_max / n_min of train, or `natural` (default of a search); repeat or use commas."),
+    ] = None
+    settings: Annotated[
+        list[str] | None,
+        Option("Fix a hyperparameter: section.key=value; repeat.", flag="--set"),
+    ] = None
+    seed: Annotated[int, Option("Base of all training seeds.")] = 0
+    results: Annotated[Path, Option("Folder of the results.")] = paths.default_results()
+    task: TaskOptions = TaskOptions()
+    data: DataOptions = DataOptions()
+    budget: Budget = Budget()
+    proposing: Proposing = Proposing()
+    repetition: Repetition = Repetition()
+    resources: Resources = Resources()
+
+    def factors(self, default: str = NATURAL) -> list[float | None]:
+        """Return the imbalance factors; `natural` is None.
+
+        Raises:
+            UserError: neither a number of at least 1 nor `natural`.
+        """
+        return parse_factors(self.imbalance_factor or [default])
+
+    def specs(self) -> list[TaskSpec]:
+        """Return every data set at every factor.
+
+        Raises:
+            UserError: an unknown data set or protocol, or a factor that is not possible.
+        """
+        from lmd_bench.data.build import task_specs
+
+        cut = self.task
+        return task_specs(
+            split_commas(self.dataset),
+            self.factors(),
+            cut.protocol,
+            cut.split_seed,
+            cut.image_size,
+            cut.n_max,
+        )
+
+    def request(
+        self, specs: Iterable[TaskSpec] | None = None, *, command: str = ""
+    ) -> "SearchRequest":
+        """Return the search that is asked for, on tasks whose images are prepared on the way.
+
+        Args:
+            specs: The tasks, where they are others than `specs()`.
+            command: The command line, for the rows.
+
+        Raises:
+            UserError: unknown methods, settings or ranges, or data that cannot give a task.
+        """
+        from lmd_bench.data.build import build_tasks
+        from lmd_bench.methods.catalogue import resolve_methods
+        from lmd_bench.methods.space import parse_settings
+        from lmd_bench.search.proposing.points import read_points, read_warm_start
+        from lmd_bench.search.proposing.ranges import parse_ranges
+        from lmd_bench.search.request import SearchRequest
+
+        # What is mistyped is told before images are prepared, which may take long.
+        methods = resolve_methods(split_commas(self.method or [CORE]))
+        overrides = parse_settings(self.settings or [])
+        asked, source = self.proposing, self.data.source(self.task.split_dir)
+        ranges = parse_ranges(asked.range or [], methods)
+        earlier = asked.warm_start
+        return SearchRequest(
+            methods=methods,
+            overrides=overrides,
+            tasks=build_tasks(self.specs() if specs is None else specs, source),
+            results=self.results.resolve(),
+            seed=self.seed,
+            ranges=ranges,
+            source=source,
+            points=read_points(asked.points) if asked.points else (),
+            warm_start=read_warm_start(earlier, self.results, methods) if earlier else {},
+            command=command,
+            **self.budget.fields(),
+            **asked.fields(),
+            **vars(self.repetition),
+            **self.resources.fields(),
+        )
+
+
+def run_search(
+    dataset: str | Sequence[str],
+    methods: str | Sequence[str] = CORE,
+    *,
+    imbalance_factor: float | int | str | Sequence[float | int | str | None] | None = None,
+    settings: Mapping[str, Scalar] | None = None,
+    **options: Any,
+) -> "SearchOutcome":
+    """Search hyperparameters of methods on tasks, then confirm the chosen ones on test.
+
+    What the results folder holds is not run again; the same call goes on with what is missing.
+
+    Args:
+        dataset: Name of a data set, or several.
+        methods: Names of methods, representation+calibration pairs or groups.
+        imbalance_factor: n_max / n_min of train, or several; None keeps what exists.
+        settings: Hyperparameters that are not searched, as {"training.batch_size": 64}.
+        options: The options of `lmd-bench search`, with underscores: results, data_root, trials,
+            epochs, confirm_seeds, image_size, max_concurrent, ...; those of `SearchOptions`.
+
+    Raises:
+        UserError: an unknown name or option, data that are absent, or numbers that cannot be.
+    """
+    from lmd_bench.methods.space import setting_texts
+    from lmd_bench.search import run
+
+    if imbalance_factor is None or isinstance(imbalance_factor, (float, int, str)):
+        factors: Sequence[float | int | str | None] = [imbalance_factor]
+    else:
+        factors = imbalance_factor
+    texts = [NATURAL if factor is None else str(factor) for factor in factors]
+    named = {
+        "dataset": [dataset] if isinstance(dataset, str) else list(dataset),
+        "method": [methods] if isinstance(methods, str) else list(methods),
+        "imbalance_factor": texts,
+        "settings": setting_texts(settings or {}),
+    }
+    return run.run_search(from_keywords(SearchOptions, {**options, **named}).request())
