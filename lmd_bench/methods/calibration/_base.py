@@ -59,10 +59,18 @@ class Stage1:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """The final classifier, and how its training went (empty where nothing was trained)."""
+    """The final classifier, and how its training went (empty where nothing was trained).
+
+    Attributes:
+        model: encoder and final head.
+        curve: one point for each epoch.
+        drifts: for each epoch that moved the encoder, |F' - F| / |F| of the training features
+            before (F) and after it.
+    """
 
     model: Model
     curve: tuple[Progress, ...] = ()
+    drifts: tuple[float, ...] = ()
 
 
 class Calibration(ABC):

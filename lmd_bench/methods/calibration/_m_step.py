@@ -27,6 +27,11 @@ from lmd_bench.methods.calibration._gaussians import ClassGaussians
 JITTER = 1e-6  # of the mean logit variance, keeps K x K factors defined
 
 
+def sgd_of(head: nn.Linear, lr: float, decay: float) -> torch.optim.SGD:
+    """Return the published optimiser of the sampled form: momentum .9, decay on weight and bias."""
+    return torch.optim.SGD(head.parameters(), lr=lr, momentum=0.9, weight_decay=decay)
+
+
 def sampled_m_step(
     head: nn.Linear,
     gaussians: ClassGaussians,

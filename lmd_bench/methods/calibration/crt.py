@@ -6,9 +6,15 @@ Paper: Kang et al., Decoupling Representation and Classifier for Long-Tailed Rec
 section 4.1.
 URL: https://arxiv.org/abs/1910.09217
 
-What differs from the authors' code: it trains on augmented images with the encoder in train mode,
-so that a "frozen" encoder still moves its BatchNorm statistics; here the features of the test view
-are computed once and the encoder does not move, as the paper's text says.
+Code it was compared with: https://github.com/facebookresearch/classifier-balancing, commit
+f162adef63 (ClassAwareSampler). A test asserts that an epoch has as many draws, steps, draws of each
+class and draws of each image as there: n_max x K draws, the same number from each class.
+
+What differs from that code: it trains on augmented images with the encoder in train mode, so that
+a "frozen" encoder still moves its BatchNorm statistics; here the features of the test view are
+computed once and the encoder does not move, as the paper's text says. The learning rate falls at
+each step, there at each epoch. The order of the draws is another one. A batch is 1/32 of a small
+train set instead of 512 (_sgd.py), which gives 1,000 images some 1,000 steps.
 Defaults: lr .2, weight decay 5e-4, 10 epochs, batch 512, cosine: that code's configuration.
 """
 
@@ -22,7 +28,7 @@ from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.calibration._sgd import fit_head, fresh_head
 from lmd_bench.methods.config import require
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -31,8 +37,8 @@ class Config:
 
     lr: float = 0.2
     weight_decay: float = 5.0e-4
-    n_epochs: int = 10  # passes of as many draws as there are training images
-    batch_size: int = 512
+    n_epochs: int = 10  # of n_max x K draws
+    batch_size: int = 512  # at most; a small train set has smaller ones
 
     def __post_init__(self) -> None:
         """Refuse values that no training can run with."""

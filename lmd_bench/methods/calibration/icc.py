@@ -3,7 +3,7 @@
 Each EM epoch, from the features of all training images:
     statistics  mu_k, Sigma_k of each class (and their average over EM epochs)
     M-step      classifier <- argmin 1/K sum_k E_{f ~ N(mu_k, Sigma_k)} CE(W f + b, k)   (vfc.py)
-    E-step      encoder <- a pass over train with the classifier's parameters frozen, on
+    E-step      encoder <- some steps over train with the classifier's parameters frozen, on
                 L_E = GCE_q(z, y) + w FDC(f, y)
     evaluation  of the new encoder with the new classifier on val; the best epoch is kept
 
@@ -34,11 +34,13 @@ Defaults: q .7, FDC weight 1e-4, eps 1e-2, weight decay 1e-4 and batch 128: that
 """
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from lmd_bench.core.seeding import derive_seed
@@ -58,12 +60,12 @@ from lmd_bench.methods.calibration._losses import (
     feature_distribution_consistency,
     generalised_cross_entropy,
 )
-from lmd_bench.methods.calibration._m_step import expected_m_step, sampled_m_step
-from lmd_bench.methods.calibration._sgd import balanced_draws, fresh_head
+from lmd_bench.methods.calibration._m_step import expected_m_step, sampled_m_step, sgd_of
+from lmd_bench.methods.calibration._sgd import SMALLEST_BATCH, balanced_draws, fresh_head
 from lmd_bench.methods.config import require
 from lmd_bench.methods.models.model import Model, autocast, predict
 
-VERSION = 3
+VERSION = 4
 
 Statistics = Literal["running_mean", "current"]
 
@@ -78,6 +80,7 @@ class Config:
     covariance: CovarianceModel = "eps"
     eps: float = 1.0e-2
     shrinkage: float = 0.5
+    n_neighbours: int = 2  # tail_borrow: head classes that a tail class borrows from
     fdc_stats: Statistics = "running_mean"
     virtual_stats: Statistics = "current"
     schedule: Literal["constant", "multistep"] = "constant"  # of both learning rates
@@ -85,19 +88,21 @@ class Config:
     m_step: Literal["expected", "sampled"] = "expected"
     lbfgs_iterations: int = 30
     classifier_lr: float = 2.0e-3  # sampled
-    n_steps: int = 379  # sampled: in each EM epoch
+    n_steps: int = 379  # sampled: in each EM epoch; 0: those of 50,000 features of each class
     virtual_batch: int = 352  # sampled: virtual features of each step
-    weight_decay: float = 1.0e-4
+    weight_decay: float = 1.0e-2  # of the classifier
     # E-step
-    estep_fraction: float = 0.5  # of a pass over train
-    batch_size: int = 128
-    encoder_lr: float = 1.0e-4
+    estep_steps: int = 42  # in each EM epoch, over as many passes as it takes; 0: one pass
+    batch_size: int = 128  # at most; a small train set has smaller ones
+    encoder_lr: float = 2.0e-4
+    encoder_weight_decay: float = 1.0e-4
     gce_q: float = 0.7
     estep_gce_grad: bool = True
-    fdc_weight: float = 1.0e-4
+    fdc_weight: float = 0.05
     fdc_form: FdcForm = "signed"
     fdc_normalise: bool = True
     fdc_clip: float = 0.0  # 0: not cut
+    margin: float = 1.0  # hinge: in the units of the distances
     estep_bn: Literal["train", "frozen"] = "train"
     estep_balanced: bool = False
     estep_view: View = "test"
@@ -106,12 +111,12 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse values for which the loop is not defined."""
-        for name in ("em_epochs", "lbfgs_iterations", "n_steps", "virtual_batch", "batch_size"):
+        positive = ("em_epochs", "lbfgs_iterations", "virtual_batch", "batch_size", "n_neighbours")
+        for name in positive:
             require(getattr(self, name) >= 1, f"{name}={getattr(self, name)} must be at least 1")
-        for name in ("gce_q", "estep_fraction"):
-            require(
-                0 < getattr(self, name) <= 1, f"{name}={getattr(self, name)} must lie in (0, 1]"
-            )
+        for name in ("n_steps", "estep_steps", "weight_decay", "encoder_weight_decay"):
+            require(getattr(self, name) >= 0, f"{name}={getattr(self, name)} must not be negative")
+        require(0 < self.gce_q <= 1, f"gce_q={self.gce_q} must lie in (0, 1]")
         require(self.eps > 0, f"eps={self.eps} must be above 0")
         require(0 <= self.shrinkage <= 1, f"shrinkage={self.shrinkage} must lie in [0, 1]")
 
@@ -128,7 +133,7 @@ class Icc(Calibration):
             loss, judged, logits = loop.epoch(epoch)
             best.update(epoch + 1, loss, logits, judged)
         best.restore(loop.model)
-        return Calibrated(loop.model, tuple(best.curve))
+        return Calibrated(loop.model, tuple(best.curve), tuple(loop.drifts))
 
 
 class _EmLoop:
@@ -145,13 +150,14 @@ class _EmLoop:
         )
         self.head = self.model.head = head
         self.rng = generator(derive_seed(stage1.seed, "virtual"), device)
-        decay = config.weight_decay
-        self.classifier_optimiser = torch.optim.SGD(
-            head.parameters(), lr=config.classifier_lr, momentum=0.9, weight_decay=decay
-        )
+        self.classifier_optimiser = sgd_of(head, config.classifier_lr, config.weight_decay)
         self.encoder_optimiser = torch.optim.SGD(
-            self.model.encoder.parameters(), lr=config.encoder_lr, momentum=0.9, weight_decay=decay
+            self.model.encoder.parameters(),
+            lr=config.encoder_lr,
+            momentum=0.9,
+            weight_decay=config.encoder_weight_decay,
         )
+        self.drifts: list[float] = []
         self.average: ClassMoments | None = None
         self.start_lrs = (config.classifier_lr, config.encoder_lr)
 
@@ -167,9 +173,9 @@ class _EmLoop:
         before = self._judged_before() if config.evaluation == "official" else None
         same = epoch == 0 or config.fdc_stats == config.virtual_stats
         loss = self._e_step(gaussians if same else self._gaussians(of[config.fdc_stats]), epoch)
-        last = epoch == config.em_epochs - 1
-        if not last:
-            self.features = predict(self.model, self.stage1.train_set)[0]
+        moved = predict(self.model, self.stage1.train_set)[0]
+        self.drifts.append(float((moved - self.features).norm() / self.features.norm()))
+        self.features = moved
         if before is not None:
             self.val_features = predict(self.model, self.stage1.val_set)[0]
             return loss, *before
@@ -194,7 +200,9 @@ class _EmLoop:
 
     def _gaussians(self, moments: ClassMoments) -> ClassGaussians:
         config = self.config
-        return fit_gaussians(moments, config.covariance, config.eps, config.shrinkage)
+        return fit_gaussians(
+            moments, config.covariance, config.eps, config.shrinkage, config.n_neighbours
+        )
 
     def _m_step(self, gaussians: ClassGaussians) -> float:
         config = self.config
@@ -206,7 +214,7 @@ class _EmLoop:
             self.head,
             gaussians,
             self.classifier_optimiser,
-            config.n_steps,
+            config.n_steps or steps_of_virtual_set(len(gaussians.mean), config.virtual_batch),
             config.virtual_batch,
             self.rng,
         )
@@ -217,10 +225,10 @@ class _EmLoop:
         if config.estep_bn == "frozen":
             freeze_batch_norm(self.model)
         self.head.requires_grad_(False)
-        batch_size = min(config.batch_size, len(train_set))
-        n_steps = max(1, round(steps_per_epoch(len(train_set), batch_size) * config.estep_fraction))
+        batch_size = min(config.batch_size, max(SMALLEST_BATCH, len(train_set) // 8))
+        n_steps = config.estep_steps or steps_per_epoch(len(train_set), batch_size)
         total = torch.zeros((), device=train_set.labels.device)
-        for step, indices in zip(range(n_steps), self._order(epoch, batch_size), strict=False):
+        for step, indices in enumerate(islice(self._order(epoch, batch_size), n_steps)):
             seed = derive_seed(self.stage1.seed, "view", epoch, step)
             loss = self._e_loss(indices.to(train_set.labels.device), gaussians, seed)
             self.encoder_optimiser.zero_grad(set_to_none=True)
@@ -231,44 +239,62 @@ class _EmLoop:
         return float(total) / n_steps
 
     def _e_loss(self, indices: Tensor, gaussians: ClassGaussians, seed: int) -> Float[Tensor, ""]:
-        config, train_set = self.config, self.stage1.train_set
+        train_set = self.stage1.train_set
         labels = train_set.labels[indices]
-        view = make_view(config.estep_view, train_set.pixels[indices], seed)
+        view = make_view(self.config.estep_view, train_set.pixels[indices], seed)
         with autocast(labels.device):
             features = self.model.encoder(view)
-        features = features.float()
-        loss = config.fdc_weight * feature_distribution_consistency(
-            features,
-            labels,
-            gaussians,
-            config.fdc_form,
-            normalise=config.fdc_normalise,
-            clip=config.fdc_clip,
-        )
-        logits = self.head(features if config.estep_gce_grad else features.detach())
-        return loss + generalised_cross_entropy(logits, labels, config.gce_q)
+        return e_step_loss(self.config, features.float(), labels, gaussians, self.head)
 
-    def _order(self, epoch: int, batch_size: int) -> list[Tensor]:
-        labels = self.stage1.train_set.labels
-        seed = derive_seed(self.stage1.seed, "order", epoch)
-        if self.config.estep_balanced:
-            draws = balanced_draws(labels, len(labels) // batch_size * batch_size, seed)
-            return list(draws.split(batch_size))
-        return list(epoch_batches(labels.cpu(), batch_size, seed))
+    def _order(self, epoch: int, batch_size: int) -> Iterator[Tensor]:
+        """Yield batches without end, pass after pass, each in an order of its own."""
+        labels = self.stage1.train_set.labels.cpu()
+        weights = 1.0 / self.stage1.class_counts.cpu() if self.config.estep_balanced else None
+        for of_pass in count():
+            seed = derive_seed(self.stage1.seed, "order", epoch, of_pass)
+            yield from epoch_batches(labels, batch_size, seed, weights)
 
     def _judged_before(self) -> tuple[Model, Tensor]:
         with torch.no_grad():
             return copy.deepcopy(self.model), self.head(self.val_features)
 
 
-def running_mean(average: ClassMoments | None, new: ClassMoments, epoch: int) -> ClassMoments:
-    """Return the mean of the moments of EM epochs 0 to `epoch`.
+def e_step_loss(
+    config: Config,
+    features: Float[Tensor, "batch features"],
+    labels: Int64[Tensor, " batch"],
+    gaussians: ClassGaussians,
+    head: nn.Module,
+) -> Float[Tensor, ""]:
+    """Return GCE of the head's logits plus the weighted FDC of the features."""
+    consistency = feature_distribution_consistency(
+        features,
+        labels,
+        gaussians,
+        config.fdc_form,
+        normalise=config.fdc_normalise,
+        clip=config.fdc_clip,
+        margin=config.margin,
+    )
+    logits = head(features if config.estep_gce_grad else features.detach())
+    return config.fdc_weight * consistency + generalised_cross_entropy(logits, labels, config.gce_q)
 
-    The published decay min(1 - 1/(t+1), .999) is this mean for fewer than 1,000 EM epochs.
+
+def steps_of_virtual_set(n_classes: int, batch_size: int) -> int:
+    """Return the steps of a pass over the published virtual set, 50,000 features of each class."""
+    return -(-50_000 * n_classes // batch_size)
+
+
+def running_mean(
+    average: ClassMoments | None, new: ClassMoments, epoch: int, decay: float = 0.999
+) -> ClassMoments:
+    """Return the published average, e <- a e + (1 - a) x with a = min(1 - 1/(t+1), decay).
+
+    For fewer than 1 / (1 - decay) EM epochs it is their mean.
     """
     if average is None:
         return new
-    share = 1.0 / (epoch + 1)
+    share = max(1.0 / (epoch + 1), 1.0 - decay)
     return ClassMoments(
         torch.lerp(average.mean, new.mean, share),
         torch.lerp(average.covariance, new.covariance, share),

@@ -6,9 +6,15 @@ Paper: Kang et al., Decoupling Representation and Classifier for Long-Tailed Rec
 section 4.4.
 URL: https://arxiv.org/abs/1910.09217
 
-What differs from their code: features of the test view, computed once, instead of augmented images
-under moving BatchNorm statistics (as with cRT). Weight and bias are both kept and both scaled.
-Defaults: lr .2, 5 epochs, batch 512: that code.
+Code it was compared with: https://github.com/facebookresearch/classifier-balancing, commit
+f162adef63 (DotProduct_Classifier), and https://github.com/dvlab-research/MiSLAS, commit 0fc381e333
+(LearnableWeightScaling). A test asserts equal logits, loss and gradient in s, and s = 1 at the
+start. As there, weight and bias are both kept and both scaled.
+
+What differs: features of the test view, computed once, instead of augmented images under moving
+BatchNorm statistics, and smaller batches on small train sets, as with cRT (crt.py).
+Defaults: lr .2, weight decay 5e-4 (of the factors), 5 epochs of n_max x K draws, batch 512: that
+code.
 """
 
 from dataclasses import dataclass
@@ -21,7 +27,7 @@ from lmd_bench.methods.calibration._sgd import fit_head
 from lmd_bench.methods.config import require
 from lmd_bench.methods.models.heads import ScaledHead
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,9 @@ class Config:
     """How the factors are trained."""
 
     lr: float = 0.2
-    n_epochs: int = 5
-    batch_size: int = 512
+    weight_decay: float = 5.0e-4
+    n_epochs: int = 5  # of n_max x K draws
+    batch_size: int = 512  # at most; a small train set has smaller ones
 
     def __post_init__(self) -> None:
         """Refuse values that no training can run with."""
@@ -46,7 +53,9 @@ class Lws(Calibration):
         """Return the stage-1 classifier with its logits scaled."""
         config: Config = self.config
         head = ScaledHead(stage1.model.head, stage1.n_classes).to(stage1.features[0].device)
-        optimiser = torch.optim.SGD([head.scale], lr=config.lr, momentum=0.9)
+        optimiser = torch.optim.SGD(
+            [head.scale], lr=config.lr, momentum=0.9, weight_decay=config.weight_decay
+        )
         curve = fit_head(stage1, head, optimiser, config, F.cross_entropy)
         stage1.model.head = head
         return Calibrated(stage1.model, curve)

@@ -9,7 +9,12 @@ Paper: Kang et al., Decoupling Representation and Classifier for Long-Tailed Rec
 section 4.2; centring: Wang et al., SimpleShot, 2019, https://arxiv.org/abs/1911.04623.
 URL: https://arxiv.org/abs/1910.09217
 
-What differs: nothing. The stage-1 head is not used.
+Code it was compared with: https://github.com/facebookresearch/classifier-balancing, commit
+f162adef63 (get_knncentroids, KNNClassifier). A test asserts equal class means and squared distances
+for each g, and that their cosine form is ours times |mu_j| |g(f)| / C.
+
+What differs: `cosine` is the cosine; theirs is g(f) mu_j / C, where a class whose features all
+point one way has the longer mean and wins more often. The stage-1 head is not used.
 Defaults: centred_l2 and squared distance: that code's `cl2n` and `l2`.
 """
 

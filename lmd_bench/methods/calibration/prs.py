@@ -1,6 +1,6 @@
 """Prediction re-scaling (PRS) without test data: classes predicted too often are toned down.
 
-    p'_ij ~ p_ij / s_j^power,   s_j = mean over classes c of the mean of p_ij over images of class c
+    p'_ij ~ p_ij / s_j^power,   s_j = mean over classes c of the mean of p_ij over val images of c
 
 The power is chosen on val by balanced accuracy over a grid, all of it at once; of equals, the
 smallest.
@@ -8,9 +8,14 @@ smallest.
 Paper: Zhang et al., Gradient-Aware Logit Adjustment Loss for Long-tailed Classifier, ICASSP 2024.
 URL: https://arxiv.org/abs/2403.09036
 
-What differs: the authors sum p_ij over the test images, which makes it transductive, and choose the
-power on them. Here s comes from training images, each class weighing the same, and val chooses.
-Default: powers 0 to 2 in steps of .1, the range of their configurations.
+Code it was compared with: https://github.com/lt-project-repository/lt-project, commit 1eea15d5af. A
+test asserts equal re-scaled probabilities and decisions from equal class sums.
+
+What differs: the authors sum p_ij over the test images, which makes it transductive, and fix the
+power at 1. Here s comes from val, each class weighing the same, and val chooses the power too.
+Training images would not do: a head that has fitted them predicts each class as often as it occurs,
+all shares are equal, and no power changes a decision.
+Default: powers 0 to 2 in steps of .1. It judges that many settings on val within one trial.
 """
 
 import copy
@@ -23,9 +28,8 @@ from torch import Tensor
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.calibration._grid import best_by_balanced_accuracy
 from lmd_bench.methods.config import require
-from lmd_bench.methods.models.heads import class_means
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,21 @@ class Config:
 def class_shares(
     logits: Float[Tensor, "images classes"], labels: Int64[Tensor, " images"]
 ) -> Float[Tensor, " classes"]:
-    """Return s_j, the mean probability of each class over class-balanced images."""
-    return class_means(logits.softmax(dim=1), labels).mean(dim=0)
+    """Return s_j, the mean probability of each class over images of which each class weighs alike.
+
+    A class without images has no say in the shares.
+    """
+    weights = 1.0 / torch.bincount(labels)[labels].to(logits.dtype)
+    return (weights @ logits.softmax(dim=1)) / weights.sum()
+
+
+def rescaled(
+    logits: Float[Tensor, "images classes"],
+    shares: Float[Tensor, " classes"],
+    powers: Float[Tensor, " powers"],
+) -> Float[Tensor, "powers images classes"]:
+    """Return z - power log s for each power."""
+    return logits - (powers[:, None] * shares.log())[:, None]
 
 
 class Prs(Calibration):
@@ -54,15 +71,16 @@ class Prs(Calibration):
     def fit(self, stage1: Stage1) -> Calibrated:
         """Choose the power on val and return the re-scaled classifier."""
         config: Config = self.config
-        features, val_features = stage1.features
+        _, val_features = stage1.features
         head = copy.deepcopy(stage1.model.head)
         bias = head.bias
         assert isinstance(bias, Tensor)
         with torch.no_grad():
-            shares = class_shares(head(features), stage1.train_set.labels).clamp_min(1e-12)
+            logits = head(val_features)
+            shares = class_shares(logits, stage1.val_set.labels).clamp_min(1e-12)
             powers = torch.linspace(0.0, config.power_max, config.power_steps, device=bias.device)
-            shifts = powers[:, None] * shares.log()
-            logits = head(val_features) - shifts[:, None]
-            bias.sub_(shifts[best_by_balanced_accuracy(logits, stage1.val_set.labels)])
+            judged = rescaled(logits, shares, powers)
+            chosen = best_by_balanced_accuracy(judged, stage1.val_set.labels)
+            bias.sub_(powers[chosen] * shares.log())
         stage1.model.head = head
         return Calibrated(stage1.model)

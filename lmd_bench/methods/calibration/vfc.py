@@ -33,7 +33,7 @@ from lmd_bench.methods.calibration._gaussians import (
     class_moments,
     fit_gaussians,
 )
-from lmd_bench.methods.calibration._m_step import expected_m_step, sampled_m_step
+from lmd_bench.methods.calibration._m_step import expected_m_step, sampled_m_step, sgd_of
 from lmd_bench.methods.calibration._sgd import fresh_head
 from lmd_bench.methods.config import require
 
@@ -76,9 +76,7 @@ class Vfc(Calibration):
             features.shape[1], stage1.n_classes, derive_seed(stage1.seed, "head"), features.device
         )
         rng = generator(derive_seed(stage1.seed, "virtual"), features.device)
-        optimiser = torch.optim.SGD(
-            head.parameters(), lr=config.lr, momentum=0.9, weight_decay=config.weight_decay
-        )
+        optimiser = sgd_of(head, config.lr, config.weight_decay)
         best = BestOnVal("calibration", config.n_rounds, stage1.val_set.labels, stage1.report)
         for step in range(config.n_rounds):
             loss = self._round(head, gaussians, optimiser, rng)

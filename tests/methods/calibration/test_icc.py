@@ -9,7 +9,7 @@ from lmd_bench.methods.models.model import predict
 from lmd_bench.stats.metrics import balanced_accuracy
 from tests import tiny
 
-QUICK = {"em_epochs": 2, "estep_fraction": 1.0, "batch_size": 8}
+QUICK = {"em_epochs": 2, "estep_steps": 4, "batch_size": 8}
 
 
 def loop(**settings):
@@ -127,8 +127,64 @@ def test_an_augmented_e_step_draws_its_view_by_seed():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"em_epochs": 0}, {"gce_q": 0.0}, {"eps": 0.0}, {"estep_fraction": 0.0}]
+    "bad",
+    [{"em_epochs": 0}, {"gce_q": 0.0}, {"eps": 0.0}, {"estep_steps": -1}, {"n_neighbours": 0}],
 )
 def test_values_for_which_the_loop_is_not_defined_are_refused(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         icc.Config(**bad)
+
+
+def steps_taken(**settings) -> int:
+    em = loop(**settings)
+    taken = []
+    em.encoder_optimiser.register_step_post_hook(lambda *_: taken.append(1))
+    em._e_step(em._gaussians(em._moments(0)), epoch=0)
+    return len(taken)
+
+
+def test_an_e_step_is_as_long_as_it_is_told_and_zero_is_one_pass():
+    assert steps_taken(estep_steps=7) == 7  # beyond the pass of 39 images in batches of 8
+    assert steps_taken(estep_steps=0) == 4
+
+
+def test_the_drift_of_the_features_is_recorded_after_each_e_step():
+    em = loop(encoder_lr=0.005)
+    before = em.features
+    em.epoch(0)
+    after = predict(em.model, em.stage1.train_set)[0]
+    assert em.drifts == pytest.approx([float((after - before).norm() / before.norm())])
+    still = loop(encoder_lr=1e-12, estep_bn="frozen")
+    still.epoch(0)
+    assert still.drifts[0] < 1e-6
+
+
+def test_a_calibration_hands_its_drifts_on():
+    result = icc.Icc(icc.Config(**QUICK)).fit(tiny.stage1())
+    assert len(result.drifts) == QUICK["em_epochs"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "other"),
+    [({"fdc_form": "hinge", "margin": 5.0}, {"fdc_form": "hinge"}), ({"fdc_weight": 0.5}, {})],
+)
+def test_margin_and_weight_reach_the_loss(setting, other):
+    def loss(**settings):
+        em = loop(**settings)
+        em.model.eval()
+        return em._e_loss(torch.arange(8), em._gaussians(em._moments(0)), seed=0).item()
+
+    assert loss(**setting) != loss(**other)
+
+
+def test_the_number_of_neighbours_reaches_the_gaussians():
+    few, many = (loop(covariance="tail_borrow", n_neighbours=n) for n in (1, 2))
+    assert not torch.equal(
+        few._gaussians(few._moments(0)).covariance, many._gaussians(many._moments(0)).covariance
+    )
+
+
+def test_the_gradient_of_the_default_fdc_weighs_against_that_of_gce():
+    """At the published weight over the width it is a thousandth of it, and FDC a dead switch."""
+    by_fdc, by_gce = encoder_gradient(estep_gce_grad=False), encoder_gradient(fdc_weight=0.0)
+    assert by_fdc > 0.02 * by_gce
