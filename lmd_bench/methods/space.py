@@ -60,6 +60,18 @@ def section_config(section: str, config: Config) -> Any:
         raise UserError(f"{section}: {error}") from error
 
 
+def swept_settings(calibration: str, config: Config | None = None) -> int:
+    """Return how many settings a stage 2 judges on val within one trial; 1 if it sweeps none.
+
+    Args:
+        calibration: its name.
+        config: of the trial; None takes the defaults.
+    """
+    values = section_defaults(calibration) if config is None else config
+    plugin = plugins.plugin_class("calibration", calibration)
+    return plugin.n_swept(section_config(calibration, values))
+
+
 def search_space(sections: Iterable[str], fixed: Iterable[str] = ()) -> Space:
     """Return the distributions of some sections, leaving out the keys in `fixed`."""
     space: Space = {}

@@ -86,6 +86,14 @@ class Calibration(ABC):
         """Keep the plug-in's own frozen Config."""
         self.config = config
 
+    @classmethod
+    def n_swept(cls, config: Any) -> int:
+        """Return how many settings it judges on val within one trial, to keep the best.
+
+        One trial of such a method has looked at val as often as so many of another.
+        """
+        return 1
+
     @abstractmethod
     def fit(self, stage1: Stage1) -> Calibrated:
         """Return the final classifier; sees train and val alone."""

@@ -2,8 +2,8 @@
 
     z_j = log( sum over the k nearest with label j of v_j ),   v_j = 1 or 1 / n_j
 
-k is chosen on val by balanced accuracy over 1, 2, 4, ... up to `k_max`, all at once; of equals, the
-smallest.
+k is chosen on val by balanced accuracy over 1, 2, 4, ... up to `k_max`, all at once and within one
+trial; of equals, the smallest.
 
 Paper: Cover and Hart, Nearest Neighbor Pattern Classification, 1967; balanced votes as the weighted
 rule of Tan, Neighbor-weighted K-nearest neighbor for unbalanced text corpus, 2005.
@@ -39,6 +39,11 @@ class Config:
 
 class Knn(Calibration):
     """Replaces the head by the training features."""
+
+    @classmethod
+    def n_swept(cls, config: Config) -> int:
+        """Return how many k the grid has (fewer where train is smaller than `k_max`)."""
+        return config.k_max.bit_length()
 
     def fit(self, stage1: Stage1) -> Calibrated:
         """Choose k on val and return the encoder with the neighbours' votes."""

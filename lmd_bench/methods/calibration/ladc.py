@@ -5,7 +5,7 @@
 
 A tail class is one of the third of classes with fewest images. The head is then fitted to the
 Gaussians' expected class-balanced cross-entropy, as in `vfc`. Features are raised to the power
-`tukey` (Tukey's ladder) before; the classifier does the same.
+`tukey` (Tukey's ladder) before, their signs kept; the classifier does the same.
 
 Paper: Wang et al., Label-Aware Distribution Calibration for Long-tailed Classification, 2021; the
 formulas after Yang et al., Free Lunch for Few-shot Learning, ICLR 2021.
@@ -28,7 +28,7 @@ from lmd_bench.methods.calibration._gaussians import ClassMoments, class_moments
 from lmd_bench.methods.calibration._m_step import expected_m_step
 from lmd_bench.methods.calibration._sgd import fresh_head
 from lmd_bench.methods.config import require
-from lmd_bench.methods.models.heads import PowerHead
+from lmd_bench.methods.models.heads import PowerHead, signed_power
 
 VERSION = 1
 
@@ -78,7 +78,7 @@ class Ladc(Calibration):
     def fit(self, stage1: Stage1) -> Calibrated:
         """Return the encoder with the head fitted to calibrated class distributions."""
         config: Config = self.config
-        features = stage1.features[0].clamp_min(0.0).pow(config.tukey)
+        features = signed_power(stage1.features[0], config.tukey)
         moments = class_moments(features, stage1.train_set.labels, stage1.n_classes)
         moments = borrowed_moments(moments, config.n_neighbours, config.borrowed)
         identity = torch.eye(features.shape[1], dtype=torch.float64, device=features.device)

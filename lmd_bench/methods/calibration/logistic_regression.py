@@ -5,13 +5,15 @@
 solved by L-BFGS on features centred and divided by their overall standard deviation (one number: a
 deviation of each feature would blow up those that only rare classes use), each class weighing the
 same. lambda is chosen on val by
-balanced accuracy over a grid from `decay_min` to `decay_max`, from the strongest, each solution
-starting from the last; of equals, the strongest.
+balanced accuracy over a grid from `decay_min` to `decay_max`, both times C / 512 since squared
+lengths of features grow with their width C, from the strongest, each solution starting from the
+last; of equals, the strongest.
 
 Paper: King and Zeng, Logistic Regression in Rare Events Data, Political Analysis 9, 2001, Eq. 6.
 URL: https://doi.org/10.1093/oxfordjournals.pan.a004868
 
-Defaults: lambda 1e-5 to 1 in 6 steps; 50 iterations each, fewer once no gradient is above 3e-5.
+Defaults: lambda 1e-5 to 1 in 6 steps, which are that many settings judged on val within one trial;
+50 iterations each, fewer once no gradient is above 3e-5.
 """
 
 from dataclasses import dataclass
@@ -25,12 +27,13 @@ from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.calibration._grid import best_by_balanced_accuracy
 from lmd_bench.methods.config import require
 
-VERSION = 2
+VERSION = 3
+REFERENCE_WIDTH = 512  # of ResNet-18's features, which the grid is given for
 
 
 @dataclass(frozen=True)
 class Config:
-    """The grid of lambda."""
+    """The grid of lambda for features 512 wide."""
 
     decay_min: float = 1.0e-5
     decay_max: float = 1.0
@@ -50,6 +53,11 @@ class Config:
 class LogisticRegression(Calibration):
     """Replaces the head by a class-balanced, ridge-penalised linear one."""
 
+    @classmethod
+    def n_swept(cls, config: Config) -> int:
+        """Return the lambdas of the grid."""
+        return config.decay_steps
+
     def fit(self, stage1: Stage1) -> Calibrated:
         """Return the encoder with the head whose penalty is best on val."""
         config: Config = self.config
@@ -64,6 +72,7 @@ class LogisticRegression(Calibration):
         fitted: list[tuple[Tensor, Tensor]] = []
         for power in powers:
             decay = config.decay_min * (config.decay_max / config.decay_min) ** power
+            decay *= features.shape[1] / REFERENCE_WIDTH
             _minimise(head, inputs, labels, image_weights, decay, config.n_iterations)
             weight = head.weight.detach() / spread  # of the features as they are
             fitted.append((weight, head.bias.detach() - weight @ mean))

@@ -70,6 +70,11 @@ def best_tau(
 class LogitAdjustment(Calibration):
     """Folds -tau log pi into the bias of the stage-1 head."""
 
+    @classmethod
+    def n_swept(cls, config: Config) -> int:
+        """Return the taus of the grid."""
+        return config.tau_steps
+
     takes_prior: ClassVar[bool] = True
 
     def fit(self, stage1: Stage1) -> Calibrated:

@@ -68,6 +68,11 @@ def rescaled(
 class Prs(Calibration):
     """Folds -power log s into the bias of the stage-1 head."""
 
+    @classmethod
+    def n_swept(cls, config: Config) -> int:
+        """Return the powers of the grid."""
+        return config.power_steps
+
     def fit(self, stage1: Stage1) -> Calibrated:
         """Choose the power on val and return the re-scaled classifier."""
         config: Config = self.config

@@ -55,6 +55,11 @@ def normalised_weights(
 class TauNorm(Calibration):
     """Replaces the head by its tau-normalised weights."""
 
+    @classmethod
+    def n_swept(cls, config: Config) -> int:
+        """Return the taus of the grid."""
+        return config.tau_steps
+
     needs_linear_head: ClassVar[bool] = True
 
     def fit(self, stage1: Stage1) -> Calibrated:

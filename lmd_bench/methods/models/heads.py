@@ -109,8 +109,13 @@ class AlignedHead(nn.Module):
         return logits + sigma * ((self.scale - 1.0) * logits + self.shift)
 
 
+def signed_power(features: Features, power: float) -> Features:
+    """Return sign(f) |f|^power: f^power where no feature is negative, and odd in each."""
+    return features.sign() * features.abs().pow(power)
+
+
 class PowerHead(nn.Module):
-    """A head on features raised to a power."""
+    """A head on features raised to a power, their signs kept."""
 
     def __init__(self, head: nn.Module, power: float) -> None:
         """Wrap a head fitted to such features."""
@@ -118,8 +123,8 @@ class PowerHead(nn.Module):
         self.head, self.power = head, power
 
     def forward(self, features: Features) -> Logits:
-        """Return the head's logits of f^power; features are post-ReLU."""
-        return self.head(features.clamp_min(0.0).pow(self.power))
+        """Return the head's logits of the signed power of f."""
+        return self.head(signed_power(features, self.power))
 
 
 class MeansHead(nn.Module):

@@ -20,16 +20,23 @@ SMALL_BELOW = 96  # pixels: there the stock stem leaves the last stage a map of 
 class Model(nn.Module):
     """An encoder and its head. `forward` returns features and logits."""
 
-    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
-        """Join an encoder (images -> features) and a head (features -> logits)."""
+    def __init__(
+        self, encoder: nn.Module, head: nn.Module, *, signed_features: bool = False
+    ) -> None:
+        """Join an encoder (images -> features) and a head (features -> logits).
+
+        `signed_features` declares that features may be negative: not those of a ResNet, which are
+        means of a ReLU's output.
+        """
         super().__init__()
         self.encoder = encoder
         self.head = head
+        self.signed_features = signed_features
 
     def forward(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, "batch classes"]]:
-        """Return features (post-ReLU, average-pooled) and logits, both float32.
+        """Return features and logits, both float32.
 
         The head never runs in half precision: what was chosen on val must be what is stored.
         """

@@ -8,6 +8,7 @@ from safetensors.torch import load, save
 
 from lmd_bench.core import plugins
 from lmd_bench.methods.models.model import predict
+from lmd_bench.methods.space import section_defaults, swept_settings
 from tests import tiny
 
 NAMES = plugins.names("calibration")
@@ -41,3 +42,20 @@ def test_a_head_only_calibration_leaves_the_encoder_alone(name: str):
     result, _ = calibrated(name)
     after = result.model.encoder.state_dict()
     assert all(torch.equal(value, after[key]) for key, value in before.items())
+
+
+def test_what_a_calibration_sweeps_within_a_trial_is_counted():
+    swept = {name: swept_settings(name) for name in NAMES}
+    assert {name: n for name, n in swept.items() if n > 1} == {
+        "knn": 7,
+        "lda": 13,
+        "logistic_regression": 6,
+        "logit_adjustment": 61,
+        "prs": 21,
+        "tau_norm": 21,
+    }
+
+
+def test_the_count_follows_the_config_of_the_trial():
+    config = section_defaults("tau_norm") | {"tau_norm.tau_steps": 5}
+    assert swept_settings("tau_norm", config) == 5

@@ -2,7 +2,10 @@ import numpy as np
 import torch
 
 from lmd_bench.methods.calibration._gaussians import ClassMoments
-from lmd_bench.methods.calibration.ladc import borrowed_moments, tail_classes
+from lmd_bench.methods.calibration.ladc import Config, Ladc, borrowed_moments, tail_classes
+from lmd_bench.methods.models.heads import PowerHead, signed_power
+from tests import tiny
+from tests.methods.calibration import features
 
 
 def moments():
@@ -28,3 +31,29 @@ def test_head_classes_and_nothing_borrowed_keep_their_means():
     found = borrowed_moments(moments(), 1, 0.0)
     assert torch.equal(found.mean, moments().mean)
     assert torch.equal(found.covariance[:3], moments().covariance[:3])
+
+
+def test_the_signed_power_is_the_power_where_no_feature_is_negative():
+    f = torch.rand(5, 4)
+    assert torch.equal(signed_power(f, 0.5), f.pow(0.5))
+    assert torch.equal(PowerHead(torch.nn.Identity(), 0.25)(f), f.clamp_min(0.0).pow(0.25))
+
+
+def test_the_signed_power_keeps_what_lies_below_zero():
+    f = torch.tensor([[-4.0, 0.0, 9.0]])
+    assert signed_power(f, 0.5).tolist() == [[-2.0, 0.0, 3.0]]
+
+
+def test_features_below_zero_are_told_apart_as_well_as_those_above():
+    above, below = features.stage1(), features.stage1()
+    below._features = lambda: tuple(-f for f in above.features)
+    accuracies = [
+        features.val_accuracy(Ladc(Config(tukey=0.5)).fit(given), given) for given in (above, below)
+    ]
+    assert accuracies[1] == accuracies[0] > 0.9
+
+
+def test_the_features_of_a_resnet_have_the_sign_that_it_declares():
+    given = tiny.stage1()
+    assert not given.model.signed_features
+    assert (given.features[0] >= 0).all()

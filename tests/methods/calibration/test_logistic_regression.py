@@ -31,3 +31,13 @@ def test_doubling_the_images_of_a_class_changes_nothing():
         _minimise(head, f[rows], y[rows], weights, 0.1, 200)
         heads.append(head.weight.detach())
     assert torch.allclose(heads[0], heads[1], atol=1e-3)
+
+
+def test_the_grid_grows_with_the_width_of_the_features():
+    """Features repeated side by side, with twice the decay: the same logits."""
+    narrow, wide = features.stage1(), features.stage1()
+    wide._features = lambda: tuple(torch.cat([f, f], dim=1) for f in narrow.features)
+    config = Config(decay_min=1e-2, decay_max=1e-2, decay_steps=1, n_iterations=500)
+    heads = [LogisticRegression(config).fit(given).model.head for given in (narrow, wide)]
+    f, both = narrow.features[1], wide.features[1]
+    assert torch.allclose(heads[0](f), heads[1](both), atol=1e-2)
