@@ -99,9 +99,9 @@ def show_method(name: str) -> None:
 
 
 def _declarations(method: "Method") -> str:
-    """Return views, cost and deferral of the method's stage 1, at its defaults."""
+    """Return views, cost and deferral of stage 1 and the sweep of stage 2, at the defaults."""
     from lmd_bench.core import plugins
-    from lmd_bench.methods.space import default_config, section_config
+    from lmd_bench.methods.space import default_config, section_config, swept_settings
 
     plugin = plugins.plugin_class("representation", method.representation)
     config = default_config(method)
@@ -109,9 +109,11 @@ def _declarations(method: "Method") -> str:
     deferral = plugin.deferral(section_config(method.representation, config))
     judged = f"after {deferral:.0%} of training" if deferral else "from the first epoch"
     views = len(plugin.views)
+    swept = swept_settings(method.calibration, config)
     return (
         f"views of an image {views}, cost of a step {cost:g} x cross_entropy, "
-        f"may first be judged {judged}, transductive no"
+        f"may first be judged {judged}, settings judged on val in one trial {swept}, "
+        "transductive no"
     )
 
 

@@ -1,8 +1,8 @@
 """Trains a head on cached features by SGD; keeps the epoch best on val.
 
 An epoch and a batch are those of the published codes, with one rule added: a batch is never so
-large that a pass over a small train set has fewer than `STEPS_OF_A_PASS` steps. With the published
-512 of sets of 100,000 images, 1,000 images would give a head ten steps in all.
+large that an epoch has fewer than about `STEPS_OF_AN_EPOCH` steps. With the published 512 of sets
+of 100,000 images, 1,000 images would give a head ten steps in all.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from lmd_bench.methods.best_epoch import BestOnVal
 from lmd_bench.methods.calibration._base import Stage1
 
 Loss = Callable[[Float[Tensor, "batch classes"], Int64[Tensor, " batch"]], Float[Tensor, ""]]
-STEPS_OF_A_PASS = 32
+STEPS_OF_AN_EPOCH = 32
 SMALLEST_BATCH = 32  # images; below, a step's gradient is mostly noise
 
 
@@ -66,7 +66,7 @@ def fit_head(
     features, val_features = stage1.features
     labels = stage1.train_set.labels
     n_draws = int(stage1.class_counts.max()) * stage1.n_classes if balanced else len(labels)
-    n_steps = -(-n_draws // fitted_batch(config.batch_size, len(labels)))
+    n_steps = -(-n_draws // fitted_batch(config.batch_size, n_draws))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, n_steps * config.n_epochs)
     best = BestOnVal("calibration", config.n_epochs, stage1.val_set.labels, stage1.report)
     for epoch in range(config.n_epochs):
@@ -92,9 +92,9 @@ def fit_head(
     return tuple(best.curve)
 
 
-def fitted_batch(batch_size: int, n_images: int) -> int:
-    """Return the batch size of a train set: at most `batch_size`, and no more than fits the set."""
-    return min(batch_size, max(SMALLEST_BATCH, n_images // STEPS_OF_A_PASS))
+def fitted_batch(batch_size: int, n_draws: int) -> int:
+    """Return the batch size of an epoch of `n_draws`: at most `batch_size`, less for few draws."""
+    return min(batch_size, max(SMALLEST_BATCH, n_draws // STEPS_OF_AN_EPOCH))
 
 
 def fresh_head(n_features: int, n_classes: int, seed: int, device: torch.device) -> nn.Linear:

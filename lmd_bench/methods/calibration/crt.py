@@ -13,8 +13,8 @@ class and draws of each image as there: n_max x K draws, the same number from ea
 What differs from that code: it trains on augmented images with the encoder in train mode, so that
 a "frozen" encoder still moves its BatchNorm statistics; here the features of the test view are
 computed once and the encoder does not move, as the paper's text says. The learning rate falls at
-each step, there at each epoch. The order of the draws is another one. A batch is 1/32 of a small
-train set instead of 512 (_sgd.py), which gives 1,000 images some 1,000 steps.
+each step, there at each epoch. The order of the draws is another one. On small train sets a batch
+is 1/32 of an epoch instead of 512 draws (_sgd.py): some 320 steps in all, never fewer.
 Defaults: lr .2, weight decay 5e-4, 10 epochs, batch 512, cosine: that code's configuration.
 """
 

@@ -10,14 +10,17 @@ Each EM epoch, from the features of all training images:
 Paper: Pan et al., Long-tailed Medical Diagnosis with Relation-aware Representation Learning and
 Iterative Classifier Calibration, 2025.
 URL: https://arxiv.org/abs/2502.03238
-Code it was compared with: https://github.com/peterlipan/LMD
+Code it was compared with: https://github.com/peterlipan/LMD, commit 0d632d31e4. Tests assert equal
+moments, averages of them, distances, FDC, GCE and E-step loss, in value and gradient (FDC as
+`official`; `signed` is its negative), equal optimiser steps of the M-step, and as many of them.
 
 What differs from that code, and why (each has a switch; `lmd_official` sets them all back):
 - GCE's gradient flows through the frozen classifier; there the logits are under no_grad, and the
   encoder is trained by FDC alone (`estep_gce_grad`).
 - FDC is attraction - repulsion; there it is the negative, which drives features away from their own
   class (`fdc_form`). Distances are divided by C, without which they grow with the width
-  (`fdc_normalise`), and may be cut (`fdc_clip`).
+  (`fdc_normalise`), and may be cut (`fdc_clip`). The weight is the published 1e-4 times the 512 of
+  ResNet-18: without that factor FDC's gradient would be a thousandth of GCE's.
 - Features are evaluated after the E-step, with the encoder that is kept (`evaluation`); there they
   are those of before it, and the encoder that is saved was never evaluated.
 - The epoch is chosen on val; there the last one is kept, and the classifier is not saved.
@@ -26,11 +29,16 @@ What differs from that code, and why (each has a switch; `lmd_official` sets the
   `schedule: multistep` steps them as its YAML means (x .1 at a quarter, half, three quarters).
 - Its virtual features come from the present statistics and its FDC uses their running mean;
   `virtual_stats` and `fdc_stats` choose each.
-- The loop is short: 3 EM epochs of half a pass instead of 200 whole ones, at learning rates that
+- The loop is short: 3 EM epochs of 42 encoder steps instead of 200 passes, at learning rates that
   keep lr x steps (encoder 1e-6 x 25,200 steps; classifier: see vfc.py), and the M-step minimises
-  the expectation (_m_step.py) instead of 1,137 sampled steps.
+  the expectation (_m_step.py) with its own weight decay (vfc.py) instead of taking 50,000 K / 352
+  sampled steps. On small train sets a batch of the E-step is smaller (_sgd.py).
 
-Defaults: q .7, FDC weight 1e-4, eps 1e-2, weight decay 1e-4 and batch 128: that code's YAML.
+How far the E-step moves the encoder is recorded after each EM epoch: |F' - F| / |F| of the training
+features. Below a few per cent it is BatchNorm's statistics alone, and ICC is its M-step.
+
+Defaults: q .7, FDC weight 1e-4 x 512, eps 1e-2, encoder weight decay 1e-4 and batch 128: that
+code's YAML.
 """
 
 import copy
@@ -61,7 +69,7 @@ from lmd_bench.methods.calibration._losses import (
     generalised_cross_entropy,
 )
 from lmd_bench.methods.calibration._m_step import expected_m_step, sampled_m_step, sgd_of
-from lmd_bench.methods.calibration._sgd import SMALLEST_BATCH, balanced_draws, fresh_head
+from lmd_bench.methods.calibration._sgd import balanced_draws, fitted_batch, fresh_head
 from lmd_bench.methods.config import require
 from lmd_bench.methods.models.model import Model, autocast, predict
 
@@ -225,7 +233,7 @@ class _EmLoop:
         if config.estep_bn == "frozen":
             freeze_batch_norm(self.model)
         self.head.requires_grad_(False)
-        batch_size = min(config.batch_size, max(SMALLEST_BATCH, len(train_set) // 8))
+        batch_size = fitted_batch(config.batch_size, len(train_set))
         n_steps = config.estep_steps or steps_per_epoch(len(train_set), batch_size)
         total = torch.zeros((), device=train_set.labels.device)
         for step, indices in enumerate(islice(self._order(epoch, batch_size), n_steps)):

@@ -8,13 +8,19 @@ cross-entropy on equally many virtual features of each class, and the real ones 
 Paper: Pan et al., Combat Long-tails in Medical Classification with Relation-aware Consistency and
 Virtual Features Compensation (MRC-VFC), MICCAI 2023; the M-step of LMD's calibration.
 URL: https://arxiv.org/abs/2308.11050
+Code it was compared with: https://github.com/peterlipan/LMD, commit 0d632d31e4 (data/vfc.py and
+m_step). Tests assert equal means and covariances, the gradient of drawn features in expectation,
+and equal optimiser steps.
 
 What differs from the published code: statistics are those of all real features instead of one
 balanced draw of them (the same in expectation, without its noise); draws are made per step from
 cached factors and never stored; `m_step: expected` minimises the expectation itself (_m_step.py)
 and is the default, since it reaches the sampled loss in a fraction of the time.
-Defaults: eps 1e-2, weight decay 1e-4 and batch 352 are that code's. Its lr of 1e-5 over 227,400
-steps becomes, at equal lr x steps, 2e-3 over 1,137.
+The published head is held back by its few small steps (lr x steps), not by its weight decay: solved
+to the end at the published 1e-4 the objective over-fits the Gaussians. So the decay is 1e-2 here
+(HAM10000, 32 px, 927 images, 3 encoders: 36.9 % against 34.9 %) and searched from 1e-5 to 1.
+Defaults: eps 1e-2 and batch 352 are that code's. Its lr of 1e-5 over 227,400 steps becomes, at
+equal lr x steps, 2e-3 over 1,137.
 """
 
 from dataclasses import dataclass
@@ -37,7 +43,7 @@ from lmd_bench.methods.calibration._m_step import expected_m_step, sampled_m_ste
 from lmd_bench.methods.calibration._sgd import fresh_head
 from lmd_bench.methods.config import require
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -47,9 +53,10 @@ class Config:
     covariance: CovarianceModel = "eps"
     eps: float = 1.0e-2
     shrinkage: float = 0.5
+    n_neighbours: int = 2  # tail_borrow: head classes that a tail class borrows from
     m_step: Literal["expected", "sampled"] = "expected"
     n_rounds: int = 5  # each judged on val
-    weight_decay: float = 1.0e-4
+    weight_decay: float = 1.0e-2
     lbfgs_iterations: int = 20  # expected: in each round
     lr: float = 2.0e-3  # sampled
     n_steps: int = 1137  # sampled: over all rounds
@@ -59,7 +66,7 @@ class Config:
         """Refuse values for which the Gaussians are not defined."""
         require(self.eps > 0, f"eps={self.eps} must be above 0")
         require(0 <= self.shrinkage <= 1, f"shrinkage={self.shrinkage} must lie in [0, 1]")
-        for name in ("n_rounds", "lbfgs_iterations", "n_steps", "batch_size"):
+        for name in ("n_rounds", "lbfgs_iterations", "n_steps", "batch_size", "n_neighbours"):
             require(getattr(self, name) >= 1, f"{name}={getattr(self, name)} must be at least 1")
 
 
@@ -71,7 +78,9 @@ class Vfc(Calibration):
         config: Config = self.config
         features, val_features = stage1.features
         moments = class_moments(features, stage1.train_set.labels, stage1.n_classes)
-        gaussians = fit_gaussians(moments, config.covariance, config.eps, config.shrinkage)
+        gaussians = fit_gaussians(
+            moments, config.covariance, config.eps, config.shrinkage, config.n_neighbours
+        )
         head = fresh_head(
             features.shape[1], stage1.n_classes, derive_seed(stage1.seed, "head"), features.device
         )
