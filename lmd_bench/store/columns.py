@@ -66,6 +66,7 @@ COLUMNS = pa.schema(
         pa.field("n_micro_batches", _INT),
         pa.field("best_epoch", _INT),
         _value("curve", pa.list_(_POINT)),
+        pa.field("feature_drift", _REALS),
         *(_score(f"val_{metric.name}") for metric in METRICS.values() if metric.on_val),
         pa.field("val_recall", _REALS),
         pa.field("val_counts", _LONGS),

@@ -149,6 +149,7 @@ def run_trial(
         "n_micro_batches": encoder.n_micro,
         "best_epoch": encoder.best_epoch,
         "curve": curve_columns((*encoder.curve, *calibrated.curve)),
+        "feature_drift": list(calibrated.drifts) or None,
         "standalone_seconds": seconds + (encoder.seconds if encoder.cached else 0.0),
         **task_columns(task, scores),
         **device_columns(device, context),
