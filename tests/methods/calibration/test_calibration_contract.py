@@ -13,12 +13,14 @@ from tests import tiny
 
 NAMES = plugins.names("calibration")
 HEAD_ONLY = [name for name in NAMES if name != "icc"]
+SHORT = {"icc": {"em_epochs": 2, "estep_steps": 3}}  # training an encoder takes its time
 
 
 def calibrated(name: str):
     stage1 = tiny.stage1()
     plugin = plugins.plugin_class("calibration", name)
-    return plugin(plugins.load("calibration", name).Config()).fit(stage1), stage1
+    config = plugins.load("calibration", name).Config(**SHORT.get(name, {}))
+    return plugin(config).fit(stage1), stage1
 
 
 @pytest.mark.parametrize("name", NAMES)

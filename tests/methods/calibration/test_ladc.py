@@ -50,7 +50,7 @@ def test_features_below_zero_are_told_apart_as_well_as_those_above():
     accuracies = [
         features.val_accuracy(Ladc(Config(tukey=0.5)).fit(given), given) for given in (above, below)
     ]
-    assert min(accuracies) > 0.9
+    assert min(accuracies) > 0.8  # clamped at 0, all of them would be alike
 
 
 def test_the_features_of_a_resnet_have_the_sign_that_it_declares():
