@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 SCHEMA_VERSION = 1  # of the results folder; raised when a column changes its meaning
 PIPELINE_VERSION = 2  # raised when shared training code changes results; part of every key
@@ -154,7 +154,101 @@ def content_hash(data: Any) -> str:
     return hashlib.sha256(canonical_json(data).encode()).hexdigest()[:20]
 
 
-Row = Mapping[str, Any]  # a dict, or a view of a row
+class CurvePoint(TypedDict):
+    """One epoch as a row keeps it."""
+
+    stage: str
+    epoch: int
+    loss: float
+    val_balanced_accuracy: float
+
+
+class TrialRow(TypedDict):
+    """One row of the results, all of its columns; docs/results-folder.md says what each means."""
+
+    key: str
+    schema_version: int
+    status: Status
+    cause: str
+    phase: Phase
+    study: str
+    trial_number: int
+    is_default: bool
+    source_key: str
+    method: str
+    representation: str
+    calibration: str
+    versions_json: str
+    dataset: str
+    protocol: str
+    imbalance_factor: float | None
+    split_seed: int
+    image_size: int
+    n_max: int | None
+    task_fingerprint: str
+    class_names: list[str]
+    class_counts: list[int]
+    groups: list[str]
+    n_train: int | None
+    n_val: int | None
+    n_test: int | None
+    config_json: str
+    encoder_key: str
+    encoder_rank: int | None
+    seed: int
+    n_epochs: int
+    fidelity: int | None
+    n_micro_batches: int | None
+    best_epoch: int | None
+    curve: list[CurvePoint]
+    val_balanced_accuracy: float | None
+    val_macro_f1: float | None
+    val_accuracy: float | None
+    val_many_recall: float | None
+    val_medium_recall: float | None
+    val_few_recall: float | None
+    val_recall: list[float] | None
+    val_counts: list[int] | None
+    test_balanced_accuracy: float | None
+    test_macro_f1: float | None
+    test_accuracy: float | None
+    test_many_recall: float | None
+    test_medium_recall: float | None
+    test_few_recall: float | None
+    test_recall: list[float] | None
+    test_counts: list[int] | None
+    val_nll: float | None
+    val_brier: float | None
+    val_ece: float | None
+    test_nll: float | None
+    test_brier: float | None
+    test_ece: float | None
+    test_worst_class_recall: float | None
+    test_mcc: float | None
+    test_kappa: float | None
+    test_macro_auc: float | None
+    test_macro_auprc: float | None
+    test_classwise_ece: float | None
+    temperature: float | None
+    test_scaled_nll: float | None
+    test_scaled_brier: float | None
+    test_scaled_ece: float | None
+    seconds: float
+    standalone_seconds: float
+    device: str
+    gpu_share: float
+    n_threads: int
+    peak_memory_mib: float | None
+    started_at: str
+    finished_at: str
+    command: str
+    package_version: str
+    git_commit: str | None
+    python_version: str
+    library_versions_json: str
+
+
+Row = Mapping[str, Any]  # a TrialRow, or a view of some of its columns
 
 
 TASK_COLUMNS = (

@@ -7,18 +7,15 @@ budget, may select another trial; `lmd-bench confirm KEY` fills that cell of the
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.machine import n_cores
-from lmd_bench.core.schema import DataSource, OnEpoch, TrialContext, TrialSpec, no_report
+from lmd_bench.core.schema import DataSource, OnEpoch, Row, TrialContext, TrialSpec, no_report
 from lmd_bench.data.build import build_tasks
 from lmd_bench.store.rows import spec_of
 from lmd_bench.store.store import open_store
 from lmd_bench.training.device import n_gpus
-
-Row = dict[str, Any]
 
 
 def confirm(

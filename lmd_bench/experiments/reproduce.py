@@ -5,14 +5,20 @@ of its own, with an encoder of its own; the row's results folder is only read.
 """
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 from typing import Literal
 
-from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import JUDGED_ON_TEST, DataSource, TrialContext, TrialSpec, no_report
+from lmd_bench.core.schema import (
+    JUDGED_ON_TEST,
+    DataSource,
+    Row,
+    TrialSpec,
+    no_report,
+)
 from lmd_bench.data.build import build_tasks
 from lmd_bench.methods.catalogue import method_of
 from lmd_bench.methods.space import check_value, default_config, section_config
@@ -25,7 +31,7 @@ from lmd_bench.store.differences import (
     provenance_differences,
     unmeasured,
 )
-from lmd_bench.store.rows import Row, spec_of
+from lmd_bench.store.rows import context_of, spec_of
 from lmd_bench.store.store import Store, find_row, open_store
 
 Verdict = Literal["bit-equal", "within seed spread", "different"]
@@ -110,7 +116,7 @@ def print_reproduction(results: Path, prefix: str, source: DataSource) -> bool:
     return found.verdict != "different"
 
 
-def within_spread(row: Row, again: Row, seeds: list[Row]) -> tuple[bool, list[str]]:
+def within_spread(row: Row, again: Row, seeds: Sequence[Row]) -> tuple[bool, list[str]]:
     """Say whether each score moved by no more than one standard deviation over seeds.
 
     Args:
@@ -182,16 +188,5 @@ def _check_config(spec: TrialSpec) -> None:
 def _run(spec: TrialSpec, row: Row, results: Path, source: DataSource) -> Row:
     from lmd_bench.training.trial import execute_trial
 
-    context = TrialContext(
-        results=results,
-        source=paths.located(spec.task.dataset, source),
-        device="cpu" if row["device"] == "cpu" else "auto",
-        n_threads=row["n_threads"],
-        gpu_share=row["gpu_share"],
-        trial_number=row["trial_number"],
-        is_default=row["is_default"],
-        encoder_rank=row["encoder_rank"],
-        source_key=row["source_key"],
-        command=row["command"],
-    )
+    context = context_of(row, results, source)
     return execute_trial(spec, context, no_report)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DataSource, TaskSpec, TrialSpec
+from lmd_bench.core.schema import DataSource, Row, TaskSpec, TrialSpec
 from lmd_bench.data.build import build_tasks
 from lmd_bench.experiments.confirm import checked_spec
 from lmd_bench.leaderboard.studies.read import read_rows
@@ -22,7 +22,7 @@ from lmd_bench.methods.catalogue import method_of, resolve_method
 from lmd_bench.search.jobs import Job, make_job
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.staging import task_name
-from lmd_bench.store.rows import Row, spec_of
+from lmd_bench.store.rows import spec_of
 from lmd_bench.store.store import Store
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from jaxtyping import Float, Int64
 
 from lmd_bench.core.errors import UserError, unknown
+from lmd_bench.core.schema import Row
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.board import PRIMARY, Leaderboard, build
 from lmd_bench.leaderboard.studies.group import by_task, group_studies
@@ -107,9 +108,7 @@ def rank(board: Leaderboard) -> Ranking:
     )
 
 
-def first_places(
-    store: Store, rows: Sequence[dict[str, Any]], rule: SelectionRule
-) -> dict[str, FirstPlace]:
+def first_places(store: Store, rows: Sequence[Row], rule: SelectionRule) -> dict[str, FirstPlace]:
     """Return how sure the first place is, of each task with two methods whose logits were kept."""
     found: dict[str, FirstPlace] = {}
     for task, members in by_task(group_studies(rows)).items():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import Row
 from lmd_bench.leaderboard.board import Leaderboard, build
 from lmd_bench.leaderboard.studies.group import (
     StudyRows,
@@ -21,7 +22,6 @@ from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY, Selection
 from lmd_bench.report.confirmed import Confirmed, read_confirmed
 from lmd_bench.store.from_logits import with_val_counts
 from lmd_bench.store.row_files import in_order
-from lmd_bench.store.rows import Row
 from lmd_bench.store.store import Store, open_store
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Protocol, runtime_checkable
 
-from lmd_bench.core.schema import Status, TrialContext
+from lmd_bench.core.schema import Status, TrialContext, TrialRow
 from lmd_bench.search.confirmation import confirmation_jobs
 from lmd_bench.search.jobs import Job, Row, is_stale, make_job, ranked, set_apart, value_of
 from lmd_bench.search.proposing.lockstep import LockstepStudy
@@ -235,9 +235,7 @@ class JobQueue:
         return self.request.context(study.spec.task.dataset)
 
 
-def _lost_row(
-    job: Job, status: Status, cause: str, began: tuple[datetime, float]
-) -> dict[str, Any]:
+def _lost_row(job: Job, status: Status, cause: str, began: tuple[datetime, float]) -> TrialRow:
     started, clock = began
     seconds = time.monotonic() - clock
     return make_row(

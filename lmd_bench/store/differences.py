@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from lmd_bench.core.schema import Row
 from lmd_bench.store.columns import COLUMNS
-from lmd_bench.store.rows import Row
 
 Logits = Mapping[
     str, tuple[tuple[str, ...], np.ndarray, np.ndarray]

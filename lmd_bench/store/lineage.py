@@ -6,10 +6,9 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-from lmd_bench.core.schema import OF_A_STUDY
+from lmd_bench.core.schema import OF_A_STUDY, Row
 from lmd_bench.core.text import clock, task_label
 from lmd_bench.stats.metrics import METRICS
-from lmd_bench.store.rows import Row
 from lmd_bench.store.store import Store, find_row, open_store
 
 _READ = (

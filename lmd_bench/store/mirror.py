@@ -15,6 +15,7 @@ import fsspec
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.files import temporary_name, whole_file
+from lmd_bench.core.schema import TrialRow
 from lmd_bench.store.store import Store
 
 FOLDERS = ("tracebacks", "logits", "trials")  # a row last: where it is, its logits are
@@ -118,7 +119,7 @@ class MirroredStore(Store):
 
     mirror: Mirror
 
-    def get(self, key: str) -> dict[str, Any] | None:
+    def get(self, key: str) -> TrialRow | None:
         """Return the row of a key, fetched where it is not here."""
         row = super().get(key)
         if row is None:

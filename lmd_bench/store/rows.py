@@ -1,42 +1,68 @@
-"""TODO."""
+"""One row of the results: made of a trial and of what was measured, and read back as a trial."""
 
 import json
 from dataclasses import asdict, fields
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
-from lmd_bench.core.schema import SCHEMA_VERSION, TaskSpec, TrialContext, TrialSpec, canonical_json
+from lmd_bench.core import paths
+from lmd_bench.core.schema import (
+    SCHEMA_VERSION,
+    DataSource,
+    Row,
+    TaskSpec,
+    TrialContext,
+    TrialRow,
+    TrialSpec,
+    canonical_json,
+)
 from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.provenance import provenance
-
-Row = dict[str, Any]
-
 
 _REQUIRED = frozenset(field.name for field in COLUMNS if not field.nullable)
 
 
-def make_row(spec: TrialSpec, context: TrialContext, **measured: Any) -> Row:
+def make_row(spec: TrialSpec, context: TrialContext, **measured: Any) -> TrialRow:
     """Return a complete row: spec, context and provenance filled in, then what was measured.
 
     `status`, `seconds`, `standalone_seconds`, `started_at` and `finished_at` must be measured;
     columns that are neither known nor measured are None, or empty lists and texts.
     """
-    known = {"key": spec.key, "schema_version": SCHEMA_VERSION, **asdict(spec.task)}
-    for name in ("phase", "study", "method", "representation", "calibration"):
-        known[name] = getattr(spec, name)
-    known |= {"task_fingerprint": spec.task_fingerprint, "seed": spec.seed}
-    known |= {"n_epochs": spec.n_epochs, "config_json": canonical_json(dict(spec.config))}
-    known |= {"versions_json": canonical_json(dict(spec.versions)), **provenance()}
-    overlap = known.keys() & measured.keys()
+    of_spec = {
+        "key": spec.key,
+        "schema_version": SCHEMA_VERSION,
+        "phase": spec.phase,
+        "study": spec.study,
+        "method": spec.method,
+        "representation": spec.representation,
+        "calibration": spec.calibration,
+        "versions_json": canonical_json(dict(spec.versions)),
+        **asdict(spec.task),
+        "task_fingerprint": spec.task_fingerprint,
+        "config_json": canonical_json(dict(spec.config)),
+        "seed": spec.seed,
+        "n_epochs": spec.n_epochs,
+        **provenance(),
+    }
+    overlap = of_spec.keys() & measured.keys()
     assert not overlap, f"columns given by the spec were measured: {sorted(overlap)}"
-    defaults: Row = {field.name: None for field in COLUMNS if field.nullable}
-    defaults |= {"cause": "", "encoder_key": "", "curve": []}
-    defaults |= {"class_names": [], "class_counts": [], "groups": []}
-    from_context = ("trial_number", "is_default", "encoder_rank", "source_key", "command")
-    for name in (*from_context, "device", "gpu_share", "n_threads"):
-        defaults[name] = getattr(context, name)
-    row = {**defaults, **known, **measured}
+    # What the context plans may have come out otherwise, so what was measured goes before it.
+    planned = {
+        "trial_number": context.trial_number,
+        "is_default": context.is_default,
+        "encoder_rank": context.encoder_rank,
+        "source_key": context.source_key,
+        "command": context.command,
+        "device": context.device,
+        "gpu_share": context.gpu_share,
+        "n_threads": context.n_threads,
+    }
+    texts = dict.fromkeys(("cause", "encoder_key"), "")
+    lists: dict[str, list[Any]] = {"curve": [], "class_names": [], "class_counts": [], "groups": []}
+    nullable = {field.name: None for field in COLUMNS if field.nullable}
+    row = {**nullable, **texts, **lists, **planned, **of_spec, **measured}
     check_row(row)
-    return row
+    return cast("TrialRow", row)
 
 
 def spec_of(row: Row) -> TrialSpec:
@@ -66,3 +92,25 @@ def check_row(row: Row) -> None:
     assert row.keys() == names, f"columns missing or unknown: {sorted(row.keys() ^ names)}"
     empty = sorted(name for name in _REQUIRED if row[name] is None)
     assert not empty, f"columns that must have a value are None: {empty}"
+
+
+def context_of(row: Row, results: Path, source: DataSource) -> TrialContext:
+    """Return where and how a row's trial ran, to run it again in another folder.
+
+    Args:
+        row: all of its columns.
+        results: folder that the new row goes to.
+        source: where the data lie on this machine.
+    """
+    return TrialContext(
+        results=results,
+        source=paths.located(row["dataset"], source),
+        device="cpu" if row["device"] == "cpu" else "auto",
+        n_threads=row["n_threads"],
+        gpu_share=row["gpu_share"],
+        trial_number=row["trial_number"],
+        is_default=row["is_default"],
+        encoder_rank=row["encoder_rank"],
+        source_key=row["source_key"],
+        command=row["command"],
+    )

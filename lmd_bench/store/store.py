@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from jaxtyping import Float, Int64
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.files import whole_file
-from lmd_bench.core.schema import SCHEMA_VERSION, canonical_json
+from lmd_bench.core.schema import SCHEMA_VERSION, Row, TrialRow, canonical_json
 from lmd_bench.store.columns import COLUMNS, LOGITS
 from lmd_bench.store.provenance import package_version
 from lmd_bench.store.row_files import (
@@ -31,7 +32,7 @@ from lmd_bench.store.row_files import (
     scan,
     write_table,
 )
-from lmd_bench.store.rows import Row, check_row
+from lmd_bench.store.rows import check_row
 
 LogitRow = tuple[str, str, int, Sequence[float]]  # image id, split, label, logits
 SplitLogits = tuple[
@@ -48,7 +49,7 @@ class Store:
 
     root: Path
 
-    def write(self, row: Row, logits: Iterable[LogitRow] = ()) -> None:
+    def write(self, row: TrialRow, logits: Iterable[LogitRow] = ()) -> None:
         """Write a row, its logits first; a row of the same key is replaced.
 
         Args:
@@ -62,7 +63,7 @@ class Store:
         table = pa.Table.from_pylist([row], COLUMNS)
         write_table(table, self.trial_file(row["key"]), _footer(row), **ONE_ROW)
 
-    def get(self, key: str) -> Row | None:
+    def get(self, key: str) -> TrialRow | None:
         """Return the row of a key; None where there is none, or its file is damaged."""
         single = scan([self.trial_file(key)], one_row=True).table
         found = newest(row_of(key, self.compacted), single)
@@ -91,7 +92,7 @@ class Store:
             single.gone,
         )
 
-    def rows(self, study: str | None = None) -> list[Row]:
+    def rows(self, study: str | None = None) -> list[TrialRow]:
         """Return all rows, or those of one study, ordered by study, phase, trial number and seed.
 
         Damaged files are left out; `damaged` names them. Every file is read (1 s per 2,000 single
@@ -203,7 +204,7 @@ def _read_marker(marker: Path) -> tuple[int, str]:
 
 
 def _footer(row: Row) -> dict[str, str]:
-    provenance_of_row: Row = {name: row[name] for name in _IN_FOOTER}
+    provenance_of_row: dict[str, Any] = {name: row[name] for name in _IN_FOOTER}
     provenance_of_row["library_versions"] = json.loads(row["library_versions_json"])
     return {"lmd_bench": canonical_json(provenance_of_row)}
 
@@ -214,7 +215,7 @@ FOLDER = "ablations"  # of a results folder; one JSON file for each ablation
 _LISTED = 8  # candidates; a key has 20 digits, so more of it tells them apart
 
 
-def find_row(store: Store, prefix: str) -> Row:
+def find_row(store: Store, prefix: str) -> TrialRow:
     """Return the row whose key begins with `prefix`.
 
     Raises:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lmd_bench.core import paths
 from lmd_bench.core.machine import n_cores
@@ -14,6 +13,7 @@ from lmd_bench.core.schema import (
     Scalar,
     TaskSpec,
     TrialContext,
+    TrialRow,
     TrialSpec,
     no_report,
 )
@@ -88,7 +88,7 @@ def train_one(
     source: DataSource,
     command: str,
     on_epoch: OnEpoch = no_report,
-) -> dict[str, Any]:
+) -> TrialRow:
     """Run one trial of a method, and return its row.
 
     Raises:

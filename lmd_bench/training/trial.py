@@ -22,6 +22,7 @@ from lmd_bench.core.schema import (
     OnEpoch,
     TaskSpec,
     TrialContext,
+    TrialRow,
     TrialSpec,
 )
 from lmd_bench.core.seeding import derive_seed
@@ -50,7 +51,7 @@ from lmd_bench.training.measured import (
 MICRO_BATCHES = (1, 2, 4, 8)  # parts of a batch, while memory runs out
 
 
-def execute_trial(spec: TrialSpec, context: TrialContext, report: OnEpoch) -> dict[str, Any]:
+def execute_trial(spec: TrialSpec, context: TrialContext, report: OnEpoch) -> TrialRow:
     """Run a trial, write its row and return it; an ordinary failure is a row with its cause.
 
     Raises:

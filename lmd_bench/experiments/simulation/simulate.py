@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import OF_A_STUDY
+from lmd_bench.core.schema import OF_A_STUDY, Row
 from lmd_bench.experiments.simulation.export import read_tables, write_tables
 from lmd_bench.experiments.simulation.pruners import pruner_frame
 from lmd_bench.experiments.simulation.replay import OnStep, Setting, no_step
@@ -18,7 +18,6 @@ from lmd_bench.experiments.simulation.table import StudyTable, tables_of
 from lmd_bench.experiments.simulation.tuners import Replays, tuner_frame
 from lmd_bench.search.proposing.pruning import check_pruner
 from lmd_bench.search.proposing.samplers import N_STARTUP, check_sampler
-from lmd_bench.store.rows import Row
 from lmd_bench.store.store import open_store
 
 PARTS = ("samplers", "pruners", "stages")
@@ -75,7 +74,7 @@ class Simulation:
     notes: tuple[str, ...]
 
 
-def stored_tables(results: Path) -> tuple[list[StudyTable], list[Row]]:
+def stored_tables(results: Path) -> tuple[list[StudyTable], Sequence[Row]]:
     """Return the tables of a results folder, and the rows they are made of.
 
     Raises:

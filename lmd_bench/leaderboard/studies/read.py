@@ -19,7 +19,7 @@ from lmd_bench.store.store import Store, open_store
 Groups = Sequence[Sequence[Row]]  # the rows of each study
 
 
-def read_rows(root: Path, rule: SelectionRule) -> tuple[Store, list[dict[str, Any]]]:
+def read_rows(root: Path, rule: SelectionRule) -> tuple[Store, Sequence[Row]]:
     """Return the store of a folder and the rows of it that can be read, no ablation's cells.
 
     Raises:

@@ -27,9 +27,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.files import whole_file
-from lmd_bench.core.schema import OF_A_STUDY
+from lmd_bench.core.schema import OF_A_STUDY, Row
 from lmd_bench.methods.space import Space, search_space
-from lmd_bench.store.rows import Row
 from lmd_bench.store.store import Store, open_store
 
 FILE = "dashboard.journal"

@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from lmd_bench.core.schema import Row
 from lmd_bench.core.text import clock
 from lmd_bench.search.jobs import RETRIED
 from lmd_bench.store.store import open_store
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import JUDGED_ON_TEST
+from lmd_bench.core.schema import JUDGED_ON_TEST, Row
 from lmd_bench.core.text import clock, name_table
 from lmd_bench.search.watching.traces import (
     PlannedStudy,
@@ -23,8 +22,6 @@ from lmd_bench.search.watching.traces import (
     read_signs,
 )
 from lmd_bench.store.store import open_store
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
