@@ -84,3 +84,22 @@ def build_tasks(specs: Iterable[TaskSpec], source: DataSource) -> tuple[tuple[Ta
         task = build_task(prepared.table, spec, prepared.fingerprint, source)
         built.append((spec, task.fingerprint))
     return tuple(built)
+
+
+def check_tasks(tasks: Iterable[tuple[TaskSpec, str]], source: DataSource) -> None:
+    """Check that the data here are those that rows were made from.
+
+    Args:
+        tasks: each with the fingerprint that its rows have.
+        source: where the data lie on this machine.
+
+    Raises:
+        UserError: they give another task.
+    """
+    for spec, expected in tasks:
+        ((_, fingerprint),) = build_tasks([spec], source)
+        if fingerprint != expected:
+            raise UserError(
+                f"The data of {spec.dataset} here give task {fingerprint}, but the rows are of "
+                f"{expected}; give the files that the search read, with --data-root."
+            )

@@ -8,14 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.machine import n_cores
-from lmd_bench.core.schema import DataSource, OnEpoch, Row, TrialContext, TrialSpec, no_report
-from lmd_bench.data.build import build_tasks
+from lmd_bench.core.schema import DataSource, OnEpoch, Row, TrialSpec, no_report
+from lmd_bench.data.build import check_tasks
 from lmd_bench.store.rows import spec_of
 from lmd_bench.store.store import open_store
-from lmd_bench.training.device import n_gpus
+from lmd_bench.training.device import context_here
 
 
 def confirm(
@@ -41,33 +39,26 @@ def confirm(
 
     store = open_store(results)
     rows = store.rows()
-    for row in [search_row(rows, key) for key in keys]:
+    selected = [store.find(key, "search") for key in keys]
+    for row in selected:
+        if row["status"] != "ok":
+            raise UserError(
+                f"Trial {row['key']} failed ({row['cause']}), so its config is not confirmed."
+            )
+    for row in selected:
         spec = checked_spec(row)
         seeds = confirmation_seeds(rows, row)
-        _check_data(spec, source)
-        context = _context(row, results, source, command)
+        check_tasks([(spec.task, spec.task_fingerprint)], source)
+        context = replace(
+            context_here(results, row["dataset"], source, command),
+            trial_number=row["trial_number"],
+            is_default=row["is_default"],
+            encoder_rank=row["encoder_rank"],
+            source_key=row["key"],
+        )
         for seed in seeds:
             job = replace(spec, phase="confirm", seed=seed)
             yield store.get(job.key) or execute_trial(job, context, on_epoch)
-
-
-def search_row(rows: Iterable[Row], key: str) -> Row:
-    """Return the search row whose key begins so.
-
-    Raises:
-        UserError: none or several begin so, or the trial failed.
-    """
-    found = [row for row in rows if row["phase"] == "search" and row["key"].startswith(key)]
-    if not found:
-        raise UserError(f"No search trial has a key that begins with '{key}'; see column `key`.")
-    if len(found) > 1:
-        keys = ", ".join(row["key"] for row in found[:5])
-        raise UserError(f"{len(found)} keys begin with '{key}': {keys}; give more letters.")
-    if found[0]["status"] != "ok":
-        raise UserError(
-            f"Trial {found[0]['key']} failed ({found[0]['cause']}), so its config is not confirmed."
-        )
-    return found[0]
 
 
 def checked_spec(row: Row) -> TrialSpec:
@@ -100,26 +91,3 @@ def confirmation_seeds(rows: Iterable[Row], row: Row) -> list[int]:
             "share; let its search run to the end first."
         )
     return sorted({int(r["seed"]) for r in own})
-
-
-def _check_data(spec: TrialSpec, source: DataSource) -> None:
-    ((_, fingerprint),) = build_tasks([spec.task], source)
-    if fingerprint != spec.task_fingerprint:
-        raise UserError(
-            f"The data of {spec.task.dataset} here give task {fingerprint}, but the trial is of "
-            f"{spec.task_fingerprint}; give the files that its search read, with --data-root."
-        )
-
-
-def _context(row: Row, results: Path, source: DataSource, command: str) -> TrialContext:
-    return TrialContext(
-        results=results,
-        source=paths.located(row["dataset"], source),
-        n_threads=n_cores(),
-        gpu_share=float(min(1, n_gpus())),
-        trial_number=row["trial_number"],
-        is_default=row["is_default"],
-        encoder_rank=row["encoder_rank"],
-        source_key=row["key"],
-        command=command,
-    )

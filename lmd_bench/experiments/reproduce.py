@@ -32,7 +32,7 @@ from lmd_bench.store.differences import (
     unmeasured,
 )
 from lmd_bench.store.rows import context_of, spec_of
-from lmd_bench.store.store import Store, find_row, open_store
+from lmd_bench.store.store import Store, open_store
 
 Verdict = Literal["bit-equal", "within seed spread", "different"]
 
@@ -95,10 +95,10 @@ def print_reproduction(results: Path, prefix: str, source: DataSource) -> bool:
     """Reproduce the row whose key begins with `prefix`, say what came of it; True if the same did.
 
     Raises:
-        UserError: as `find_row` and `reproduce`.
+        UserError: as `Store.find` and `reproduce`.
     """
     store = open_store(results)
-    row = find_row(store, prefix)
+    row = store.find(prefix)
     found = reproduce(store, row, source)
     print(f"{row['key']} ({row['method']}, {row['phase']}, seed {row['seed']}): {found.verdict}")
     kept = bool(store.read_logits(row["key"]))

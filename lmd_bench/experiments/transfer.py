@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DataSource, Row, TaskSpec, TrialSpec
-from lmd_bench.data.build import build_tasks
+from lmd_bench.core.schema import DataSource, Row, TrialSpec
+from lmd_bench.data.build import check_tasks
 from lmd_bench.experiments.confirm import checked_spec
 from lmd_bench.leaderboard.studies.read import read_rows
 from lmd_bench.leaderboard.studies.rules import SelectionRule, rule_named
@@ -144,7 +144,7 @@ def run_transfer(
         print(text, file=sys.stderr if on_stderr else sys.stdout)
         return 0
     tasks = {spec.task_fingerprint: spec.task for spec, _ in specs.values()}
-    _check_data(tasks, source)
+    check_tasks(((task, fingerprint) for fingerprint, task in tasks.items()), source)
     methods = {spec.method for spec, _ in specs.values()}
     request = SearchRequest(
         methods=tuple(resolve_method(name) for name in sorted(methods)),
@@ -193,14 +193,4 @@ def _check_versions(spec: TrialSpec) -> None:
             raise UserError(
                 f"The config of {spec.method} was tuned with version {spec.versions.get(name)} of "
                 f"{name}, and this is version {here}; search again with it."
-            )
-
-
-def _check_data(tasks: dict[str, TaskSpec], source: DataSource) -> None:
-    for fingerprint, task in tasks.items():
-        ((_, found),) = build_tasks([task], source)
-        if found != fingerprint:
-            raise UserError(
-                f"The data of {task.dataset} here give task {found}, but its rows are of "
-                f"{fingerprint}; give the files that the search read, with --data-root."
             )

@@ -9,7 +9,7 @@ from typing import Any
 from lmd_bench.core.schema import OF_A_STUDY, Row
 from lmd_bench.core.text import clock, task_label
 from lmd_bench.stats.metrics import METRICS
-from lmd_bench.store.store import Store, find_row, open_store
+from lmd_bench.store.store import Store, open_store
 
 _READ = (
     *("key", "phase", "study", "method", "source_key", "encoder_key", "seed", "status"),
@@ -59,7 +59,7 @@ def print_lineage(results: Path, prefix: str) -> None:
         UserError: no results there, or not one row of that name.
     """
     store = open_store(results)
-    for name, text in describe(lineage(store, find_row(store, prefix))):
+    for name, text in describe(lineage(store, store.find(prefix))):
         first, *more = text.split("\n")
         print(f"{name:<12}{first}")
         for line in more:

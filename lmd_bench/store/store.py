@@ -19,7 +19,7 @@ from jaxtyping import Float, Int64
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.files import whole_file
-from lmd_bench.core.schema import SCHEMA_VERSION, Row, TrialRow, canonical_json
+from lmd_bench.core.schema import SCHEMA_VERSION, Phase, Row, TrialRow, canonical_json
 from lmd_bench.store.columns import COLUMNS, LOGITS
 from lmd_bench.store.provenance import package_version
 from lmd_bench.store.row_files import (
@@ -68,6 +68,44 @@ class Store:
         single = scan([self.trial_file(key)], one_row=True).table
         found = newest(row_of(key, self.compacted), single)
         return found.to_pylist()[0] if found.num_rows else None
+
+    def find(self, prefix: str, phase: Phase | None = None) -> TrialRow:
+        """Return the row whose key begins with `prefix`, of one phase alone if it is given.
+
+        Raises:
+            UserError: no key begins so, or several do.
+        """
+        table = self.scan(("key", "method", "phase", "seed")).table
+        candidates: list[dict[str, Any]] = sorted(
+            (
+                row
+                for row in table.to_pylist()
+                if row["key"].startswith(prefix) and phase in (None, row["phase"])
+            ),
+            key=lambda row: row["key"],
+        )
+        if not candidates:
+            kind = f"{phase} row" if phase else "row"
+            raise UserError(
+                f"No {kind} in {self.root} has a key that begins with '{prefix}'; the keys are in "
+                "the column selected_key of lmd-bench leaderboard --format csv, and name the files "
+                "in trials."
+            )
+        if len(candidates) > 1 and candidates[0]["key"] != prefix:
+            listed = [f"{row['key']} ({_described(row)})" for row in candidates[:_LISTED]]
+            n_more = len(candidates) - _LISTED
+            listed += [f"{n_more} more"] if n_more > 0 else []
+            raise UserError(
+                f"{len(candidates)} keys begin with '{prefix}'; give more of one: "
+                f"{', '.join(listed)}."
+            )
+        row = self.get(candidates[0]["key"])
+        if row is None:
+            raise UserError(
+                f"The row {candidates[0]['key']} can be read in part only; run the same search "
+                "again to redo it."
+            )
+        return row
 
     def has(self, key: str) -> bool:
         """Return whether `get` finds a row; a damaged one counts as missing, to be run again."""
@@ -209,42 +247,8 @@ def _footer(row: Row) -> dict[str, str]:
     return {"lmd_bench": canonical_json(provenance_of_row)}
 
 
-FOLDER = "ablations"  # of a results folder; one JSON file for each ablation
-
-
 _LISTED = 8  # candidates; a key has 20 digits, so more of it tells them apart
-
-
-def find_row(store: Store, prefix: str) -> TrialRow:
-    """Return the row whose key begins with `prefix`.
-
-    Raises:
-        UserError: no key begins so, or several do.
-    """
-    table = store.scan(("key", "method", "phase", "seed")).table
-    found = sorted(
-        (row for row in table.to_pylist() if row["key"].startswith(prefix)),
-        key=lambda row: row["key"],
-    )
-    if not found:
-        raise UserError(
-            f"No row in {store.root} has a key that begins with '{prefix}'; the keys are in the "
-            "column selected_key of lmd-bench leaderboard --format csv, and name the files in "
-            "trials."
-        )
-    if len(found) > 1 and found[0]["key"] != prefix:
-        listed = [f"{row['key']} ({_described(row)})" for row in found[:_LISTED]]
-        listed += [f"{len(found) - _LISTED} more"] if len(found) > _LISTED else []
-        raise UserError(
-            f"{len(found)} keys begin with '{prefix}'; give more of one: {', '.join(listed)}."
-        )
-    row = store.get(found[0]["key"])
-    if row is None:
-        raise UserError(
-            f"The row {found[0]['key']} can be read in part only; run the same search again to "
-            "redo it."
-        )
-    return row
+FOLDER = "ablations"  # of a results folder; one JSON file for each ablation
 
 
 def _described(row: Row) -> str:

@@ -1,13 +1,16 @@
-"""TODO."""
+"""Which device a trial runs on, what its row says of it, and where the pixels lie."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from lmd_bench.core.schema import Row, TrialContext
+from lmd_bench.core import paths
+from lmd_bench.core.machine import n_cores
+from lmd_bench.core.schema import DataSource, Row, TrialContext
 from lmd_bench.data.batches import MappedPixels, gather
 from lmd_bench.data.images.prepare import PreparedImages
 
@@ -17,6 +20,17 @@ def n_gpus() -> int:
     import torch  # 3 s: not for those who only read results
 
     return torch.cuda.device_count()
+
+
+def context_here(results: Path, dataset: str, source: DataSource, command: str) -> TrialContext:
+    """Return the context of a trial that has this whole machine to itself."""
+    return TrialContext(
+        results=results,
+        source=paths.located(dataset, source),
+        n_threads=n_cores(),
+        gpu_share=float(min(1, n_gpus())),
+        command=command,
+    )
 
 
 def device_of(context: TrialContext) -> torch.device:

@@ -1,18 +1,17 @@
 """One trial in this process, without Ray."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from lmd_bench.core import paths
-from lmd_bench.core.machine import n_cores
 from lmd_bench.core.options import from_keywords
 from lmd_bench.core.schema import (
     DataSource,
     OnEpoch,
     Scalar,
     TaskSpec,
-    TrialContext,
     TrialRow,
     TrialSpec,
     no_report,
@@ -22,7 +21,7 @@ from lmd_bench.data.options import DataOptions, TaskOptions
 from lmd_bench.methods.catalogue import resolve_method
 from lmd_bench.methods.space import check_keys, default_config, parse_settings, setting_texts
 from lmd_bench.store.store import open_store
-from lmd_bench.training.device import n_gpus
+from lmd_bench.training.device import context_here
 
 
 def train_trial(
@@ -36,7 +35,7 @@ def train_trial(
     results: str | Path | None = None,
     on_epoch: OnEpoch = no_report,
     **options: Any,
-) -> dict[str, Any]:
+) -> TrialRow:
     """Train one trial in this process, without Ray, judge it on val, and return its row.
 
     Args:
@@ -113,13 +112,8 @@ def train_one(
         study=f"single/{method.name}",
         versions=method.versions,
     )
-    context = TrialContext(
-        results=results,
-        source=paths.located(task.dataset, source),
-        n_threads=n_cores(),
-        gpu_share=float(min(1, n_gpus())),
-        is_default=not overrides,
-        command=command,
+    context = replace(
+        context_here(results, task.dataset, source, command), is_default=not overrides
     )
     from lmd_bench.training.trial import execute_trial
 

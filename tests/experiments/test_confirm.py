@@ -7,7 +7,7 @@ import pytest
 from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, TaskSpec, TrialContext, TrialSpec
-from lmd_bench.experiments.confirm import checked_spec, confirmation_seeds, search_row
+from lmd_bench.experiments.confirm import checked_spec, confirm, confirmation_seeds
 from lmd_bench.leaderboard import load
 from lmd_bench.leaderboard.studies.rules import RULES
 from lmd_bench.store.rows import make_row
@@ -56,21 +56,24 @@ def test_a_row_of_another_version_is_refused() -> None:
         checked_spec(row)
 
 
-def test_the_beginning_of_a_key_is_enough_if_it_is_one() -> None:
-    rows = [_row(number) for number in range(20)]
+def test_only_a_search_row_is_confirmed(tmp_path: Path) -> None:
+    store = open_store(tmp_path, create=True)
+    row, run = _row(7), _row(7, source="other", seed=9)
+    store.write(row)
+    store.write(run)
 
-    assert search_row(rows, rows[7]["key"][:12]) is rows[7]
-    with pytest.raises(UserError, match="20 keys begin with ''"):
-        search_row(rows, "")
-    with pytest.raises(UserError, match="No search trial has a key"):
-        search_row(rows, "xyz")
+    assert store.find(row["key"][:12], "search") == row
+    assert store.find(run["key"][:12]) == run
+    with pytest.raises(UserError, match="No search row in .* has a key that begins with"):
+        store.find(run["key"], "search")
 
 
-def test_a_failed_trial_is_not_confirmed() -> None:
+def test_a_failed_trial_is_not_confirmed(tmp_path: Path) -> None:
     row = _row(status="diverged", cause="loss nan")
+    open_store(tmp_path, create=True).write(row)
 
     with pytest.raises(UserError, match=r"failed \(loss nan\)"):
-        search_row([row], row["key"])
+        next(confirm(tmp_path, [row["key"]], DataSource(), "command"))
 
 
 def test_the_seeds_are_those_of_the_tasks_other_runs() -> None:

@@ -8,7 +8,7 @@ from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
 from lmd_bench.store.compaction import compact
 from lmd_bench.store.lineage import describe, lineage
-from lmd_bench.store.store import Store, find_row, open_store
+from lmd_bench.store.store import Store, open_store
 from tests.leaderboard.conftest import _row as make
 
 NAMES = ["row", "task", "study", "method", "source", "confirmed", "encoder", "seeds", "scores"]
@@ -70,18 +70,18 @@ def test_a_source_in_another_folder_is_said_to_be_missing(tmp_path: Path) -> Non
 
 def test_the_beginning_of_a_key_is_enough_if_it_is_unique(store: Store) -> None:
     for row in store.rows():
-        assert find_row(store, row["key"]) == row
-        assert find_row(store, row["key"][:12]) == row
+        assert store.find(row["key"]) == row
+        assert store.find(row["key"][:12]) == row
     compact(store.root)
     for row in store.rows():
-        assert find_row(store, row["key"][:12]) == row
+        assert store.find(row["key"][:12]) == row
 
 
 def test_several_candidates_are_listed_and_none_says_where_keys_are(store: Store) -> None:
     with pytest.raises(UserError, match="5 keys begin with ''; give more of one: .*crt, search"):
-        find_row(store, "")
+        store.find("")
     with pytest.raises(UserError, match="No row in .* begins with 'zz'; the keys are in"):
-        find_row(store, "zz")
+        store.find("zz")
 
 
 def test_the_command_prints_every_paragraph(store: Store, capsys) -> None:
