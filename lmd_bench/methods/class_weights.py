@@ -26,6 +26,16 @@ def inverse_frequency_weights(counts: Counts, gamma: float) -> Weights:
     return _sum_to_classes(counts.double().pow(-gamma))
 
 
+def of_mean_one(weights: Weights, counts: Counts) -> Weights:
+    """Return the weights over sum_j pi_j w_j: their mean over the training images is then 1.
+
+    A weighted loss so keeps the size of the plain one. Dividing by the constant, not by the
+    weights of a batch, leaves a batch of one class its weight.
+    """
+    share = counts.double() / counts.sum()
+    return (weights / (share * weights).sum()).float()
+
+
 def ldam_margins(counts: Counts, max_margin: float) -> Weights:
     """Return n_j^-1/4, scaled so that the largest is `max_margin` (Cao et al. 2019, Eq. 13)."""
     margins = counts.double().pow(-0.25)

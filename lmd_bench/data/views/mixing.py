@@ -100,6 +100,7 @@ def remixed(
 
 def _cut(side: int, share: float, middle: float) -> tuple[int, int]:
     """Return the first pixel and the end of the box along one side, clipped to the image."""
-    length = int(side * (1.0 - share) ** 0.5)
-    start = int(middle * side) - length // 2
-    return max(0, start), min(side, start + length)
+    # as published, a box with an odd side is a pixel smaller than drawn
+    half = int(side * (1.0 - share) ** 0.5) // 2
+    centre = int(middle * side)
+    return max(0, centre - half), min(side, centre + half)

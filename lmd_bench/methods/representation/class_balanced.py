@@ -1,17 +1,21 @@
 """Class-balanced cross-entropy: rare classes weigh more, from the start or deferred.
 
-    L = mean_b w_y CE(z_b, y_b)
+    L = mean_b w_y CE(z_b, y_b) / sum_j pi_j w_j
     effective_number  w_j = (1 - beta) / (1 - beta^n_j)      inverse  w_j = n_j^-gamma
 
-both scaled to sum to K. Before `start` (a share of training) all weigh the same; with start = 0.8
-this is deferred re-weighting (DRW).
+pi_j = n_j / N, so the weights have the mean 1 over the training images. Before `start` (a share of
+training) all weigh the same; with start = 0.8 this is deferred re-weighting (DRW).
 
 Paper: Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019, Eq. 3;
 deferred: Cao et al., NeurIPS 2019, Algorithm 1.
 URL: https://arxiv.org/abs/1901.05555
+Compared with https://github.com/richardaecn/class-balanced-loss@1d7857208a (its softmax branch)
+and, deferred, https://github.com/kaidic/LDAM-DRW@2536330f2a: value and gradient are theirs but for
+the factors below.
 
-What differs: softmax cross-entropy, where their code offers sigmoid as well; the mean is over
-images, not over weights, so the gradient of a class keeps its weight in a batch without others.
+What differs: the first divides by the images of the batch alone, which leaves a loss of sum_j pi_j
+w_j (.1 to .3) of the plain one's size; the second by the weights of the batch, which takes its
+weight from a batch of one class. Ours divides by the constant that both come to in the mean.
 Defaults: beta .9999, their best on long-tailed CIFAR; gamma 1.
 """
 
@@ -22,11 +26,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from lmd_bench.methods.class_weights import effective_number_weights, inverse_frequency_weights
+from lmd_bench.methods.class_weights import (
+    effective_number_weights,
+    inverse_frequency_weights,
+    of_mean_one,
+)
 from lmd_bench.methods.config import require
 from lmd_bench.methods.representation._criterion import Criterion, Features, Labels, Logits
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -50,11 +58,12 @@ class ClassBalanced(Criterion):
 
     def prepare(self) -> None:
         """Compute the weights once."""
-        self.weights = (
+        weights = (
             effective_number_weights(self.class_counts, self.config.beta)
             if self.config.scheme == "effective_number"
             else inverse_frequency_weights(self.class_counts, self.config.gamma)
         )
+        self.weights = of_mean_one(weights, self.class_counts)
 
     @classmethod
     def deferral(cls, config: Any) -> float:

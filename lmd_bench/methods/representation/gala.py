@@ -10,12 +10,15 @@ paper's re-scaling of predictions is the calibration `prs`.
 
 Paper: Zhang et al., Gradient-Aware Logit Adjustment Loss for Long-tailed Classifier, ICASSP 2024.
 URL: https://arxiv.org/abs/2403.09036
-Code it was compared with: https://github.com/lt-project-repository/lt-project
+Compared with https://github.com/lt-project-repository/lt-project@1eea15d5af over 20 steps:
+`negative_term: official` has that code's values and gradients.
 
 What differs: in that code the negative term is one number for all K logits of an image, which the
-softmax cancels; here it is on the other classes alone, as a margin is. `negative_term: official`
-does what that code does. G starts at 1 for each class, where theirs adds .001.
-Defaults: 1.2 and .9: the paper's.
+softmax cancels, so its published figures stand on the positive term alone; here it is on the other
+classes, as a margin is. That code adds its running sum of gradients to G at each step without
+clearing it, so G+ is a sum of prefix sums in which early gradients count most, and takes
+log(G+ + .001); here G is the plain sum, from 1 for each class. `official` does as that code does.
+Defaults: 1.2 and .9: the paper's. The search chooses the form, and weights down to 0.
 """
 
 from dataclasses import dataclass
@@ -35,7 +38,9 @@ from lmd_bench.methods.representation._criterion import (
     PerClass,
 )
 
-VERSION = 1
+VERSION = 2
+
+EPSILON = 1e-3  # of the official form, within the logarithm
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,10 @@ def adjusted_logits(
         negative: G- of each class.
         config: weights and form.
     """
+    if config.negative_term == "official":
+        return logits + config.positive_weight * (positive + EPSILON).log()
     pulled = config.positive_weight * (positive / positive.mean()).log()
     pushed = config.negative_weight * (negative / negative.mean()).log()[labels, None]
-    if config.negative_term == "official":
-        return logits + pulled - pushed
     own = F.one_hot(labels, logits.shape[1])
     return logits + pulled - pushed * (1 - own)
 
@@ -77,17 +82,25 @@ class Gala(Criterion):
 
     def prepare(self) -> None:
         """Start accumulating."""
-        self.positive = torch.ones_like(self.class_counts, dtype=torch.float32)
-        self.negative = torch.ones_like(self.positive)
+        start = 0.0 if self.config.negative_term == "official" else 1.0
+        self.positive = torch.full_like(self.class_counts, start, dtype=torch.float32)
+        self.negative = self.positive.clone()
+        self.running = self.positive.clone()  # what the official form adds at each step
 
     def criterion(
         self, features: Features, logits: Logits, labels: Labels, step: int
     ) -> Float[Tensor, ""]:
         """Return the mean loss, then add this batch's gradients."""
         adjusted = adjusted_logits(logits, labels, self.positive, self.negative, self.config)
-        with torch.no_grad():
-            p = adjusted.softmax(dim=1)
-            own = p.gather(1, labels[:, None])[:, 0]
-            self.positive = self.positive.index_add(0, labels, 1.0 - own)
-            self.negative = self.negative.index_add(0, labels, p.sum(dim=1) - own)
+        self._accumulate(adjusted.detach().softmax(dim=1), labels)
         return F.cross_entropy(adjusted, labels)
+
+    def _accumulate(self, p: Float[Tensor, "batch classes"], labels: Labels) -> None:
+        missing = 1.0 - p.gather(1, labels[:, None])[:, 0]
+        if self.config.negative_term == "official":
+            self.running = self.running.index_add(0, labels, missing / len(labels))
+            self.positive = self.positive + self.running
+            return
+        self.positive = self.positive.index_add(0, labels, missing)
+        # the other classes' share is what the own one misses
+        self.negative = self.negative.index_add(0, labels, missing)

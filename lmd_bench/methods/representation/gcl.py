@@ -49,6 +49,13 @@ def cloud_sizes(counts: Int64[Tensor, " classes"]) -> Float[Tensor, " classes"]:
     return gaps / gaps.max().clamp_min(1e-12)
 
 
+def clouded(
+    logits: Logits, noise: Float[Tensor, "batch classes"], sizes: Float[Tensor, " classes"]
+) -> Logits:
+    """Return the logits less |clip(noise, -1, 1)| times each class's cloud."""
+    return logits - noise.clamp(-1.0, 1.0).abs() * sizes
+
+
 class Gcl(Criterion):
     """Cross-entropy of clouded cosine logits."""
 
@@ -63,7 +70,6 @@ class Gcl(Criterion):
         self, features: Features, logits: Logits, labels: Labels, step: int
     ) -> Float[Tensor, ""]:
         """Return the mean loss under fresh noise."""
-        noise = (torch.randn(logits.shape, generator=self.rng) / 3.0).clamp_(-1.0, 1.0).abs_()
-        cloud = noise.to(logits.device) * cloud_sizes(self.class_counts)
-        config: Config = self.config
-        return F.cross_entropy(logits - config.scale * config.strength * cloud, labels)
+        noise = (torch.randn(logits.shape, generator=self.rng) / 3.0).to(logits.device)
+        sizes = self.config.scale * self.config.strength * cloud_sizes(self.class_counts)
+        return F.cross_entropy(clouded(logits, noise, sizes), labels)

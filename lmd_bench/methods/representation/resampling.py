@@ -24,7 +24,7 @@ from torch import Tensor
 from lmd_bench.methods.config import require
 from lmd_bench.methods.representation._criterion import Criterion, Features, Labels, Logits
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def progressive_weights(
     counts: Int64[Tensor, " classes"], progress: float
 ) -> Float[Tensor, " classes"]:
     """Return the weight of an image, ((1 - t) n_j / N + t / K) / n_j."""
-    natural, balanced = 1.0 / counts.sum(), 1.0 / (len(counts) * counts.double())
+    natural, balanced = 1.0 / counts.sum().double(), 1.0 / (len(counts) * counts.double())
     return (1.0 - progress) * natural + progress * balanced
 
 

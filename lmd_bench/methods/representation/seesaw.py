@@ -1,18 +1,21 @@
 """Seesaw loss: a sample punishes classes rarer than its own less, unless they win.
 
     L = - mean_b log( e^{z_y} / (e^{z_y} + sum_{j != y} S_yj e^{z_j}) ),   S_yj = M_yj C_yj
-    M_yj = min(1, N_j / N_y)^p      C_yj = max(1, p_j / p_y)^q
+    M_yj = min(1, N_j / N_y)^p      C_yj = max(1, p_j / max(p_y, .01))^q
 
 N_j counts the images of class j seen so far; no gradient flows through S.
 
 Paper: Wang et al., Seesaw Loss for Long-Tailed Instance Segmentation, CVPR 2021, Eqs. 4 to 7.
 URL: https://arxiv.org/abs/2008.10032
+Compared with https://github.com/open-mmlab/mmpretrain@ee7f2e8850 over two batches and on confident
+mistakes: value and gradient. The bound .01 of p_y is that code's.
 
 What differs: their normalised linear head and objectness branch belong to detection and are left
 out. Counts start at the first image, as in the paper.
 Defaults: p .8, q 2: the paper.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -29,7 +32,9 @@ from lmd_bench.methods.representation._criterion import (
     PerClass,
 )
 
-VERSION = 1
+VERSION = 2
+
+EPSILON = 0.01  # below which p_y is not taken
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,8 @@ def log_seesaw_factors(
     log_seen = seen.clamp_min(1.0).log()
     mitigation = p * (log_seen - log_seen[labels, None]).clamp_max(0.0)
     log_p = logits.detach().log_softmax(dim=1)
-    compensation = q * (log_p - log_p.gather(1, labels[:, None])).clamp_min(0.0)
+    log_own = log_p.gather(1, labels[:, None]).clamp_min(math.log(EPSILON))
+    compensation = q * (log_p - log_own).clamp_min(0.0)
     return mitigation + compensation  # both are 0 at j = y
 
 

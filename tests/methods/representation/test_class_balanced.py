@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from lmd_bench.methods.class_weights import effective_number_weights, inverse_frequency_weights
+from lmd_bench.methods.class_weights import (
+    effective_number_weights,
+    inverse_frequency_weights,
+    of_mean_one,
+)
 from tests.methods.representation.criteria import (
     COUNTS,
     LABELS,
@@ -30,9 +34,17 @@ def test_a_rarer_class_weighs_more():
         assert weights[0] < weights[1] < weights[2]
 
 
+def test_weights_of_mean_one_average_to_one_over_the_training_images():
+    labels = torch.arange(3).repeat_interleave(COUNTS)
+    weights = of_mean_one(inverse_frequency_weights(COUNTS, 1.0), COUNTS)
+    assert float(weights[labels].mean()) == pytest.approx(1.0)
+    assert torch.allclose(weights * COUNTS, (weights * COUNTS)[0].expand(3))
+
+
 def test_the_loss_is_the_mean_of_weighted_cross_entropies():
-    weights = np.asarray(effective_number_weights(COUNTS, 0.99))[LABELS]
-    expected = (weights * cross_entropies(LOGITS)).mean()
+    weights = np.asarray(effective_number_weights(COUNTS, 0.99))
+    mean_weight = (np.asarray(COUNTS) / 124 * weights).sum()
+    expected = (weights[LABELS] * cross_entropies(LOGITS)).mean() / mean_weight
     assert value("class_balanced", beta=0.99) == pytest.approx(expected, rel=1e-5)
 
 

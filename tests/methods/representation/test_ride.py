@@ -17,13 +17,15 @@ def method(**settings) -> Ride:
 
 def test_the_distance_to_the_mean_is_that_of_the_equation():
     mean = softmax(EACH.numpy().mean(axis=0) / 2)
-    for expert, found in zip(EACH.numpy(), distance_to_mean(EACH, 2.0), strict=True):
+    for expert, found in zip(
+        EACH.numpy(), distance_to_mean(EACH, torch.full((3,), 2.0)), strict=True
+    ):
         expected = (mean * np.log(mean / softmax(expert / 2))).sum(axis=1).mean()
         assert float(found) == pytest.approx(4 * expected, rel=1e-5)
 
 
 def test_experts_that_agree_have_no_distance():
-    assert distance_to_mean(LOGITS.expand(3, 4, 3), 1.0).abs().max() < 1e-6
+    assert distance_to_mean(LOGITS.expand(3, 4, 3), torch.ones(3)).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("step", [0, 9])
