@@ -20,7 +20,8 @@ class TrainingConfig:
     momentum: float = 0.9  # of SGD; AdamW has its own
     weight_decay: float = 5.0e-4
     schedule: Literal["cosine", "constant"] = "cosine"
-    augmentation: Literal["strong", "weak", "randaugment"] = "strong"  # the view of the loss
+    # the view of the loss
+    augmentation: Literal["strong", "weak", "randaugment", "simaugment"] = "strong"
     mixing: Literal["none", "mixup", "cutmix", "remix", "cmo"] = "none"  # of images and labels
     mixing_alpha: float = 1.0  # of the Beta distribution that the shares are drawn from
     mixing_probability: float = 1.0  # of a batch to be mixed

@@ -2,10 +2,10 @@
 
 What is drawn is drawn on the CPU from the view's seed, for each image by itself, and then applied
 to the whole batch on the device. So a seed names the same flips, angles and shifts on a CPU and on
-a GPU; the pixels differ only by the rounding of float32. `strong.py` and `randaugment.py` say,
-transform by transform, how a view differs from its published recipe. The weak view flips as the
-recipe does, and the test view only normalises; LMD resizes its test images with another resampler
-than its training images, here one antialiased resize serves both (`images.py`).
+a GPU; the pixels differ only by the rounding of float32. `strong.py`, `randaugment.py` and
+`simaugment.py` say, transform by transform, how a view differs from its published recipe. The weak
+view flips as the recipe does, and the test view only normalises; LMD resizes its test images with
+another resampler than its training images, here one antialiased resize serves both (`images.py`).
 """
 
 from collections.abc import Callable, Mapping
@@ -16,18 +16,20 @@ from torch import Tensor
 
 from lmd_bench.data.views._draws import Images, Pixels, chosen, on_device
 from lmd_bench.data.views.randaugment import randaugment_view
+from lmd_bench.data.views.simaugment import simaugment_view
 from lmd_bench.data.views.strong import strong_view
 
-View = Literal["strong", "weak", "randaugment", "test"]
+View = Literal["strong", "weak", "randaugment", "simaugment", "test"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-# what follows the two flips that all three share
+# what follows the two flips that all share
 _AFTER_FLIPS: Mapping[str, Callable[[Images, torch.Generator], Images]] = {
     "strong": strong_view,
     "weak": lambda images, _: images,
     "randaugment": randaugment_view,
+    "simaugment": simaugment_view,
 }
 
 

@@ -13,7 +13,7 @@ from lmd_bench.data.images.prepare import PreparedImages
 from lmd_bench.data.views import IMAGENET_MEAN, IMAGENET_STD, Images, Pixels, View, make_view
 from lmd_bench.data.views.mixing import Mixing, draw_mixture, mix
 
-VIEWS: tuple[View, ...] = ("weak", "strong", "randaugment")
+VIEWS: tuple[View, ...] = ("weak", "strong", "randaugment", "simaugment")
 MIXINGS: tuple[Mixing, ...] = ("mixup", "cutmix")
 FORMATS = (".png", ".jpg", ".jpeg", ".webp")
 

@@ -8,7 +8,7 @@ import torch
 from lmd_bench.data import views
 from lmd_bench.methods.config import TrainingConfig
 
-DRAWN = ["strong", "weak", "randaugment"]
+DRAWN = ["strong", "weak", "randaugment", "simaugment"]
 
 
 @pytest.fixture
