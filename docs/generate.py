@@ -1,7 +1,7 @@
 """Writes the generated parts of the docs: `make docs`, or `python docs/generate.py`.
 
-docs/cli.md comes from the command line itself, by Typer's own generator. docs/methods.md holds three
-tables between `<!-- begin NAME -->` and `<!-- end NAME -->`, made from the plug-ins and from
+docs/cli.md comes from the command line itself, by Typer's own generator. docs/methods.md holds
+three tables between `<!-- begin NAME -->` and `<!-- end NAME -->`, made from the plug-ins and from
 search_spaces/methods.yaml. A test compares both pages with what this script would write.
 """
 
