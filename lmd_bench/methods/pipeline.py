@@ -11,9 +11,10 @@ from torch import Tensor
 from lmd_bench.core.plugins import plugin_class
 from lmd_bench.core.schema import TrialSpec
 from lmd_bench.core.seeding import derive_seed
+from lmd_bench.methods.best_epoch import full_objective_share
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.config import TrainingConfig
-from lmd_bench.methods.models.model import Model, build_model
+from lmd_bench.methods.models.model import Model, Stem, build_model, stem_for
 from lmd_bench.methods.representation._base import Representation
 from lmd_bench.methods.space import section_config
 
@@ -23,6 +24,7 @@ class Pipeline:
     """What a trial runs: the shared training, and each stage's class with its own config."""
 
     training: TrainingConfig
+    stem: Stem
     representation: type[Representation]
     representation_config: Any  # the plug-in's own frozen Config
     calibration: type[Calibration]
@@ -45,6 +47,7 @@ class Pipeline:
             n_classes,
             pretrained=self.training.pretrained and load_pretrained,
             seed=derive_seed(seed, "initialisation"),
+            stem=self.stem,
             make_encoder=partial(self.representation.make_encoder, own),
             make_head=partial(self.representation.make_head, own),
         )
@@ -55,6 +58,16 @@ class Pipeline:
     ) -> Representation:
         """Return stage 1, ready to train `model` for so many steps."""
         return self.representation(self.representation_config, model, class_counts, n_steps, seed)
+
+    def objective_share(self, epoch: int, n_epochs: int) -> float:
+        """Return the share of the steps up to an epoch that stage 1 took under its full objective.
+
+        Args:
+            epoch: the kept one, from 1.
+            n_epochs: of stage 1.
+        """
+        deferral = self.representation.deferral(self.representation_config)
+        return full_objective_share(deferral, epoch, n_epochs)
 
     def calibrate(self, stage1: Stage1) -> Calibrated:
         """Return the final classifier that stage 2 makes of what stage 1 left."""
@@ -67,8 +80,10 @@ def resolve(spec: TrialSpec) -> Pipeline:
     Raises:
         UserError: a plug-in that is not there, or a value that its Config refuses.
     """
+    training: TrainingConfig = section_config("training", spec.config)
     return Pipeline(
-        training=section_config("training", spec.config),
+        training=training,
+        stem=stem_for(training.stem, spec.task.image_size, pretrained=training.pretrained),
         representation=plugin_class("representation", spec.representation),
         representation_config=section_config(spec.representation, spec.config),
         calibration=plugin_class("calibration", spec.calibration),

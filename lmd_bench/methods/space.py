@@ -22,6 +22,10 @@ from lmd_bench.methods.catalogue import Method
 from lmd_bench.methods.config import TrainingConfig
 
 Space = dict[str, BaseDistribution]
+# What a torchvision or timm recipe takes where the defaults of SGD would not do.
+_OPTIMISER_DEFAULTS: dict[str, dict[str, Scalar]] = {
+    "adamw": {"training.lr": 1.0e-3, "training.weight_decay": 0.05}
+}
 
 
 def section_defaults(section: str) -> dict[str, Scalar]:
@@ -39,11 +43,27 @@ def default_config(method: Method, overrides: Config | None = None) -> dict[str,
     config: dict[str, Scalar] = {}
     for section in method.sections:
         config |= section_defaults(section)
-    for key, value in {**method.settings, **(overrides or {})}.items():
+    given = {**method.settings, **(overrides or {})}
+    for key, value in given.items():
         config[key] = check_value(key, value, config)
+    config |= {k: v for k, v in _following(config).items() if k not in given}
     for section in method.sections:
         section_config(section, config)
     return config
+
+
+def _following(config: Config) -> dict[str, Scalar]:
+    """Return the defaults that follow from the optimiser and the batch where nobody gave them.
+
+    The lr of a default is meant for batches of 128 and follows the batch in proportion.
+
+    Source: Goyal et al., Accurate, Large Minibatch SGD, 2017, section 2.1.
+    URL: https://arxiv.org/abs/1706.02677
+    """
+    defaults = _OPTIMISER_DEFAULTS.get(str(config["training.optimiser"]), {})
+    lr = float(defaults.get("training.lr", config["training.lr"]))
+    scale = int(config["training.batch_size"]) / TrainingConfig.batch_size
+    return {**defaults, "training.lr": lr * scale}
 
 
 def section_config(section: str, config: Config) -> Any:
@@ -72,14 +92,18 @@ def swept_settings(calibration: str, config: Config | None = None) -> int:
     return plugin.n_swept(section_config(calibration, values))
 
 
-def search_space(sections: Iterable[str], fixed: Iterable[str] = ()) -> Space:
-    """Return the distributions of some sections, leaving out the keys in `fixed`."""
+def search_space(sections: Iterable[str], fixed: Config | Iterable[str] = ()) -> Space:
+    """Return the distributions of some sections, leaving out the keys in `fixed`.
+
+    Where `fixed` holds values, ranges are those of the optimiser that it names.
+    """
+    optimiser = fixed.get("training.optimiser", "") if isinstance(fixed, Mapping) else ""
     space: Space = {}
     for section in sections:
         for name, entry in _read_ranges(section).items():
             key = f"{section}.{name}"
             if entry["type"] != "fixed" and key not in set(fixed):
-                space[key] = _distribution(key, entry)
+                space[key] = _distribution(key, {**entry, **entry.get(optimiser, {})})
     return space
 
 

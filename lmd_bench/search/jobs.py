@@ -1,7 +1,7 @@
 """A job: one trial as the queue hands it to a worker, and the text it travels as."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
@@ -68,6 +68,17 @@ def value_of(row: Row) -> float | None:
     return float(value)
 
 
+def encoder_score(row: Row) -> float | None:
+    """Return what the encoder of a stage-1 row is ranked by; None for a failed trial.
+
+    It is the balanced linear probe of the features that calibrations stand on: the own head says
+    little of them. Rows of before it was measured are ranked by their own head.
+    """
+    probe = row.get("probe_val_balanced_accuracy")
+    own = value_of(row)
+    return own if own is None or probe is None else float(probe)
+
+
 def values_of(row: Row, objectives: Sequence[str]) -> tuple[float, ...] | None:
     """Return what a sampler is told of a row: these metrics on val; None for a failed trial."""
     if row["status"] != "ok":
@@ -89,9 +100,9 @@ def hours_of(row: Row) -> float:
     return row["seconds"] * (row["gpu_share"] or row["n_threads"]) / 3600
 
 
-def ranked(rows: list[Row]) -> list[Row]:
+def ranked(rows: list[Row], score: Callable[[Row], float | None] = value_of) -> list[Row]:
     """Return the successful rows, best on val first; of equals the earlier trial comes first."""
-    scored = [(value, row) for row in rows if (value := value_of(row)) is not None]
+    scored = [(value, row) for row in rows if (value := score(row)) is not None]
     return [row for _, row in sorted(scored, key=lambda pair: (-pair[0], pair[1]["trial_number"]))]
 
 

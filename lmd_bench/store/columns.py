@@ -65,6 +65,8 @@ COLUMNS = pa.schema(
         pa.field("fidelity", _INT),
         pa.field("n_micro_batches", _INT),
         pa.field("best_epoch", _INT),
+        pa.field("full_objective_share", _REAL),
+        pa.field("probe_val_balanced_accuracy", _REAL),
         _value("curve", pa.list_(_POINT)),
         pa.field("feature_drift", _REALS),
         *(_score(f"val_{metric.name}") for metric in METRICS.values() if metric.on_val),

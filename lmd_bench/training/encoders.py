@@ -1,8 +1,9 @@
 """The encoder cache: a stage-1 model is trained once, and every calibration shares it.
 
-An encoder lies in `<results>/encoders/<key>/` as `model.safetensors`, `encoder.json` (curve, best
-epoch, seconds) and, once a calibration asked for them, `features.safetensors`. The folder gets its
-name by a rename when it is complete. A lock per key keeps two workers from training the same one;
+An encoder lies in `<results>/encoders/<key>/` as `model.safetensors` (what calibrations stand on),
+`own_head.safetensors` (the epoch at which stage 1's own head was best, where that is another one),
+`encoder.json` (curve, epochs, seconds) and, once a calibration asked for them,
+`features.safetensors`. The folder gets its name by a rename when it is complete. A lock per key keeps two workers from training the same one;
 it is the operating system's, so a dead worker's lock is free.
 """
 
@@ -50,7 +51,8 @@ class Encoder:
     key: str
     model: Model
     curve: tuple[Progress, ...]
-    best_epoch: int
+    epoch: int  # that `model` was kept at
+    probe: float  # val balanced accuracy of a balanced linear probe, where calibrations stand
     seconds: float  # what its training cost when it was trained
     cached: bool  # True: this trial found it in the cache
     folder: Path
@@ -123,33 +125,47 @@ def _train(
     method = pipeline.stage1(model, counts, n_steps, seed)
     fitted = train(method, data.train, data.val, config, spec.n_epochs, seed, report, n_micro)
     seconds = time.perf_counter() - started
-    encoder = Encoder(
-        folder.name, model, fitted.curve, fitted.best_epoch, seconds, False, folder, n_micro
-    )
-    _store(encoder)
-    return encoder
-
-
-def _store(encoder: Encoder) -> None:
+    own_head = pipeline.calibration.own_head
     facts = {
-        "curve": [asdict(progress) for progress in encoder.curve],
-        "best_epoch": encoder.best_epoch,
-        "seconds": encoder.seconds,
-        "n_micro": encoder.n_micro,
+        "curve": [asdict(progress) for progress in fitted.curve],
+        "own_head_epoch": fitted.best_epoch,
+        "epoch": fitted.encoder.epoch,
+        "probe": fitted.encoder.score,
+        "seconds": seconds,
+        "n_micro": n_micro,
     }
+    own = {name: value.clone() for name, value in model.state_dict().items()} if own_head else {}
     # A folder of that name holds a damaged encoder: `_load` found none in it.
-    with whole_folder(encoder.folder, replace=True) as temporary:
-        _write_tensors(temporary / "model.safetensors", encoder.model.state_dict())
+    with whole_folder(folder, replace=True) as temporary:
+        if fitted.best_epoch != fitted.encoder.epoch:
+            _write_tensors(temporary / "own_head.safetensors", model.state_dict())
+        fitted.encoder.restore(model)
+        _write_tensors(temporary / "model.safetensors", model.state_dict())
         (temporary / "encoder.json").write_text(json.dumps(facts))
+    if own_head:
+        model.load_state_dict(own)
+    return Encoder(
+        key=folder.name,
+        model=model,
+        curve=fitted.curve,
+        epoch=fitted.best_epoch if own_head else fitted.encoder.epoch,
+        probe=fitted.encoder.score,
+        seconds=seconds,
+        cached=False,
+        folder=folder,
+        n_micro=n_micro,
+    )
 
 
 def _load(folder: Path, spec: TrialSpec, pipeline: Pipeline, data: TrialData) -> Encoder | None:
     """Return the encoder in a folder; None where there is none or it is damaged."""
-    state = _read_tensors(folder / "model.safetensors")
     try:
         facts: dict[str, Any] = json.loads((folder / "encoder.json").read_text())
     except (OSError, ValueError):
         return None
+    epoch = facts["own_head_epoch"] if pipeline.calibration.own_head else facts["epoch"]
+    name = "model" if epoch == facts["epoch"] else "own_head"
+    state = _read_tensors(folder / f"{name}.safetensors")
     if state is None:
         return None
     model = pipeline.new_model(data.n_classes, spec.seed, data.device, load_pretrained=False)
@@ -159,7 +175,8 @@ def _load(folder: Path, spec: TrialSpec, pipeline: Pipeline, data: TrialData) ->
         folder.name,
         model,
         curve,
-        facts["best_epoch"],
+        epoch,
+        facts["probe"],
         facts["seconds"],
         cached=True,
         folder=folder,

@@ -125,3 +125,23 @@ def test_the_lock_file_holds_every_dependency():
     names = {re.split(r"[^\w.-]", requirement)[0].lower() for requirement in wanted}
     locked = {line.split("==")[0] for line in (root / ".requirements.lock").read_text().split()}
     assert names <= locked
+
+
+def test_the_default_lr_follows_the_batch_unless_it_is_given():
+    method = catalogue.resolve_method("cross_entropy")
+    assert s.default_config(method)["training.lr"] == 0.05
+    assert s.default_config(method, {"training.batch_size": 32})["training.lr"] == 0.0125
+    given = {"training.batch_size": 32, "training.lr": 0.05}
+    assert s.default_config(method, given)["training.lr"] == 0.05
+
+
+def test_adamw_has_defaults_and_ranges_of_its_own_and_the_defaults_lie_in_them():
+    method = catalogue.resolve_method("cross_entropy")
+    fixed = {"training.optimiser": "adamw"}
+    config, space = s.default_config(method, fixed), s.search_space(method.sections, fixed)
+    assert (config["training.lr"], config["training.weight_decay"]) == (1e-3, 0.05)
+    for key in ("training.lr", "training.weight_decay"):
+        distribution = space[key]
+        assert isinstance(distribution, FloatDistribution)
+        assert distribution != s.search_space(method.sections)[key]
+        assert distribution.low <= float(config[key]) <= distribution.high

@@ -214,3 +214,25 @@ def test_memory_that_runs_out_cuts_the_batch_into_parts(tmp_path: Path, monkeypa
     assert row["key"] == plain["key"]
     shared = run(make_spec("logit_adjustment"), tmp_path / "parts")
     assert shared["n_micro_batches"] == 4  # what it stands on was trained so
+
+
+def test_a_calibration_stands_on_the_last_encoder_and_the_own_head_on_its_best(tmp_path: Path):
+    """Both come from one training, whichever of the two asked first."""
+    names = ("cross_entropy", "cross_entropy+ncm")
+    for order in (names, names[::-1]):
+        rows = {name: run(make_spec(name), tmp_path / order[0]) for name in order}
+        own, calibrated = (rows[name] for name in names)
+        curve = [p["val_balanced_accuracy"] for p in own["curve"] if p["stage"] == "representation"]
+        assert own["best_epoch"] == len(curve) - int(np.argmax(curve[::-1]))
+        assert calibrated["best_epoch"] == len(curve)
+        assert own["val_balanced_accuracy"] == pytest.approx(max(curve))
+        assert own["encoder_key"] == calibrated["encoder_key"]
+        assert own["probe_val_balanced_accuracy"] == calibrated["probe_val_balanced_accuracy"]
+        assert (own["full_objective_share"], calibrated["full_objective_share"]) == (1.0, 1.0)
+    assert not list(tmp_path.glob("*/encoders/.*.tmp"))
+
+
+def test_the_encoder_is_the_same_from_training_and_from_the_cache(tmp_path: Path):
+    trained = run(make_spec("cross_entropy+ncm"), tmp_path)
+    again = dataclasses.replace(make_spec("cross_entropy+ncm"), study="again")
+    assert run(again, tmp_path)["val_balanced_accuracy"] == trained["val_balanced_accuracy"]

@@ -142,7 +142,7 @@ def _half(setting: Setting, table: StudyTable) -> Setting:
 def _offered(base: Replay, top_k: int) -> dict[str, int]:
     """Return encoder -> rank of the best on val, and of the default config's."""
     ended = [one.trial for one in base.ran if one.outcome.values is not None]
-    ranked = sorted(ended, key=lambda trial: (-(trial.value or 0.0), trial.number))
+    ranked = sorted(ended, key=lambda trial: (-(trial.encoder_score or 0.0), trial.number))
     return {
         trial.encoder: rank
         for rank, trial in enumerate(ranked, start=1)

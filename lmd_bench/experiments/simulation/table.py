@@ -17,7 +17,7 @@ from lmd_bench.core import plugins
 from lmd_bench.core.schema import Config
 from lmd_bench.leaderboard.studies.group import StudyRows, group_studies
 from lmd_bench.methods.space import Space, search_space, section_config
-from lmd_bench.search.jobs import stage1_curve, value_of
+from lmd_bench.search.jobs import encoder_score, stage1_curve, value_of
 from lmd_bench.search.proposing.proposals import Params
 from lmd_bench.search.proposing.study import ENCODER_RANK
 from lmd_bench.search.watching.dashboard import common_space
@@ -36,6 +36,7 @@ class StoredTrial:
     config: Config  # complete
     encoder: str  # hash of all that shaped its stage 1; "" where the trial failed before it
     encoder_rank: int | None  # of a calibration that was searched on ranked encoders
+    encoder_score: float | None  # what its encoder is ranked by where calibrations stand on it
     curve: tuple[float, ...]  # val balanced accuracy after each epoch of stage 1
     value: float | None  # val balanced accuracy; None of a trial that failed or was pruned
     seconds: float  # what it cost where it ran
@@ -159,6 +160,7 @@ def _trial(study: StudyRows, row: Mapping[str, Any]) -> StoredTrial:
         config=config,
         encoder=row["encoder_key"],
         encoder_rank=row["encoder_rank"],
+        encoder_score=encoder_score(row),
         curve=stage1_curve(row),
         value=value_of(row),
         seconds=row["seconds"],

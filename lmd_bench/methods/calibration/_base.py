@@ -79,6 +79,7 @@ class Calibration(ABC):
     It sees train and val alone, so no calibration is transductive.
     """
 
+    own_head: ClassVar[bool] = False  # keeps stage 1's own head, and the epoch best for that head
     takes_prior: ClassVar[bool] = False  # takes the log prior out of the logits
     needs_linear_head: ClassVar[bool] = False  # works on the lengths of stage 1's class weights
 

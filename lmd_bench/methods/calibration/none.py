@@ -6,6 +6,7 @@ URL: https://arxiv.org/abs/1910.09217
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 
@@ -19,6 +20,8 @@ class Config:
 
 class NoCalibration(Calibration):
     """Returns the stage-1 model as it is."""
+
+    own_head: ClassVar[bool] = True
 
     def fit(self, stage1: Stage1) -> Calibrated:
         """Return the model unchanged."""

@@ -131,7 +131,7 @@ class Study:
         """Return the encoders of the successful trials, best on val first."""
         return [
             RankedEncoder(rank, self._stage1(jobs.config_of(row)), bool(row["is_default"]))
-            for rank, row in enumerate(jobs.ranked(self.rows), start=1)
+            for rank, row in enumerate(jobs.ranked(self.rows, jobs.encoder_score), start=1)
         ]
 
     def rank_of(self, config: Config) -> int | None:

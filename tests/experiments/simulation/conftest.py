@@ -32,6 +32,7 @@ def _table(
             config={X: number / n},
             encoder=f"e{number}",
             encoder_rank=None,
+            encoder_score=value,
             curve=tuple(curves[number]) if curves else (),
             value=value,
             seconds=seconds[number] if seconds else 100.0,
