@@ -200,6 +200,8 @@ class TrialRow(TypedDict):
     fidelity: int | None
     n_micro_batches: int | None
     best_epoch: int | None
+    full_objective_share: float | None
+    probe_val_balanced_accuracy: float | None
     curve: list[CurvePoint]
     val_balanced_accuracy: float | None
     val_macro_f1: float | None

@@ -97,7 +97,8 @@ def search_space(sections: Iterable[str], fixed: Config | Iterable[str] = ()) ->
 
     Where `fixed` holds values, ranges are those of the optimiser that it names.
     """
-    optimiser = fixed.get("training.optimiser", "") if isinstance(fixed, Mapping) else ""
+    values = dict(fixed) if isinstance(fixed, Mapping) else {}
+    optimiser = str(values.get("training.optimiser", ""))
     space: Space = {}
     for section in sections:
         for name, entry in _read_ranges(section).items():

@@ -3,8 +3,9 @@
 An encoder lies in `<results>/encoders/<key>/` as `model.safetensors` (what calibrations stand on),
 `own_head.safetensors` (the epoch at which stage 1's own head was best, where that is another one),
 `encoder.json` (curve, epochs, seconds) and, once a calibration asked for them,
-`features.safetensors`. The folder gets its name by a rename when it is complete. A lock per key keeps two workers from training the same one;
-it is the operating system's, so a dead worker's lock is free.
+`features.safetensors`. The folder gets its name by a rename when it is complete. A lock per key
+keeps two workers from training the same one; it is the operating system's, so a dead worker's lock
+is free.
 """
 
 import json
