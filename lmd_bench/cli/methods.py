@@ -33,7 +33,7 @@ def methods(
 def show_methods() -> None:
     """Print a line for each named method, then the stages that any pair may be made of."""
     from lmd_bench.core import plugins
-    from lmd_bench.methods.catalogue import list_methods
+    from lmd_bench.methods.catalogue import ALL, groups, list_methods
 
     listed = list_methods()
     width = int(listed["name"].str.len().max())
@@ -44,6 +44,9 @@ def show_methods() -> None:
         text = f"{line['name']:{width}}  {line['year']:4}  {stages}: {line['title']}"
         console.print(text, markup=False, no_wrap=True, overflow="ellipsis")
     console.print()
+    for name, members in groups().items():
+        console.print(f"group {name}: {', '.join(members)}")
+    console.print(f"group {ALL}: every method above")
     console.print(f"representations: {', '.join(plugins.names('representation'))}")
     console.print(f"calibrations: {', '.join(plugins.names('calibration'))}")
     console.print("Any representation+calibration is a method; lmd-bench methods NAME shows one.")

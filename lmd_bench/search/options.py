@@ -45,7 +45,7 @@ class Budget:
             UserError: trials and hours at once.
         """
         if self.trials is not None and self.gpu_hours is not None:
-            raise UserError("A study has --trials or --gpu-hours as its budget; give one of them.")
+            raise UserError("A study has trials or gpu_hours as its budget; give one of them.")
         minutes = self.trial_timeout
         return {
             "n_trials": 8 if self.trials is None else self.trials,
@@ -123,7 +123,7 @@ class Resources:
                 share = float(share)
             except ValueError:
                 raise UserError(
-                    f"--gpus-per-trial {share} is neither a number nor `auto`; give, say, 0.5."
+                    f"Option gpus_per_trial {share} is neither a number nor `auto`; give, say, 0.5."
                 ) from None
         return vars(self) | {"gpus_per_trial": share}
 

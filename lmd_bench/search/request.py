@@ -61,11 +61,12 @@ class SearchRequest:
         """
         if not self.methods or not self.tasks:
             raise UserError("A search takes at least one method and one task.")
-        least = {"--trials": (self.n_trials, 1), "--epochs": (self.n_epochs, 1)}
-        least |= {"--confirm-seeds": (self.confirm_seeds, 0), "--top-k": (self.top_k, 1)}
+        # An option is named as in Python; on the command line it has dashes.
+        least = {"trials": (self.n_trials, 1), "epochs": (self.n_epochs, 1)}
+        least |= {"confirm_seeds": (self.confirm_seeds, 0), "top_k": (self.top_k, 1)}
         for option, (value, low) in least.items():
             if value < low:
-                raise UserError(f"{option} {value} is not possible; give {low} or more.")
+                raise UserError(f"Option {option} {value} is not possible; give {low} or more.")
         check_keys(self.overrides, self.methods)
         check_sampler(self.sampler, len(self.objectives))
         check_pruner(self.pruner)
@@ -79,22 +80,22 @@ class SearchRequest:
             if name not in OBJECTIVES:
                 raise unknown("objective", name, OBJECTIVES)
         if len(set(self.objectives)) != len(self.objectives) or len(self.objectives) not in (1, 2):
-            raise UserError("--objectives takes one metric, or two that differ.")
+            raise UserError("Option objectives takes one metric, or two that differ.")
         if len(self.objectives) > 1 and self.pruner != NONE:
-            raise UserError("A pruner judges by one objective; leave out --pruner or the second.")
-        times = {"--gpu-hours": self.hours, "--trial-timeout": self.trial_seconds}
+            raise UserError("A pruner judges by one objective; leave out the pruner or the second.")
+        times = {"gpu_hours": self.hours, "trial_timeout": self.trial_seconds}
         for option, time in times.items():
             if time is not None and not time > 0:
-                raise UserError(f"{option} {time:g} is not possible; give more than 0.")
+                raise UserError(f"Option {option} {time:g} is not possible; give more than 0.")
         if self.retry_failed and self.mirror:
             raise UserError(
-                "--retry-failed replaces rows, which a mirror keeps as they are; leave out "
-                "--mirror, or delete the failed rows in both places."
+                "Option retry_failed replaces rows, which a mirror keeps as they are; leave out "
+                "mirror, or delete the failed rows in both places."
             )
         if self.deterministic and (self.hours or self.trial_seconds):
             raise UserError(
-                "--deterministic gives the same trials anywhere, which hours cannot; "
-                "give --trials, and no --trial-timeout."
+                "Option deterministic gives the same trials anywhere, which hours cannot; "
+                "give trials, and no trial_timeout."
             )
 
     def context(self, dataset: str) -> TrialContext:

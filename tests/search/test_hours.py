@@ -71,9 +71,9 @@ def test_more_hours_go_on_with_the_same_studies(ask):
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"hours": 0.0}, "--gpu-hours 0 is not possible"),
-        ({"trial_seconds": -1.0}, "--trial-timeout -1 is not possible"),
-        ({"hours": 1.0, "deterministic": True}, "--deterministic"),
+        ({"hours": 0.0}, "gpu_hours 0 is not possible"),
+        ({"trial_seconds": -1.0}, "trial_timeout -1 is not possible"),
+        ({"hours": 1.0, "deterministic": True}, "Option deterministic"),
         ({"objectives": ("balanced_accuracy", "recal")}, "Unknown objective 'recal'"),
         ({"objectives": ("accuracy", "accuracy")}, "two that differ"),
         ({"objectives": ("accuracy", "macro_f1"), "sampler": "cmaes"}, "one objective"),

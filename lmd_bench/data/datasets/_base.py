@@ -62,7 +62,7 @@ class Dataset(ABC):
         given = "no data folder was given" if root is None else f"{root} is not a folder"
         raise UserError(
             f"The files of data set '{self.card.name}' were not found ({given}). "
-            f"{self.card.how_to_get} Name the folder with --data-root, or put it at "
+            f"{self.card.how_to_get} Name the folder as data root (--data-root), or put it at "
             f"$LMD_BENCH_DATA/{self.card.name}."
         )
 
