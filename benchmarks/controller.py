@@ -14,7 +14,6 @@ import statistics
 import tempfile
 import time
 from collections import deque
-from dataclasses import replace
 from pathlib import Path
 
 from lmd_bench.core.schema import TaskSpec
@@ -22,6 +21,7 @@ from lmd_bench.methods.catalogue import resolve_methods
 from lmd_bench.search.jobs import Job
 from lmd_bench.search.queue import JobQueue, Signal
 from lmd_bench.search.request import SearchRequest
+from lmd_bench.search.sources import Searched
 from lmd_bench.store.rows import make_row
 from lmd_bench.store.store import open_store
 
@@ -72,7 +72,7 @@ def main() -> None:
     writes: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder), create=True)
-        queue = JobQueue(request(Path(folder), arguments), store)
+        queue = JobQueue(Searched(request(Path(folder), arguments)), store)
         gc.collect()
         before, started = memory_mib(), time.perf_counter()
         running: deque[Job] = deque()
@@ -97,7 +97,7 @@ def main() -> None:
         gc.collect()
         grown = memory_mib() - before
         clock = time.perf_counter()
-        JobQueue(replace(queue.request), store)
+        JobQueue(Searched(queue.request), store)
         resume = time.perf_counter() - clock
     n = len(tells)
     print(

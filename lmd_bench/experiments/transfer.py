@@ -21,6 +21,7 @@ from lmd_bench.leaderboard.transfer import Cell, Matrix, Tuned, matrices, print_
 from lmd_bench.methods.catalogue import method_of, resolve_method
 from lmd_bench.search.jobs import Job, make_job
 from lmd_bench.search.request import SearchRequest
+from lmd_bench.search.sources import Fixed
 from lmd_bench.search.staging import task_name
 from lmd_bench.store.rows import spec_of
 from lmd_bench.store.store import Store
@@ -155,8 +156,8 @@ def run_transfer(
         **resources,
     )
 
-    def jobs(sized: SearchRequest) -> list[Job]:
-        return [_job(sized, spec, row) for spec, row in specs.values()]
+    def jobs(sized: SearchRequest) -> Fixed:
+        return Fixed(sized, [_job(sized, spec, row) for spec, row in specs.values()])
 
     from lmd_bench.search.display import make_display
     from lmd_bench.search.run import run_search

@@ -178,10 +178,10 @@ class Totals:
 def totals(queue: JobQueue, n_slots: int) -> Totals:
     """Return how far a search is; the time left goes by what its studies' trials took."""
     studies = list(queue.studies.values())
-    rows = [row for study in studies for row in study.rows] + list(queue.confirmed.values())
+    rows = [row for study in studies for row in study.rows] + list(queue.retrained.values())
     left = {study.spec.id: _trials_left(queue, study) for study in studies}
-    waiting = [id for id in queue.confirmations if id not in left]  # fixed jobs, of no study
-    n_fixed = sum(job.key not in queue.confirmed for i in waiting for job in queue.confirmations[i])
+    waiting = [id for id in queue.retrainings if id not in left]  # fixed jobs, of no study
+    n_fixed = sum(job.key not in queue.retrained for i in waiting for job in queue.retrainings[i])
     total = len(rows) + sum(left.values()) + n_fixed
     limit = "about" if queue.request.hours else "at most"
     if not rows:
@@ -197,7 +197,7 @@ def totals(queue: JobQueue, n_slots: int) -> Totals:
 def study_tables(queue: JobQueue) -> Group:
     """Return a table of studies for each task, below the task's name; one of fixed jobs first."""
     parts: list[RenderableType] = []
-    if any(id not in queue.studies for id in queue.confirmations):
+    if any(id not in queue.studies for id in queue.retrainings):
         parts.append(_fixed_table(queue))
     for task, studies in groupby(queue.studies.values(), key=lambda study: study.spec.task_name):
         parts += [Text(task, style="bold", overflow="fold"), _study_table(queue, studies)]
@@ -207,10 +207,10 @@ def study_tables(queue: JobQueue) -> Group:
 def _fixed_table(queue: JobQueue) -> Table:
     """Return a table of the jobs that no study has proposed, by what they are for."""
     table = name_table("jobs", "failed", "done")
-    for id, jobs in queue.confirmations.items():
+    for id, jobs in queue.retrainings.items():
         if id in queue.studies:
             continue
-        done = [queue.confirmed[job.key] for job in jobs if job.key in queue.confirmed]
+        done = [queue.retrained[job.key] for job in jobs if job.key in queue.retrained]
         failed = sum(value_of(row) is None for row in done)
         table.add_row(id, str(failed or ""), f"{len(done)}/{len(jobs)}")
     return table
@@ -222,8 +222,8 @@ def _study_table(queue: JobQueue, studies: Iterable[Study]) -> Table:
     for study in studies:
         failed = sum(value_of(row) is None for row in study.rows)
         best = ranked(study.rows)[:1]
-        jobs = queue.confirmations.get(study.spec.id)
-        done = sum(job.key in queue.confirmed for job in jobs or ())
+        jobs = queue.retrainings.get(study.spec.id)
+        done = sum(job.key in queue.retrained for job in jobs or ())
         table.add_row(
             study.spec.method.name,
             f"{len(study.rows)}/{most_trials(queue, study)}",
@@ -263,7 +263,7 @@ def _trials_left(queue: JobQueue, study: Study) -> int:
     search = max(0, most_trials(queue, study) - len(study.rows))
     if not study.spec.requested or queue.blocked(study):
         return search
-    jobs = queue.confirmations.get(study.spec.id)
+    jobs = queue.retrainings.get(study.spec.id)
     if jobs is None:
         return search + queue.request.confirm_seeds * min(2, most_trials(queue, study))
-    return search + sum(job.key not in queue.confirmed for job in jobs)
+    return search + sum(job.key not in queue.retrained for job in jobs)

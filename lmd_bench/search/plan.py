@@ -8,6 +8,7 @@ from lmd_bench.search.proposing.proposals import size
 from lmd_bench.search.proposing.study import Study
 from lmd_bench.search.queue import JobQueue
 from lmd_bench.search.request import SearchRequest
+from lmd_bench.search.sources import Searched
 from lmd_bench.store.store import Store, open_store
 
 
@@ -61,7 +62,7 @@ def plan(queue: JobQueue, is_cached: Callable[[TrialSpec], bool]) -> Plan:
 
 def plan_of(request: SearchRequest) -> Plan:
     """Return what a request would run; nothing is started or written."""
-    return plan(JobQueue(request, stored(request)), lambda spec: is_cached(request, spec))
+    return plan(JobQueue(Searched(request), stored(request)), lambda spec: is_cached(request, spec))
 
 
 class _Empty:
@@ -91,13 +92,13 @@ def is_cached(request: SearchRequest, spec: TrialSpec) -> bool:
 
 def _study_plan(queue: JobQueue, study: Study) -> StudyPlan:
     base = queue.studies.get(study.spec.stands_on or "")
-    known = queue.confirmations.get(study.spec.id)
+    known = queue.retrainings.get(study.spec.id)
     if known is None:
         configs = min(2, most_trials(queue, study))  # the selected and the default one
         n = configs * queue.request.confirm_seeds if study.spec.requested else 0
         confirmed = 0
     else:
-        n, confirmed = len(known), sum(job.key in queue.confirmed for job in known)
+        n, confirmed = len(known), sum(job.key in queue.retrained for job in known)
     return StudyPlan(
         id=study.spec.id,
         task=study.spec.task_name,
@@ -136,8 +137,8 @@ def _encoders(queue: JobQueue, is_cached: Callable[[TrialSpec], bool]) -> int:
             new |= {(study.spec.id, n) for n in range(left)}
             if left and not study.rows and is_cached(first):
                 new.discard((study.spec.id, 0))
-        if study.spec.id in queue.confirmations:
-            specs = [job.spec for job in queue.pending_confirmations(study.spec.id)]
+        if study.spec.id in queue.retrainings:
+            specs = [job.spec for job in queue.pending(study.spec.id)]
             new |= {spec.encoder_key for spec in specs if not is_cached(spec)}
         elif study.spec.requested and not queue.blocked(study):
             new |= {(base, "default", index) for index in seeds}

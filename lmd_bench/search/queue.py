@@ -1,41 +1,20 @@
-"""The queue over all studies of a search: what runs next. Knows neither Ray nor torch.
+"""The queue over all jobs of a search: what runs next. Knows neither Ray nor torch.
 
 Built from the store, so that the same request after any kind of death runs what is missing.
 """
 
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-from lmd_bench.core.schema import Status, TrialContext, TrialRow
-from lmd_bench.search.confirmation import confirmation_jobs
-from lmd_bench.search.jobs import Job, Row, is_stale, make_job, ranked, set_apart, value_of
-from lmd_bench.search.proposing.lockstep import LockstepStudy
+from lmd_bench.core.schema import Status, TrialRow
+from lmd_bench.search.jobs import Job, Row, is_stale, ranked, value_of
 from lmd_bench.search.proposing.study import Study
 from lmd_bench.search.request import SearchRequest
-from lmd_bench.search.staging import study_specs
+from lmd_bench.search.sources import Source, Store
 from lmd_bench.store.rows import make_row
-
-
-@runtime_checkable
-class Store(Protocol):
-    """What the queue needs of the results folder."""
-
-    def get(self, key: str, /) -> Any:
-        """Return the row of a key, None where there is none."""
-        ...
-
-    def rows(self) -> Sequence[Any]:
-        """Return all rows."""
-        ...
-
-    def write(self, row: Any, logits: Any = ()) -> None:
-        """Write a row."""
-        ...
 
 
 class Signal(Enum):
@@ -46,49 +25,51 @@ class Signal(Enum):
 
 
 class JobQueue:
-    """Search trials of all studies, evenly, then confirmations as studies finish.
+    """What a source wants to be run: first what its studies propose, then its retrainings.
 
-    With `fixed`, these jobs alone: nothing is searched, and each is run that has no row yet. Those
-    of one `study` stand together among `confirmations`.
+    A job is in one of four places: not started, `running`, put back after its worker died, or done,
+    which is a row in the store.
     """
 
-    def __init__(
-        self, request: SearchRequest, store: Store, fixed: Sequence[Job] | None = None
-    ) -> None:
-        """Read what the store holds of the request's studies, or of the fixed jobs."""
-        self.request = request
-        self.studies: dict[str, Study] = {}
-        self.confirmations: dict[str, list[Job]] = {}  # of finished studies, done or not
-        self.confirmed: dict[str, Row] = {}  # key -> stored row
+    def __init__(self, source: Source, store: Store) -> None:
+        """Read what the store holds of the source's jobs."""
         self.running: dict[str, Job] = {}
+        self._source = source
         self._store = store
-        self._before: dict[str, Row] = {}  # key -> row of a trial that runs again
         self._losses: Counter[str] = Counter()
         self._put_back: list[Job] = []
         self._alone: list[Job] = []  # these run when nothing else does
         self._trained: set[str] = set()  # encoders known to be in the cache
         self._started: dict[str, tuple[datetime, float]] = {}  # and by a clock that nobody sets
-        by_study: dict[str, list[Row]] = {}
-        for row in store.rows():
-            by_study.setdefault(row["study"], []).append(row)
-        for job in fixed or ():
-            self.confirmations.setdefault(job.spec.study, []).append(job)
-            if (row := store.get(job.key)) is not None:
-                self.confirmed[job.key] = row
-        for spec in study_specs(request) if fixed is None else ():
-            rows, again = set_apart(by_study.get(spec.id, []), request.retry_failed)
-            self._before |= {row["key"]: row for row in again}
-            kind = LockstepStudy if request.deterministic else Study
-            searched = ([r for r in some if r["phase"] == "search"] for some in (rows, again))
-            self.studies[spec.id] = kind(spec, *searched)
-            self.confirmed |= {r["key"]: r for r in rows if r["phase"] == "confirm"}
-        self._advance()
+        stored = source.read(store)
+        self.retrained = stored.retrained  # key -> row
+        self._before = stored.again  # key -> row of a trial that runs again
+
+    @property
+    def request(self) -> SearchRequest:
+        """Return what was asked for, with the resources of each trial."""
+        return self._source.request
+
+    @property
+    def studies(self) -> dict[str, Study]:
+        """Return the studies by id; none where the jobs are fixed."""
+        return self._source.studies
+
+    @property
+    def retrainings(self) -> dict[str, list[Job]]:
+        """Return the retrainings that are known by now, done or not, by the id of their study."""
+        return self._source.retrainings
 
     def next(self) -> Job | Signal:
         """Return a job that may start now, and count it as running."""
+        # A suspect runs now, and nothing may run beside it.
         if any(job.key in self.running for job in self._alone):
             return Signal.WAIT
-        job = self._put_back.pop(0) if self._put_back else self._ready()
+        # What was lost with an innocent worker goes first: others may wait for its result.
+        job = self._put_back.pop(0) if self._put_back else self._source.propose()
+        job = job or self._next_retraining()
+        # Suspects come last, one by one. Each stays in the list until it has ended, which is what
+        # holds the others off above.
         if job is None and not self.running:
             job = self._alone[0] if self._alone else None
         if job is None:
@@ -101,18 +82,20 @@ class JobQueue:
         """Take the row of a running job."""
         job = self.running.pop(key)
         self._alone = [other for other in self._alone if other.key != key]
+        # A trial that ended well has trained its encoder, or found it in the cache.
         if value_of(row) is not None:
             self._trained.add(job.encoder)
         if job.spec.phase == "search":
-            self.studies[job.spec.study].tell(row)
-            self._advance()
+            self._source.tell(row)
         else:
-            self.confirmed[key] = row
+            self.retrained[key] = row
 
     def ended(
         self, key: str, cause: str, alone: bool = False, status: Status = "lost"
     ) -> Row | None:
         """Take the row that the worker of a running job wrote; without one the job is lost."""
+        # The worker writes the row itself, so it may be there though the worker died right after.
+        # A trial that runs again has its old row there too, which tells nothing of this run.
         row = self._store.get(key)
         if row is None or is_stale(row, self._before.get(key)):
             return self.lost(key, cause, alone, status)
@@ -127,6 +110,7 @@ class JobQueue:
         `alone` is for a death of unknown origin: the job is then tried again with no other job
         beside it, so that the guilty one takes no innocent one along.
         """
+        # Once may be the machine's fault; a job that kills its worker twice would do so for ever.
         self._losses[key] += 1
         if self._losses[key] < 2:
             job = self.running.pop(key)
@@ -137,10 +121,10 @@ class JobQueue:
         self.complete(key, row)
         return row
 
-    def pending_confirmations(self, study_id: str) -> list[Job]:
-        """Return the confirmations of a finished study that are neither done nor running."""
-        jobs = self.confirmations.get(study_id, [])
-        return [j for j in jobs if j.key not in self.confirmed and j.key not in self.running]
+    def pending(self, study_id: str) -> list[Job]:
+        """Return the retrainings of a study that are neither done nor running."""
+        jobs = self.retrainings.get(study_id, [])
+        return [j for j in jobs if j.key not in self.retrained and j.key not in self.running]
 
     def blocked(self, study: Study) -> bool:
         """Say whether a calibration study has no encoder, because every stage 1 failed."""
@@ -153,17 +137,17 @@ class JobQueue:
         if self.running or self._put_back or self._alone:
             return False
         searched = all(study.done or self.blocked(study) for study in self.studies.values())
-        return searched and not any(self.pending_confirmations(id) for id in self.confirmations)
+        return searched and not any(self.pending(id) for id in self.retrainings)
 
     def n_stored(self) -> int:
         """Return how many rows the studies of this search have."""
-        return len(self.confirmed) + sum(len(study.rows) for study in self.studies.values())
+        return len(self.retrained) + sum(len(study.rows) for study in self.studies.values())
 
     def problems(self) -> list[str]:
         """Return a sentence for each requested study that gives no result."""
-        found = [self._problem(study) for study in self.studies.values()]
-        found += [self._all_failed(id) for id in self.confirmations if id not in self.studies]
-        return [sentence for sentence in found if sentence]
+        sentences = [self._problem(study) for study in self.studies.values()]
+        sentences += [self._all_failed(id) for id in self.retrainings if id not in self.studies]
+        return [sentence for sentence in sentences if sentence]
 
     def _problem(self, study: Study) -> str:
         name = study.spec.id
@@ -175,7 +159,7 @@ class JobQueue:
             )
         if not study.done or not study.spec.requested:
             return ""
-        jobs = self.confirmations[name]
+        jobs = self.retrainings[name]
         if not jobs and self.request.confirm_seeds:
             return (
                 f"{name}: nothing to confirm, because all {len(study.rows)} trials failed "
@@ -184,55 +168,33 @@ class JobQueue:
         return self._all_failed(name, "confirmations")
 
     def _all_failed(self, name: str, kind: str = "runs") -> str:
-        jobs = self.confirmations[name]
-        rows = [self.confirmed[job.key] for job in jobs if job.key in self.confirmed]
+        jobs = self.retrainings[name]
+        rows = [self.retrained[job.key] for job in jobs if job.key in self.retrained]
         if rows and len(rows) == len(jobs) and not ranked(rows):
             return f"{name}: all {len(rows)} {kind} failed ({_causes(rows)})."
         return ""
 
-    def _ready(self) -> Job | None:
-        wanting = [study for study in self.studies.values() if study.wants_trial]
-        if wanting:
-            return self._ask(min(wanting, key=lambda study: study.share))
-        waiting = {id: jobs for id in self.confirmations if (jobs := self._unstarted(id))}
-        # A job whose encoder is being trained would wait for a lock: it goes last.
-        training = {job.encoder for job in self.running.values()} - self._trained
-        order = [
-            (job.encoder in training, 1 - len(jobs) / len(self.confirmations[id]), place, job)
-            for place, (id, jobs) in enumerate(waiting.items())
-            for job in jobs
-        ]
-        return min(order, key=lambda entry: entry[:3])[3] if order else None
-
-    def _unstarted(self, study_id: str) -> list[Job]:
+    def _next_retraining(self) -> Job | None:
+        """Return the retraining that starts next; None if all have started."""
         held = {job.key for job in (*self._put_back, *self._alone)}
-        return [job for job in self.pending_confirmations(study_id) if job.key not in held]
+        unstarted: list[Job] = []
+        started: dict[str, float] = {}  # the share of a study's retrainings, by its id
+        for id, jobs in self.retrainings.items():
+            own = [job for job in self.pending(id) if job.key not in held]
+            unstarted += own
+            started[id] = 1 - len(own) / max(1, len(jobs))
+        in_training = {job.encoder for job in self.running.values()} - self._trained
 
-    def _ask(self, study: Study) -> Job:
-        proposal = study.ask()
-        context = replace(
-            self._context(study),
-            trial_number=proposal.trial_number,
-            is_default=proposal.is_default,
-            encoder_rank=proposal.encoder_rank,
-            thresholds=study.thresholds(proposal),
-        )
-        return make_job(proposal.spec, context)
+        def order(job: Job) -> tuple[bool, float]:
+            return (
+                # A job whose encoder is being trained would hold a slot and wait for a lock.
+                job.encoder in in_training,
+                # Then evenly over the studies, so that all get their first seeds before any its
+                # last. Of equals `min` takes the first: by the order of the request, then of seeds.
+                started[job.spec.study],
+            )
 
-    def _advance(self) -> None:
-        """Open the studies whose encoders are ready; list the confirmations of finished ones."""
-        for study in self.studies.values():
-            base = self.studies.get(study.spec.stands_on or "")
-            if base is not None and base.done and not study.ready:
-                study.open(base.ranked_encoders(), self.request.top_k)
-        for study in self.studies.values():
-            if study.done and study.spec.requested and study.spec.id not in self.confirmations:
-                self.confirmations[study.spec.id] = confirmation_jobs(
-                    study, self.request.seed, self.request.confirm_seeds, self._context(study)
-                )
-
-    def _context(self, study: Study) -> TrialContext:
-        return self.request.context(study.spec.task.dataset)
+        return min(unstarted, key=order, default=None)
 
 
 def _lost_row(job: Job, status: Status, cause: str, began: tuple[datetime, float]) -> TrialRow:

@@ -6,7 +6,7 @@ import logging
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +16,10 @@ from optuna.distributions import distribution_to_json
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.search.display import Display, make_display
-from lmd_bench.search.jobs import Job
 from lmd_bench.search.plan import StudyPlan, plan
-from lmd_bench.search.queue import JobQueue, Store
+from lmd_bench.search.queue import JobQueue
 from lmd_bench.search.request import SearchRequest
+from lmd_bench.search.sources import Searched, Source, Store
 from lmd_bench.search.staging import task_name
 from lmd_bench.search.tune.claims import claimed
 from lmd_bench.search.tune.cluster import LOCAL, cluster, find_slots, prepare_environment
@@ -29,7 +29,7 @@ from lmd_bench.store.mirror import Mirror, MirroredStore
 from lmd_bench.store.store import open_store
 
 MOST_DEATHS = 3  # of Tune, in a row, without a finished trial in between
-MakeJobs = Callable[[SearchRequest], Sequence[Job]]
+MakeSource = Callable[[SearchRequest], Source]
 INTERRUPTED = 130  # the exit code of a shell command that Ctrl-C ended
 
 
@@ -51,14 +51,14 @@ class SearchOutcome:
 
 
 def run_search(
-    request: SearchRequest, display: Display | None = None, fixed: MakeJobs | None = None
+    request: SearchRequest, display: Display | None = None, source: MakeSource = Searched
 ) -> SearchOutcome:
     """Run what the store lacks of a search, and say what came of it.
 
     Args:
         request: What is searched, where, and with what resources.
         display: Is told what happens; None: the terminal.
-        fixed: Makes the jobs that are run in place of a search, given the resources of each.
+        source: Makes what is run, given the request with the resources of each trial.
 
     Raises:
         UserError: data, numbers or a results folder that cannot be used.
@@ -69,7 +69,7 @@ def run_search(
     with _quiet(log, request.verbose):
         slots = find_slots(request)
     sized = replace(request, cpus_per_trial=slots.cpus, gpus_per_trial=slots.gpus)
-    queue = JobQueue(sized, store, fixed(sized) if fixed else None)
+    queue = JobQueue(source(sized), store)
     before = queue.n_stored()
     began = time.time()
     write_search(request.results, _trace(queue, slots, began))
@@ -77,7 +77,7 @@ def run_search(
     display.open(queue, slots.n_slots)
     try:
         if not queue.finished:
-            with claimed(request.results, {*queue.studies, *queue.confirmations}):
+            with claimed(request.results, {*queue.studies, *queue.retrainings}):
                 failure = _work_through(queue, slots, display, log)
     except KeyboardInterrupt:
         stopped = True
@@ -103,7 +103,7 @@ def _store(request: SearchRequest) -> Store:
 
 def _trace(queue: JobQueue, slots: Slots, began: float) -> SearchTrace:
     studies = [_planned(queue, study) for study in plan(queue, lambda spec: False).studies]
-    for id, jobs in queue.confirmations.items():
+    for id, jobs in queue.retrainings.items():
         if id not in queue.studies:
             spec = jobs[0].spec
             task = task_name(spec.task, spec.task_fingerprint)

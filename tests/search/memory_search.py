@@ -8,6 +8,8 @@ from typing import Any
 from lmd_bench.core.schema import TaskSpec
 from lmd_bench.search.jobs import Job
 from lmd_bench.search.queue import JobQueue, Signal
+from lmd_bench.search.request import SearchRequest
+from lmd_bench.search.sources import Searched
 
 Row = dict[str, Any]
 TASK = (TaskSpec("synthetic", imbalance_factor=20.0, image_size=32), "f" * 20)
@@ -53,6 +55,11 @@ def row_of(job: Job, status: str = "ok") -> Row:
         "n_threads": 1,
         "curve": [],
     }
+
+
+def queue_of(request: SearchRequest, store: MemoryStore) -> JobQueue:
+    """Return the queue of a search."""
+    return JobQueue(Searched(request), store)
 
 
 def run_all(

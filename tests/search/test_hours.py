@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from memory_search import MemoryStore, row_of, run_all
+from memory_search import MemoryStore, queue_of, row_of, run_all
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.search.proposing import points as warm_start
 from lmd_bench.search.proposing.points import best_configs, read_warm_start
-from lmd_bench.search.queue import JobQueue, Signal
+from lmd_bench.search.queue import Signal
 from lmd_bench.store.store import Store
 
 
@@ -23,14 +23,14 @@ def run_with_cost(queue, store, seconds):
 
 def test_a_study_of_hours_ends_with_the_trial_in_which_they_are_over(ask):
     store = MemoryStore()
-    queue = JobQueue(ask("cross_entropy", hours=1.0, confirm_seeds=0), store)
+    queue = queue_of(ask("cross_entropy", hours=1.0, confirm_seeds=0), store)
     ran = run_with_cost(queue, store, lambda job: 700.0)  # 5 trials are 3,500 s, so a sixth starts
     assert len(ran) == 6
 
 
 def test_failed_trials_are_paid_from_the_same_hours(ask):
     store = MemoryStore()
-    queue = JobQueue(ask("cross_entropy", hours=0.5, confirm_seeds=0), store)
+    queue = queue_of(ask("cross_entropy", hours=0.5, confirm_seeds=0), store)
     ran = run_all(queue, MemoryStoreOf(store, 600.0), status=lambda job: "oom")
     assert len(ran) == 3
 
@@ -47,7 +47,7 @@ class MemoryStoreOf:
 
 def test_every_method_gets_the_same_hours_and_threads_are_paid_for(ask):
     store = MemoryStore()
-    queue = JobQueue(ask("cross_entropy", "focal", hours=1.0, confirm_seeds=0), store)
+    queue = queue_of(ask("cross_entropy", "focal", hours=1.0, confirm_seeds=0), store)
     while not isinstance(job := queue.next(), Signal):
         dear = job.spec.method == "focal"
         store.write({**row_of(job), "seconds": 600.0, "n_threads": 3 if dear else 1})
@@ -58,11 +58,11 @@ def test_every_method_gets_the_same_hours_and_threads_are_paid_for(ask):
 
 def test_more_hours_go_on_with_the_same_studies(ask):
     store = MemoryStore()
-    run_with_cost(JobQueue(ask("crt", hours=0.5), store), store, lambda job: 600.0)
+    run_with_cost(queue_of(ask("crt", hours=0.5), store), store, lambda job: 600.0)
     less = len(store.by_key)
-    queue = JobQueue(ask("crt", hours=0.5), store)
+    queue = queue_of(ask("crt", hours=0.5), store)
     assert queue.finished
-    more = JobQueue(ask("crt", hours=1.0), store)
+    more = queue_of(ask("crt", hours=1.0), store)
     assert more.n_stored() == less
     run_with_cost(more, store, lambda job: 600.0)
     assert len(store.by_key) > less
@@ -87,7 +87,7 @@ def test_what_cannot_be_is_refused(ask, fields, says):
 
 def test_a_joint_study_draws_both_stages_and_stands_on_nothing(ask):
     store = MemoryStore()
-    queue = JobQueue(ask("crt", joint=True, n_trials=5), store)
+    queue = queue_of(ask("crt", joint=True, n_trials=5), store)
     (study,) = queue.studies.values()
     assert study.spec.id.endswith("-joint")
     run_all(queue, store)
@@ -98,7 +98,7 @@ def test_a_joint_study_draws_both_stages_and_stands_on_nothing(ask):
 
 
 def test_a_method_of_one_stage_has_one_study_whether_joint_or_not(ask):
-    ids = [set(JobQueue(ask("focal", joint=j), MemoryStore()).studies) for j in (True, False)]
+    ids = [set(queue_of(ask("focal", joint=j), MemoryStore()).studies) for j in (True, False)]
     assert ids[0] == ids[1]
 
 
@@ -107,21 +107,21 @@ def test_two_objectives_are_both_told(ask, sampler):
     store = MemoryStore()
     objectives = ("balanced_accuracy", "many_recall")
     request = ask("focal", n_trials=12, sampler=sampler, objectives=objectives, confirm_seeds=1)
-    queue = JobQueue(request, store)
+    queue = queue_of(request, store)
     run_all(queue, store)
     (study,) = queue.studies.values()
     trials = study._proposals._study.get_trials(deepcopy=False)
     told = [t.values for t in trials if t.values]
     assert len(told) == 12
     assert all(a + b == pytest.approx(1.0) for a, b in told)  # as memory_search makes them
-    assert JobQueue(request, store).finished
+    assert queue_of(request, store).finished
     best = max(study.rows, key=lambda row: row["val_balanced_accuracy"])
-    assert best["key"] in {job.context.source_key for job in queue.confirmations[study.spec.id]}
+    assert best["key"] in {job.context.source_key for job in queue.retrainings[study.spec.id]}
 
 
 def old_rows(ask, *names, seed=5):
     store = MemoryStore()
-    run_all(JobQueue(ask(*names, n_trials=6, seed=seed), store), store)
+    run_all(queue_of(ask(*names, n_trials=6, seed=seed), store), store)
     for number, row in enumerate(store.rows()):
         stages = {"crt": "crt", "cross_entropy": "none"}[row["method"]]
         row |= {"representation": "cross_entropy", "calibration": stages, "finished_at": number}
@@ -132,20 +132,20 @@ def test_a_warm_start_tries_the_best_old_configs_after_the_default(ask):
     found = best_configs(old_rows(ask, "crt"))
     assert found.keys() == {"cross_entropy+none", "cross_entropy+crt"}
     store = MemoryStore()
-    queue = JobQueue(ask("crt", n_trials=3, warm_start=found), store)
+    queue = queue_of(ask("crt", n_trials=3, warm_start=found), store)
     run_all(queue, store)
     base, study = queue.studies.values()
     configs = [json.loads(row["config_json"]) for row in base.rows]
     assert configs[1] == found["cross_entropy+none"][0]
     second = json.loads(study.rows[1]["config_json"])
     assert second["crt.lr"] == found["cross_entropy+crt"][0]["crt.lr"]
-    plain = JobQueue(ask("crt", n_trials=3), MemoryStore())
+    plain = queue_of(ask("crt", n_trials=3), MemoryStore())
     assert not queue.studies.keys() & plain.studies.keys()  # studies of their own
 
 
 def test_old_configs_outside_the_range_are_left_out(ask):
     found = best_configs(old_rows(ask, "crt"))
-    queue = JobQueue(
+    queue = queue_of(
         ask("crt", warm_start=found, ranges={"training.lr": "0.9:0.95"}), MemoryStore()
     )
     assert [study.spec.points for study in queue.studies.values()][0] == ()

@@ -1,16 +1,15 @@
 import json
 
-from memory_search import MemoryStore
+from memory_search import MemoryStore, queue_of
 
 from lmd_bench.core.schema import DataSource, TableColumns
 from lmd_bench.search.jobs import from_payload, ranked
-from lmd_bench.search.queue import JobQueue
 
 
 def test_a_job_comes_back_from_its_text_with_the_same_key(ask, tmp_path):
     columns = TableColumns(tmp_path / "images.csv", "file", "diagnosis")
     source = DataSource(tmp_path, allow_missing=True, split_dir=tmp_path, columns=columns)
-    job = JobQueue(ask("lmd", results=tmp_path, source=source), MemoryStore()).next()
+    job = queue_of(ask("lmd", results=tmp_path, source=source), MemoryStore()).next()
     assert from_payload(json.loads(json.dumps(job.to_payload()))) == job
 
 

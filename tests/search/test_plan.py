@@ -1,8 +1,7 @@
-from memory_search import MemoryStore, run_all
+from memory_search import MemoryStore, queue_of, run_all
 
 from lmd_bench.cli.search import print_plan
 from lmd_bench.search.plan import plan
-from lmd_bench.search.queue import JobQueue
 
 
 def never(spec):
@@ -10,7 +9,7 @@ def never(spec):
 
 
 def test_the_plan_of_a_new_search_can_be_counted_by_hand(ask):
-    outline = plan(JobQueue(ask("cross_entropy", "crt"), MemoryStore()), never)
+    outline = plan(queue_of(ask("cross_entropy", "crt"), MemoryStore()), never)
     assert outline.trials == 8  # 4 of each study
     assert outline.confirmations == 8  # 2 studies x selected and default x 2 seeds
     assert outline.stored == 0
@@ -20,30 +19,30 @@ def test_the_plan_of_a_new_search_can_be_counted_by_hand(ask):
 
 def test_the_plan_shrinks_with_what_is_stored(ask):
     store = MemoryStore()
-    run_all(JobQueue(ask("cross_entropy", "crt"), store), store, most=5)
-    outline = plan(JobQueue(ask("cross_entropy", "crt"), store), never)
+    run_all(queue_of(ask("cross_entropy", "crt"), store), store, most=5)
+    outline = plan(queue_of(ask("cross_entropy", "crt"), store), never)
     assert (outline.stored, outline.trials) == (5, 3)
 
 
 def test_a_finished_search_has_nothing_left(ask):
     store = MemoryStore()
-    run_all(JobQueue(ask("lmd", "logit_adjustment"), store), store)
-    outline = plan(JobQueue(ask("lmd", "logit_adjustment"), store), never)
+    run_all(queue_of(ask("lmd", "logit_adjustment"), store), store)
+    outline = plan(queue_of(ask("lmd", "logit_adjustment"), store), never)
     assert (outline.trials, outline.confirmations, outline.encoders) == (0, 0, 0)
     assert outline.stored == len(store.by_key)
 
 
 def test_a_finite_space_is_planned_at_its_size(ask):
-    outline = plan(JobQueue(ask("logit_adjustment", n_trials=8, top_k=3), MemoryStore()), never)
+    outline = plan(queue_of(ask("logit_adjustment", n_trials=8, top_k=3), MemoryStore()), never)
     budgets = {study.method: study.budget for study in outline.studies}
     assert budgets == {"cross_entropy": 8, "logit_adjustment": 4}  # 3 encoders and the default's
 
 
 def test_the_search_never_runs_more_than_was_planned(ask):
     request = ask("cross_entropy", "crt", "logit_adjustment", "lmd", n_trials=5)
-    outline = plan(JobQueue(request, MemoryStore()), never)
+    outline = plan(queue_of(request, MemoryStore()), never)
     store = MemoryStore()
-    ran = run_all(JobQueue(request, store), store)
+    ran = run_all(queue_of(request, store), store)
     assert len(ran) <= outline.trials + outline.confirmations
     assert len({job.encoder for job in ran}) <= outline.encoders
 
@@ -51,9 +50,9 @@ def test_the_search_never_runs_more_than_was_planned(ask):
 def test_stored_encoders_are_not_trained_again(ask):
     request = ask("cross_entropy", n_trials=1)
     store = MemoryStore()
-    run_all(JobQueue(request, store), store, most=1)
-    assert plan(JobQueue(request, store), never).encoders == 2
-    assert plan(JobQueue(request, store), lambda spec: True).encoders == 0
+    run_all(queue_of(request, store), store, most=1)
+    assert plan(queue_of(request, store), never).encoders == 2
+    assert plan(queue_of(request, store), lambda spec: True).encoders == 0
 
 
 def test_printing_a_plan_creates_no_folder(ask, tmp_path, capsys):

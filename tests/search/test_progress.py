@@ -1,7 +1,7 @@
 import io
 
 import pytest
-from memory_search import MemoryStore, row_of, run_all
+from memory_search import MemoryStore, queue_of, row_of, run_all
 from rich.console import Console
 
 from lmd_bench.core.schema import Progress
@@ -14,7 +14,6 @@ from lmd_bench.search.display import (
     study_tables,
     totals,
 )
-from lmd_bench.search.queue import JobQueue
 
 
 def play(display, queue):
@@ -34,7 +33,7 @@ def play(display, queue):
 
 def test_without_a_terminal_each_finished_trial_is_one_line(ask):
     out = io.StringIO()
-    queue = JobQueue(ask("cross_entropy", n_trials=2, confirm_seeds=0), MemoryStore())
+    queue = queue_of(ask("cross_entropy", n_trials=2, confirm_seeds=0), MemoryStore())
     play(LineDisplay(Console(file=out, width=40)), queue)
     lines = out.getvalue().splitlines()
     assert lines[0] == "1 studies, at most 2 trials, 0 of them stored, 1 at a time"
@@ -45,7 +44,7 @@ def test_without_a_terminal_each_finished_trial_is_one_line(ask):
 
 def test_the_live_display_shows_studies_and_totals(ask):
     out = io.StringIO()
-    queue = JobQueue(ask("cross_entropy", n_trials=2, confirm_seeds=0), MemoryStore())
+    queue = queue_of(ask("cross_entropy", n_trials=2, confirm_seeds=0), MemoryStore())
     play(LiveDisplay(Console(file=out, force_terminal=True, width=120)), queue)
     shown = out.getvalue()
     assert "1 of at most 2 trials" in shown
@@ -56,7 +55,7 @@ def test_the_live_display_shows_studies_and_totals(ask):
 
 def test_a_narrow_terminal_cuts_no_name(ask):
     out = io.StringIO()
-    queue = JobQueue(ask("label_aware_smoothing+logit_adjustment"), MemoryStore())
+    queue = queue_of(ask("label_aware_smoothing+logit_adjustment"), MemoryStore())
     console = Console(file=out, width=60)
     console.print(study_tables(queue))
     name = "label_aware_smoothing+logit_adjustment confirms #10 (default)"
@@ -74,7 +73,7 @@ def test_the_display_follows_standard_output(capsys):
 
 def test_the_time_left_is_what_the_trials_of_each_study_took(ask):
     store = MemoryStore()
-    queue = JobQueue(ask("cross_entropy", n_trials=4, confirm_seeds=0), store)
+    queue = queue_of(ask("cross_entropy", n_trials=4, confirm_seeds=0), store)
     run_all(queue, store, most=1)  # each takes 1.0 s
     now = totals(queue, n_slots=2)
     assert (now.done, now.total, now.seconds_left) == (1, 4, 1.5)

@@ -1,11 +1,11 @@
 from collections import Counter
 
 import pytest
-from memory_search import TASK, MemoryStore, row_of, run_all
+from memory_search import TASK, MemoryStore, queue_of, row_of, run_all
 
 from lmd_bench.core.schema import TaskSpec
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.search.queue import JobQueue, Signal
+from lmd_bench.search.queue import Signal
 
 ALL = ("cross_entropy", "crt", "logit_adjustment", "lmd")
 
@@ -16,7 +16,7 @@ def phases(jobs):
 
 def test_the_first_trial_of_every_study_is_the_default_config(ask):
     store = MemoryStore()
-    queue = JobQueue(ask(*ALL), store)
+    queue = queue_of(ask(*ALL), store)
     run_all(queue, store)
     for study in queue.studies.values():
         first = study.rows[0]
@@ -28,7 +28,7 @@ def test_the_first_trial_of_every_study_is_the_default_config(ask):
 
 def test_each_job_runs_once_and_then_nothing_is_left(ask):
     store = MemoryStore()
-    queue = JobQueue(ask(*ALL), store)
+    queue = queue_of(ask(*ALL), store)
     ran = run_all(queue, store)
     assert max(Counter(job.key for job in ran).values()) == 1
     assert queue.finished
@@ -37,7 +37,7 @@ def test_each_job_runs_once_and_then_nothing_is_left(ask):
 
 def test_the_budget_of_a_search_can_be_counted_by_hand(ask):
     store = MemoryStore()
-    ran = run_all(JobQueue(ask(*ALL), store), store)
+    ran = run_all(queue_of(ask(*ALL), store), store)
     searched = Counter(job.spec.method for job in ran if job.spec.phase == "search")
     # logit_adjustment has one config per offered encoder: three or four
     assert searched.pop("logit_adjustment") in (3, 4)
@@ -49,7 +49,7 @@ def test_the_budget_of_a_search_can_be_counted_by_hand(ask):
 
 
 def test_one_representation_study_is_shared(ask):
-    queue = JobQueue(ask("crt", "logit_adjustment", "cross_entropy"), MemoryStore())
+    queue = queue_of(ask("crt", "logit_adjustment", "cross_entropy"), MemoryStore())
     bases = {s.spec.stands_on for s in queue.studies.values() if s.spec.stands_on}
     methods = [study.spec.method.name for study in queue.studies.values()]
     assert sorted(methods) == ["cross_entropy", "crt", "logit_adjustment"]
@@ -59,13 +59,13 @@ def test_one_representation_study_is_shared(ask):
 def test_a_helper_representation_study_is_not_confirmed(ask):
     store = MemoryStore()
     # no named method is this stage 1 alone, so the helper goes by its pair
-    ran = run_all(JobQueue(ask("lmd_paper"), store), store)
+    ran = run_all(queue_of(ask("lmd_paper"), store), store)
     assert {job.spec.method for job in ran if job.spec.phase == "confirm"} == {"lmd_paper"}
     assert {job.spec.method for job in ran} == {"lmd_paper", "rrl+none"}
 
 
 def test_methods_with_other_stage_1_settings_do_not_share_a_study(ask):
-    queue = JobQueue(ask("lmd", "lmd_paper"), MemoryStore())
+    queue = queue_of(ask("lmd", "lmd_paper"), MemoryStore())
     assert len(queue.studies) == 4
     assert len({study.spec.stands_on for study in queue.studies.values()}) == 3  # with None
 
@@ -74,10 +74,10 @@ def test_methods_with_other_stage_1_settings_do_not_share_a_study(ask):
 def test_a_search_cut_off_after_any_trial_runs_exactly_the_rest(ask, prefix):
     request = ask("crt", "cross_entropy", "lmd")
     whole = MemoryStore()
-    run_all(JobQueue(request, whole), whole)
+    run_all(queue_of(request, whole), whole)
     store = MemoryStore()
-    first = run_all(JobQueue(request, store), store, most=prefix)
-    rest = run_all(JobQueue(request, store), store)
+    first = run_all(queue_of(request, store), store, most=prefix)
+    rest = run_all(queue_of(request, store), store)
     assert not {job.key for job in first} & {job.key for job in rest}
     assert store.by_key == whole.by_key  # the very configs of the search that was not cut off
 
@@ -85,10 +85,10 @@ def test_a_search_cut_off_after_any_trial_runs_exactly_the_rest(ask, prefix):
 def test_jobs_that_were_running_when_the_driver_died_are_run(ask):
     request = ask("cross_entropy", n_trials=6, confirm_seeds=0)
     store = MemoryStore()
-    queue = JobQueue(request, store)
+    queue = queue_of(request, store)
     jobs = [queue.next() for _ in range(3)]
     store.write(row_of(jobs[1]))
-    run_all(JobQueue(request, store), store)
+    run_all(queue_of(request, store), store)
     numbers = sorted(row["trial_number"] for row in store.rows())
     assert numbers == [0, 1, 2, 3, 4, 5]
     assert jobs[0].key in store.by_key  # the default
@@ -96,8 +96,8 @@ def test_jobs_that_were_running_when_the_driver_died_are_run(ask):
 
 def test_a_larger_budget_continues_the_same_studies(ask):
     store = MemoryStore()
-    run_all(JobQueue(ask("crt", n_trials=3), store), store)
-    more = run_all(JobQueue(ask("crt", n_trials=5), store), store)
+    run_all(queue_of(ask("crt", n_trials=3), store), store)
+    more = run_all(queue_of(ask("crt", n_trials=5), store), store)
     assert Counter(job.spec.method for job in more if job.spec.phase == "search") == {
         "cross_entropy": 2,
         "crt": 2,
@@ -106,15 +106,15 @@ def test_a_larger_budget_continues_the_same_studies(ask):
 
 def test_the_same_command_on_a_finished_search_runs_nothing(ask):
     store = MemoryStore()
-    run_all(JobQueue(ask(*ALL), store), store)
-    queue = JobQueue(ask(*ALL), store)
+    run_all(queue_of(ask(*ALL), store), store)
+    queue = queue_of(ask(*ALL), store)
     assert queue.finished
     assert queue.next() is Signal.DONE
 
 
 def test_test_is_opened_only_after_the_study_has_used_its_budget(ask):
     store = MemoryStore()
-    queue = JobQueue(ask("crt", "cross_entropy"), store)
+    queue = queue_of(ask("crt", "cross_entropy"), store)
     done: Counter[str] = Counter()
     for job in run_all(queue, store):
         if job.spec.phase == "search":
@@ -126,7 +126,7 @@ def test_test_is_opened_only_after_the_study_has_used_its_budget(ask):
 
 def test_confirmation_retrains_the_best_and_the_default_config_with_the_same_fresh_seeds(ask):
     store = MemoryStore()
-    queue = JobQueue(ask("crt"), store)
+    queue = queue_of(ask("crt"), store)
     run_all(queue, store)
     (study,) = (s for s in queue.studies.values() if s.spec.method.name == "crt")
     best = max(study.rows, key=lambda row: row["val_balanced_accuracy"])
@@ -140,7 +140,7 @@ def test_confirmation_retrains_the_best_and_the_default_config_with_the_same_fre
 
 def test_a_best_config_that_is_the_default_is_confirmed_once(ask):
     store = MemoryStore()
-    ran = run_all(JobQueue(ask("cross_entropy", n_trials=1), store), store)
+    ran = run_all(queue_of(ask("cross_entropy", n_trials=1), store), store)
     assert phases(ran) == ["search", "confirm", "confirm"]
 
 
@@ -148,14 +148,14 @@ def test_studies_progress_evenly(ask):
     other = (TaskSpec("synthetic", imbalance_factor=50.0, image_size=32), "e" * 20)
     request = ask("cross_entropy", "rrl+none", tasks=(TASK, other), confirm_seeds=0)
     store = MemoryStore()
-    queue = JobQueue(request, store)
+    queue = queue_of(request, store)
     for n_each in (1, 2, 3, 4):
         run_all(queue, store, most=4)
         assert {len(study.rows) for study in queue.studies.values()} == {n_each}
 
 
 def test_a_calibration_study_waits_for_its_representation_study(ask):
-    queue = JobQueue(ask("crt", n_trials=2), MemoryStore())
+    queue = queue_of(ask("crt", n_trials=2), MemoryStore())
     first, second = queue.next(), queue.next()
     assert {first.spec.method, second.spec.method} == {"cross_entropy"}
     assert queue.next() is Signal.WAIT
@@ -167,7 +167,7 @@ def test_a_calibration_study_waits_for_its_representation_study(ask):
 
 def test_a_calibration_whose_every_stage_1_failed_is_reported(ask):
     store = MemoryStore()
-    queue = JobQueue(ask("crt"), store)
+    queue = queue_of(ask("crt"), store)
     ran = run_all(queue, store, status=lambda job: "diverged")
     assert phases(ran) == ["search"] * 4
     assert queue.finished
@@ -177,7 +177,7 @@ def test_a_calibration_whose_every_stage_1_failed_is_reported(ask):
 
 def test_a_job_lost_with_its_worker_is_tried_once_more_and_then_written_off(ask):
     store = MemoryStore()
-    queue = JobQueue(ask("cross_entropy", n_trials=1), store)
+    queue = queue_of(ask("cross_entropy", n_trials=1), store)
     job = queue.next()
     assert queue.lost(job.key, "kill -9") is None
     again = queue.next()
@@ -190,7 +190,7 @@ def test_a_job_lost_with_its_worker_is_tried_once_more_and_then_written_off(ask)
 
 def test_a_row_written_before_its_worker_died_counts(ask):
     store = MemoryStore()
-    queue = JobQueue(ask("cross_entropy", n_trials=1, confirm_seeds=0), store)
+    queue = queue_of(ask("cross_entropy", n_trials=1, confirm_seeds=0), store)
     job = queue.next()
     store.write(row_of(job))
     assert queue.ended(job.key, "kill -9") == row_of(job)
@@ -198,7 +198,7 @@ def test_a_row_written_before_its_worker_died_counts(ask):
 
 
 def test_a_suspect_job_is_tried_again_with_no_other_beside_it(ask):
-    queue = JobQueue(ask("cross_entropy", n_trials=3, confirm_seeds=0), MemoryStore())
+    queue = queue_of(ask("cross_entropy", n_trials=3, confirm_seeds=0), MemoryStore())
     suspect, other = queue.next(), queue.next()
     queue.lost(suspect.key, "Tune died", alone=True)
     third = queue.next()
@@ -215,7 +215,7 @@ def test_a_suspect_job_is_tried_again_with_no_other_beside_it(ask):
 def test_a_confirmation_whose_encoder_is_being_trained_goes_last(ask):
     request = ask("cross_entropy", "crt", "logit_adjustment", n_trials=1)
     store = MemoryStore()
-    queue = JobQueue(request, store)
+    queue = queue_of(request, store)
     run_all(queue, store, most=3)
     jobs = [queue.next() for _ in range(6)]
     assert phases(jobs) == ["confirm"] * 6
@@ -225,19 +225,19 @@ def test_a_confirmation_whose_encoder_is_being_trained_goes_last(ask):
 
 def test_confirmations_come_after_searches_so_that_no_study_waits_for_them(ask):
     store = MemoryStore()
-    ran = run_all(JobQueue(ask("cross_entropy", "crt"), store), store)
+    ran = run_all(queue_of(ask("cross_entropy", "crt"), store), store)
     assert phases(ran) == sorted(phases(ran), reverse=True)
 
 
 def test_a_study_whose_every_confirmation_failed_is_reported(ask):
-    queue = JobQueue(ask("cross_entropy", n_trials=1), store := MemoryStore())
+    queue = queue_of(ask("cross_entropy", n_trials=1), store := MemoryStore())
     run_all(queue, store, status=lambda j: "oom" if j.spec.phase == "confirm" else "ok")
     (problem,) = queue.problems()
     assert problem.endswith("all 2 confirmations failed (2 oom).")
 
 
 def test_a_search_without_confirmation_has_no_problem(ask):
-    queue = JobQueue(ask("crt", confirm_seeds=0), store := MemoryStore())
+    queue = queue_of(ask("crt", confirm_seeds=0), store := MemoryStore())
     run_all(queue, store)
     assert queue.finished
     assert queue.problems() == []

@@ -23,6 +23,7 @@ from lmd_bench.search.plan import StudyPlan, is_cached, plan, stored
 from lmd_bench.search.proposing.study import Study
 from lmd_bench.search.queue import JobQueue
 from lmd_bench.search.request import SearchRequest
+from lmd_bench.search.sources import Searched
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def seconds_of(work: Work, rows: Sequence[Row]) -> tuple[float, list[str]]:
 def print_estimate(design: Design, request: SearchRequest) -> None:
     """Print what an ablation would run; nothing is started or written."""
     store = stored(request)
-    work = work_of(request, JobQueue(request, store))
+    work = work_of(request, JobQueue(Searched(request), store))
     record = record_of(design, request)
     console = Console()
     console.print(_cell_table(record))

@@ -24,6 +24,7 @@ from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY
 from lmd_bench.report.context import read_context
 from lmd_bench.report.sections.ablations import section as ablations
 from lmd_bench.search.queue import JobQueue
+from lmd_bench.search.sources import Searched
 from lmd_bench.store.store import open_store
 
 TASK = (TaskSpec("synthetic", imbalance_factor=20.0, image_size=32), "f" * 20)
@@ -65,7 +66,7 @@ def lines(results, kind):
 
 def test_each_cell_runs_once_and_is_confirmed_on_the_same_seeds(started):
     design, request, store = started()
-    ran = run_all(JobQueue(request, store), store)
+    ran = run_all(JobQueue(Searched(request), store), store)
     rows = store.rows()
     cells = {cell.name for cell in design.cells}
     helpers = {row["method"] for row in rows} - cells  # they train the two encoders
@@ -79,16 +80,16 @@ def test_each_cell_runs_once_and_is_confirmed_on_the_same_seeds(started):
 
 def test_a_stopped_ablation_goes_on_and_repeats_nothing(started):
     _, request, store = started()
-    before = run_all(JobQueue(request, store), store, most=5)
-    after = run_all(JobQueue(request, store), store)
+    before = run_all(JobQueue(Searched(request), store), store, most=5)
+    after = run_all(JobQueue(Searched(request), store), store)
     assert not set(before) & set(after)
     assert len(before) + len(after) == 14
-    assert run_all(JobQueue(request, store), store) == []
+    assert run_all(JobQueue(Searched(request), store), store) == []
 
 
 def test_planted_effects_come_out_of_the_table(started, tmp_path):
     _, request, store = started()
-    run_all(JobQueue(request, store), store)
+    run_all(JobQueue(Searched(request), store), store)
     mains = lines(tmp_path, "main")
     for name, planted in {"batch": 0.2, "gce": 0.1}.items():
         found = float(mains[name]["balanced_accuracy_change"])
@@ -105,7 +106,7 @@ def test_planted_effects_come_out_of_the_table(started, tmp_path):
 
 def test_a_change_is_the_difference_of_the_means_over_the_same_seeds(started, tmp_path):
     _, request, store = started()
-    run_all(JobQueue(request, store), store)
+    run_all(JobQueue(Searched(request), store), store)
     cells = lines(tmp_path, "cell")
     for name, line in cells.items():
         if name == "lmd-all":
@@ -119,7 +120,7 @@ def test_a_change_is_the_difference_of_the_means_over_the_same_seeds(started, tm
 def test_a_failed_cell_keeps_its_line_and_leaves_the_effects_undefined(started, tmp_path):
     _, request, store = started()
     fails = lambda job: "diverged" if job.spec.method == "lmd-no-gce" else "ok"  # noqa: E731
-    run_all(JobQueue(request, store), store, status=fails)
+    run_all(JobQueue(Searched(request), store), store, status=fails)
     cells = lines(tmp_path, "cell")
     assert len(cells) == 4
     assert cells["lmd-no-gce"]["status"] == "failed"
@@ -136,7 +137,7 @@ def test_a_failed_cell_keeps_its_line_and_leaves_the_effects_undefined(started, 
 def test_a_cell_whose_stage_1_failed_is_failed_too(started, tmp_path):
     _, request, store = started()
     fails = lambda job: "oom" if job.spec.method == "rrl+none" else "ok"  # noqa: E731
-    run_all(JobQueue(request, store), store, status=fails)
+    run_all(JobQueue(Searched(request), store), store, status=fails)
     cells = lines(tmp_path, "cell").values()
     assert {line["status"] for line in cells} == {"failed"}
     assert "its stage 1 gave no encoder" in render(read_ablations(tmp_path), "table")
@@ -144,7 +145,7 @@ def test_a_cell_whose_stage_1_failed_is_failed_too(started, tmp_path):
 
 def test_a_cell_that_was_not_run_is_missing_and_the_command_is_named(started, tmp_path):
     _, request, store = started()
-    run_all(JobQueue(request, store), store, most=8)
+    run_all(JobQueue(Searched(request), store), store, most=8)
     cells = lines(tmp_path, "cell")
     assert len(cells) == 4
     assert "missing" in {line["status"] for line in cells.values()}
@@ -155,7 +156,7 @@ def test_a_cell_that_was_not_run_is_missing_and_the_command_is_named(started, tm
 def test_a_tuned_cell_gets_its_trials_and_starts_where_the_base_config_says(started):
     text = TEXT + "base_config: {training.lr: 0.02, icc.em_epochs: 2}\n"
     _, request, store = started(text, retune=3)
-    run_all(JobQueue(request, store), store)
+    run_all(JobQueue(Searched(request), store), store)
     for name in ("lmd-all", "lmd-none"):
         rows = [r for r in store.rows() if (r["method"], r["phase"]) == (name, "search")]
         configs = [
@@ -169,7 +170,7 @@ def test_a_tuned_cell_gets_its_trials_and_starts_where_the_base_config_says(star
 
 def test_what_is_left_is_counted_and_priced_by_the_rows_of_the_task(started):
     _, request, store = started()
-    work = work_of(request, JobQueue(request, store))
+    work = work_of(request, JobQueue(Searched(request), store))
     assert (work.n_trials, work.n_encoders, work.n_stored) == (14, 2 * 3, 0)
     assert seconds_of(work, [])[1] == ["none", "rrl", "icc"]
     rows = [
@@ -179,13 +180,13 @@ def test_what_is_left_is_counted_and_priced_by_the_rows_of_the_task(started):
     ]
     # 2 trials of none at 1 s, 12 of icc at 4 s, 6 encoders of 2 epochs at 10 s an epoch
     assert seconds_of(work, rows) == (2 * 1.0 + 12 * 4.0 + 6 * 20.0, [])
-    run_all(JobQueue(request, store), store)
-    assert work_of(request, JobQueue(request, store)).n_trials == 0
+    run_all(JobQueue(Searched(request), store), store)
+    assert work_of(request, JobQueue(Searched(request), store)).n_trials == 0
 
 
 def test_the_base_config_of_an_earlier_folder_is_its_best_on_val(started, tmp_path):
     design, request, store = started(retune=2)
-    run_all(JobQueue(request, store), store)
+    run_all(JobQueue(Searched(request), store), store)
     found = base_config_from(tmp_path, design.cells[0].method, [TASK[1]])
     assert found["rrl.batch_loss_weight"] > 0
     with pytest.raises(UserError, match="hold no finished search trial of lmd-all on this task"):
@@ -197,7 +198,7 @@ def test_the_base_config_of_an_earlier_folder_is_its_best_on_val(started, tmp_pa
 @pytest.mark.parametrize("form", ["table", "markdown", "latex", "csv", "json"])
 def test_every_format_holds_every_cell_and_can_be_written(started, tmp_path, form):
     design, request, store = started()
-    run_all(JobQueue(request, store), store)
+    run_all(JobQueue(Searched(request), store), store)
     out = tmp_path / "table.txt"
     show(read_ablations(tmp_path, "toy"), form, out)
     text = out.read_text()
@@ -210,7 +211,7 @@ def test_every_format_holds_every_cell_and_can_be_written(started, tmp_path, for
 
 def test_a_narrow_terminal_drops_columns_and_says_so(started, tmp_path):
     _, request, store = started()
-    run_all(JobQueue(request, store), store)
+    run_all(JobQueue(Searched(request), store), store)
     text = render(read_ablations(tmp_path), "table", width=80)
     assert "Too narrow for: Alone" in text
 
@@ -235,7 +236,7 @@ def test_no_seed_leaves_nothing_to_compare(started):
 
 def test_tables_of_methods_leave_cells_out_and_say_so(started, tmp_path):
     _, request, store = started()
-    run_all(JobQueue(request, store), store)
+    run_all(JobQueue(Searched(request), store), store)
     board = load(tmp_path)
     assert board.frame.empty  # the helper of stage 1 is not confirmed
     assert "left out: 4 cells of ablations; lmd-bench ablate --table shows them" in board.notes
@@ -245,7 +246,7 @@ def test_tables_of_methods_leave_cells_out_and_say_so(started, tmp_path):
 def test_the_report_has_a_section_for_ablations(started, tmp_path):
     design, request, store = started()
     assert ablations(read_context_after(store, request, most=4)) is not None
-    run_all(JobQueue(request, store), store)
+    run_all(JobQueue(Searched(request), store), store)
     section = ablations(read_context(tmp_path, VAL_BALANCED_ACCURACY))
     tables = [block.table for block in section.blocks if block.kind == "listing"]
     assert [len(table.rows) for table in tables] == [4, 2, 1, 3]  # cells, main, interaction, shares
@@ -256,5 +257,5 @@ def test_the_report_has_a_section_for_ablations(started, tmp_path):
 
 
 def read_context_after(store, request, most):
-    run_all(JobQueue(request, store), store, most=most)
+    run_all(JobQueue(Searched(request), store), store, most=most)
     return read_context(store.root, VAL_BALANCED_ACCURACY)

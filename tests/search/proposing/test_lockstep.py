@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from memory_search import MemoryStore, row_of, run_all
+from memory_search import MemoryStore, queue_of, row_of, run_all
 
 from lmd_bench.search.jobs import Job
 from lmd_bench.search.proposing.samplers import SAMPLERS
@@ -25,19 +25,19 @@ def _run_beside(queue: JobQueue, store: MemoryStore, concurrent: int, seed: int)
 def test_concurrency_changes_no_trial(ask, sampler: str):
     request = ask("crt", n_trials=18, sampler=sampler, deterministic=True)
     one = MemoryStore()
-    run_all(JobQueue(request, one), one)
+    run_all(queue_of(request, one), one)
     assert sum(row["phase"] == "search" for row in one.rows()) == 36
     for concurrent, seed in ((2, 1), (5, 2), (32, 3)):
         store = MemoryStore()
-        _run_beside(JobQueue(request, store), store, concurrent, seed)
+        _run_beside(queue_of(request, store), store, concurrent, seed)
         assert store.by_key == one.by_key
 
 
 def test_without_it_the_order_of_ending_matters(ask):
     request = ask("crt", n_trials=18)
     one, store = MemoryStore(), MemoryStore()
-    run_all(JobQueue(request, one), one)
-    _run_beside(JobQueue(request, store), store, 5, 2)
+    run_all(queue_of(request, one), one)
+    _run_beside(queue_of(request, store), store, 5, 2)
     assert set(store.by_key) != set(one.by_key)
 
 
@@ -45,11 +45,11 @@ def test_without_it_the_order_of_ending_matters(ask):
 def test_a_killed_search_goes_on_with_the_same_trials(ask, sampler: str):
     request = ask("crt", n_trials=14, sampler=sampler, deterministic=True)
     one = MemoryStore()
-    run_all(JobQueue(request, one), one)
+    run_all(queue_of(request, one), one)
     rng = random.Random(0)
     for kept in (3, 11, 20):
         store = MemoryStore(rng.sample(one.rows()[: kept + 3], kept))
-        _run_beside(JobQueue(request, store), store, 3, kept)
+        _run_beside(queue_of(request, store), store, 3, kept)
         assert store.by_key == one.by_key
 
 
@@ -60,8 +60,8 @@ def test_a_failed_trial_is_part_of_its_batch(ask):
         return "diverged" if job.context.trial_number in (2, 7) else "ok"
 
     one, again = MemoryStore(), MemoryStore()
-    run_all(JobQueue(request, one), one, status=status)
-    run_all(JobQueue(request, again), again, most=6, status=status)
-    run_all(JobQueue(request, again), again, status=status)
+    run_all(queue_of(request, one), one, status=status)
+    run_all(queue_of(request, again), again, most=6, status=status)
+    run_all(queue_of(request, again), again, status=status)
     assert again.by_key == one.by_key
     assert sum(row["status"] == "diverged" for row in one.rows()) == 2

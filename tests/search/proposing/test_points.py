@@ -3,11 +3,10 @@
 import json
 
 import pytest
-from memory_search import MemoryStore, run_all
+from memory_search import MemoryStore, queue_of, run_all
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.search.proposing.points import read_points
-from lmd_bench.search.queue import JobQueue
 
 POINTS = ({"training.lr": 0.02, "crt.lr": 0.5}, {"training.lr": 0.1})
 
@@ -22,7 +21,7 @@ def _configs(store: MemoryStore, method: str) -> list[dict]:
 def test_points_follow_the_default_in_the_studies_that_search_their_keys(ask, sampler: str):
     store = MemoryStore()
     request = ask("crt", n_trials=4, top_k=4, points=POINTS, sampler=sampler)
-    queue = JobQueue(request, store)
+    queue = queue_of(request, store)
     run_all(queue, store)
     assert queue.finished
     stage1, crt = _configs(store, "cross_entropy"), _configs(store, "crt")
@@ -37,19 +36,19 @@ def test_points_follow_the_default_in_the_studies_that_search_their_keys(ask, sa
 def test_a_search_with_points_resumes_and_is_another_study(ask):
     request = ask("crt", n_trials=5, points=POINTS)
     store = MemoryStore()
-    whole = [job.key for job in run_all(JobQueue(request, store), store)]
+    whole = [job.key for job in run_all(queue_of(request, store), store)]
     for cut in range(1, len(whole), 3):
         part = MemoryStore()
-        run_all(JobQueue(request, part), part, most=cut)
-        run_all(JobQueue(request, part), part)
+        run_all(queue_of(request, part), part, most=cut)
+        run_all(queue_of(request, part), part)
         assert set(part.by_key) == set(whole)
-    plain = JobQueue(ask("crt", n_trials=5), MemoryStore())
-    assert not set(plain.studies) & set(JobQueue(request, MemoryStore()).studies)
+    plain = queue_of(ask("crt", n_trials=5), MemoryStore())
+    assert not set(plain.studies) & set(queue_of(request, MemoryStore()).studies)
 
 
 def test_a_point_equal_to_the_default_is_not_run_twice(ask):
     store = MemoryStore()
-    run_all(JobQueue(ask("cross_entropy", points=({"training.lr": 0.05},)), store), store)
+    run_all(queue_of(ask("cross_entropy", points=({"training.lr": 0.05},)), store), store)
     keys = [row["key"] for row in store.rows() if row["phase"] == "search"]
     assert len(keys) == len(set(keys)) == 4
 

@@ -1,13 +1,13 @@
 """Pruners by hand-worked curves, and in the queue; a trial ends where its threshold says."""
 
 import pytest
-from memory_search import MemoryStore, row_of
+from memory_search import MemoryStore, queue_of, row_of
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.methods.best_epoch import first_judged
 from lmd_bench.search.jobs import from_payload
 from lmd_bench.search.proposing.pruning import halving, hyperband, median_rule, rungs
-from lmd_bench.search.queue import JobQueue, Signal
+from lmd_bench.search.queue import Signal
 
 CURVES = [[0.1, 0.5, 0.4, 0.6], [0.3, 0.2, 0.2, 0.2], [0.2, 0.4, 0.6, 0.7], [0.4, 0.4]]
 
@@ -51,7 +51,7 @@ def with_curve(job, values):
 def test_a_trial_takes_the_thresholds_of_its_own_study(ask):
     store = MemoryStore()
     request = ask(["cross_entropy", "ldam_drw"][0], n_trials=8, n_epochs=4, pruner="median")
-    queue = JobQueue(request, store)
+    queue = queue_of(request, store)
     for number in range(4):
         job = queue.next()
         assert job.context.thresholds == ()
@@ -61,14 +61,14 @@ def test_a_trial_takes_the_thresholds_of_its_own_study(ask):
     job = queue.next()
     assert job.context.thresholds == ((1, 0.25), (2, 0.4), (3, pytest.approx(0.45)))
     assert from_payload(job.to_payload()) == job
-    again = JobQueue(request, store).next()
+    again = queue_of(request, store).next()
     assert again.context.thresholds == job.context.thresholds  # follows from the store
 
 
 def test_a_deferred_method_is_not_judged_before_it_has_begun(ask):
     store = MemoryStore()
     fields = {"n_trials": 6, "n_epochs": 10, "pruner": "median"}
-    queue = JobQueue(ask("ldam_drw", **fields, overrides={"ldam_drw.start": 0.6}), store)
+    queue = queue_of(ask("ldam_drw", **fields, overrides={"ldam_drw.start": 0.6}), store)
     for _ in range(4):
         job = queue.next()
         store.write(with_curve(job, [0.1 * n for n in range(10)]))
@@ -79,7 +79,7 @@ def test_a_deferred_method_is_not_judged_before_it_has_begun(ask):
 def test_pruned_trials_count_and_optuna_knows_them_as_pruned(ask):
     store = MemoryStore()
     request = ask("cross_entropy", n_trials=6, pruner="halving", confirm_seeds=0)
-    queue = JobQueue(request, store)
+    queue = queue_of(request, store)
     n = 0
     while not isinstance(job := queue.next(), Signal):
         row = with_curve(job, [0.1 * n])
@@ -89,7 +89,7 @@ def test_pruned_trials_count_and_optuna_knows_them_as_pruned(ask):
         queue.ended(job.key, "")
         n += 1
     assert n == 6
-    for state in (queue, JobQueue(request, store)):
+    for state in (queue, queue_of(request, store)):
         (study,) = state.studies.values()
         names = [state.name for state in study._proposals.states()]
         assert names.count("PRUNED") == 1

@@ -3,13 +3,12 @@
 import json
 
 import pytest
-from memory_search import MemoryStore, run_all
+from memory_search import MemoryStore, queue_of, run_all
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.methods.catalogue import resolve_method
 from lmd_bench.methods.space import search_space
 from lmd_bench.search.proposing.ranges import parse_ranges, ranged
-from lmd_bench.search.queue import JobQueue
 
 METHODS = [resolve_method("lmd"), resolve_method("crt")]
 
@@ -44,8 +43,8 @@ def test_what_is_no_range_is_refused(text: str, sentence: str):
 def test_every_trial_but_the_default_lies_in_the_range_and_the_study_is_another(ask):
     store, request = MemoryStore(), ask("cross_entropy", n_trials=14, confirm_seeds=0)
     narrow = ask("cross_entropy", n_trials=14, confirm_seeds=0, ranges={"training.lr": "0.1:0.2"})
-    queue = JobQueue(narrow, store)
-    assert not set(queue.studies) & set(JobQueue(request, store).studies)
+    queue = queue_of(narrow, store)
+    assert not set(queue.studies) & set(queue_of(request, store).studies)
     run_all(queue, store)
     assert queue.finished
     rates = {row["is_default"]: [] for row in store.rows()}
@@ -58,8 +57,8 @@ def test_every_trial_but_the_default_lies_in_the_range_and_the_study_is_another(
 def test_a_search_with_ranges_resumes(ask):
     store = MemoryStore()
     request = ask("crt", n_trials=5, ranges={"training.lr": "0.1:0.2", "crt.lr": "0.5:1.0"})
-    whole = run_all(JobQueue(request, store), store)
+    whole = run_all(queue_of(request, store), store)
     part = MemoryStore()
-    run_all(JobQueue(request, part), part, most=7)
-    run_all(JobQueue(request, part), part)
+    run_all(queue_of(request, part), part, most=7)
+    run_all(queue_of(request, part), part)
     assert {job.key for job in whole} == set(part.by_key)

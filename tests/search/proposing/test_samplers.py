@@ -1,13 +1,12 @@
 """Every sampler: it finds a peak, repeats with its seed, and goes on where a search was cut off."""
 
 import pytest
-from memory_search import MemoryStore, run_all
+from memory_search import MemoryStore, queue_of, run_all
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.search.proposing import samplers
 from lmd_bench.search.proposing.proposals import Proposals, Told
-from lmd_bench.search.queue import JobQueue
 
 SPACE = {"a.x": FloatDistribution(0.0, 1.0), "a.y": FloatDistribution(0.0, 1.0)}
 NAMES = sorted(samplers.SAMPLERS)
@@ -62,13 +61,13 @@ def test_categories_can_be_drawn_by_all():
 
 
 def test_a_sampler_makes_studies_of_its_own(ask):
-    ids = [set(JobQueue(ask("crt", sampler=name), MemoryStore()).studies) for name in NAMES]
+    ids = [set(queue_of(ask("crt", sampler=name), MemoryStore()).studies) for name in NAMES]
     assert len(set.union(*ids)) == sum(map(len, ids))
 
 
 def test_a_search_with_another_sampler_runs_to_its_end(ask):
     store = MemoryStore()
-    queue = JobQueue(ask("cross_entropy", sampler="qmc", n_trials=6), store)
+    queue = queue_of(ask("cross_entropy", sampler="qmc", n_trials=6), store)
     run_all(queue, store)
     assert queue.finished
 

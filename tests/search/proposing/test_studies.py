@@ -2,14 +2,13 @@ import json
 import warnings
 
 import pytest
-from memory_search import MemoryStore, row_of, run_all
+from memory_search import MemoryStore, queue_of, row_of, run_all
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from lmd_bench.search.proposing.proposals import Proposals, Told, all_params, size
 from lmd_bench.search.proposing.samplers import tpe
 from lmd_bench.search.proposing.study import ENCODER_RANK
-from lmd_bench.search.queue import JobQueue
 
 COLOURS = {"a.colour": CategoricalDistribution(["red", "green", "blue"])}
 
@@ -22,17 +21,17 @@ def only_study(queue, method):
 def test_a_failed_trial_counts_and_is_told_to_optuna_as_failed(ask):
     store = MemoryStore()
     request = ask("cross_entropy", n_trials=5, confirm_seeds=0)
-    queue = JobQueue(request, store)
+    queue = queue_of(request, store)
     ran = run_all(queue, store, status=lambda j: "oom" if j.context.trial_number == 2 else "ok")
     assert len(ran) == 5
     expected = [TrialState.COMPLETE] * 2 + [TrialState.FAIL] + [TrialState.COMPLETE] * 2
-    for study in (only_study(q, "cross_entropy") for q in (queue, JobQueue(request, store))):
+    for study in (only_study(q, "cross_entropy") for q in (queue, queue_of(request, store))):
         assert study._proposals.states() == expected
 
 
 def test_a_nan_value_is_told_as_failed(ask):
     store = MemoryStore()
-    queue = JobQueue(ask("cross_entropy", n_trials=1), store)
+    queue = queue_of(ask("cross_entropy", n_trials=1), store)
     job = queue.next()
     queue.complete(job.key, {**row_of(job), "val_balanced_accuracy": float("nan")})
     assert only_study(queue, "cross_entropy")._proposals.states() == [TrialState.FAIL]
@@ -40,7 +39,7 @@ def test_a_nan_value_is_told_as_failed(ask):
 
 def test_a_finite_space_is_run_through_and_no_further(ask):
     store = MemoryStore()
-    queue = JobQueue(ask("logit_adjustment", n_trials=8, top_k=3), store)
+    queue = queue_of(ask("logit_adjustment", n_trials=8, top_k=3), store)
     run_all(queue, store)
     study = only_study(queue, "logit_adjustment")
     assert study.budget == len(study.encoders)
@@ -71,7 +70,7 @@ def test_an_exhausted_sampler_gives_what_is_left():
 
 def test_the_encoders_on_offer_are_the_best_ones_and_the_default(ask):
     store = MemoryStore()
-    queue = JobQueue(ask("crt", n_trials=6, top_k=2), store)
+    queue = queue_of(ask("crt", n_trials=6, top_k=2), store)
     run_all(queue, store)
     base, study = only_study(queue, "cross_entropy"), only_study(queue, "crt")
     by_value = sorted(base.rows, key=lambda row: -row["val_balanced_accuracy"])
@@ -85,7 +84,7 @@ def test_the_encoders_on_offer_are_the_best_ones_and_the_default(ask):
 
 def test_equal_values_are_ranked_by_trial_number(ask):
     store = MemoryStore()
-    queue = JobQueue(ask("crt", n_trials=3), store)
+    queue = queue_of(ask("crt", n_trials=3), store)
     for _ in range(3):
         job = queue.next()
         queue.complete(job.key, {**row_of(job), "val_balanced_accuracy": 0.5})
@@ -98,7 +97,7 @@ def test_equal_values_are_ranked_by_trial_number(ask):
 
 def test_a_default_whose_own_stage_1_failed_is_tried_all_the_same(ask):
     store = MemoryStore()
-    queue = JobQueue(ask("crt", n_trials=3), store)
+    queue = queue_of(ask("crt", n_trials=3), store)
     failed = only_study(queue, "cross_entropy").spec.default
     ran = run_all(
         queue,
@@ -108,14 +107,14 @@ def test_a_default_whose_own_stage_1_failed_is_tried_all_the_same(ask):
     first = next(job for job in ran if job.spec.method == "crt")
     assert first.context.is_default
     assert first.context.encoder_rank is None
-    study = only_study(JobQueue(ask("crt", n_trials=3), store), "crt")
+    study = only_study(queue_of(ask("crt", n_trials=3), store), "crt")
     assert len(study.rows) == 3
     assert study.done
 
 
 def test_a_fixed_key_leaves_the_space_and_holds_in_every_trial(ask):
     store = MemoryStore()
-    queue = JobQueue(ask("crt", "lmd", overrides={"training.lr": 0.02, "crt.lr": 0.1}), store)
+    queue = queue_of(ask("crt", "lmd", overrides={"training.lr": 0.02, "crt.lr": 0.1}), store)
     for job in run_all(queue, store):
         assert job.spec.config["training.lr"] == 0.02
         assert job.spec.config.get("crt.lr", 0.1) == 0.1
@@ -124,14 +123,14 @@ def test_a_fixed_key_leaves_the_space_and_holds_in_every_trial(ask):
 
 
 def test_a_search_with_other_fixed_values_has_studies_of_its_own(ask):
-    plain = JobQueue(ask("crt"), MemoryStore())
-    fixed = JobQueue(ask("crt", overrides={"training.lr": 0.02}), MemoryStore())
+    plain = queue_of(ask("crt"), MemoryStore())
+    fixed = queue_of(ask("crt", overrides={"training.lr": 0.02}), MemoryStore())
     assert not set(plain.studies) & set(fixed.studies)
 
 
 def test_trials_of_one_study_share_a_training_seed(ask):
     store = MemoryStore()
-    ran = run_all(JobQueue(ask("crt", "lmd", confirm_seeds=0), store), store)
+    ran = run_all(queue_of(ask("crt", "lmd", confirm_seeds=0), store), store)
     assert len({job.spec.seed for job in ran}) == 1
 
 
@@ -154,7 +153,7 @@ def test_the_sampler_is_made_without_a_warning():
 
 def test_the_encoder_rank_is_searched(ask):
     store = MemoryStore()
-    queue = JobQueue(ask("crt", n_trials=8), store)
+    queue = queue_of(ask("crt", n_trials=8), store)
     run_all(queue, store)
     study = only_study(queue, "crt")
     assert ENCODER_RANK in study._proposals.space

@@ -1,0 +1,162 @@
+"""Where the jobs of a queue come from: the studies of a search, or a list made beforehand.
+
+Jobs are of two kinds. Those of a study are *proposed*, one at a time, by what its trials have come
+to. *Retrainings* need no proposal: their configs are known. They are confirmations in a search, and
+all there is where the list is fixed.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, runtime_checkable
+
+from lmd_bench.core.schema import TrialContext
+from lmd_bench.search.confirmation import confirmation_jobs
+from lmd_bench.search.jobs import Job, Row, make_job, set_apart
+from lmd_bench.search.proposing.lockstep import LockstepStudy
+from lmd_bench.search.proposing.study import Study
+from lmd_bench.search.request import SearchRequest
+from lmd_bench.search.staging import study_specs
+
+
+@runtime_checkable
+class Store(Protocol):
+    """What the queue needs of the results folder."""
+
+    def get(self, key: str, /) -> Any:
+        """Return the row of a key, None where there is none."""
+        ...
+
+    def rows(self) -> Sequence[Any]:
+        """Return all rows."""
+        ...
+
+    def write(self, row: Any, logits: Any = ()) -> None:
+        """Write a row."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a store holds of the jobs of a source, by key."""
+
+    retrained: dict[str, Row] = field(default_factory=dict[str, Row])
+    again: dict[str, Row] = field(default_factory=dict[str, Row])  # of trials that run once more
+
+
+@runtime_checkable
+class Source(Protocol):
+    """What a queue works through."""
+
+    request: SearchRequest
+    studies: dict[str, Study]  # that propose trials, by id
+    retrainings: dict[str, list[Job]]  # known by now, done or not, by the id of their study
+
+    def read(self, store: Store) -> Stored:
+        """Take up what the store holds, once, before anything else."""
+        ...
+
+    def propose(self) -> Job | None:
+        """Return the next trial that a study wants to be run; None if none wants one now."""
+        ...
+
+    def tell(self, row: Row) -> None:
+        """Take the row of a trial that was proposed."""
+        ...
+
+
+class Searched:
+    """The studies of a request, and the confirmations of those that are finished."""
+
+    def __init__(self, request: SearchRequest) -> None:
+        """Search what `request` asks for; its resources are those of each trial."""
+        self.request = request
+        self.studies: dict[str, Study] = {}
+        self.retrainings: dict[str, list[Job]] = {}
+
+    def read(self, store: Store) -> Stored:
+        """Rebuild each study from its rows: it then proposes what it would have without a break."""
+        by_study: dict[str, list[Row]] = {}
+        for row in store.rows():
+            by_study.setdefault(row["study"], []).append(row)
+        stored = Stored()
+        kind = LockstepStudy if self.request.deterministic else Study
+        for spec in study_specs(self.request):
+            stand, again = set_apart(by_study.get(spec.id, []), self.request.retry_failed)
+            self.studies[spec.id] = kind(spec, _of_search(stand), _of_search(again))
+            # Every confirmation counts, also one of a config that is no longer the selected one
+            # because the budget has grown, or one that a person asked for by its key.
+            stored.retrained.update((r["key"], r) for r in stand if r["phase"] == "confirm")
+            stored.again.update((r["key"], r) for r in again)
+        self._advance()
+        return stored
+
+    def propose(self) -> Job | None:
+        """Return a trial of the study that has had the smallest share of its budget.
+
+        Studies so end at about the same time, and a search that is cut off has treated its methods
+        alike.
+        """
+        wanting = [study for study in self.studies.values() if study.wants_trial]
+        if not wanting:
+            return None
+        study = min(wanting, key=lambda study: study.share)
+        proposal = study.ask()
+        context = replace(
+            self._context(study),
+            trial_number=proposal.trial_number,
+            is_default=proposal.is_default,
+            encoder_rank=proposal.encoder_rank,
+            thresholds=study.thresholds(proposal),
+        )
+        return make_job(proposal.spec, context)
+
+    def tell(self, row: Row) -> None:
+        """Take the row of a trial, which may finish its study and so open others."""
+        self.studies[row["study"]].tell(row)
+        self._advance()
+
+    def _advance(self) -> None:
+        # All of a representation study has to be done before a calibration starts on it: only then
+        # is it known which of its encoders are the best.
+        for study in self.studies.values():
+            base = self.studies.get(study.spec.stands_on or "")
+            if base is not None and base.done and not study.ready:
+                study.open(base.ranked_encoders(), self.request.top_k)
+        # Confirmations are listed once, when the selected config can change no more. A study that
+        # only feeds others is no method that was asked for, so it has none.
+        for study in self.studies.values():
+            if study.done and study.spec.requested and study.spec.id not in self.retrainings:
+                self.retrainings[study.spec.id] = confirmation_jobs(
+                    study, self.request.seed, self.request.confirm_seeds, self._context(study)
+                )
+
+    def _context(self, study: Study) -> TrialContext:
+        return self.request.context(study.spec.task.dataset)
+
+
+class Fixed:
+    """Jobs that are all known beforehand: nothing is searched, and what has a row is not run."""
+
+    def __init__(self, request: SearchRequest, jobs: Iterable[Job]) -> None:
+        """Run `jobs` with the resources of `request`."""
+        self.request = request
+        self.studies: dict[str, Study] = {}
+        self.retrainings: dict[str, list[Job]] = {}
+        for job in jobs:
+            self.retrainings.setdefault(job.spec.study, []).append(job)
+
+    def read(self, store: Store) -> Stored:
+        """Look up each job by its key."""
+        keys = (job.key for jobs in self.retrainings.values() for job in jobs)
+        return Stored({key: row for key in keys if (row := store.get(key)) is not None})
+
+    def propose(self) -> None:
+        """Propose nothing."""
+
+    def tell(self, row: Row) -> None:
+        """Never called: nothing was proposed."""
+        raise AssertionError("a fixed list has no search trials")
+
+
+def _of_search(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if row["phase"] == "search"]
