@@ -13,6 +13,7 @@ def confirmed_rows(study: Study) -> list[Row]:
 
     Failed trials are not among them.
     """
+    # The default is confirmed whatever it came to: what tuning gains is measured against it.
     best = ranked(study.rows)[:1]
     default = [row for row in study.rows if row["is_default"] and value_of(row) is not None]
     return best + [row for row in default if row["key"] != best[0]["key"]]
@@ -25,7 +26,7 @@ def confirmation_jobs(
 
     The seeds are the same for every study, so methods are compared on pairs and share encoders.
     """
-    found: list[Job] = []
+    jobs: list[Job] = []
     for row in confirmed_rows(study):
         config = config_of(row)
         how = replace(
@@ -35,8 +36,10 @@ def confirmation_jobs(
             encoder_rank=study.rank_of(config),
             source_key=row["key"],
         )
+        # A seed is named by its index alone, not by study or config. All methods so start from the
+        # same draws, and a stage 1 that several of them stand on is trained once per seed.
         for index in range(n_seeds):
             seed = derive_seed(base_seed, "confirm", index)
             spec = replace(study.spec_of(config), seed=seed, phase="confirm")
-            found.append(make_job(spec, how))
-    return found
+            jobs.append(make_job(spec, how))
+    return jobs

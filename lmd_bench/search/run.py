@@ -64,18 +64,22 @@ def run_search(
         UserError: data, numbers or a results folder that cannot be used.
     """
     display = display or make_display(request.verbose)
+    # The store comes first: a mirror may hold rows of other machines, which are then not run again.
     store = _store(request)
     log = request.results / "logs" / "ray.log"
     with _quiet(log, request.verbose):
         slots = find_slots(request)
+    # From here on the request says what each trial really gets, which goes into its row.
     sized = replace(request, cpus_per_trial=slots.cpus, gpus_per_trial=slots.gpus)
     queue = JobQueue(source(sized), store)
     before = queue.n_stored()
     began = time.time()
+    # What is planned lies in the folder before the first trial starts, for `lmd-bench status`.
     write_search(request.results, _trace(queue, slots, began))
     stopped, failure = False, ""
     display.open(queue, slots.n_slots)
     try:
+        # A finished search only reads, so it needs neither Ray nor a claim on its studies.
         if not queue.finished:
             with claimed(request.results, {*queue.studies, *queue.retrainings}):
                 failure = _work_through(queue, slots, display, log)
@@ -83,7 +87,8 @@ def run_search(
         stopped = True
     finally:
         display.close()
-        write_search(request.results, _trace(queue, slots, began))  # what was at most is known now
+        # Budgets and confirmations that were "at most" before are known by now.
+        write_search(request.results, _trace(queue, slots, began))
     problems = (*queue.problems(), *([failure] if failure else []))
     outcome = SearchOutcome(queue.n_stored(), queue.n_stored() - before, stopped, problems)
     _say(outcome, display)
@@ -147,6 +152,8 @@ def _work_through(queue: JobQueue, slots: Slots, display: Display, log: Path) ->
 
     from lmd_bench.search.tune.adapters import NodeLostError, QueueSearcher
 
+    # Tune and its Ray may die with the machine's memory; queue and store outlive them, so a new
+    # Tune goes on. Each round starts a cluster of its own, since the old one may be half dead.
     deaths, cause = 0, "it ended early"
     while not queue.finished:
         before = queue.n_stored()
@@ -162,6 +169,7 @@ def _work_through(queue: JobQueue, slots: Slots, display: Display, log: Path) ->
             searcher.all_lost(f"Ray Tune died while it ran ({cause})")
         if searcher.refusal:
             raise UserError(searcher.refusal)
+        # A death after a finished trial is a new one; deaths in a row are the same fault for ever.
         deaths = 0 if queue.n_stored() > before else deaths + 1
         if deaths == MOST_DEATHS:
             return (
@@ -179,6 +187,7 @@ def _fit(searcher: Any, request: SearchRequest, slots: Slots) -> None:
 
     # Workers on other machines have to see Tune's folder, though nothing in it is kept.
     folder = None if request.address == LOCAL else request.results
+    # `num_samples=-1`: the searcher says when it is over, for only the queue knows.
     with tempfile.TemporaryDirectory(
         prefix=".tune-", dir=folder, ignore_cleanup_errors=True
     ) as scratch:
@@ -232,6 +241,8 @@ def _quiet(log: Path, verbose: bool) -> Iterator[None]:
     importlib.import_module("ray")  # makes the logger that is changed here
 
     log.parent.mkdir(parents=True, exist_ok=True)
+    # Ray's logger holds the streams that it found at import, so leading those away is not enough:
+    # its handlers give way to one for the file as well.
     logger = logging.getLogger("ray")
     handlers, to_file = list(logger.handlers), logging.FileHandler(log)
     for handler in handlers:

@@ -59,6 +59,8 @@ class Study:
 
         Encoders that its rows already stand on stay on offer: a larger budget may re-rank them.
         """
+        # Ranks stand for encoders in the space that is searched: a sampler then learns that better
+        # encoders give better methods, which it could not from a list of configs.
         self._ranks = {canonical_json(dict(encoder.config)): encoder.rank for encoder in encoders}
         used = {rank for row in self.rows if (rank := self.rank_of(jobs.config_of(row)))}
         self.encoders = {
@@ -66,6 +68,7 @@ class Study:
             for encoder in encoders
             if encoder.rank <= top_k or encoder.is_default or encoder.rank in used
         }
+        # Where every stage 1 failed there is nothing to stand on, and the study stays closed.
         if self.encoders:
             ranks = CategoricalDistribution(sorted(self.encoders))
             self._begin({**self.spec.space, ENCODER_RANK: ranks})
@@ -104,9 +107,12 @@ class Study:
 
     def thresholds(self, proposal: Proposal) -> Thresholds:
         """Return the scores below which a trial that starts now is to end; none for the default."""
+        # The default is what tuning is compared with, so it always runs to its end.
         study = self.spec
         if study.pruner == NONE or proposal.is_default:
             return ()
+        # No trial is judged before its method's main phase has begun (say, before DRW sets in): it
+        # would be ended for what the method has not done yet.
         name = study.method.representation
         config = section_config(name, proposal.spec.config)
         deferral = plugins.plugin_class("representation", name).deferral(config)
@@ -144,6 +150,8 @@ class Study:
 
     def _begin(self, space: Space) -> None:
         self._proposals = self._no_proposals(space)
+        # The sampler learns of the stored trials in the order of their numbers, not of their ends:
+        # that is the same however often a search was cut off.
         for row in self.rows:
             config = jobs.config_of(row)
             if self._in_space(config):
@@ -159,13 +167,17 @@ class Study:
 
     def _by_hours(self) -> int:
         assert self.spec.hours is not None, "a study has trials or hours"
+        # Until a first trial tells what one costs, exactly one is allowed.
         spent = sum(jobs.hours_of(row) for row in self.rows)
         if not spent:
             return len(self.rows) + 1
         left = max(0.0, self.spec.hours - spent)
+        # The small number keeps a budget that is used up to the digit from one trial more.
         return len(self.rows) + ceil(left / spent * len(self.rows) - 1e-9)
 
     def _new(self) -> Proposal:
+        # The least number that is free. A trial that was cut off leaves a gap among those that ran
+        # beside it, and a number seeds its draw, so the gap is filled from the same seed.
         taken = {int(row["trial_number"]) for row in self.rows}
         taken |= {trial.trial_number for trial in self.running.values()}
         number = next(n for n in range(len(taken) + 1) if n not in taken)
@@ -206,7 +218,8 @@ class Study:
             return None
         config = self.spec.points[number - 1]
         params: Params = {key: config[key] for key in self.spec.space}
-        if self.encoders:  # the point's own, if it is on offer, else the best
+        # A point brings its own stage 1; where that is not on offer it stands on the best.
+        if self.encoders:
             rank = self.rank_of(config)
             params[ENCODER_RANK] = rank if rank in self.encoders else min(self.encoders)
         spec = self._spec(params)

@@ -42,9 +42,11 @@ class QueueSearcher(Searcher):
         Raises:
             NodeLostError: a job was lost because this node's Ray died. Tune alone would wait on.
         """
+        # Looked at only after a loss: to ask Ray for its nodes takes time at every trial.
         if self._suspicious:
             _check_node()
             self._suspicious = False
+        # What one worker refuses, every worker would: let those that run come to their end.
         if self.refusal:
             return None if self._jobs else "FINISHED"
         job = self._queue.next()
@@ -74,6 +76,7 @@ class QueueSearcher(Searcher):
         self.refusal = self.refusal or (result or {}).get("refusal", "")
         if self.refusal:  # the search is about to end with it
             return
+        # Tune says only that it ended; the queue looks for the row that the worker wrote.
         status, cause = self._deaths.pop(trial_id, ("lost", LOST))
         row = self._queue.ended(job.key, cause, status=status)
         self._suspicious = self._suspicious or row is None

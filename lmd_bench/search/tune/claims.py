@@ -24,6 +24,7 @@ def claimed(results: Path, studies: Iterable[str]) -> Iterator[None]:
     Raises:
         UserError: another search that is running holds one of them.
     """
+    # In one order: two searches that share studies would else each take one and refuse each other.
     folder = results / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
@@ -36,6 +37,7 @@ def claimed(results: Path, studies: Iterable[str]) -> Iterator[None]:
                     f"Another search{_holder(path)} is working on {study} in {results}; wait for "
                     "it (lmd-bench watch shows it), or name another folder with --results."
                 ) from None
+            # It only names the holder in the other's message; the lock alone is what counts.
             owner = {"host": socket.gethostname(), "process": os.getpid()}
             path.with_suffix(".json").write_text(json.dumps(owner))
         yield

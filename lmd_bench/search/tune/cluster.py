@@ -62,6 +62,8 @@ def find_slots(request: SearchRequest) -> Slots:
         UserError: a number of slots or a share of a GPU that cannot be had.
     """
     local = request.address == LOCAL
+    # Ray is started here only where it has to be asked: for another machine's resources, or for
+    # what a trial takes of a GPU.
     if local and (request.gpus_per_trial != AUTO or n_gpus() == 0):
         return _share_out(request, n_cores(), n_gpus(), None)
     here = Slots(1, n_cores(), float(n_gpus())) if local else None
@@ -101,6 +103,7 @@ def _connected(options: dict[str, Any]) -> Iterator[None]:
 def _init(options: dict[str, Any]) -> None:
     import ray
 
+    # A node that comes up too late is worth another try; a cluster that does not answer is not.
     for attempt in range(1, N_STARTS + 1):
         try:
             ray.init(**options)
@@ -117,6 +120,8 @@ def _init(options: dict[str, Any]) -> None:
 
 
 def _options(address: str, slots: Slots | None, verbose: bool = False) -> dict[str, Any]:
+    # A cluster that is joined has its resources already; a local one gets just what the slots hold,
+    # on loopback, so that nobody on the network reaches it.
     level = logging.INFO if verbose else logging.ERROR
     options = {"address": address, "log_to_driver": verbose, "logging_level": level}
     if address != LOCAL or slots is None:

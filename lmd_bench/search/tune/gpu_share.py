@@ -33,6 +33,8 @@ def largest_config(default: Config, space: Space) -> dict[str, Scalar]:
 def probes(request: SearchRequest) -> Iterator[tuple[TrialSpec, TrialContext]]:
     """Yield the largest trial of each stage 1 at each image size."""
     seen: set[str] = set()
+    # Stage 1 takes far more memory than stage 2, so calibration studies are not measured; nor is
+    # the same stage 1 twice, whatever stands on it.
     for study in study_specs(request):
         config = largest_config(study.default, study.space)
         name = study.method.representation
@@ -49,6 +51,7 @@ def find_share(request: SearchRequest) -> float:
 
     from lmd_bench.training.memory import even_share, measure
 
+    # A process of its own for each (`max_calls`): memory that torch keeps would count for the next.
     ask: Any = ray.remote(num_gpus=1, max_calls=1, max_retries=0)(measure)
     shares: list[float] = [ray.get(ask.remote(*probe)) for probe in probes(request)]
     return even_share(max(shares))

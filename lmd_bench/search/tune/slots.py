@@ -1,4 +1,4 @@
-"""TODO."""
+"""Slots: how many trials a machine or cluster runs at once, and what each of them holds."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -41,11 +41,14 @@ def share_out(
     gpu_share = float(gpus_per_trial if gpus_per_trial is not None else min(gpus, 1))
     _check(max_concurrent, cpus_per_trial, gpu_share, gpus)
     by_gpu = _trials_on(gpus, gpu_share) if gpu_share > 0 else None
+    # The scarcer of the two, cores or GPUs, says how many run; a person may ask for fewer, and for
+    # more trials than cores, but never for more than the GPUs hold.
     if max_concurrent is None:
         by_core = max(1, cores // (cpus_per_trial or 1))
         max_concurrent = by_core if by_gpu is None else max(1, min(by_gpu, by_core))
     elif by_gpu is not None:
         max_concurrent = min(max_concurrent, by_gpu)
+    # Cores that no other trial can use go to those that run: they feed the GPU.
     cpus = cpus_per_trial or (1 if by_gpu is None else max(1, cores // max_concurrent))
     return Slots(max_concurrent, cpus, gpu_share)
 

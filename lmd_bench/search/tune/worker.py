@@ -24,6 +24,7 @@ def run_job(config: Mapping[str, Any]) -> None:
     """Run the job of a Tune trial. Ordinary failures are rows; what raises ends the worker."""
     from lmd_bench.training.trial import execute_trial  # torch, which the driver does not need
 
+    # A raylet that is killed leaves its workers behind, with the locks of the encoders they train.
     end_with_parent()
     job = from_payload(config["job"])
     heartbeat = Heartbeat(job.context.results, job.key, job.spec.study, job_name(job))
@@ -36,6 +37,7 @@ def run_job(config: Mapping[str, Any]) -> None:
         log(progress)
         to_tune(progress)
 
+    # The row goes to the store before Tune hears of it: what Tune loses is not lost.
     try:
         row = execute_trial(job.spec, job.context, report)
         log.ended(row)
