@@ -1,7 +1,7 @@
 """The command that takes methods apart."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +13,11 @@ from lmd_bench.cli.options import RESULTS, AblationOptions, Factors, Results, Se
 from lmd_bench.core.errors import UserError
 from lmd_bench.data.options import DataOptions, TaskOptions
 from lmd_bench.search.options import Resources
+
+if TYPE_CHECKING:
+    from lmd_bench.experiments.ablation.design import Design
+    from lmd_bench.experiments.ablation.estimate import Estimate
+    from lmd_bench.search.request import SearchRequest
 
 
 @app.command()
@@ -81,10 +86,37 @@ def ablate(
         **resources.fields(),
     )
     if dry_run:
-        from lmd_bench.experiments.ablation.estimate import print_estimate
+        from lmd_bench.experiments.ablation.estimate import estimate
 
-        print_estimate(design, request)
+        _print_estimate(design, request, estimate(design, request))
         return
     code = run_ablation(design, request)
     show(analyse_all(request.results, [record_of(design, request)], lesions), format, out)
     raise typer.Exit(code)
+
+
+def _print_estimate(design: "Design", request: "SearchRequest", outline: "Estimate") -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from lmd_bench.experiments.ablation.contrasts import design_sentence
+
+    record, work = outline.record, outline.work
+    table = Table("cell", "stages", "differs from the reference in", box=SIMPLE_HEAD)
+    for cell in record.cells:
+        changes = ", ".join(f"{key}={value}" for key, value in cell.changes.items())
+        differs = "(the reference)" if cell.name == record.reference else changes
+        table.add_row(cell.name, f"{cell.representation}+{cell.calibration}", differs)
+    console = Console(highlight=False)
+    console.print(table)
+    if sentence := design_sentence(record):
+        console.print(sentence)
+    most = "at most " if design.retune else ""
+    n_tasks = len(request.tasks)
+    console.print(
+        f"{len(design.cells)} cells on {n_tasks} task{'s' if n_tasks > 1 else ''}, "
+        f"{request.confirm_seeds} seeds each: {most}{work.n_trials} trials and {most}"
+        f"{work.n_encoders} encoders to train; {work.n_stored} trials are stored."
+    )
+    console.print(outline.hours)

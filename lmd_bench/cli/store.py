@@ -1,7 +1,7 @@
 """Commands on the store of results: gather, join, explain and repeat its rows."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,23 +10,46 @@ from lmd_bench.cli.option_groups import expanded
 from lmd_bench.cli.options import RESULTS, Results, SplitDir
 from lmd_bench.data.options import DataOptions
 
+if TYPE_CHECKING:
+    from lmd_bench.store.merging import Conflict
+
+_LISTED = 20  # conflicts of one folder that are printed
 Key = Annotated[str, typer.Argument(help="Key of a row; the beginning is enough if it is unique.")]
 
 
 @app.command()
 def compact(results: Results = RESULTS) -> None:
     """Gather the rows of many small files in one; safe while searches write and if it is killed."""
-    from lmd_bench.store.compaction import print_compaction
+    from lmd_bench.store import compaction
 
-    print_compaction(results)
+    done = compaction.compact(results)
+    if done.file is None:
+        print(f"{results}: there are no rows to gather")
+    elif done.n_gathered == 0:
+        print(f"{results}: all {done.n_rows} rows are gathered already, in {done.file.name}")
+    else:
+        print(
+            f"{results}: {done.n_gathered} single files gathered; {done.n_rows} rows in "
+            f"compacted/{done.file.name}"
+        )
+    for path in done.damaged:
+        print(f"left where it is, cannot be read: {path.relative_to(results)}")
+    for path in done.later:
+        print(f"left where it is, written by a later lmd-bench: {path.relative_to(results)}")
 
 
 @app.command()
 def explain(key: Key, results: Results = RESULTS) -> None:
     """Print where a row comes from: task, study, source, encoder, seeds, versions, cost."""
-    from lmd_bench.store.lineage import print_lineage
+    from lmd_bench.store.lineage import describe, lineage
+    from lmd_bench.store.store import open_store
 
-    print_lineage(results, key)
+    store = open_store(results)
+    for name, text in describe(lineage(store, store.find(key))):
+        first, *more = text.split("\n")
+        print(f"{name:<12}{first}")
+        for line in more:
+            print(f"{'':<12}{line}")
 
 
 @app.command()
@@ -35,9 +58,30 @@ def reproduce(
     key: Key, data: DataOptions, split_dir: SplitDir = None, results: Results = RESULTS
 ) -> None:
     """Run a row's trial again from nothing; exit code 1 if something else comes out."""
-    from lmd_bench.experiments.reproduce import print_reproduction
+    from lmd_bench.cli.progress import epoch_bars
+    from lmd_bench.experiments import reproduce
+    from lmd_bench.store.store import open_store
 
-    if not print_reproduction(results, key, data.source(split_dir)):
+    store = open_store(results)
+    row = store.find(key)
+    with epoch_bars() as on_epoch:
+        repeated = reproduce.reproduce(store, row, data.source(split_dir), on_epoch)
+    name = f"{row['key']} ({row['method']}, {row['phase']}, seed {row['seed']})"
+    print(f"{name}: {repeated.verdict}")
+    if repeated.verdict == "bit-equal":
+        kept = bool(store.read_logits(row["key"]))
+        print("all metrics" + (" and logits are" if kept else " are, no logits were kept"))
+    for title, lines in (
+        ("came out otherwise", repeated.outcome),
+        ("beside the seeds", repeated.spread),
+        ("made otherwise", repeated.provenance),
+    ):
+        for line in lines:
+            print(f"{title}: {line}")
+    if repeated.not_compared:
+        columns = ", ".join(repeated.not_compared)
+        print(f"not compared, since the row does not hold them: {columns}")
+    if repeated.verdict == "different":
         raise typer.Exit(1)
 
 
@@ -50,18 +94,36 @@ def merge(
     ] = False,
 ) -> None:
     """Join results of several sites in one folder; exit code 1 if a trial has two outcomes."""
-    from lmd_bench.store.merging import print_merge
+    from lmd_bench.store import merging
+    from lmd_bench.store.store import open_store
 
-    if not print_merge(folders, into, private=private):
+    arrivals = merging.merge(folders, into, private=private)
+    for arrival in arrivals:
+        n_stored = arrival.n_rows - arrival.n_new - len(arrival.conflicts)
+        print(
+            f"{arrival.source}: {arrival.n_rows} rows, {arrival.n_new} new, {n_stored} already "
+            f"there, {len(arrival.conflicts)} with another value"
+        )
+        for conflict in arrival.conflicts[:_LISTED]:
+            print(f"  {_sentence(conflict, into)}")
+        if len(arrival.conflicts) > _LISTED:
+            print(f"  and {len(arrival.conflicts) - _LISTED} more, in {into / 'conflicts'}")
+        for path in arrival.damaged:
+            print(f"  left out, cannot be read: {path}")
+    for line in merging.describe_tasks(open_store(into)):
+        print(line)
+    if any(arrival.conflicts for arrival in arrivals):
         raise typer.Exit(1)
 
 
-@app.command()
-def dashboard(
-    results: Results = RESULTS,
-    port: Annotated[int, typer.Option(help="Of the dashboard, on this machine alone.")] = 8080,
-) -> None:
-    """Rebuild the Optuna studies of a folder and open optuna-dashboard on them."""
-    from lmd_bench.search.watching.dashboard import show_dashboard
-
-    show_dashboard(results, port)
+def _sentence(conflict: "Conflict", into: Path) -> str:
+    row = conflict.row
+    size = (
+        f"differs by at most {conflict.size:.4g} ({conflict.score})"
+        if conflict.score
+        else conflict.details[0]
+    )
+    return (
+        f"{row['key']} ({row['method']}, {row['phase']}, seed {row['seed']}) {size}; set aside as "
+        f"{conflict.file.relative_to(into)}"
+    )

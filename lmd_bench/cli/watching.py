@@ -1,19 +1,34 @@
 """Commands that tell how searches and machines are doing."""
 
-from typing import Annotated
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lmd_bench.cli.app import app
 from lmd_bench.cli.options import RESULTS, Results
 
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+    from lmd_bench.search.watching.status import Status, StudyStatus
+    from lmd_bench.search.watching.traces import Sign
+
 
 @app.command()
 def status(results: Results = RESULTS) -> None:
     """Say how far the searches of a folder are; works from any machine that sees the folder."""
-    from lmd_bench.search.watching.status import show_status
+    from rich.console import Console
 
-    show_status(results)
+    Console(highlight=False).print(_drawn(results))
 
 
 @app.command()
@@ -22,17 +37,48 @@ def watch(
     seconds: Annotated[float, typer.Option(min=0.5, help="Between two looks.")] = 5.0,
 ) -> None:
     """Keep the status of a folder's searches on the screen until Ctrl-C."""
-    from lmd_bench.search.watching import status
+    from rich.live import Live
 
-    status.watch(results, seconds)
+    with Live(_drawn(results), auto_refresh=False) as live, suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(seconds)
+            live.update(_drawn(results), refresh=True)
 
 
 @app.command()
 def failures(results: Results = RESULTS) -> None:
     """List failed trials by cause, with a traceback of each."""
-    from lmd_bench.search.watching.failures import show_failures
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
 
-    show_failures(results)
+    from lmd_bench.core.text import clock
+    from lmd_bench.search.jobs import RETRIED
+    from lmd_bench.search.watching import failures
+    from lmd_bench.store.store import open_store
+
+    rows = open_store(results).rows()
+    kinds = failures.failures(rows, results / "tracebacks")
+    console = Console(highlight=False)
+    if not kinds:
+        console.print(f"None of {len(rows)} trials failed.")
+        return
+    table = Table("trials", "status", "cause", "methods", "cost", "traceback", box=SIMPLE_HEAD)
+    for kind in kinds:
+        table.add_row(
+            str(kind.n_trials),
+            kind.status,
+            kind.cause,
+            ", ".join(kind.methods),
+            clock(kind.seconds),
+            str(kind.traceback.relative_to(results)) if kind.traceback else "",
+        )
+    console.print(table)
+    console.print(f"{sum(kind.n_trials for kind in kinds)} of {len(rows)} trials failed.")
+    if any(kind.status in RETRIED for kind in kinds):
+        console.print(
+            f"The same search with --retry-failed runs {', '.join(sorted(RETRIED))} again."
+        )
 
 
 @app.command()
@@ -47,3 +93,87 @@ def doctor(
 
     if not run_doctor(results.resolve(), address):
         raise typer.Exit(1)
+
+
+@app.command()
+def dashboard(
+    results: Results = RESULTS,
+    port: Annotated[int, typer.Option(help="Of the dashboard, on this machine alone.")] = 8080,
+) -> None:
+    """Rebuild the Optuna studies of a folder and open optuna-dashboard on them."""
+    from lmd_bench.search.watching.dashboard import write_studies
+    from lmd_bench.store.store import open_store
+
+    file, n_studies = write_studies(open_store(results))
+    # The one that is installed beside this package comes before another on the path.
+    command = shutil.which("optuna-dashboard", path=str(Path(sys.executable).parent))
+    command = command or shutil.which("optuna-dashboard")
+    print(f"{n_studies} {'study is' if n_studies == 1 else 'studies are'} in {file}")
+    if command is None:
+        print(
+            "optuna-dashboard is not installed: pip install 'lmd-bench[dashboard]', then "
+            f"optuna-dashboard {file}"
+        )
+        return
+    print(f"optuna-dashboard {file}; Ctrl-C ends it", flush=True)
+    with suppress(KeyboardInterrupt):
+        subprocess.run([command, "--port", str(port), str(file)], check=False)
+
+
+def _drawn(results: Path) -> "Group":
+    """Return the state of a folder's searches, as tables."""
+    from rich.console import Group
+
+    from lmd_bench.search.watching.status import read_status
+
+    return Group(*(part for search in read_status(results) for part in _parts(search)))
+
+
+def _parts(search: "Status") -> list["Table | str"]:
+    from lmd_bench.core.text import clock
+
+    tables = [
+        _studies(task, list(members))
+        for task, members in groupby(search.studies, key=lambda study: study.plan.task)
+    ]
+    left = search.seconds_left
+    line = f"{search.done} rows stored, at most {sum(s.left for s in search.studies)} to come"
+    line += f", about {clock(left)} to go" if left else ""
+    return [*tables, *([_running(search.signs)] if search.signs else []), line]
+
+
+def _studies(task: str, studies: "Sequence[StudyStatus]") -> "Table":
+    from lmd_bench.core.text import clock, name_table
+
+    heads = ("trials", "running", "failed", "val", "confirmed", "cost")
+    table = name_table("method", *heads)
+    table.title, table.title_justify = task, "left"
+    for study in studies:
+        table.add_row(
+            study.plan.method,
+            f"{study.done}/{study.plan.trials}" if study.plan.trials else "",
+            str(study.running or ""),
+            str(study.failed or ""),
+            "" if study.best is None else f"{study.best:.3f}",
+            f"{study.confirmed}/{study.plan.confirmations}" if study.plan.confirmations else "",
+            clock(study.seconds) if study.seconds else "",
+        )
+    return table
+
+
+def _running(signs: "Sequence[Sign]") -> "Table":
+    from lmd_bench.core.text import clock, name_table
+
+    heads = ("stage", "epoch", "loss", "val", "last heard")
+    table = name_table("running", *heads)
+    now = time.time()
+    for sign in signs:
+        table.add_row(
+            sign.name,
+            sign.stage or "starting",
+            f"{sign.epoch}/{sign.n_epochs}" if sign.n_epochs else "",
+            "" if sign.loss is None else f"{sign.loss:.3f}",
+            "" if sign.val_balanced_accuracy is None else f"{sign.val_balanced_accuracy:.3f}",
+            f"{clock(max(0.0, now - sign.at))} ago",
+        )
+    return table

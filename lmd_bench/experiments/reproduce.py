@@ -15,6 +15,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import (
     JUDGED_ON_TEST,
     DataSource,
+    OnEpoch,
     Row,
     TrialSpec,
     no_report,
@@ -55,13 +56,16 @@ class Reproduction:
     not_compared: tuple[str, ...] = ()  # columns that the row lacks
 
 
-def reproduce(store: Store, row: Row, source: DataSource) -> Reproduction:
+def reproduce(
+    store: Store, row: Row, source: DataSource, on_epoch: OnEpoch = no_report
+) -> Reproduction:
     """Run the trial of a row again and compare what it gives.
 
     Args:
         store: Where the row is; its logits and the other seeds of its config are compared with.
         row: Of a trial that ran to its end, well or not.
         source: Where the data lie on this machine.
+        on_epoch: Is told of each epoch of the new run.
 
     Raises:
         UserError: a row whose process died, data that are not here, or a config that this version
@@ -78,7 +82,7 @@ def reproduce(store: Store, row: Row, source: DataSource) -> Reproduction:
         return Reproduction("different", tuple(before), (), tuple(_other_plugins(spec)))
     _check_config(spec)
     with tempfile.TemporaryDirectory(prefix="lmd-bench-reproduce-") as folder:
-        again = _run(spec, row, Path(folder), source)
+        again = _run(spec, row, Path(folder), source, on_epoch)
         logits = open_store(Path(folder)).read_logits(row["key"])
     outcome = [*differences(row, again), *logit_differences(store.read_logits(row["key"]), logits)]
     provenance = (*_other_plugins(spec), *provenance_differences(row, again))
@@ -89,31 +93,6 @@ def reproduce(store: Store, row: Row, source: DataSource) -> Reproduction:
     within, sentences = within_spread(row, again, seeds)
     verdict: Verdict = "within seed spread" if within else "different"
     return Reproduction(verdict, tuple(outcome), tuple(sentences), provenance, lacking)
-
-
-def print_reproduction(results: Path, prefix: str, source: DataSource) -> bool:
-    """Reproduce the row whose key begins with `prefix`, say what came of it; True if the same did.
-
-    Raises:
-        UserError: as `Store.find` and `reproduce`.
-    """
-    store = open_store(results)
-    row = store.find(prefix)
-    found = reproduce(store, row, source)
-    print(f"{row['key']} ({row['method']}, {row['phase']}, seed {row['seed']}): {found.verdict}")
-    kept = bool(store.read_logits(row["key"]))
-    if found.verdict == "bit-equal":
-        print("all metrics" + (" and logits are" if kept else " are, no logits were kept"))
-    for title, lines in (
-        ("came out otherwise", found.outcome),
-        ("beside the seeds", found.spread),
-        ("made otherwise", found.provenance),
-    ):
-        for line in lines:
-            print(f"{title}: {line}")
-    if found.not_compared:
-        print(f"not compared, since the row does not hold them: {', '.join(found.not_compared)}")
-    return found.verdict != "different"
 
 
 def within_spread(row: Row, again: Row, seeds: Sequence[Row]) -> tuple[bool, list[str]]:
@@ -185,8 +164,7 @@ def _check_config(spec: TrialSpec) -> None:
         section_config(section, spec.config)
 
 
-def _run(spec: TrialSpec, row: Row, results: Path, source: DataSource) -> Row:
+def _run(spec: TrialSpec, row: Row, results: Path, source: DataSource, on_epoch: OnEpoch) -> Row:
     from lmd_bench.training.trial import execute_trial
 
-    context = context_of(row, results, source)
-    return execute_trial(spec, context, no_report)
+    return execute_trial(spec, context_of(row, results, source), on_epoch)

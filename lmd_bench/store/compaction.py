@@ -56,28 +56,6 @@ def compact(root: Path) -> Compaction:
         ) from error
 
 
-def print_compaction(root: Path) -> None:
-    """Compact a results folder and say what came of it.
-
-    Raises:
-        UserError: as `compact`.
-    """
-    done = compact(root)
-    if done.file is None:
-        print(f"{root}: there are no rows to gather")
-    elif done.n_gathered == 0:
-        print(f"{root}: all {done.n_rows} rows are gathered already, in {done.file.name}")
-    else:
-        print(
-            f"{root}: {done.n_gathered} single files gathered; {done.n_rows} rows in "
-            f"compacted/{done.file.name}"
-        )
-    for path in done.damaged:
-        print(f"left where it is, cannot be read: {path.relative_to(root)}")
-    for path in done.later:
-        print(f"left where it is, written by a later lmd-bench: {path.relative_to(root)}")
-
-
 def _compact(store: Store) -> Compaction:
     _put_back(store.root / "trials")
     marks = {path: mark for path in store.singles() if (mark := _mark(path)) is not None}

@@ -3,13 +3,12 @@
 import json
 from dataclasses import dataclass
 from math import isnan
-from pathlib import Path
 from typing import Any
 
 from lmd_bench.core.schema import OF_A_STUDY, Row
 from lmd_bench.core.text import clock, task_label
 from lmd_bench.stats.metrics import METRICS
-from lmd_bench.store.store import Store, open_store
+from lmd_bench.store.store import Store
 
 _READ = (
     *("key", "phase", "study", "method", "source_key", "encoder_key", "seed", "status"),
@@ -50,20 +49,6 @@ def lineage(store: Store, row: Row) -> Lineage:
         ),
         sum(other["study"] == row["study"] and other["phase"] == "search" for other in others),
     )
-
-
-def print_lineage(results: Path, prefix: str) -> None:
-    """Print the lineage of the row whose key begins with `prefix`.
-
-    Raises:
-        UserError: no results there, or not one row of that name.
-    """
-    store = open_store(results)
-    for name, text in describe(lineage(store, store.find(prefix))):
-        first, *more = text.split("\n")
-        print(f"{name:<12}{first}")
-        for line in more:
-            print(f"{'':<12}{line}")
 
 
 def describe(found: Lineage) -> list[tuple[str, str]]:

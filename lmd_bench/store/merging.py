@@ -30,7 +30,6 @@ from lmd_bench.store.row_files import write_table
 from lmd_bench.store.store import FOLDER as ABLATIONS
 from lmd_bench.store.store import Store, open_store
 
-_LISTED = 20  # conflicts
 _KIND = re.compile(r"[A-Za-z_]\w*(?=:)")  # of an exception: what follows may name files
 _REMARK = "cause"  # what a failure was called: a text of this machine, not an outcome
 
@@ -77,30 +76,6 @@ def merge(sources: Sequence[Path], into: Path, *, private: bool = False) -> list
     return [_take(store, target, private) for store in stores]
 
 
-def print_merge(sources: Sequence[Path], into: Path, *, private: bool = False) -> bool:
-    """Merge, say what came of it and which tasks there are now; True if no key had two values.
-
-    Raises:
-        UserError: as `merge`.
-    """
-    arrivals = merge(sources, into, private=private)
-    for arrival in arrivals:
-        n_there = arrival.n_rows - arrival.n_new - len(arrival.conflicts)
-        print(
-            f"{arrival.source}: {arrival.n_rows} rows, {arrival.n_new} new, {n_there} already "
-            f"there, {len(arrival.conflicts)} with another value"
-        )
-        for conflict in arrival.conflicts[:_LISTED]:
-            print(f"  {_sentence(conflict, into)}")
-        if len(arrival.conflicts) > _LISTED:
-            print(f"  and {len(arrival.conflicts) - _LISTED} more, in {into / 'conflicts'}")
-        for path in arrival.damaged:
-            print(f"  left out, cannot be read: {path}")
-    for line in describe_tasks(open_store(into)):
-        print(line)
-    return not any(arrival.conflicts for arrival in arrivals)
-
-
 def describe_tasks(store: Store) -> list[str]:
     """Return a line for each task of a store, and say where one exists with several fingerprints.
 
@@ -116,8 +91,8 @@ def describe_tasks(store: Store) -> list[str]:
     lines: list[str] = []
     for fingerprints in n_rows.values():
         lines += [
-            f"task {labels[one]}: {n} row{'' if n == 1 else 's'}"
-            for one, n in sorted(fingerprints.items())
+            f"task {labels[fingerprint]}: {n} row{'' if n == 1 else 's'}"
+            for fingerprint, n in sorted(fingerprints.items())
         ]
         if len(fingerprints) > 1:
             lines.append(
@@ -241,16 +216,3 @@ def _copy_logits(store: Store, target: Store, key: str) -> None:
 def _copy(source: Path, final: Path) -> None:
     with whole_file(final) as temporary:
         shutil.copyfile(source, temporary)
-
-
-def _sentence(conflict: Conflict, into: Path) -> str:
-    row = conflict.row
-    size = (
-        f"differs by at most {conflict.size:.4g} ({conflict.score})"
-        if conflict.score
-        else conflict.details[0]
-    )
-    return (
-        f"{row['key']} ({row['method']}, {row['phase']}, seed {row['seed']}) {size}; set aside as "
-        f"{conflict.file.relative_to(into)}"
-    )

@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
 
+from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
 from lmd_bench.store import compaction
-from lmd_bench.store.compaction import compact, print_compaction
+from lmd_bench.store.compaction import compact
 from lmd_bench.store.store import Store, open_store
 from tests.store.test_results import POINT, a_row, make_spec, path_of
 
@@ -103,7 +104,7 @@ def test_damaged_files_stay_and_are_reported(store: Store, capsys) -> None:
     assert done.damaged == (path_of(store, rows[1]),)
     assert path_of(store, rows[1]).read_bytes() == b"PAR1"
     assert store.rows() == [rows[0], rows[2]]
-    print_compaction(store.root)
+    app(["compact", "--results", str(store.root)], standalone_mode=False)
     assert f"cannot be read: trials/{rows[1]['key']}.parquet" in capsys.readouterr().out
 
 
@@ -260,7 +261,7 @@ def test_what_cannot_be_read_back_removes_nothing(store: Store, monkeypatch) -> 
 
 
 def test_an_empty_folder_has_nothing_to_gather(store: Store, capsys) -> None:
-    print_compaction(store.root)
+    app(["compact", "--results", str(store.root)], standalone_mode=False)
     assert "no rows to gather" in capsys.readouterr().out
     shutil.rmtree(store.root / "trials")
     assert isinstance(store.scan().table, pa.Table)

@@ -13,7 +13,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.studies.group import ablated_studies
 from lmd_bench.store import merging
 from lmd_bench.store.compaction import compact
-from lmd_bench.store.merging import describe_tasks, merge, print_merge
+from lmd_bench.store.merging import describe_tasks, merge
 from lmd_bench.store.rows import Row
 from lmd_bench.store.store import Store, open_store
 from tests.leaderboard.conftest import _row as made
@@ -74,7 +74,8 @@ def test_another_value_is_set_aside_with_the_size_of_the_difference(tmp_path: Pa
     other = {**rows_of(3)[0], "val_balanced_accuracy": 0.5, "val_macro_f1": 0.25}
     b = site(tmp_path / "b", [other], shift=1.0)
 
-    assert not print_merge([a, b], tmp_path / "all")
+    folders = [str(a), str(b), "--into", str(tmp_path / "all")]
+    assert app(["merge", *folders], standalone_mode=False) == 1
 
     store = open_store(tmp_path / "all")
     assert store.rows() == rows_of(3)  # the first stays
@@ -199,7 +200,7 @@ def test_killed_half_way_the_same_merge_goes_on(
 def test_damaged_rows_are_left_out_and_named(tmp_path: Path, capsys) -> None:
     a = site(tmp_path / "a", rows_of(0, 1))
     open_store(a).trial_file(rows_of(1)[0]["key"]).write_bytes(b"PAR1")
-    assert print_merge([a], tmp_path / "all")
+    app(["merge", str(a), "--into", str(tmp_path / "all")], standalone_mode=False)
     assert "left out, cannot be read" in capsys.readouterr().out
     assert open_store(tmp_path / "all").rows() == rows_of(0)
 

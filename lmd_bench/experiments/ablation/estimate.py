@@ -8,14 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
 from lmd_bench.core.schema import Row
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.core.text import clock
-from lmd_bench.experiments.ablation.contrasts import design_sentence
 from lmd_bench.experiments.ablation.design import Design
 from lmd_bench.experiments.ablation.record import AblationRecord
 from lmd_bench.experiments.ablation.run import record_of
@@ -54,6 +49,15 @@ class Work:
     def n_encoders(self) -> int:
         """Return the encoders to train."""
         return sum(study.n_encoders for study in self.studies)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What an ablation would run."""
+
+    record: AblationRecord  # of its cells
+    work: Work
+    hours: str  # a sentence on how long it takes
 
 
 def work_of(request: SearchRequest, queue: JobQueue) -> Work:
@@ -99,33 +103,11 @@ def seconds_of(work: Work, rows: Sequence[Row]) -> tuple[float, list[str]]:
     return total, list(unknown)
 
 
-def print_estimate(design: Design, request: SearchRequest) -> None:
-    """Print what an ablation would run; nothing is started or written."""
+def estimate(design: Design, request: SearchRequest) -> Estimate:
+    """Return what an ablation would run; nothing is started or written."""
     store = stored(request)
     work = work_of(request, JobQueue(Searched(request), store))
-    record = record_of(design, request)
-    console = Console()
-    console.print(_cell_table(record))
-    if sentence := design_sentence(record):
-        console.print(sentence, highlight=False)
-    most = "at most " if design.retune else ""
-    n_tasks = len(request.tasks)
-    console.print(
-        f"{len(design.cells)} cells on {n_tasks} task{'s' if n_tasks > 1 else ''}, "
-        f"{request.confirm_seeds} seeds each: {most}{work.n_trials} trials and {most}"
-        f"{work.n_encoders} encoders to train; {work.n_stored} trials are stored.",
-        highlight=False,
-    )
-    console.print(_hours(work, store.rows()), highlight=False)
-
-
-def _cell_table(record: AblationRecord) -> Table:
-    table = Table("cell", "stages", "differs from the reference in", box=SIMPLE_HEAD)
-    for cell in record.cells:
-        changes = ", ".join(f"{key}={value}" for key, value in cell.changes.items())
-        differs = "(the reference)" if cell.name == record.reference else changes
-        table.add_row(cell.name, f"{cell.representation}+{cell.calibration}", differs)
-    return table
+    return Estimate(record_of(design, request), work, _hours(work, store.rows()))
 
 
 def _hours(work: Work, rows: Sequence[Row]) -> str:

@@ -5,11 +5,7 @@ long. It is a picture of the store; the search never reads it.
 """
 
 import json
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +25,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.files import whole_file
 from lmd_bench.core.schema import OF_A_STUDY, Row
 from lmd_bench.methods.space import Space, search_space
-from lmd_bench.store.store import Store, open_store
+from lmd_bench.store.store import Store
 
 FILE = "dashboard.journal"
 _RANK = "encoder_rank"  # what a calibration study calls the encoder that a trial stands on
@@ -37,28 +33,6 @@ _ATTRIBUTES = (
     *("key", "status", "cause", "trial_number", "is_default", "seed", "seconds", "encoder_key"),
     *("val_macro_f1", "val_many_recall", "val_medium_recall", "val_few_recall"),
 )
-
-
-def show_dashboard(results: Path, port: int) -> None:
-    """Write the studies of a results folder, and start optuna-dashboard on them if it is installed.
-
-    Raises:
-        UserError: no results there, or none of a search.
-    """
-    store = open_store(results)
-    file, n_studies = write_studies(store)
-    command = shutil.which("optuna-dashboard", path=str(Path(sys.executable).parent))
-    command = command or shutil.which("optuna-dashboard")
-    print(f"{n_studies} {'study is' if n_studies == 1 else 'studies are'} in {file}")
-    if command is None:
-        print(
-            "optuna-dashboard is not installed: pip install 'lmd-bench[dashboard]', then "
-            f"optuna-dashboard {file}"
-        )
-        return
-    print(f"optuna-dashboard {file}; Ctrl-C ends it", flush=True)
-    with suppress(KeyboardInterrupt):
-        subprocess.run([command, "--port", str(port), str(file)], check=False)
 
 
 def write_studies(store: Store) -> tuple[Path, int]:
@@ -115,15 +89,15 @@ def common_space(space: Space, params: Sequence[Mapping[str, Any]]) -> Space:
         space: The shipped distributions.
         params: The searched settings of each trial.
     """
-    found: Space = {}
+    common: Space = {}
     for name in space:
-        values = [one[name] for one in params if name in one]
+        values = [trial[name] for trial in params if name in trial]
         if values:
-            found[name] = _holding(space[name], values)
-    ranks = [one[_RANK] for one in params if _RANK in one]
+            common[name] = _holding(space[name], values)
+    ranks = [trial[_RANK] for trial in params if _RANK in trial]
     if ranks:
-        found[_RANK] = CategoricalDistribution(sorted(set(ranks)))
-    return found
+        common[_RANK] = CategoricalDistribution(sorted(set(ranks)))
+    return common
 
 
 def _holding(known: BaseDistribution, values: Sequence[Any]) -> BaseDistribution:

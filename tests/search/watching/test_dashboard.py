@@ -133,7 +133,7 @@ def test_with_the_package_it_is_started_on_the_file(
     started: list[list[str]] = []
     monkeypatch.setattr(shutil, "which", lambda name, path=None: "/bin/optuna-dashboard")
     monkeypatch.setattr(subprocess, "run", lambda command, check: started.append(command))
-    dashboard.show_dashboard(store.root, 8081)
+    app(["dashboard", "--results", str(store.root), "--port", "8081"], standalone_mode=False)
     file = str(store.root / dashboard.FILE)
     assert started == [["/bin/optuna-dashboard", "--port", "8081", file]]
 

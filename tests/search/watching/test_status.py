@@ -3,6 +3,8 @@
 import pytest
 from rich.console import Console
 
+from lmd_bench.cli import app
+from lmd_bench.cli.watching import _drawn
 from lmd_bench.core.errors import UserError
 from lmd_bench.search.watching import failures as failing
 from lmd_bench.search.watching import status as state
@@ -53,7 +55,7 @@ def test_status_says_what_runs(tmp_path):
     write_search(tmp_path, SearchTrace("lmd-bench search", 1.0, 2, (STUDY,)))
     Heartbeat(tmp_path, "k", STUDY.id, "crt #3")
     console = Console(width=100, record=True)
-    console.print(state._render(tmp_path))
+    console.print(_drawn(tmp_path))
     text = console.export_text()
     assert "crt #3" in text
     assert "0/4" in text
@@ -62,7 +64,7 @@ def test_status_says_what_runs(tmp_path):
 def test_a_folder_without_a_search_says_so(tmp_path):
     open_store(tmp_path, create=True)
     with pytest.raises(UserError, match="No search has left its plan"):
-        state.show_status(tmp_path)
+        app(["status", "--results", str(tmp_path)], standalone_mode=False)
 
 
 def test_failures_are_grouped_by_cause_with_the_latest_traceback(tmp_path):
@@ -76,5 +78,5 @@ def test_failures_are_grouped_by_cause_with_the_latest_traceback(tmp_path):
 
 def test_no_failures_is_said(tmp_path, capsys):
     open_store(tmp_path, create=True)
-    failing.show_failures(tmp_path)
+    app(["failures", "--results", str(tmp_path)], standalone_mode=False)
     assert "None of 0 trials failed" in capsys.readouterr().out
