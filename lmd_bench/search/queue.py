@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
 
 from lmd_bench.core.schema import Status, TrialRow
 from lmd_bench.search.jobs import Job, Row, is_stale, ranked, value_of
