@@ -10,7 +10,7 @@ from lmd_bench.cli.app import app, command_line
 from lmd_bench.cli.compare import LesionColumn, Lesions
 from lmd_bench.cli.option_groups import expanded
 from lmd_bench.cli.options import RESULTS, AblationOptions, Factors, Results, Seed, Settings
-from lmd_bench.core.errors import UserError
+from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.data.options import DataOptions, TaskOptions
 from lmd_bench.search.options import Resources
 
@@ -52,14 +52,18 @@ def ablate(
     results: Results = RESULTS,
 ) -> None:
     """Take a method apart: run its cells on the same seeds, and say what each part brings."""
-    from lmd_bench.cli.show import check_format, show
+    from lmd_bench.cli.emit import write
     from lmd_bench.experiments.ablation.analysis import analyse_all, read_ablations
+    from lmd_bench.experiments.ablation.tables import FORMATS, render
+    from lmd_bench.leaderboard.answer import terminal_width
 
-    check_format(format)
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    width = terminal_width() if out is None else None
     lesions = (str(clusters), cluster_column) if clusters else None
     if table:
         name = Path(file).stem if file else None
-        show(read_ablations(results.resolve(), name, lesions), format, out)
+        write(render(read_ablations(results.resolve(), name, lesions), format, width), out)
         return
     if file is None or not dataset:
         raise UserError(
@@ -91,7 +95,8 @@ def ablate(
         _print_estimate(design, request, estimate(design, request))
         return
     code = run_ablation(design, request)
-    show(analyse_all(request.results, [record_of(design, request)], lesions), format, out)
+    analyses = analyse_all(request.results, [record_of(design, request)], lesions)
+    write(render(analyses, format, width), out)
     raise typer.Exit(code)
 
 

@@ -29,22 +29,33 @@ def compare(
     format: Format = "table",
 ) -> None:
     """Compare methods on the same test images: differences, intervals, paired tests, power."""
-    from lmd_bench.leaderboard.compare import Clusters, print_comparison
+    from lmd_bench.cli.emit import check_format, emit
+    from lmd_bench.leaderboard.compare import Clusters
+    from lmd_bench.leaderboard.results import open_results
 
+    check_format(format)
     lesions = Clusters(clusters, cluster_column) if clusters else None
-    print_comparison(results, methods, format, with_all, rule, lesions)
+    first, *others = methods
+    emit(
+        open_results(results).compare(
+            first, others, with_all=with_all, rule=rule, clusters=lesions
+        ),
+        format,
+    )
 
 
 @app.command()
 def ranks(
     results: Results = RESULTS,
     rule: Rule = "val_balanced_accuracy",
-    format: Annotated[Literal["table", "json"], typer.Option(help="Of what is printed.")] = "table",
+    format: Format = "table",
 ) -> None:
     """Rank methods over all tasks, test their differences, say how sure a first place is."""
-    from lmd_bench.leaderboard.ranking import print_ranks
+    from lmd_bench.cli.emit import check_format, emit
+    from lmd_bench.leaderboard.results import open_results
 
-    print_ranks(results, format, rule)
+    check_format(format)
+    emit(open_results(results).ranks(rule), format)
 
 
 @app.command()
@@ -59,11 +70,13 @@ def intervals(
     format: Format = "table",
 ) -> None:
     """Show each method's test score with its spread over images, over seeds and over searches."""
-    from lmd_bench.cli.emit import print_intervals
+    from lmd_bench.cli.emit import check_format, emit
+    from lmd_bench.leaderboard.compare import Clusters
+    from lmd_bench.leaderboard.results import open_results
 
-    print_intervals(
-        results, format, rule, by_class, (clusters, cluster_column) if clusters else None
-    )
+    check_format(format)
+    lesions = Clusters(clusters, cluster_column) if clusters else None
+    emit(open_results(results).intervals(rule, by_class=by_class, clusters=lesions), format)
 
 
 @app.command()
@@ -76,9 +89,11 @@ def tuning(
     format: Format = "table",
 ) -> None:
     """Show what more trials bring, what tuning gains, and what explains the variance on test."""
-    from lmd_bench.cli.emit import print_tuning
+    from lmd_bench.cli.emit import check_format, emit
+    from lmd_bench.leaderboard.results import open_results
 
-    print_tuning(results, format, rule, against)
+    check_format(format)
+    emit(open_results(results).tuning(rule, against=against), format)
 
 
 @app.command()
@@ -95,6 +110,12 @@ def imbalance(
     format: Format = "table",
 ) -> None:
     """Show a metric on test against the imbalance factor, where methods cross, robust ranges."""
-    from lmd_bench.cli.emit import print_imbalance
+    from lmd_bench.cli.emit import check_format, emit
+    from lmd_bench.core.errors import unknown
+    from lmd_bench.leaderboard.imbalance.text import PARTS
+    from lmd_bench.leaderboard.results import open_results
 
-    print_imbalance(results, format, rule, metric, part, study=study)
+    check_format(format)
+    if part not in PARTS:
+        raise unknown("part", part, PARTS)
+    emit(open_results(results).imbalance(metric, rule, study=study), format, PARTS[part])

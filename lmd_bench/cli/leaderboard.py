@@ -40,6 +40,8 @@ def leaderboard(
     out: Annotated[Path | None, typer.Option(help="File to write in place of printing.")] = None,
 ) -> None:
     """Print the methods of each task by mean test balanced accuracy over confirmation seeds."""
-    from lmd_bench.cli.output import print_leaderboard
+    from lmd_bench.cli.emit import emit_leaderboard
+    from lmd_bench.leaderboard.results import open_results
 
-    print_leaderboard(results, format, rule, at_budget, out, metrics)
+    board = open_results(results).leaderboard(rule, at_budget=at_budget, metrics=metrics or ())
+    emit_leaderboard(board, format, out)

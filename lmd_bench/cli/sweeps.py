@@ -30,7 +30,7 @@ def sweep(
     format: Format = "table",
 ) -> None:
     """Search methods at several imbalance factors, on nested train sets and one test set."""
-    from lmd_bench.cli.emit import check_format, print_imbalance
+    from lmd_bench.cli.emit import check_format, emit
     from lmd_bench.core.options import split_commas
     from lmd_bench.core.schema import TaskSpec
     from lmd_bench.experiments.sweep import sweep_tasks
@@ -60,7 +60,9 @@ def sweep(
     outcome = run_search(request, display)
     if outcome.exit_code != INTERRUPTED:
         ids = {study.id for study in study_specs(request) if study.requested}
-        print_imbalance(options.results, format, rule, metric, only=ids)
+        from lmd_bench.leaderboard.results import open_results
+
+        emit(open_results(options.results).imbalance(metric, rule, only=ids), format)
     raise typer.Exit(outcome.exit_code)
 
 
@@ -89,9 +91,9 @@ def transfer(
     format: Format = "table",
 ) -> None:
     """Use configs tuned on one task on the others, and show what that loses."""
-    from lmd_bench.cli.emit import check_format
+    from lmd_bench.cli.emit import check_format, emit
     from lmd_bench.core.options import split_commas
-    from lmd_bench.experiments.transfer import Chosen, run_transfer, show_transfer
+    from lmd_bench.experiments.transfer import Chosen, run_transfer, transfer_answer
 
     check_format(format)
     chosen = Chosen(
@@ -113,5 +115,5 @@ def transfer(
             on_stderr=format != "table",
         )
     if not dry_run:
-        show_transfer(results, chosen, rule, format)
+        emit(transfer_answer(results, chosen, rule), format)
     raise typer.Exit(code)

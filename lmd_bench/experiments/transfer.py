@@ -15,9 +15,10 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, Row, TrialSpec
 from lmd_bench.data.build import check_tasks
 from lmd_bench.experiments.confirm import checked_spec
+from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.studies.read import read_rows
 from lmd_bench.leaderboard.studies.rules import SelectionRule, rule_named
-from lmd_bench.leaderboard.transfer import Cell, Matrix, Tuned, matrices, print_transfer
+from lmd_bench.leaderboard.transfer import Cell, Matrix, Tuned, matrices, transfer
 from lmd_bench.methods.catalogue import method_of, resolve_method
 from lmd_bench.search.jobs import Job, make_job
 from lmd_bench.search.request import SearchRequest
@@ -37,14 +38,14 @@ class Chosen:
     study: str = ""  # part of a study's id
 
 
-def show_transfer(results: Path, chosen: Chosen, rule: str, form: str) -> None:
-    """Print the transfer matrices from stored rows alone.
+def transfer_answer(results: Path, chosen: Chosen, rule: str) -> Answer:
+    """Return the transfer matrices from stored rows alone.
 
     Raises:
-        UserError: as `read_transfer` and `print_transfer`.
+        UserError: as `read_transfer` and `transfer`.
     """
     store, found, notes, by = read_transfer(results, chosen, rule)
-    print_transfer(store, found, notes, by, form)
+    return transfer(store, found, notes, by)
 
 
 def read_transfer(

@@ -23,17 +23,18 @@ from lmd_bench.leaderboard.studies.group import (
     named_studies,
     outcomes,
     study_label,
+    task_order,
 )
 from lmd_bench.leaderboard.studies.read import read_grouped
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY, SelectionRule
 from lmd_bench.leaderboard.studies.scores import metric_spreads
+from lmd_bench.leaderboard.tables.render import PRIMARY, Leaderboard
 from lmd_bench.stats.metrics import METRICS
 from lmd_bench.stats.spread import spread
 from lmd_bench.store.row_files import ORDER
 from lmd_bench.store.store import Store
 
 Line = dict[str, Any]
-PRIMARY = METRICS["balanced_accuracy"]
 SCORES = tuple(name for name, metric in METRICS.items() if metric.in_board)
 HEADLINES = tuple(name for name in SCORES if METRICS[name].headline)
 _READ = (
@@ -53,17 +54,6 @@ LINE_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Leaderboard:
-    """What `tables` prints."""
-
-    frame: pd.DataFrame  # one line per confirmed study, best first within its task
-    notes: tuple[str, ...]  # sentences on what is missing, failed or unequal
-    rule: SelectionRule
-    budget: Budget | None = None  # of every study; None: all trials
-    metrics: tuple[str, ...] = ()  # asked for: mean, SD and undefined seeds of each are columns too
-
-
-@dataclass(frozen=True)
 class _Wanted:
     """What the line of a study takes."""
 
@@ -75,7 +65,7 @@ class _Wanted:
 
 
 def load(
-    root: Path,
+    root: str | Path,
     rule: SelectionRule = VAL_BALANCED_ACCURACY,
     budget: Budget | None = None,
     metrics: Sequence[str] = (),
@@ -262,9 +252,7 @@ def _place(line: Line) -> tuple[Any, ...]:
     score = line[f"test_{PRIMARY.name}"]
     undefined = score != score
     rank = 0.0 if undefined else (-score if PRIMARY.higher_is_better else score)
-    factor = line["imbalance_factor"] or 0.0
-    task = (line["dataset"], line["protocol"], factor, line["image_size"], line["task"])
-    return (*task, undefined, rank, line["label"])
+    return (*task_order(line), line["task"], undefined, rank, line["label"])
 
 
 def _n_ok(rows: Iterable[Row]) -> int:

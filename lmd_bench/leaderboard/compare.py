@@ -6,8 +6,6 @@ so it speaks of these trained models; the interval over seeds speaks of retraini
 correction is over the methods that the first is compared with on one task.
 """
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isnan
@@ -20,6 +18,7 @@ from jaxtyping import Float, Int64
 
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.seeding import derive_seed
+from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
 from lmd_bench.leaderboard.studies.predictions import (
     Judged,
@@ -28,8 +27,8 @@ from lmd_bench.leaderboard.studies.predictions import (
     same_images,
 )
 from lmd_bench.leaderboard.studies.read import read_rows
-from lmd_bench.leaderboard.studies.rules import SelectionRule, rule_named
-from lmd_bench.leaderboard.tables.text import bounds, json_value, p_value, percent, text_table
+from lmd_bench.leaderboard.studies.rules import SelectionRule
+from lmd_bench.leaderboard.tables.text import Part, Table, bounds, p_value, percent
 from lmd_bench.stats.bootstrap import mean_recall, resampled_recall
 from lmd_bench.stats.intervals import (
     Interval,
@@ -170,7 +169,6 @@ def _corrected(found: Sequence[Comparison]) -> list[Comparison]:
     ]
 
 
-FORMATS = ("table", "csv", "json")
 _HEADER = ("against", "bal. acc.", "p Holm", "over seeds", "McNemar", "detects")
 
 
@@ -192,7 +190,7 @@ class TaskComparison:
 
 
 def compare_methods(
-    root: Path,
+    root: str | Path,
     names: Sequence[str],
     *,
     with_all: bool = False,
@@ -233,41 +231,26 @@ def compare_methods(
     return found
 
 
-def print_comparison(
-    root: Path,
+def comparison(
+    results: str | Path,
     names: Sequence[str],
-    form: str,
-    with_all: bool,
-    rule: str,
-    clusters: Clusters | None,
-) -> None:
-    """Print a comparison.
+    *,
+    with_all: bool = False,
+    rule: SelectionRule,
+    clusters: Clusters | None = None,
+) -> Answer:
+    """Return the comparison of `compare_methods` as a frame and a text.
 
     Raises:
-        UserError: as `compare_methods`, or no such format or rule.
+        UserError: as `compare_methods`.
     """
-    if form not in FORMATS:
-        raise unknown("format", form, FORMATS)
-    chosen = rule_named(rule)
-    found = compare_methods(root, names, with_all=with_all, rule=chosen, clusters=clusters)
-    if form == "csv":
-        sys.stdout.write(comparison_frame(found, chosen).to_csv(index=False))
-        if chosen.watermark:
-            print(chosen.watermark, file=sys.stderr)
-        for one in found:
-            for note in one.notes:
-                print(f"Note: {note}.", file=sys.stderr)
-    elif form == "json":
-        lines = comparison_frame(found, chosen).to_dict("records")
-        data = {
-            "rule": chosen.name,
-            "watermark": chosen.watermark or None,
-            "rows": [{str(k): json_value(v) for k, v in line.items()} for line in lines],
-            "notes": [note for one in found for note in one.notes],
-        }
-        print(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
-    else:
-        print(comparison_text(found, chosen), end="")
+    tasks = compare_methods(results, names, with_all=with_all, rule=rule, clusters=clusters)
+    return Answer(
+        {"rows": comparison_frame(tasks, rule)},
+        lambda: comparison_text(tasks, rule),
+        rule,
+        tuple(note for task in tasks for note in task.notes),
+    )
 
 
 def comparison_frame(found: Sequence[TaskComparison], rule: SelectionRule) -> pd.DataFrame:
@@ -276,11 +259,10 @@ def comparison_frame(found: Sequence[TaskComparison], rule: SelectionRule) -> pd
     return pd.DataFrame(lines).assign(rule=rule.name, watermark=rule.watermark)
 
 
-def comparison_text(found: Sequence[TaskComparison], rule: SelectionRule) -> str:
+def comparison_text(found: Sequence[TaskComparison], rule: SelectionRule) -> list[Part]:
     """Return the comparisons for a terminal: one table per task, and what the numbers mean."""
     pair = next(pair for one in found for pair in one.comparisons)
-    text = [rule.watermark] if rule.watermark else []
-    text += [
+    text: list[Part] = [
         f"{pair.first} less the other, in points of balanced accuracy on test; above 0, "
         f"{pair.first} is better.",
         f"Configurations selected by {rule.name}; runs paired by image and seed.",
@@ -289,9 +271,9 @@ def comparison_text(found: Sequence[TaskComparison], rule: SelectionRule) -> str
     for one in found:
         text += ["", one.task]
         if one.comparisons:
-            text += text_table(_HEADER, [_cells(pair) for pair in one.comparisons])
+            text.append(Table(_HEADER, [_cells(pair) for pair in one.comparisons]))
             groups = [[pair.other, *map(_points, _of_groups(pair))] for pair in one.comparisons]
-            text += ["", *text_table(("against", *GROUPS), groups)]
+            text += ["", Table(("against", *GROUPS), groups)]
         text += [f"Note: {note}." for note in one.notes]
     text += [
         "",
@@ -302,7 +284,7 @@ def comparison_text(found: Sequence[TaskComparison], rule: SelectionRule) -> str
         "first : the other alone gets right). Detects: the true difference that is shown with "
         "80 % power.",
     ]
-    return "\n".join(text) + "\n"
+    return text
 
 
 def _compare_task(
@@ -386,15 +368,31 @@ def _points(difference: Difference) -> str:
 
 
 def _line(task: str, pair: Comparison) -> dict[str, Any]:
-    line: dict[str, Any] = {"task": task, "first": pair.first, "other": pair.other}
-    line["n_seeds"] = len(pair.seeds)
-    parts = {"balanced_accuracy": pair.balanced_accuracy}
-    parts |= {f"{name}_recall": difference for name, difference in pair.groups.items()}
-    for name, part in parts.items():
-        line |= {f"{name}_difference": part.value, f"{name}_low": part.interval.low}
-        line[f"{name}_high"] = part.interval.high
-    line |= {"p": pair.p, "p_holm": pair.p_holm}
-    line |= {"over_seeds_low": pair.over_seeds.low, "over_seeds_high": pair.over_seeds.high}
-    line |= {"only_first_right": pair.only_first, "only_other_right": pair.only_other}
-    line |= {"mcnemar_p": pair.mcnemar_p, "mcnemar_p_holm": pair.mcnemar_p_holm}
-    return line | {"detectable": pair.detectable, "over": pair.balanced_accuracy.interval.over}
+    differences = {"balanced_accuracy": pair.balanced_accuracy} | {
+        f"{group}_recall": difference for group, difference in pair.groups.items()
+    }
+    return {
+        "task": task,
+        "first": pair.first,
+        "other": pair.other,
+        "n_seeds": len(pair.seeds),
+        **{
+            f"{name}_{part}": value
+            for name, difference in differences.items()
+            for part, value in (
+                ("difference", difference.value),
+                ("low", difference.interval.low),
+                ("high", difference.interval.high),
+            )
+        },
+        "p": pair.p,
+        "p_holm": pair.p_holm,
+        "over_seeds_low": pair.over_seeds.low,
+        "over_seeds_high": pair.over_seeds.high,
+        "only_first_right": pair.only_first,
+        "only_other_right": pair.only_other,
+        "mcnemar_p": pair.mcnemar_p,
+        "mcnemar_p_holm": pair.mcnemar_p_holm,
+        "detectable": pair.detectable,
+        "over": pair.balanced_accuracy.interval.over,
+    }

@@ -1,25 +1,23 @@
 """`lmd-bench ranks`: methods over all tasks of a results folder, and the first place of each."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64
 
-from lmd_bench.core.errors import UserError, unknown
+from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Row
 from lmd_bench.core.seeding import derive_seed
+from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.board import PRIMARY, Leaderboard, build
 from lmd_bench.leaderboard.studies.group import by_task, group_studies
 from lmd_bench.leaderboard.studies.predictions import Judged, read_judged, same_images
-from lmd_bench.leaderboard.studies.read import read_rows
-from lmd_bench.leaderboard.studies.rules import SelectionRule, rule_named
-from lmd_bench.leaderboard.tables.text import p_value, percent, text_table
+from lmd_bench.leaderboard.studies.rules import SelectionRule
+from lmd_bench.leaderboard.tables.text import Part, Table, p_value, percent
 from lmd_bench.stats.bootstrap import mean_recall, resampled_recall
 from lmd_bench.stats.ranks import (
     FEWEST_TASKS,
@@ -44,8 +42,7 @@ class FirstPlace:
     left_out: tuple[str, ...]  # methods without a seed that all the others have
 
 
-FORMATS = ("table", "json")
-_WIDTH = 60  # of the picture's axis
+_WIDTH = 60  # of the picture's axis; less where long names leave less of 80 columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,22 +57,22 @@ class Ranking:
     left_out: tuple[str, ...]  # methods without a score on some task
 
 
-def print_ranks(root: Path, form: str, rule: str) -> None:
-    """Print the ranking of a results folder, and how sure the first place of each task is.
+def ranks(store: Store, rows: Sequence[Row], rule: SelectionRule) -> Answer:
+    """Return the ranking of methods over tasks, and how sure the first place of each task is.
 
     Raises:
-        UserError: no such format or rule, or no results that can be ranked.
+        UserError: no method has a score on every task.
     """
-    if form not in FORMATS:
-        raise unknown("format", form, FORMATS)
-    chosen = rule_named(rule)
-    store, rows = read_rows(root, chosen)
-    ranking = rank(build(rows, chosen))
-    places = first_places(store, rows, chosen)
-    if form == "json":
-        print(json.dumps(_data(ranking, places, chosen), indent=2, ensure_ascii=False))
-        return
-    print("\n".join([*_over_tasks(ranking, chosen), "", *_firsts(places)]))
+    ranking = rank(build(rows, rule))
+    places = first_places(store, rows, rule)
+    wins = np.nanmean(win_rates(ranking.scores), axis=1) if len(ranking.methods) > 1 else np.nan
+    frame = pd.DataFrame({"method": ranking.methods, "rank": ranking.ranks, "win_rate": wins})
+    return Answer(
+        {"rows": frame.assign(rule=rule.name, watermark=rule.watermark)},
+        lambda: [*_over_tasks(ranking, rule), "", *_firsts(places)],
+        rule,
+        data=_data(ranking, places),
+    )
 
 
 def rank(board: Leaderboard) -> Ranking:
@@ -121,16 +118,17 @@ def first_places(store: Store, rows: Sequence[Row], rule: SelectionRule) -> dict
 
 def picture(ranking: Ranking) -> list[str]:
     """Return the critical-difference picture as text: an axis of ranks, methods, and bars."""
-    width = max(len(name) for name in ranking.methods)
+    width = max(len(name) for name in (*ranking.methods, "no difference"))
+    axis_width = min(_WIDTH, max(10, 80 - width - len("  ● 10.00")))
     last = len(ranking.methods)
 
     def column(value: float) -> int:
-        return round((value - 1) / max(last - 1, 1) * _WIDTH)
+        return round((value - 1) / max(last - 1, 1) * axis_width)
 
-    axis = ["·"] * (_WIDTH + 1)
+    axis = ["·"] * (axis_width + 1)
     for tick in range(1, last + 1):
         axis[column(float(tick))] = "┼"
-    lines = [f"{'rank':>{width}}  1{last:>{_WIDTH}}", f"{'':>{width}}  {''.join(axis)}"]
+    lines = [f"{'rank':>{width}}  1{last:>{axis_width}}", f"{'':>{width}}  {''.join(axis)}"]
     for name, value in zip(ranking.methods, ranking.ranks.tolist(), strict=True):
         lines.append(f"{name:>{width}}  {' ' * column(value)}● {value:.2f}")
     for clique in ranking.tests.cliques if ranking.tests else ():
@@ -139,11 +137,10 @@ def picture(ranking: Ranking) -> list[str]:
     return lines
 
 
-def _over_tasks(ranking: Ranking, rule: SelectionRule) -> list[str]:
+def _over_tasks(ranking: Ranking, rule: SelectionRule) -> list[Part]:
     n_tasks, n_methods = ranking.scores.shape
     wins = win_rates(ranking.scores)
-    lines = [rule.watermark] if rule.watermark else []
-    lines += [
+    lines: list[Part] = [
         f"Average rank over {n_tasks} task{'s' if n_tasks > 1 else ''} by test balanced accuracy, "
         f"configurations selected by {rule.name}. Tasks of one data set are not independent.",
     ]
@@ -155,7 +152,7 @@ def _over_tasks(ranking: Ranking, rule: SelectionRule) -> list[str]:
             zip(ranking.methods, ranking.ranks.tolist(), strict=True)
         )
     ]
-    lines += ["", *text_table(("method", "rank", "wins %"), cells), ""]
+    lines += ["", Table(("method", "rank", "wins %"), cells), ""]
     if ranking.tests is None:
         few = f"tests take at least {FEWEST_TASKS} tasks, and {n_tasks} came"
         lines.append(f"No method is tested: {few if n_methods > 1 else 'there is only one'}.")
@@ -187,8 +184,8 @@ def _tests(ranking: Ranking, tests: Differences) -> list[str]:
     return lines
 
 
-def _firsts(places: dict[str, FirstPlace]) -> list[str]:
-    lines = [
+def _firsts(places: dict[str, FirstPlace]) -> list[Part]:
+    lines: list[Part] = [
         "How sure the first place is: share of draws of test images (stratified by class, each as "
         "if of its own lesion) and of seeds in which a method comes first."
     ]
@@ -198,18 +195,16 @@ def _firsts(places: dict[str, FirstPlace]) -> list[str]:
             for label, score, chance in zip(place.labels, place.scores, place.chances, strict=True)
         ]
         seeds = f"{place.n_seeds} seed{'s' if place.n_seeds > 1 else ''}"
-        lines += ["", f"{task}, {seeds}", *text_table(("method", "bal. acc.", "first"), cells)]
+        lines += ["", f"{task}, {seeds}", Table(("method", "bal. acc.", "first"), cells)]
         if place.left_out:
             lines.append(f"Left out, as they share no seed: {', '.join(place.left_out)}.")
     return lines if places else ["No task has two methods whose logits of test were kept."]
 
 
-def _data(ranking: Ranking, places: dict[str, FirstPlace], rule: SelectionRule) -> dict[str, Any]:
+def _data(ranking: Ranking, places: dict[str, FirstPlace]) -> dict[str, Any]:
     wins = win_rates(ranking.scores)
     tests = ranking.tests
     return {
-        "rule": rule.name,
-        "watermark": rule.watermark or None,
         "tasks": ranking.tasks,
         "methods": ranking.methods,
         "left_out": ranking.left_out,

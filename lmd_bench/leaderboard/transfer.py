@@ -6,9 +6,7 @@ confirmed there already, such as a default, fills the cell. The loss is that aga
 tuned natively, on the same seeds and images: above 0, native tuning is better.
 """
 
-import json
 import shlex
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,14 +17,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmd_bench.core.errors import UserError, unknown
+from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import JUDGED_ON_TEST, Row
 from lmd_bench.core.seeding import derive_seed
+from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.compare import compare
 from lmd_bench.leaderboard.studies.group import StudyRows, group_studies
 from lmd_bench.leaderboard.studies.predictions import judged_runs
 from lmd_bench.leaderboard.studies.rules import SelectionRule
-from lmd_bench.leaderboard.tables.text import bounds, json_value, percent, text_table
+from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent
 from lmd_bench.stats.intervals import Interval, seed_interval
 from lmd_bench.stats.spread import Spread, spread
 from lmd_bench.store.store import Store
@@ -213,39 +212,30 @@ def _loss(store: Store | None, native: Cell, cell: Cell) -> Loss:
     return Loss(value, over_seeds, found[0].balanced_accuracy.interval if found else None)
 
 
-FORMATS = ("table", "csv", "json")
 _PARTS = ("dataset", "protocol", "imbalance_factor", "n_max", "split_seed", "image_size")
 Losses = Mapping[tuple[str, str], Loss]
 
 
-def print_transfer(
-    store: Store, found: Sequence[Matrix], notes: Sequence[str], rule: SelectionRule, form: str
-) -> None:
-    """Print the matrices of a results folder.
+def transfer(
+    store: Store, found: Sequence[Matrix], notes: Sequence[str], rule: SelectionRule
+) -> Answer:
+    """Return the matrices of a results folder as a frame and a text.
 
     Raises:
-        UserError: no such format, no method was tuned on two tasks, or damaged logits.
+        UserError: no method was tuned on two tasks, or damaged logits.
     """
-    if form not in FORMATS:
-        raise unknown("format", form, FORMATS)
     if not found:
         raise UserError(
             f"No method in {store.root} was tuned on two tasks with the same number of epochs, so "
             "there is nothing to transfer; search another factor or data set in the same --results."
         )
     lost = [losses(store, matrix.cells) for matrix in found]
-    if form == "table":
-        print("\n".join(transfer_text(found, lost, notes, rule, store.root)))
-        return
-    frame = transfer_frame(found, lost, rule, store.root)
-    if form == "csv":
-        sys.stdout.write(frame.to_csv(index=False))
-        for line in (*([rule.watermark] if rule.watermark else []), *notes):
-            print(line, file=sys.stderr)
-        return
-    lines = [{str(k): json_value(v) for k, v in r.items()} for r in frame.to_dict("records")]
-    data = {"rule": rule.name, "watermark": rule.watermark or None, "rows": lines}
-    print(json.dumps(data | {"notes": list(notes)}, indent=2, ensure_ascii=False, allow_nan=False))
+    return Answer(
+        {"rows": transfer_frame(found, lost, rule, store.root)},
+        lambda: transfer_text(found, lost, notes, rule, store.root),
+        rule,
+        tuple(notes),
+    )
 
 
 def transfer_frame(
@@ -255,14 +245,25 @@ def transfer_frame(
     lines: list[dict[str, Any]] = []
     for matrix, loss_of in zip(found, lost, strict=True):
         for place, cell in matrix.cells.items():
-            line: dict[str, Any] = {"method": matrix.method, "n_epochs": matrix.n_epochs}
-            line |= {"tuned_at": place[0], "used_at": place[1]}
-            line |= {"source_key": cell.source.selected["key"], "native": place[0] == place[1]}
-            line |= {"same_config_as_native": cell.same_config}
-            line |= {"balanced_accuracy": cell.spread.mean, "sd": cell.spread.sd}
-            line |= {"n_seeds": cell.spread.n, "n_failed": len(cell.failed)}
-            line |= {"n_missing": len(cell.missing), **_loss_columns(loss_of.get(place))}
-            lines.append(line | {"rule": rule.name, "command": command(cell, root)})
+            lines.append(
+                {
+                    "method": matrix.method,
+                    "n_epochs": matrix.n_epochs,
+                    "tuned_at": place[0],
+                    "used_at": place[1],
+                    "source_key": cell.source.selected["key"],
+                    "native": place[0] == place[1],
+                    "same_config_as_native": cell.same_config,
+                    "balanced_accuracy": cell.spread.mean,
+                    "sd": cell.spread.sd,
+                    "n_seeds": cell.spread.n,
+                    "n_failed": len(cell.failed),
+                    "n_missing": len(cell.missing),
+                    **_loss_columns(loss_of.get(place)),
+                    "rule": rule.name,
+                    "command": command(cell, root),
+                }
+            )
     return pd.DataFrame(lines)
 
 
@@ -294,10 +295,9 @@ def transfer_text(
     notes: Sequence[str],
     rule: SelectionRule,
     root: Path,
-) -> list[str]:
+) -> list[Part]:
     """Return all matrices as text, and the commands that fill missing cells."""
-    lines = [rule.watermark] if rule.watermark else []
-    lines += [
+    lines: list[Part] = [
         f"Balanced accuracy on test in %, of the config that {rule.name} selects where it was "
         "tuned, retrained where it is used; mean ± SD over the retraining seeds there.",
         "Loss: natively tuned less transferred, in points, paired on the same seeds; then 95 % "
@@ -311,17 +311,15 @@ def transfer_text(
             "",
             f"{matrix.method}, {_epochs(matrix)}; rows: tuned at, columns: used at",
         ]
-        lines += text_table(
-            ["tuned at", *names.values()],
-            [[names[a], *(_score(matrix.cells[a, b]) for b in names)] for a in names],
-        )
+        scores = [[names[a], *(_score(matrix.cells[a, b]) for b in names)] for a in names]
+        lines.append(Table(["tuned at", *names.values()], scores))
         lines += ["", *_losses(matrix, loss_of, names)]
         missing += [text for cell in matrix.cells.values() if (text := command(cell, root))]
     lines += ["", *(f"Missing: {text}" for text in dict.fromkeys(missing))] if missing else []
     return [*lines, *(["", *(f"Note: {note}." for note in notes)] if notes else [])]
 
 
-def _losses(matrix: Matrix, loss_of: Losses, names: Mapping[str, str]) -> list[str]:
+def _losses(matrix: Matrix, loss_of: Losses, names: Mapping[str, str]) -> list[Part]:
     header = ("tuned at", "used at", "loss", "over seeds", "over images")
     rows: list[list[str]] = []
     for (a, b), loss in loss_of.items():
@@ -339,7 +337,7 @@ def _losses(matrix: Matrix, loss_of: Losses, names: Mapping[str, str]) -> list[s
         if known
         else "No transfer is judged yet."
     )
-    return [*text_table(header, rows), summary]
+    return [Table(header, rows, n_keys=2), summary]
 
 
 def _score(cell: Cell) -> str:

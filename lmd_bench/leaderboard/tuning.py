@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from lmd_bench.core.errors import UserError
+from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.schema import Row
 from lmd_bench.core.seeding import derive_seed
+from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.studies.budget import Unit, cost
-from lmd_bench.leaderboard.studies.group import StudyRows, by_task
+from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
 from lmd_bench.leaderboard.studies.rules import SelectionRule, score
-from lmd_bench.leaderboard.tables.text import bounds, percent, text_table
+from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent
 from lmd_bench.stats.best_so_far import best_of_hours, best_of_trials
 from lmd_bench.stats.intervals import Interval, seed_interval
 
@@ -33,6 +35,25 @@ _SHOWN = 6  # points of a curve in a terminal
 _UNITS = {"trials": "trials", "hours": "h", "gpu_hours": "GPU-h"}
 
 
+def tuning(rows: Sequence[Row], rule: SelectionRule, unit: str = "trials") -> Answer:
+    """Return what trials, hours and tuning bring; the frame holds the best-so-far curves.
+
+    Args:
+        rows: Of any number of studies.
+        rule: What selects the configuration of each study.
+        unit: What is spent: trials, hours or gpu_hours.
+
+    Raises:
+        UserError: no such unit, or nothing has cost any of it.
+    """
+    units: dict[str, Unit] = {name: name for name in get_args(Unit)}
+    if unit not in units:
+        raise unknown("unit", unit, units)
+    studies, of_unit = group_studies(rows), units[unit]
+    frame = tuning_frame(studies, rule, of_unit)
+    return Answer({"rows": frame}, lambda: tuning_text(studies, rule, of_unit), rule)
+
+
 def tuning_frame(studies: Sequence[StudyRows], rule: SelectionRule, unit: Unit) -> pd.DataFrame:
     """Return the best-so-far curves of all studies.
 
@@ -47,15 +68,14 @@ def tuning_frame(studies: Sequence[StudyRows], rule: SelectionRule, unit: Unit) 
     return frame.assign(rule=rule.name, watermark=rule.watermark)
 
 
-def tuning_text(studies: Sequence[StudyRows], rule: SelectionRule, unit: Unit) -> list[str]:
+def tuning_text(studies: Sequence[StudyRows], rule: SelectionRule, unit: Unit) -> list[Part]:
     """Return curves, gains and shares of variance, task by task.
 
     Raises:
         UserError: as `tuning_frame`.
     """
     frame = tuning_frame(studies, rule, unit)
-    lines = [rule.watermark] if rule.watermark else []
-    lines += [
+    lines: list[Part] = [
         f"Best {rule.name} so far in %, by what was spent in {_UNITS[unit]}: mean and 5 to 95 % of "
         "the orders in which the trials might have come. Any: a trial that ended well.",
         "Tuned less default: points of balanced accuracy on test on the same seeds, 95 % by "
@@ -64,16 +84,16 @@ def tuning_text(studies: Sequence[StudyRows], rule: SelectionRule, unit: Unit) -
     for task, members in by_task(studies).items():
         part = frame[frame["task"] == task]
         if len(part):
-            lines += ["", task, *_curves(part, unit)]
+            lines += ["", task, _curves(part, unit)]
         gains = [gain for study in members if (gain := tuning_gain(study, rule)) is not None]
         known = [gain for gain in gains if gain.n_seeds]
         if known:
-            lines += ["", *text_table(("method", "tuned less default"), list(map(_gain, known)))]
+            lines += ["", Table(("method", "tuned less default"), list(map(_gain, known)))]
         lines += ["", _explained(members, rule)]
     return lines
 
 
-def _curves(part: pd.DataFrame, unit: Unit) -> list[str]:
+def _curves(part: pd.DataFrame, unit: Unit) -> Table:
     largest = float(part["spent"].max())
     if unit == "trials":
         points = np.unique(np.geomspace(1, largest, _SHOWN).round()).tolist()
@@ -95,7 +115,7 @@ def _curves(part: pd.DataFrame, unit: Unit) -> list[str]:
                 band = bounds(Interval(last["low"], last["high"], ""))
                 row.append(f"{percent(last['mean'])} {band}")
         rows.append(row)
-    return text_table(header, rows)
+    return Table(header, rows)
 
 
 def _spent(point: float, unit: Unit) -> str:

@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64
 
+from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Row
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.leaderboard.compare import class_recall
-from lmd_bench.leaderboard.studies.group import StudyRows, by_task
+from lmd_bench.leaderboard.answer import Answer
+from lmd_bench.leaderboard.compare import Clusters, class_recall
+from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
 from lmd_bench.leaderboard.studies.predictions import Judged, read_clusters, read_judged
 from lmd_bench.leaderboard.studies.rules import SelectionRule, score
-from lmd_bench.leaderboard.tables.text import bounds, percent, text_table
+from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent
 from lmd_bench.stats.bootstrap import mean_recall
 from lmd_bench.stats.intervals import (
     Interval,
@@ -29,11 +30,56 @@ from lmd_bench.stats.spread import spread
 from lmd_bench.store.store import Store
 
 
+def intervals(
+    store: Store,
+    rows: Sequence[Row],
+    rule: SelectionRule,
+    *,
+    by_class: bool = False,
+    clusters: Clusters | None = None,
+) -> Answer:
+    """Return every method's score, or its recall of each class, with its intervals.
+
+    Args:
+        store: Where the logits lie.
+        rows: Of any number of studies.
+        rule: What selects the configuration of each study.
+        by_class: The recall of each class instead.
+        clusters: Lesions or patients of the images; None: each image is its own.
+
+    Raises:
+        UserError: no confirmed run has logits of test.
+    """
+    studies = group_studies(rows)
+    frame = (
+        class_frame(store, studies, rule)
+        if by_class
+        else method_frame(store, studies, rule, clusters)
+    )
+    if frame.empty:
+        raise UserError(
+            f"No confirmed run in {store.root} has logits of test, which intervals over images "
+            "take; let its search confirm, or name another folder of results."
+        )
+    notes = tasks_without_lines(studies, frame)
+
+    def text() -> list[Part]:
+        places = {task: place for place, task in enumerate(by_task(studies))}
+        ordered = frame.sort_values("task", key=lambda tasks: tasks.map(places), kind="stable")
+        if by_class:
+            parts = classes_text(ordered, rule)
+        else:
+            parts = methods_text(ordered, rule, clusters is not None)
+        return [*parts, *(["", *(f"Note: {note}." for note in notes)] if notes else [])]
+
+    return Answer({"rows": frame}, text, rule, tuple(notes))
+
+
 def method_frame(
     store: Store,
     studies: Sequence[StudyRows],
     rule: SelectionRule,
-    clusters: tuple[Any, str] | None = None,
+    clusters: Clusters | None = None,
 ) -> pd.DataFrame:
     """Return one line per study with confirmed logits: its score on test and what is known of it.
 
@@ -44,7 +90,7 @@ def method_frame(
         store: Where the logits lie.
         studies: Of any number of tasks.
         rule: What selects the configuration of each study.
-        clusters: CSV and column of the lesions; None: each image is its own.
+        clusters: Lesions or patients of the images; None: each image is its own.
     """
     lines: list[Row] = []
     for study in studies:
@@ -69,10 +115,19 @@ def class_frame(store: Store, studies: Sequence[StudyRows], rule: SelectionRule)
         low, high = recall_interval(np.nan_to_num(recall) * n_images, n_images)
         for index, name in enumerate(selected["class_names"]):
             few = n_images[index] < EXACT_BELOW
-            line: Row = {"task": study.task, "label": study.label, "class": name}
-            line |= {"group": selected["groups"][index], "n_images": int(n_images[index])}
-            line |= {"recall": recall[index], "low": low[index], "high": high[index]}
-            lines.append(line | {"interval": "Clopper-Pearson" if few else "Wilson"})
+            lines.append(
+                {
+                    "task": study.task,
+                    "label": study.label,
+                    "class": name,
+                    "group": selected["groups"][index],
+                    "n_images": int(n_images[index]),
+                    "recall": recall[index],
+                    "low": low[index],
+                    "high": high[index],
+                    "interval": "Clopper-Pearson" if few else "Wilson",
+                }
+            )
     return pd.DataFrame(lines).assign(rule=rule.name, watermark=rule.watermark)
 
 
@@ -91,11 +146,10 @@ def _recall_and_images(
     return recalls.mean(axis=0), np.array(runs[0]["test_counts"], dtype=np.int64)
 
 
-def methods_text(frame: pd.DataFrame, rule: SelectionRule, known_clusters: bool) -> list[str]:
+def methods_text(frame: pd.DataFrame, rule: SelectionRule, known_clusters: bool) -> list[Part]:
     """Return the lines of `method_frame` as text, a table per task."""
     over = over_images(np.zeros(0, dtype=np.int64) if known_clusters else None)
-    lines = [rule.watermark] if rule.watermark else []
-    lines += [
+    lines: list[Part] = [
         "Balanced accuracy on test in %, mean over the retraining seeds of one configuration, "
         f"selected by {rule.name}.",
         f"Images: 95 % bootstrap interval over {over}.",
@@ -105,23 +159,23 @@ def methods_text(frame: pd.DataFrame, rule: SelectionRule, known_clusters: bool)
         "trials that were never run, so the true SD is as large or larger (simulations: up to 1.7 "
         "times).",
     ]
-    header = ("method", "bal. acc.", "images", "seeds", "search", "confirmed", "its SD on test")
+    header = ("method", "bal.\nacc.", "images", "seeds", "search", "con-\nfirmed", "SD on\ntest")
     for task, part in frame.groupby("task", sort=False):
         ordered = part.sort_values(["balanced_accuracy", "label"], ascending=[False, True])
-        lines += ["", str(task), *text_table(header, [_cells(r) for r in _records(ordered)])]
+        lines += ["", str(task), Table(header, [_cells(r) for r in _records(ordered)])]
         lines += [f"Note: {note}." for note in part["images_note"].unique() if note]
     return lines
 
 
-def classes_text(frame: pd.DataFrame, rule: SelectionRule) -> list[str]:
+def classes_text(frame: pd.DataFrame, rule: SelectionRule) -> list[Part]:
     """Return the lines of `class_frame` as text, a table per task and method."""
-    lines = [rule.watermark] if rule.watermark else []
-    lines.append(
+    lines: list[Part] = [
         f"Recall on test in %, mean over seeds, configurations selected by {rule.name}; 95 % "
         "intervals over images as if each were of its own lesion: exact (*) below "
         f"{EXACT_BELOW} images, else Wilson's."
-    )
+    ]
     header = ("class", "group", "images", "recall", "95 %")
+    last_task = ""
     for (task, label), part in frame.groupby(["task", "label"], sort=False):
         cells = [
             (
@@ -134,7 +188,9 @@ def classes_text(frame: pd.DataFrame, rule: SelectionRule) -> list[str]:
             )
             for row in _records(part)
         ]
-        lines += ["", f"{label} on {task}", *text_table(header, cells)]
+        lines += ["", str(task)] if task != last_task else []
+        last_task = task
+        lines += ["", str(label), Table(header, cells)]
     return lines
 
 
@@ -142,32 +198,40 @@ def tasks_without_lines(studies: Sequence[StudyRows], frame: pd.DataFrame) -> li
     """Return a note on each task of which nothing can be shown."""
     shown = set(frame["task"]) if len(frame) else set[str]()
     return [
-        f"Note: no confirmed logits of test on {task}."
-        for task in by_task(studies)
-        if task not in shown
+        f"no confirmed logits of test on {task}" for task in by_task(studies) if task not in shown
     ]
 
 
 def _method(
-    study: StudyRows, judged: Judged, rule: SelectionRule, clusters: tuple[Any, str] | None
+    study: StudyRows, judged: Judged, rule: SelectionRule, clusters: Clusters | None
 ) -> Row:
-    ids = read_clusters(*clusters, judged.image_ids) if clusters else None
+    ids = read_clusters(clusters.path, clusters.column, judged.image_ids) if clusters else None
     per_seed = mean_recall(class_recall(judged, judged.seeds))
     found = spread(per_seed.tolist())
     generator = np.random.default_rng(derive_seed(0, "images", study.task))
     right = judged.right.mean(axis=1, keepdims=True)
     images = image_interval(judged.labels, right, len(judged.groups), generator, ids)
     seeds = seed_interval(per_seed.tolist())
-    line: Row = {"task": study.task, "label": study.label}
-    line |= {"balanced_accuracy": found.mean, "sd": found.sd, "n_seeds": found.n}
-    line |= {"images_low": images.low, "images_high": images.high, "images_over": images.over}
-    line["images_note"] = few_images_note(judged.labels)
-    line |= {"seeds_low": seeds.low, "seeds_high": seeds.high}
     search = procedure_spread(study, rule)
     assert search is not None, "a confirmed study has a trial that can be selected"
-    line |= {"search_mean": search.score_mean, "search_sd": search.score_sd}
-    line |= {"search_known": search.known, "search_test_sd": search.test_sd}
-    return line | {"n_trials": search.n_trials}
+    return {
+        "task": study.task,
+        "label": study.label,
+        "balanced_accuracy": found.mean,
+        "sd": found.sd,
+        "n_seeds": found.n,
+        "images_low": images.low,
+        "images_high": images.high,
+        "images_over": images.over,
+        "images_note": few_images_note(judged.labels),
+        "seeds_low": seeds.low,
+        "seeds_high": seeds.high,
+        "search_mean": search.score_mean,
+        "search_sd": search.score_sd,
+        "search_known": search.known,
+        "search_test_sd": search.test_sd,
+        "n_trials": search.n_trials,
+    }
 
 
 def _records(frame: pd.DataFrame) -> list[Row]:

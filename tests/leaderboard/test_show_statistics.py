@@ -11,8 +11,10 @@ from scipy.stats import binomtest
 
 from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
+from lmd_bench.leaderboard.compare import Clusters
 from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
+from lmd_bench.leaderboard.tables.text import lay_out
 from lmd_bench.leaderboard.tuning import tuning_text
 from lmd_bench.leaderboard.uncertainty import class_frame, method_frame
 from lmd_bench.store.store import open_store
@@ -67,7 +69,7 @@ def test_lesions_make_the_interval_over_images_wider(filled: Path) -> None:
     studies = group_studies(store.rows())
 
     plain = method_frame(store, studies, RULE).iloc[0]
-    known = method_frame(store, studies, RULE, (path, "lesion_id")).iloc[0]
+    known = method_frame(store, studies, RULE, Clusters(path, "lesion_id")).iloc[0]
 
     assert known["images_over"].startswith("test lesions")
     assert (known["images_low"], known["images_high"]) != (
@@ -99,7 +101,7 @@ def test_intervals_are_printed_with_what_they_are_over(filled: Path, capsys) -> 
     assert "had the trials been drawn again" in text
 
     text = _run(capsys, "intervals", "--by-class", "--results", str(filled))
-    assert "crt on toy" in text
+    assert "\ncrt\n" in text
     assert "]*" in text
 
     data = json.loads(_run(capsys, "intervals", "--format", "json", "--results", str(filled)))
@@ -121,7 +123,8 @@ def test_tuning_shows_curves_gains_and_shares(filled: Path, capsys) -> None:
 
 
 def test_without_two_seeds_the_variance_is_not_split(study) -> None:
-    lines = tuning_text(group_studies(study("crt", [0.3], {0: [0.5]})), RULE, "trials")
+    studies = group_studies(study("crt", [0.3], {0: [0.5]}))
+    lines = lay_out(tuning_text(studies, RULE, "trials"), 400)
 
     assert lines[-1].startswith("Variance: not split, which takes two methods")
     assert any(line.endswith("the default was selected") for line in lines)

@@ -10,6 +10,7 @@ from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
 from lmd_bench.leaderboard.board import build
 from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
+from lmd_bench.leaderboard.tables.text import lay_out
 from lmd_bench.leaderboard.transfer import command, losses, matrices, transfer_frame, transfer_text
 from lmd_bench.store.rows import make_row, spec_of
 from lmd_bench.store.store import open_store
@@ -98,7 +99,7 @@ def test_the_same_config_loses_nothing_and_is_marked(study) -> None:
 
     assert all(cell.same_config for cell in matrix.cells.values())
     assert [one.value for one in lost[0].values()] == [0.0, 0.0]
-    lines = [line.split() for line in transfer_text([matrix], lost, [], RULE, Path())]
+    lines = [line.split() for line in lay_out(transfer_text([matrix], lost, [], RULE, Path()), 400)]
     assert ["IF", "10", "IF", "100", "="] in lines
 
 
@@ -111,7 +112,9 @@ def test_a_failed_run_is_shown_as_failed_and_not_as_missing(rows: list[Row]) -> 
 
     assert matrix.cells[high, low].missing == ()
     assert len(matrix.cells[high, low].failed) == 2
-    text = "\n".join(transfer_text([matrix], [losses(None, matrix.cells)], [], RULE, Path()))
+    text = "\n".join(
+        lay_out(transfer_text([matrix], [losses(None, matrix.cells)], [], RULE, Path()), 400)
+    )
     assert "– (2 failed)" in text
     assert "Missing:" not in text
 
@@ -120,7 +123,7 @@ def test_what_is_missing_is_named_with_the_command_that_fills_it(rows: list[Row]
     ((matrix,), _) = matrices(rows, RULE)
     low, high = (one.task for one in matrix.tuned)
     lost = [losses(None, matrix.cells)]
-    text = "\n".join(transfer_text([matrix], lost, ["a note"], RULE, Path("here")))
+    text = "\n".join(lay_out(transfer_text([matrix], lost, ["a note"], RULE, Path("here")), 400))
 
     wanted = "lmd-bench transfer --method crt --from 01234567 --to 01234567 --results here"
     assert command(matrix.cells[high, low], Path("here")) == wanted

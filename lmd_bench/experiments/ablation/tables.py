@@ -13,7 +13,15 @@ from lmd_bench.experiments.ablation.contrasts import design_sentence, without_sh
 from lmd_bench.experiments.ablation.frame import ablation_frame, share
 from lmd_bench.experiments.ablation.scores import RULE, SCORES, CellScores
 from lmd_bench.leaderboard.tables.latex import escaped
-from lmd_bench.leaderboard.tables.text import bounds, json_value, p_value, percent, text_table
+from lmd_bench.leaderboard.tables.text import (
+    bounds,
+    json_value,
+    lay_out,
+    markdown_row,
+    p_value,
+    percent,
+    text_table,
+)
 from lmd_bench.stats.spread import spread
 
 _SHORT = dict(zip(SCORES[1:], ("Macro F1", "Many", "Med.", "Few"), strict=True))
@@ -198,6 +206,8 @@ def render(found: Sequence[TaskAnalysis], form: str, width: int | None = None) -
             lines += [*makers[form](sheet), ""]
     bullet = {"markdown": "- ", "latex": "% ", "table": "Note: "}[form]
     lines += [f"{bullet}{note}." for note in notes(found)]
+    if form == "table" and width is not None:
+        lines = lay_out(lines, width)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -207,22 +217,21 @@ def _text(sheet: Sheet, width: int | None) -> list[str]:
     while True:
         places = [sheet.header.index(name) for name in shown]
         lines = text_table(shown, [[row[place] for place in places] for row in sheet.rows])
-        if width is None or len(lines[1]) <= width or not dropped:
+        if width is None or max(map(len, lines)) <= width or not dropped:
             break
         left_out.append(dropped.pop(0))
         shown.remove(left_out[-1])
     ends = [f"Too narrow for: {', '.join(left_out)}; see --format csv."] if left_out else []
+    if width is not None:
+        cells = [[row[place] for place in places] for row in sheet.rows]
+        lines = text_table(shown, cells, width=width)
     return [sheet.title, *lines, *ends]
 
 
 def _markdown(sheet: Sheet) -> list[str]:
     rules = ["---", *("---:" for _ in sheet.header[1:])]
     rows = [sheet.header, rules, *sheet.rows]
-    return [f"### {sheet.title}", "", *(_markdown_row(row) for row in rows)]
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("*", "\\*") for cell in cells) + " |"
+    return [f"### {sheet.title}", "", *(markdown_row(row) for row in rows)]
 
 
 def _latex(sheet: Sheet) -> list[str]:

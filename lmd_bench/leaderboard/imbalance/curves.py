@@ -17,7 +17,7 @@ from lmd_bench.leaderboard.studies.scores import (
     metric_spreads,
     run_scores,
 )
-from lmd_bench.leaderboard.tables.text import text_table
+from lmd_bench.leaderboard.tables.text import Part, Table
 from lmd_bench.stats.metrics import METRICS
 from lmd_bench.stats.spread import Spread, spread
 from lmd_bench.store.store import Store
@@ -58,21 +58,28 @@ def imbalance_frame(
         runs = list(study.ok_runs(selected).values())
         place = place_of(study, selected)
         for name, found in metric_spreads(runs, names, store).items():
-            line = place | {"metric": name, "higher_is_better": METRICS[name].higher_is_better}
-            line |= {"mean": found.spread.mean, "sd": found.spread.sd, "n_seeds": found.spread.n}
-            lines.append(line | {"n_undefined": found.n_undefined})
+            lines.append(
+                {
+                    **place,
+                    "metric": name,
+                    "higher_is_better": METRICS[name].higher_is_better,
+                    "mean": found.spread.mean,
+                    "sd": found.spread.sd,
+                    "n_seeds": found.spread.n,
+                    "n_undefined": found.n_undefined,
+                }
+            )
     frame = pd.DataFrame(lines, columns=pd.Index(COLUMNS))
     return frame.sort_values(["family", "label", "metric", "measured_factor"], ignore_index=True)
 
 
-def imbalance_text(frame: pd.DataFrame, metric: str, rule: SelectionRule) -> list[str]:
+def imbalance_text(frame: pd.DataFrame, metric: str, rule: SelectionRule) -> list[Part]:
     """Return one metric as text: for each family of tasks, methods against imbalance factors."""
     better = "higher" if METRICS[metric].higher_is_better else "lower"
-    lines = [rule.watermark] if rule.watermark else []
-    lines.append(
+    lines: list[Part] = [
         f"Test {metric}, {better} is better; mean ± SD over the retraining seeds of the "
         f"configuration that {rule.name} selects at each factor (fractions; nll in nats)."
-    )
+    ]
     chosen = frame[frame["metric"] == metric]
     for family, part in chosen.groupby("family", sort=False):
         tasks = part.drop_duplicates("task").sort_values("measured_factor")
@@ -81,7 +88,7 @@ def imbalance_text(frame: pd.DataFrame, metric: str, rule: SelectionRule) -> lis
         for label, curve in part.groupby("label", sort=False):
             cells = {row["task"]: _cell(row) for row in curve.to_dict("records")}
             rows.append([str(label), *(cells.get(task, "–") for task in tasks["task"])])
-        lines += ["", str(family), *text_table(header, rows)]
+        lines += ["", str(family), Table(header, rows)]
     return lines
 
 

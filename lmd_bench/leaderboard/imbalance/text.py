@@ -1,26 +1,90 @@
 """What `lmd-bench imbalance` and `sweep` print: curves, changes of order, robust ranges."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import isnan
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from lmd_bench.core.errors import UserError, unknown
+from lmd_bench.core.schema import Row
 from lmd_bench.core.seeding import derive_seed
+from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.compare import compare
-from lmd_bench.leaderboard.imbalance.crossings import Crossing, Gap, OverImages
-from lmd_bench.leaderboard.imbalance.curves import Point
-from lmd_bench.leaderboard.imbalance.robust_range import RobustRange
+from lmd_bench.leaderboard.imbalance.crossings import Crossing, Gap, OverImages, crossings
+from lmd_bench.leaderboard.imbalance.curves import (
+    Point,
+    factor_curves,
+    imbalance_frame,
+    imbalance_text,
+)
+from lmd_bench.leaderboard.imbalance.robust_range import RobustRange, robust_ranges
+from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.leaderboard.studies.predictions import Judged, read_judged
 from lmd_bench.leaderboard.studies.rules import SelectionRule
-from lmd_bench.leaderboard.tables.text import bounds, percent, text_table
+from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent
 from lmd_bench.stats.intervals import Interval
+from lmd_bench.stats.metrics import METRICS
 from lmd_bench.store.store import Store
 
-PARTS = ("curves", "crossings", "ranges")  # of a CSV, which holds one table
+PARTS = {"curves": "rows", "crossings": "crossings", "ranges": "robust_ranges"}  # of a CSV -> frame
 BOOTSTRAPPED = "balanced_accuracy"  # the metric whose differences have an interval over images
-_GAP_ENDS = ("seeds_low", "seeds_high", "images_low", "images_high")
+
+
+def imbalance(
+    store: Store,
+    rows: Sequence[Row],
+    rule: SelectionRule,
+    metric: str = "balanced_accuracy",
+    *,
+    study: str = "",
+    only: Collection[str] | None = None,
+) -> Answer:
+    """Return a metric against the imbalance factor, where methods cross, and their robust ranges.
+
+    Args:
+        store: Where the logits lie.
+        rows: Of any number of studies.
+        rule: What selects the configuration of each study.
+        metric: Of the text, the crossings and the ranges; the curves hold all metrics.
+        study: Studies whose id does not hold this text are left out.
+        only: Ids of the studies that count; None: all.
+
+    Raises:
+        UserError: no such metric, or nothing is confirmed.
+    """
+    if metric not in METRICS:
+        raise unknown("metric", metric, METRICS)
+    studies = [
+        group
+        for group in group_studies(rows)
+        if study in group.study and (only is None or group.study in only)
+    ]
+    frame = imbalance_frame(studies, rule, store)
+    if frame.empty:
+        raise UserError(
+            f"Nothing in {store.root} is confirmed yet, and imbalance factors are compared on "
+            "test; let its search confirm, or name another folder of results."
+        )
+    curves = factor_curves(studies, rule, metric, store)
+    better: Literal[1, -1] = 1 if METRICS[metric].higher_is_better else -1
+    over_images = bootstrap(store, rule) if metric == BOOTSTRAPPED else no_interval
+    changes, ranges = crossings(curves, better, over_images), robust_ranges(curves, better)
+    frames = {
+        "rows": frame,
+        "crossings": crossing_frame(changes, metric),
+        "robust_ranges": range_frame(ranges, metric),
+    }
+
+    def text() -> list[Part]:
+        parts = imbalance_text(frame, metric, rule)
+        return [*parts, "", *crossing_text(changes, metric), "", *range_text(ranges, metric)]
+
+    with_rule = {
+        name: of.assign(rule=rule.name, watermark=rule.watermark) for name, of in frames.items()
+    }
+    return Answer(with_rule, text, rule)
 
 
 def bootstrap(store: Store, rule: SelectionRule) -> OverImages:
@@ -48,17 +112,33 @@ def crossing_frame(found: Sequence[Crossing], metric: str) -> pd.DataFrame:
     """Return one line for each change of order."""
     lines: list[dict[str, Any]] = []
     for one in found:
-        line: dict[str, Any] = {"family": one.family, "metric": metric, "better_below": one.first}
-        line |= {"better_above": one.other, "factor": one.at, "verdict": one.verdict}
-        for side, gap in (("below", one.below), ("above", one.above)):
-            images = gap.over_images or Interval(float("nan"), float("nan"), "")
-            ends = (gap.over_seeds.low, gap.over_seeds.high, images.low, images.high)
-            line |= {f"{side}_factor": gap.factor, f"{side}_difference": gap.value}
-            line |= {f"{side}_{name}": end for name, end in zip(_GAP_ENDS, ends, strict=True)}
-            line[f"{side}_verdict"] = gap.verdict
-        lines.append(line)
+        lines.append(
+            {
+                "family": one.family,
+                "metric": metric,
+                "better_below": one.first,
+                "better_above": one.other,
+                "factor": one.at,
+                "verdict": one.verdict,
+                **_gap_columns("below", one.below),
+                **_gap_columns("above", one.above),
+            }
+        )
     names = ("family", "metric", "better_below", "better_above", "factor", "verdict")
     return pd.DataFrame(lines, columns=None if lines else pd.Index(names))
+
+
+def _gap_columns(side: str, gap: Gap) -> dict[str, Any]:
+    images = gap.over_images or Interval(float("nan"), float("nan"), "")
+    return {
+        f"{side}_factor": gap.factor,
+        f"{side}_difference": gap.value,
+        f"{side}_seeds_low": gap.over_seeds.low,
+        f"{side}_seeds_high": gap.over_seeds.high,
+        f"{side}_images_low": images.low,
+        f"{side}_images_high": images.high,
+        f"{side}_verdict": gap.verdict,
+    }
 
 
 def range_frame(ranges: Sequence[RobustRange], metric: str) -> pd.DataFrame:
@@ -75,13 +155,13 @@ def range_frame(ranges: Sequence[RobustRange], metric: str) -> pd.DataFrame:
     )
 
 
-def crossing_text(found: Sequence[Crossing], metric: str) -> list[str]:
+def crossing_text(found: Sequence[Crossing], metric: str) -> list[Part]:
     """Return the changes of order as text."""
     if not found:
         return [f"No two methods change their order in mean test {metric} between factors."]
     over = "over seeds (Student's t, paired)"
     over += " and over test images (paired bootstrap)" if metric == BOOTSTRAPPED else ""
-    lines = [
+    lines: list[Part] = [
         f"Changes of order in mean test {metric}: the first is better below, the other above; the "
         "factor is interpolated in its logarithm. Beyond: on both sides no known 95 % interval of "
         f"the difference holds 0, {over}; not corrected for the number of pairs. Neither holds the "
@@ -99,20 +179,20 @@ def crossing_text(found: Sequence[Crossing], metric: str) -> list[str]:
             ]
             for one in members
         ]
-        lines += ["", family, *text_table(header, cells)]
+        lines += ["", family, Table(header, cells, n_keys=2)]
     return lines
 
 
-def range_text(ranges: Sequence[RobustRange], metric: str) -> list[str]:
+def range_text(ranges: Sequence[RobustRange], metric: str) -> list[Part]:
     """Return the robust ranges as text."""
-    lines = [
+    lines: list[Part] = [
         f"Robust range: factors at which a method's mean test {metric} falls short of the best "
         "mean by no more than its own SD over retraining seeds (one search, one split); what lies "
         "between two factors was not measured."
     ]
     for family in dict.fromkeys(one.family for one in ranges):
         cells = [_range_cells(one) for one in ranges if one.family == family]
-        lines += ["", family, *text_table(("method", "within at", "range", "not known"), cells)]
+        lines += ["", family, Table(("method", "within at", "range", "not known"), cells)]
     return lines
 
 

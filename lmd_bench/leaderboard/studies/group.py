@@ -88,11 +88,17 @@ def named_studies(groups: Iterable[Sequence[Row]]) -> list[StudyRows]:
 
 
 def by_task(studies: Iterable[StudyRows]) -> dict[str, list[StudyRows]]:
-    """Return the studies of each task."""
+    """Return the studies of each task, the tasks of one data set by rising imbalance factor."""
     tasks: dict[str, list[StudyRows]] = defaultdict(list)
     for study in studies:
         tasks[study.task].append(study)
-    return dict(tasks)
+    return dict(sorted(tasks.items(), key=lambda item: task_order(item[1][0].rows[0])))
+
+
+def task_order(row: Row) -> tuple[Any, ...]:
+    """Return what tasks are ordered by: natural data come first, then the factor rises."""
+    factor = row["imbalance_factor"] or 0.0
+    return (row["dataset"], row["protocol"], factor, row["image_size"], row["task_fingerprint"])
 
 
 def study_label(method: str, study: str, n_studies: int) -> str:

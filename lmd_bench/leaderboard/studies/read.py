@@ -19,13 +19,14 @@ from lmd_bench.store.store import Store, open_store
 Groups = Sequence[Sequence[Row]]  # the rows of each study
 
 
-def read_rows(root: Path, rule: SelectionRule) -> tuple[Store, Sequence[Row]]:
+def read_rows(root: str | Path, rule: SelectionRule) -> tuple[Store, Sequence[Row]]:
     """Return the store of a folder and the rows of it that can be read, no ablation's cells.
 
     Raises:
         UserError: no results there, or none that can be read.
     """
-    store = open_store(root)
+    root = Path(root)
+    store = open_folder(root)
     cells = ablated_studies(root)
     rows = [row for row in store.rows() if row["study"] not in cells]
     if not rows:
@@ -37,7 +38,7 @@ def read_rows(root: Path, rule: SelectionRule) -> tuple[Store, Sequence[Row]]:
 
 
 def read_grouped(
-    root: Path, rule: SelectionRule, columns: Sequence[str]
+    root: str | Path, rule: SelectionRule, columns: Sequence[str]
 ) -> tuple[Store, Groups, tuple[str, ...]]:
     """Return the store of a folder, the rows of each study, and notes on what is left out.
 
@@ -49,7 +50,8 @@ def read_grouped(
     Raises:
         UserError: no results there, none that can be read, or those of another version.
     """
-    store = open_store(root)
+    root = Path(root)
+    store = open_folder(root)
     scan = store.scan(columns)
     if not scan.table.num_rows:
         names = _names(scan.damaged, root)
@@ -66,6 +68,24 @@ def read_grouped(
     if rule.needs_val_counts:
         groups = [with_val_counts(store, rows) for rows in groups]
     return store, groups, notes
+
+
+def open_folder(root: str | Path) -> Store:
+    """Return the store of a folder; where it has none, name the folders in it that have.
+
+    Raises:
+        UserError: no results there, or those of another version.
+    """
+    root = Path(root)
+    try:
+        return open_store(root)
+    except UserError:
+        inside = sorted(marker.parent for marker in root.glob("*/store.json"))
+        inside += sorted(marker.parent for marker in root.glob("*/*/store.json"))
+        if (root / "store.json").exists() or not inside:
+            raise
+        names = ", ".join(path.as_posix() for path in inside)
+        raise UserError(f"{root} holds no results; these folders in it do: {names}.") from None
 
 
 def unreadable(damaged: Sequence[Path], root: Path) -> tuple[str, ...]:

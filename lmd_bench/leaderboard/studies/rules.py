@@ -116,12 +116,14 @@ RULES = {
 }
 
 
-def rule_named(name: str) -> SelectionRule:
-    """Return the rule of a name.
+def rule_named(name: str | SelectionRule) -> SelectionRule:
+    """Return the rule of a name; a rule is returned as it is.
 
     Raises:
         UserError: no such rule.
     """
+    if isinstance(name, SelectionRule):
+        return name
     if name not in RULES:
         raise unknown("rule", name, RULES)
     return RULES[name]

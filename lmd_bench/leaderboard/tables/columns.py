@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
+from lmd_bench.core.text import rough
 from lmd_bench.stats.metrics import METRICS
 
 Line = dict[str, Any]
@@ -55,12 +56,6 @@ def _seeds(line: Line) -> str:
     return f"{line['n_seeds']}" + (f" of {line['n_seeds'] + n_failed}" if n_failed else "")
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
 METHOD = Column("Method", lambda line: line["label"], 0)
 TRIALS = Column("Trials", _trials, 5, "Trials: ended well / all.")
 SEEDS = Column("Seeds", _seeds, 7)
@@ -79,13 +74,13 @@ USUAL = (
     SEEDS,
     Column(
         "Time",
-        lambda line: _duration(line["seconds"]),
+        lambda line: rough(line["seconds"]),
         6,
         "Time: all runs of the study, without the search of its stage 1.",
     ),
     Column(
         "Alone",
-        lambda line: _duration(line["standalone_seconds"]),
+        lambda line: rough(line["standalone_seconds"]),
         9,
         "Alone: the time had every run trained its own stage 1.",
     ),

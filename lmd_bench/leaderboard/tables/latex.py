@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
-from lmd_bench.leaderboard.board import Leaderboard
 from lmd_bench.stats.metrics import METRICS
 from lmd_bench.stats.spread import places
 
@@ -44,17 +43,19 @@ _SCORES = (
 )
 
 
-def latex(board: Leaderboard, header: Sequence[str], notes: Sequence[str]) -> str:
+def latex(
+    lines: Sequence[Line], metrics: Sequence[str], header: Sequence[str], notes: Sequence[str]
+) -> str:
     """Return a table for each task.
 
     Args:
-        board: what to show.
+        lines: Of the leaderboard.
+        metrics: That were asked for; empty: the usual ones.
         header: sentences for the caption: what the numbers are, over what their spread is.
         notes: sentences that follow as comments.
     """
-    lines = [{str(k): v for k, v in line.items()} for line in board.frame.to_dict("records")]
     tasks = dict.fromkeys(line["task"] for line in lines)
-    scores = tuple(map(_metric, board.metrics)) or _SCORES
+    scores = tuple(map(_metric, metrics)) or _SCORES
     tables = [
         _table(task, [line for line in lines if line["task"] == task], scores, header)
         for task in tasks

@@ -1,22 +1,25 @@
 """The leaderboard as text: a terminal table, Markdown, LaTeX, CSV or JSON."""
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
-from math import isnan
+from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
 from lmd_bench.core.errors import unknown
-from lmd_bench.leaderboard.board import PRIMARY, Leaderboard
+from lmd_bench.leaderboard.answer import html, terminal_width
+from lmd_bench.leaderboard.studies.budget import Budget
+from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.columns import METHOD, USUAL, Column, metric_columns
 from lmd_bench.leaderboard.tables.latex import latex
-from lmd_bench.leaderboard.tables.text import table_text
+from lmd_bench.leaderboard.tables.text import json_value, markdown_row, text_table
 from lmd_bench.stats.metrics import METRICS
 
 Line = dict[str, Any]
+PRIMARY = METRICS["balanced_accuracy"]
 FORMATS = ("table", "markdown", "latex", "csv", "json")
 _GAPS = (2, 1)  # blanks between the columns of a terminal table: the first if it loses no column
 _METHOD_WIDTH = 24  # longer names are folded
@@ -26,14 +29,40 @@ FEWER = "* fewer trials than the largest study of its task (its space may be sma
 _NOTHING = "No study is confirmed yet, so there is no line to show."
 
 
+@dataclass(frozen=True)
+class Leaderboard:
+    """One line per confirmed study; `print(board)` shows the text, a notebook the frame."""
+
+    frame: pd.DataFrame  # best first within its task
+    notes: tuple[str, ...]  # sentences on what is missing, failed or unequal
+    rule: SelectionRule
+    budget: Budget | None = None  # of every study; None: all trials
+    metrics: tuple[str, ...] = ()  # asked for: mean, SD and undefined seeds of each are columns too
+
+    def render(self, format: str = "table", *, width: int | None = None) -> str:
+        """Return it as text, like `render`.
+
+        Raises:
+            UserError: no such format.
+        """
+        return render(self, format, width=width)
+
+    def __str__(self) -> str:
+        """Return the text for a terminal."""
+        return render(self)
+
+    def _repr_html_(self) -> str:
+        return html(self.frame, self.notes, self.rule)
+
+
 def render(
-    board: Leaderboard, form: str = "table", *, width: int | None = None, color: bool = False
+    board: Leaderboard, format: str = "table", *, width: int | None = None, color: bool = False
 ) -> str:
     """Return the leaderboard as text, with a newline at its end.
 
     Args:
         board: What to show.
-        form: `table` (for a terminal), `markdown`, `latex`, `csv` or `json`. The last two carry
+        format: `table` (for a terminal), `markdown`, `latex`, `csv` or `json`. The last two carry
             fractions and every column; CSV has no room for the notes.
         width: Columns of the terminal; None asks the terminal, and takes 120 where there is none.
             A narrow one drops the less needed columns and says which.
@@ -42,18 +71,19 @@ def render(
     Raises:
         UserError: no such format.
     """
-    if form not in FORMATS:
-        raise unknown("format", form, FORMATS)
-    if form == "csv":
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    if format == "csv":
         return board.frame.to_csv(index=False)
-    if form == "json":
+    if format == "json":
         return _json(board)
-    if form == "latex":
+    if format == "latex":
         lines = _lines(board)
-        return latex(board, header(board), _footnotes(board, lines, _columns(board)))
-    if form == "markdown":
+        notes = _footnotes(board, lines, _columns(board))
+        return latex(lines, board.metrics, header(board), notes)
+    if format == "markdown":
         return _markdown(board)
-    return _terminal(board, width or shutil.get_terminal_size((120, 24)).columns, color)
+    return _terminal(board, width or terminal_width(), color)
 
 
 def _lines(board: Leaderboard) -> list[Line]:
@@ -68,8 +98,12 @@ def _tasks(lines: Sequence[Line]) -> dict[str, list[Line]]:
 
 
 def _title(task: str, lines: Sequence[Line]) -> str:
+    return f"{task} · {_chance(lines)}"
+
+
+def _chance(lines: Sequence[Line]) -> str:
     chance, n_classes = lines[0]["chance"], lines[0]["n_classes"]
-    return f"{task} · {n_classes} classes, chance {100 * chance:.1f}"
+    return f"{n_classes} classes, chance {100 * chance:.1f}"
 
 
 def _columns(board: Leaderboard) -> tuple[Column, ...]:
@@ -134,7 +168,8 @@ def _terminal(board: Leaderboard, width: int, color: bool) -> str:
             console.print(text, highlight=False)
         for task, members in _tasks(lines).items():
             console.print()
-            console.print(_title(task, members), style="bold", highlight=False)
+            console.print(task, style="bold", highlight=False)
+            console.print(_chance(members), highlight=False)
             for place, block in enumerate(blocks):
                 if place:
                     console.print()
@@ -203,8 +238,12 @@ def _folded(columns: Sequence[Column], widths: Mapping[str, int], width: int) ->
 
 
 def _table(lines: Sequence[Line], columns: Sequence[Column], gap: int, width: int) -> Text:
+    heads = [column.header for column in columns]
     rows = [[column.cell(line) for column in columns] for line in lines]
-    return table_text([column.header for column in columns], rows, gap, _METHOD_WIDTH, width)
+    table = text_table(heads, rows, width=width, gap=gap, first_width=_METHOD_WIDTH)
+    n_top = max(head.count("\n") for head in heads) + 1
+    top, below = "\n".join(table[:n_top]), "\n".join(table[n_top:])
+    return Text.assemble(Text(top, style="bold"), "\n" + below)
 
 
 def _markdown(board: Leaderboard) -> str:
@@ -212,16 +251,12 @@ def _markdown(board: Leaderboard) -> str:
     text = [*header(board), ""]
     for task, members in _tasks(lines).items():
         text += [f"### {_title(task, members)}", ""]
-        text.append(_markdown_row([column.header.replace("\n", " ") for column in columns]))
-        text.append(_markdown_row(["---", *("---:" for _ in columns[1:])]))
-        text += [_markdown_row([column.cell(line) for column in columns]) for line in members]
+        text.append(markdown_row([column.header.replace("\n", " ") for column in columns]))
+        text.append(markdown_row(["---", *("---:" for _ in columns[1:])]))
+        text += [markdown_row([column.cell(line) for column in columns]) for line in members]
         text.append("")
     notes = [note.replace("*", "\\*") for note in _footnotes(board, lines, columns)]
     return "\n".join([*text, *(f"- {note}" for note in notes)]).rstrip() + "\n"
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("*", "\\*") for cell in cells) + " |"
 
 
 def _json(board: Leaderboard) -> str:
@@ -233,11 +268,7 @@ def _json(board: Leaderboard) -> str:
         "watermark": board.rule.watermark or None,
         "budget": None if board.budget is None else board.budget.description,
         "groups": GROUPS,
-        "rows": [{k: _json_value(v) for k, v in line.items()} for line in _lines(board)],
+        "rows": [{k: json_value(v) for k, v in line.items()} for line in _lines(board)],
         "notes": list(board.notes),
     }
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _json_value(value: Any) -> Any:
-    return None if isinstance(value, float) and isnan(value) else value

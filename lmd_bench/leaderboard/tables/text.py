@@ -1,6 +1,12 @@
-"""A plain table of texts, and how its numbers are written; what is undefined is a dash."""
+"""A plain table of texts that fits its terminal, and how its numbers are written.
 
+What is undefined is a dash. A table that is too wide is cut into parts below each other, each of
+which repeats the first columns; no cell and no name is ever cut.
+"""
+
+import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
@@ -11,20 +17,116 @@ from rich.text import Text
 from lmd_bench.stats.intervals import Interval
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], gap: int = 2) -> list[str]:
-    """Return the lines of a table, a rule under its header; the first column is to the left."""
-    table = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
-    lines = [
-        (" " * gap)
-        .join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+@dataclass(frozen=True)
+class Table:
+    """The cells of a table, laid out when the width of the terminal is known."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    n_keys: int = 1  # first columns, which name a row
+
+
+Part = str | Table  # a line of prose, or a table
+
+
+def lay_out(parts: Sequence[Part], width: int) -> list[str]:
+    """Return the lines of a text, none longer than the width where its words allow it."""
+    lines: list[str] = []
+    for part in parts:
+        if isinstance(part, Table):
+            lines += text_table(part.header, part.rows, width=width, n_keys=part.n_keys)
+        else:
+            wrapped = textwrap.wrap(part, width, break_long_words=False, break_on_hyphens=False)
+            lines += [part] if cell_len(part) <= width else wrapped
+    return lines
+
+
+def text_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    width: int | None = None,
+    gap: int = 2,
+    n_keys: int = 1,
+    first_width: int | None = None,
+) -> list[str]:
+    """Return the lines of a table, a rule under its header; the first column is to the left.
+
+    Args:
+        header: One for each column; a line break makes the header several lines high, and headers
+            that are lower stand at its foot.
+        rows: The cells of each line.
+        width: Of the terminal; None: any. A table that is wider comes in parts.
+        gap: Blanks between columns, where the table fits with them; else 1.
+        n_keys: First columns, which each part repeats.
+        first_width: What is longer in the first column is folded to several lines.
+    """
+    height = max(text.count("\n") for text in header) + 1
+    stacks = [[""] * (height - 1 - text.count("\n")) + text.split("\n") for text in header]
+    head = [[stack[level] for stack in stacks] for level in range(height)]
+    widths = [max(map(cell_len, column)) for column in zip(*head, *rows, strict=True)]
+    widths[0] = min(widths[0], first_width or widths[0])
+    if width is None or _total(widths, gap) <= width:
+        return _part(head, rows, widths, gap)
+    if _total(widths, 1) <= width:
+        return _part(head, rows, widths, 1)
+    # names are folded only where they leave no room for the widest of the other columns
+    keys = list(range(n_keys))
+    room = width - _total([*(widths[key] for key in keys[1:]), max(widths[n_keys:] or [0])], 1) - 1
+    widths[0] = max(1, min(widths[0], room))
+    lines: list[str] = []
+    for columns in _parts(widths, n_keys, width):
+        chosen = [[row[column] for column in columns] for row in (*head, *rows)]
+        lines += [""] if lines else []
+        own = [widths[column] for column in columns]
+        lines += _part(
+            chosen[:height], chosen[height:], own, gap if _total(own, gap) <= width else 1
         )
-        .rstrip()
-        for row in table
-    ]
-    return [lines[0], "─" * (sum(widths) + gap * (len(widths) - 1)), *lines[1:]]
+    return lines
+
+
+def _total(widths: Sequence[int], gap: int) -> int:
+    return sum(widths) + gap * (len(widths) - 1)
+
+
+def _parts(widths: Sequence[int], n_keys: int, width: int) -> list[list[int]]:
+    """Return the columns of each part of a table that is too wide: its keys, and what fits."""
+    keys = list(range(n_keys))
+    parts = [list(keys)]
+    for column in range(n_keys, len(widths)):
+        wider = [*parts[-1], column]
+        if len(parts[-1]) > n_keys and _total([widths[i] for i in wider], 1) > width:
+            parts.append([*keys, column])
+        else:
+            parts[-1] = wider
+    return parts
+
+
+def _part(
+    head: Sequence[Sequence[str]],
+    rows: Sequence[Sequence[str]],
+    widths: Sequence[int],
+    gap: int,
+) -> list[str]:
+    console = Console(width=widths[0])
+    top = [_line(cells, widths, gap) for row in head for cells in _folded(row, console)]
+    body = [_line(cells, widths, gap) for row in rows for cells in _folded(row, console)]
+    return [*top, "─" * _total(widths, gap), *body]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], gap: int) -> str:
+    blanks = [" " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=True)]
+    others = [blank + cell for blank, cell in zip(blanks[1:], cells[1:], strict=True)]
+    return (" " * gap).join([cells[0] + blanks[0], *others]).rstrip()
+
+
+def _folded(row: Sequence[str], console: Console) -> list[Sequence[str]]:
+    """Return the lines of a row: more than one where its first cell is too long."""
+    if cell_len(row[0]) <= console.width:
+        return [row]
+    first, *more = Text(row[0]).wrap(console, console.width, overflow="fold")
+    blank = [""] * (len(row) - 1)
+    return [[first.plain.rstrip(), *row[1:]], *([part.plain.rstrip(), *blank] for part in more)]
 
 
 def percent(value: float, sign: str = "") -> str:
@@ -48,47 +150,11 @@ def p_value(p: float) -> str:
     return "<.001" if p < 0.001 else f"{p:.3f}"
 
 
+def markdown_row(cells: Sequence[str]) -> str:
+    """Return one row of a Markdown table."""
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("*", "\\*") for cell in cells) + " |"
+
+
 def json_value(value: Any) -> Any:
     """Return a value as JSON can hold it: NaN is null."""
     return None if isinstance(value, float) and isnan(value) else value
-
-
-def table_text(
-    headers: Sequence[str], rows: Sequence[Sequence[str]], gap: int, first_width: int, width: int
-) -> Text:
-    """Return a table: a bold header over a rule, the first column left-justified, the others right.
-
-    Args:
-        headers: One for each column; a line break makes the header several lines high, and headers
-            that are lower stand at its foot.
-        rows: The cells of each line.
-        gap: Blanks between columns.
-        first_width: What is longer in the first column is folded to several lines.
-        width: Of the terminal; in a narrow one the first column is folded earlier.
-    """
-    height = max(header.count("\n") for header in headers) + 1
-    stacks = [[""] * (height - 1 - header.count("\n")) + header.split("\n") for header in headers]
-    head = [tuple(stack[level] for stack in stacks) for level in range(height)]
-    widths = [max(map(cell_len, column)) for column in zip(*head, *rows, strict=True)]
-    room = width - sum(widths[1:]) - gap * (len(widths) - 1)
-    widths[0] = max(1, min(widths[0], first_width, room))
-    console = Console(width=widths[0])
-    rule = "─" * (sum(widths) + gap * (len(widths) - 1))
-    top = [_line(cells, widths, gap) for row in head for cells in _folded(row, console)]
-    body = [_line(cells, widths, gap) for row in rows for cells in _folded(row, console)]
-    return Text.assemble(Text("\n".join(top), style="bold"), "\n" + "\n".join([rule, *body]))
-
-
-def _line(cells: Sequence[str], widths: Sequence[int], gap: int) -> str:
-    blanks = [" " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=True)]
-    others = [blank + cell for blank, cell in zip(blanks[1:], cells[1:], strict=True)]
-    return (" " * gap).join([cells[0] + blanks[0], *others])
-
-
-def _folded(row: Sequence[str], console: Console) -> list[Sequence[str]]:
-    """Return the lines of a row: more than one where its first cell is too long."""
-    if cell_len(row[0]) <= console.width:
-        return [row]
-    first, *more = Text(row[0]).wrap(console, console.width, overflow="fold")
-    blank = [""] * (len(row) - 1)
-    return [[first.plain.rstrip(), *row[1:]], *([part.plain.rstrip(), *blank] for part in more)]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from fake_worker import run_all
 
-from lmd_bench.cli.show import show
+from lmd_bench.cli.emit import write
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TaskSpec
 from lmd_bench.experiments.ablation.analysis import read_ablations
@@ -200,7 +200,7 @@ def test_every_format_holds_every_cell_and_can_be_written(started, tmp_path, for
     design, request, store = started()
     run_all(JobQueue(Searched(request), store), store)
     out = tmp_path / "table.txt"
-    show(read_ablations(tmp_path, "toy"), form, out)
+    write(render(read_ablations(tmp_path, "toy"), form), out)
     text = out.read_text()
     for cell in design.cells:
         title = cell.title.replace("_", "\\_") if form == "latex" else cell.title

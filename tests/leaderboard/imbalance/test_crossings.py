@@ -17,6 +17,7 @@ from lmd_bench.leaderboard.imbalance.text import (
 )
 from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
+from lmd_bench.leaderboard.tables.text import lay_out
 from lmd_bench.stats.intervals import Interval
 
 METRIC = "balanced_accuracy"
@@ -102,7 +103,7 @@ def test_crossings_are_a_table_and_a_text(planted) -> None:
     assert frame.loc[0, "verdict"] == "within"
     assert np.isnan(frame.loc[0, "below_images_low"])
     assert frame.loc[0, "above_difference"] == pytest.approx(-0.2)
-    text = "\n".join(crossing_text(found, METRIC))
+    text = "\n".join(lay_out(crossing_text(found, METRIC), 400))
     assert "IF 100: +10.0 [+10.0, +10.0]" in text
     assert "Student's t" in text
     assert "No two methods" in crossing_text([], METRIC)[0]
@@ -143,6 +144,6 @@ def test_a_broken_range_is_two() -> None:
 
     assert one.ranges == (("1", "2"), ("5", "5"))
     assert one.n_within == 3
-    text = range_text([one], METRIC)
+    text = lay_out(range_text([one], METRIC), 400)
     assert text[-1].split() == ["crt", "3", "of", "5", "1", "to", "2,", "5", "3"]
     assert range_frame([one], METRIC)["within"].tolist() == list(within)

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import matthews_corrcoef
 
-from lmd_bench.cli.output import print_leaderboard, write_file
+from lmd_bench.cli.emit import emit_leaderboard, write_leaderboard
 from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.board import Leaderboard, load
+from lmd_bench.leaderboard.results import open_results
 from lmd_bench.leaderboard.studies.rules import RULES
 from lmd_bench.leaderboard.studies.scores import (
     METRIC_NAMES,
@@ -130,7 +131,7 @@ def test_programs_get_every_metric_too(filled: Path, board: Leaderboard, tmp_pat
     mcc = {line["method"]: line["test_mcc"] for line in json.loads(render(board, "json"))["rows"]}
     assert mcc["crt"] is None
     assert mcc["lmd"] > 0
-    write_file(board, "parquet", tmp_path / "board.parquet")
+    write_leaderboard(board, "parquet", tmp_path / "board.parquet")
     assert "test_classwise_ece" in pd.read_parquet(tmp_path / "board.parquet").columns
 
 
@@ -147,7 +148,7 @@ def test_files_without_room_for_sentences_bear_the_watermark_in_each_line(
     filled: Path, form: str, capsys
 ) -> None:
     out = filled / f"board.{form}"
-    print_leaderboard(filled, form, "oracle_test", "1", out)
+    emit_leaderboard(open_results(filled).leaderboard("oracle_test", at_budget="1"), form, out)
 
     frame = pd.read_csv(out) if form == "csv" else pd.read_parquet(out)
     assert set(frame["watermark"]) == {RULES["oracle_test"].watermark}

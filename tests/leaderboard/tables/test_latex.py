@@ -4,7 +4,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lmd_bench.cli.output import write_file
+from lmd_bench.cli.emit import write_leaderboard
 from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.board import Leaderboard, build
 from lmd_bench.leaderboard.tables.latex import escaped
@@ -51,13 +51,13 @@ def test_signs_of_latex_are_escaped() -> None:
 def test_parquet_holds_every_column_and_a_file_is_whole_or_absent(
     board: Leaderboard, tmp_path: Path
 ) -> None:
-    write_file(board, "parquet", tmp_path / "board.parquet")
+    write_leaderboard(board, "parquet", tmp_path / "board.parquet")
 
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "board.parquet"), board.frame)
-    write_file(board, "latex", tmp_path / "board.tex")
+    write_leaderboard(board, "latex", tmp_path / "board.tex")
     assert (tmp_path / "board.tex").read_text() == render(board, "latex")
     with pytest.raises(UserError, match="cannot be written"):
-        write_file(board, "csv", tmp_path / "absent" / "board.csv")
+        write_leaderboard(board, "csv", tmp_path / "absent" / "board.csv")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["board.parquet", "board.tex"]
 
 

@@ -2,7 +2,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from lmd_bench.leaderboard.tables.text import table_text
+from lmd_bench.leaderboard.tables.text import text_table
 
 HEADERS = ["Method", "Bal. acc.\ntuned", "Few"]
 ROWS = [
@@ -28,10 +28,12 @@ def by_rich(gap: int) -> list[str]:
 
 def test_a_table_is_laid_out_as_rich_does() -> None:
     for gap in (1, 2):
-        own = [line.rstrip() for line in table_text(HEADERS, ROWS, gap, 24, 80).plain.splitlines()]
+        own = [
+            line.rstrip() for line in text_table(HEADERS, ROWS, gap=gap, first_width=24, width=80)
+        ]
         assert own == by_rich(gap)
 
 
 def test_a_narrow_terminal_folds_the_first_column() -> None:
-    lines = table_text(HEADERS, ROWS, 1, 24, 30).plain.splitlines()
+    lines = text_table(HEADERS, ROWS, gap=1, first_width=24, width=30)
     assert max(map(len, lines)) == 30

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lmd_bench.cli.output import print_leaderboard
+from lmd_bench.cli.emit import emit_leaderboard
 from lmd_bench.core.errors import UserError
-from lmd_bench.leaderboard.board import LINE_COLUMNS, Leaderboard, build
+from lmd_bench.leaderboard.board import LINE_COLUMNS, Leaderboard, build, load
 from lmd_bench.leaderboard.studies.budget import Budget
 from lmd_bench.leaderboard.studies.rules import RULES
 from lmd_bench.leaderboard.tables.render import FORMATS, render
@@ -137,7 +137,7 @@ def test_printed_csv_keeps_its_notes_out_of_the_data(
     for row in study("crt", [0.3], {0: [0.5]}) + study("rrl", [0.3]):
         store.write(row)
 
-    print_leaderboard(tmp_path, "csv")
+    emit_leaderboard(load(tmp_path), "csv", None)
 
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 2
@@ -153,7 +153,7 @@ def test_an_encoding_without_the_signs_does_not_stop_the_print(
     stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdout", stdout)
 
-    print_leaderboard(tmp_path)
+    emit_leaderboard(load(tmp_path), "table", None)
 
     stdout.seek(0)
     assert "55.0 ? 7.1" in stdout.read()
@@ -176,7 +176,7 @@ def test_a_csv_of_the_oracle_says_so_on_stderr_too(tmp_path: Path, study, capsys
     for row in study("crt", [0.3], {0: [0.5]}):
         store.write(row)
 
-    print_leaderboard(tmp_path, "csv", "oracle_test")
+    emit_leaderboard(load(tmp_path, RULES["oracle_test"]), "csv", None)
 
     assert "ORACLE: CHOSEN ON TEST" in capsys.readouterr().err
 

@@ -1,0 +1,200 @@
+"""A results folder and the questions that can be asked of it: the face of the package in Python.
+
+    results = open_results("results/reference/ham10000-32px")
+    print(results.leaderboard())
+    results.compare("lmd", ["crt"]).frame
+
+The command line calls the same methods.
+"""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int64
+
+from lmd_bench.leaderboard.answer import Answer
+from lmd_bench.leaderboard.board import load
+from lmd_bench.leaderboard.compare import Clusters, comparison
+from lmd_bench.leaderboard.imbalance.text import imbalance
+from lmd_bench.leaderboard.ranking import ranks
+from lmd_bench.leaderboard.studies.budget import parse_budget
+from lmd_bench.leaderboard.studies.read import open_folder, read_rows
+from lmd_bench.leaderboard.studies.rules import (
+    VAL_BALANCED_ACCURACY,
+    SelectionRule,
+    rule_named,
+)
+from lmd_bench.leaderboard.studies.scores import parse_metrics
+from lmd_bench.leaderboard.tables.render import Leaderboard
+from lmd_bench.leaderboard.tuning import tuning
+from lmd_bench.leaderboard.uncertainty import intervals
+from lmd_bench.store.store import find_row
+
+Rule = str | SelectionRule
+SplitLogits = tuple[
+    tuple[str, ...], Int64[np.ndarray, " images"], Float[np.ndarray, "images classes"]
+]
+DEFAULT_RULE = VAL_BALANCED_ACCURACY.name
+
+
+class Results:
+    """The results in a folder. Every answer has `.frame`, `.notes` and `.render(format)`.
+
+    Rows are read anew for each question, so a running search can be watched.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        """Open a folder of results.
+
+        Args:
+            folder: That a search wrote.
+
+        Raises:
+            UserError: no results there, or those of another version.
+        """
+        self.folder = Path(folder)
+        self._store = open_folder(self.folder)
+
+    def __repr__(self) -> str:
+        """Return how it was opened."""
+        return f"Results({str(self.folder)!r})"
+
+    def leaderboard(
+        self,
+        rule: Rule = DEFAULT_RULE,
+        *,
+        at_budget: str | None = None,
+        metrics: str | Sequence[str] = (),
+    ) -> Leaderboard:
+        """Return the methods of each task by mean test balanced accuracy over retraining seeds.
+
+        Args:
+            rule: What selects the configuration of each study.
+            at_budget: What each study may have cost: `10` (trials), `4h` or `4gpuh`; None: all.
+            metrics: To show in place of the usual ones; `all`: every one.
+
+        Raises:
+            UserError: no such rule, budget or metric, or no results that can be read.
+        """
+        budget = None if at_budget is None else parse_budget(at_budget)
+        wanted = metrics if isinstance(metrics, str) else ",".join(metrics)
+        names = parse_metrics(wanted) if metrics else ()
+        return load(self.folder, rule_named(rule), budget, names)
+
+    def compare(
+        self,
+        method: str,
+        others: Sequence[str] | None = None,
+        *,
+        with_all: bool = False,
+        rule: Rule = DEFAULT_RULE,
+        clusters: Clusters | None = None,
+    ) -> Answer:
+        """Return a method against others on the same test images and seeds.
+
+        Args:
+            method: That the others are compared with.
+            others: Methods; None: every other confirmed method of each task.
+            with_all: Every other confirmed method, those of `others` first.
+            rule: What selects the configuration of each study.
+            clusters: Lesions or patients of the images; None: each image is its own.
+
+        Raises:
+            UserError: unknown methods, or none that was confirmed on one task.
+        """
+        names = [method, *(others or ())]
+        chosen = rule_named(rule)
+        everyone = with_all or others is None
+        return comparison(self.folder, names, with_all=everyone, rule=chosen, clusters=clusters)
+
+    def intervals(
+        self,
+        rule: Rule = DEFAULT_RULE,
+        *,
+        by_class: bool = False,
+        clusters: Clusters | None = None,
+    ) -> Answer:
+        """Return each method's score on test with its spread over images, seeds and searches.
+
+        Args:
+            rule: What selects the configuration of each study.
+            by_class: The recall of each class instead.
+            clusters: Lesions or patients of the images; None: each image is its own.
+
+        Raises:
+            UserError: no such rule, or no logits of test.
+        """
+        chosen = rule_named(rule)
+        store, rows = read_rows(self.folder, chosen)
+        return intervals(store, rows, chosen, by_class=by_class, clusters=clusters)
+
+    def ranks(self, rule: Rule = DEFAULT_RULE) -> Answer:
+        """Return the ranks of methods over all tasks, and how sure each first place is.
+
+        Raises:
+            UserError: no such rule, or no method with a score on every task.
+        """
+        chosen = rule_named(rule)
+        return ranks(*read_rows(self.folder, chosen), chosen)
+
+    def tuning(self, rule: Rule = DEFAULT_RULE, *, against: str = "trials") -> Answer:
+        """Return what more trials bring, what tuning gains, and what explains the variance.
+
+        Args:
+            rule: What selects the configuration of each study.
+            against: What is spent: trials, hours or gpu_hours.
+
+        Raises:
+            UserError: no such rule or unit, or nothing has cost any of it.
+        """
+        chosen = rule_named(rule)
+        return tuning(read_rows(self.folder, chosen)[1], chosen, against)
+
+    def imbalance(
+        self,
+        metric: str = "balanced_accuracy",
+        rule: Rule = DEFAULT_RULE,
+        *,
+        study: str = "",
+        only: Collection[str] | None = None,
+    ) -> Answer:
+        """Return a metric on test against the imbalance factor, crossings and robust ranges.
+
+        Args:
+            metric: Of the text, the crossings and the ranges; the curves hold all metrics.
+            rule: What selects the configuration of each study.
+            study: Studies whose id does not hold this text are left out.
+            only: Ids of the studies that count; None: all.
+
+        Raises:
+            UserError: no such metric or rule, or nothing is confirmed.
+        """
+        chosen = rule_named(rule)
+        store, rows = read_rows(self.folder, chosen)
+        return imbalance(store, rows, chosen, metric, study=study, only=only)
+
+    def rows(self) -> pd.DataFrame:
+        """Return all rows, one for each trial or run; the results page lists the columns."""
+        return self._store.frame()
+
+    def logits(self, key: str) -> dict[str, SplitLogits]:
+        """Return image ids, labels and logits of each split of a row; empty where none were kept.
+
+        Args:
+            key: Of the row, or its beginning.
+
+        Raises:
+            UserError: no such row, several, or damaged logits.
+        """
+        return dict(self._store.read_logits(find_row(self._store, key)["key"]))
+
+
+def open_results(folder: str | Path) -> Results:
+    """Return the results in a folder.
+
+    Raises:
+        UserError: no results there, or those of another version.
+    """
+    return Results(folder)

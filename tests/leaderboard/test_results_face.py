@@ -1,0 +1,116 @@
+"""The face in Python, and what the reading commands print in narrow terminals."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lmd_bench.cli import app
+from lmd_bench.core.errors import UserError
+from lmd_bench.leaderboard.board import load
+from lmd_bench.leaderboard.results import Results, open_results
+from lmd_bench.leaderboard.studies.rules import RULES
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+FOLDER = str(REFERENCE / "ham10000-32px")
+COMMANDS = (
+    "leaderboard",
+    "leaderboard --metrics all",
+    "compare lmd --with-all",
+    "intervals",
+    "intervals --by-class",
+    "ranks",
+    "tuning",
+    "tuning --against hours",
+    "imbalance",
+    "imbalance --metric mcc",
+    "transfer --table",
+    "ablate --table",
+)
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    return open_results(FOLDER)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_reading_command_is_wider_than_the_terminal_or_cuts_a_name(
+    command: str, width: int, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    app([*command.split(), "--results", FOLDER], standalone_mode=False)
+    text = capsys.readouterr().out
+    lines = text.splitlines()
+
+    assert max(map(len, lines)) <= width
+    words = {line.split(" ")[0] for line in lines}
+    if command not in ("ablate --table", "intervals --by-class", "transfer --table"):
+        assert {"cross_entropy+icc", "logistic_regression"} <= words
+    if command not in ("imbalance", "imbalance --metric mcc", "transfer --table"):
+        titles = [line for line in lines if line.startswith("ham10000 · ") or " on ham" in line]
+        assert titles
+        assert all(re.search(r"· \d+ px · [0-9a-f]{8}", title) for title in titles)
+
+
+@pytest.mark.parametrize("command", ["leaderboard", "intervals", "tuning", "ranks"])
+def test_tasks_come_in_the_order_of_their_factor(
+    command: str, capsys: pytest.CaptureFixture
+) -> None:
+    app([command, "--results", FOLDER], standalone_mode=False)
+
+    lines = capsys.readouterr().out.splitlines()
+    titles = [line for line in lines if line.startswith("ham10000 · ")]
+    factors = [int(re.findall(r"IF (\d+)", title)[0]) for title in titles]
+    assert factors == sorted(factors)
+    assert set(factors) == {50, 100, 200}
+
+
+def test_the_command_line_prints_what_python_renders(
+    results: Results, capsys: pytest.CaptureFixture
+) -> None:
+    answers = {
+        "leaderboard": results.leaderboard(),
+        "intervals": results.intervals(),
+        "tuning": results.tuning(),
+        "imbalance": results.imbalance(),
+        "ranks": results.ranks(),
+    }
+    for command, answer in answers.items():
+        for form in ("csv", "json", "table"):
+            app([command, "--format", form, "--results", FOLDER], standalone_mode=False)
+            assert capsys.readouterr().out == answer.render(form)
+
+
+def test_an_answer_shows_itself_as_text_and_in_a_notebook(results: Results) -> None:
+    answer = results.compare("lmd", ["crt"], rule=RULES["oracle_test"])
+
+    assert str(answer).startswith("ORACLE")
+    assert answer._repr_html_().startswith("<p><strong>ORACLE")
+    assert "<table" in results.leaderboard()._repr_html_()
+    assert set(answer.frame["other"]) == {"crt"}
+    assert list(results.imbalance().frames) == ["rows", "crossings", "robust_ranges"]
+    with pytest.raises(UserError, match="Unknown part 'curve'"):
+        results.imbalance().render("csv", part="curve")
+
+
+def test_a_folder_may_be_a_text_or_a_path(results: Results) -> None:
+    pd.testing.assert_frame_equal(load(FOLDER).frame, load(Path(FOLDER)).frame)
+    assert "key" in results.rows().columns
+
+
+def test_the_logits_of_a_row_come_with_image_ids_and_labels(results: Results) -> None:
+    rows = results.rows()
+    key = rows.loc[(rows["phase"] == "confirm") & (rows["status"] == "ok"), "key"].iloc[0]
+    ids, labels, logits = results.logits(key[:12])["test"]
+
+    assert len(ids) == len(labels) == len(logits)
+
+
+def test_a_folder_without_results_names_those_in_it_that_have_some() -> None:
+    with pytest.raises(UserError, match=r"holds no results; these .* do: .*ham10000-32px\.$"):
+        open_results(REFERENCE)
+    with pytest.raises(UserError, match="There are no results in"):
+        open_results(REFERENCE / "nowhere")
