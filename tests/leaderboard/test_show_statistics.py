@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.compare import Clusters
+from lmd_bench.leaderboard.results import open_results
 from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 from lmd_bench.leaderboard.tables.text import lay_out
@@ -164,17 +165,27 @@ def test_the_oracle_is_watermarked_everywhere(filled: Path, capsys) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("tuning --against days", "Unknown unit 'days'; choose from gpu_hours, hours, trials"),
         ("tuning --against gpu_hours", "has cost any GPU-h"),
         ("imbalance --metric auc", "Unknown metric 'auc'"),
-        ("intervals --format html", "Unknown format 'html'"),
-        ("ranks --rule best", "Unknown rule 'best'"),
         ("leaderboard --at-budget soon", "'soon' is no budget"),
     ],
 )
 def test_a_mistake_says_what_is_allowed(filled: Path, arguments: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         app([*arguments.split(), "--results", str(filled)], standalone_mode=False)
+
+
+def test_python_says_what_is_allowed_too(filled: Path) -> None:
+    results = open_results(filled)
+
+    with pytest.raises(
+        UserError, match="Unknown unit 'days'; choose from gpu_hours, hours, trials"
+    ):
+        results.tuning(against="days")
+    with pytest.raises(UserError, match="Unknown format 'html'"):
+        results.intervals().render("html")
+    with pytest.raises(UserError, match="Unknown rule 'best'"):
+        results.ranks("best")
 
 
 def test_without_logits_there_are_no_intervals_over_images(tmp_path: Path, study) -> None:
