@@ -30,7 +30,6 @@ from lmd_bench.leaderboard.studies.scores import parse_metrics
 from lmd_bench.leaderboard.tables.render import Leaderboard
 from lmd_bench.leaderboard.tuning import tuning
 from lmd_bench.leaderboard.uncertainty import intervals
-from lmd_bench.store.store import find_row
 
 Rule = str | SelectionRule
 SplitLogits = tuple[
@@ -188,7 +187,7 @@ class Results:
         Raises:
             UserError: no such row, several, or damaged logits.
         """
-        return dict(self._store.read_logits(find_row(self._store, key)["key"]))
+        return dict(self._store.read_logits(self._store.find(key)["key"]))
 
 
 def open_results(folder: str | Path) -> Results:
