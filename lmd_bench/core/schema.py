@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 SCHEMA_VERSION = 1  # of the results folder; raised when a column changes its meaning
-PIPELINE_VERSION = 2  # raised when shared training code changes results; part of every key
+PIPELINE_VERSION = 3  # raised when shared training code changes results; part of every key
 
 Scalar = str | int | float | bool
 Config = Mapping[str, Scalar]  # "section.key" -> value, e.g. {"rrl.ema_decay": 0.999}
@@ -203,6 +203,7 @@ class TrialRow(TypedDict):
     full_objective_share: float | None
     probe_val_balanced_accuracy: float | None
     curve: list[CurvePoint]
+    feature_drift: list[float] | None
     val_balanced_accuracy: float | None
     val_macro_f1: float | None
     val_accuracy: float | None
