@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmd_bench.core.errors import UserError
+    from lmd_bench.data.build import load_task, prepare_images
     from lmd_bench.data.listing import list_datasets
     from lmd_bench.leaderboard.board import Leaderboard
     from lmd_bench.methods.catalogue import list_methods
@@ -22,6 +23,8 @@ __all__ = [
     "__version__",
     "list_datasets",
     "list_methods",
+    "load_task",
+    "prepare_images",
     "run_search",
     "train_trial",
 ]
@@ -32,6 +35,8 @@ _HOMES = {
     "UserError": "core.errors",
     "list_datasets": "data.listing",
     "list_methods": "methods.catalogue",
+    "load_task": "data.build",
+    "prepare_images": "data.build",
     "run_search": "search.options",
     "train_trial": "training.single",
 }

@@ -70,6 +70,7 @@ def ablate(
             "An ablation takes a file and --dataset, such as `lmd-bench ablate lmd --dataset "
             "synthetic`; `--table` alone draws the tables of what is stored."
         )
+    from lmd_bench.cli.progress import image_progress
     from lmd_bench.core.options import parse_factors, split_commas
     from lmd_bench.data.build import task_specs
     from lmd_bench.experiments.ablation.run import AskedFor, plan_ablation, record_of, run_ablation
@@ -78,17 +79,19 @@ def ablate(
     specs = task_specs(
         split_commas(dataset), factors, cut.protocol, cut.split_seed, cut.image_size, cut.n_max
     )
-    design, request = plan_ablation(
-        AskedFor(file, tuple(settings or ()), asked.mode, asked.retune, asked.base_from),
-        specs,
-        source=data.source(cut.split_dir),
-        results=results.resolve(),
-        n_epochs=asked.epochs,
-        confirm_seeds=asked.confirm_seeds,
-        seed=seed,
-        command=command_line(),
-        **resources.fields(),
-    )
+    with image_progress() as progress:
+        design, request = plan_ablation(
+            AskedFor(file, tuple(settings or ()), asked.mode, asked.retune, asked.base_from),
+            specs,
+            source=data.source(cut.split_dir),
+            progress=progress,
+            results=results.resolve(),
+            n_epochs=asked.epochs,
+            confirm_seeds=asked.confirm_seeds,
+            seed=seed,
+            command=command_line(),
+            **resources.fields(),
+        )
     if dry_run:
         from lmd_bench.experiments.ablation.estimate import estimate
 

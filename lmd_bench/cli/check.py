@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from lmd_bench.cli.progress import image_progress
 from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.data import datasets
 from lmd_bench.data.checks.check import SplitReport, check, split_names
@@ -27,7 +28,8 @@ def run_check(spec: TaskSpec, source: DataSource, split_out: Path | None) -> boo
         UserError: the data or the split cannot be had, or `split_out` cannot be written.
     """
     console = Console(highlight=False, soft_wrap=True)
-    report = check(spec, source)
+    with image_progress() as progress:
+        report = check(spec, source, progress)
     if isinstance(report, tuple):
         _show_unreadable(console, report, split_out)
         return False

@@ -38,9 +38,11 @@ def prepare(
     image_size: ImageSize = 64,
 ) -> None:
     """Decode and resize all images once, into the cache that every trial reads."""
+    from lmd_bench.cli.progress import image_progress
     from lmd_bench.data.build import prepare_dataset
 
-    prepared = prepare_dataset(dataset, data.source(), image_size)
+    with image_progress() as progress:
+        prepared = prepare_dataset(dataset, data.source(), image_size, progress)
     missing = f", {prepared.n_missing} missing" if prepared.n_missing else ""
     print(
         f"{dataset}: {len(prepared.table)} images at {image_size} px{missing}; "
@@ -59,10 +61,12 @@ def views(
     seed: Annotated[int, typer.Option(help="Of the images chosen and of their views.")] = 0,
 ) -> None:
     """Draw a contact sheet: what augmentation and mixing make of a few images of each class."""
+    from lmd_bench.cli.progress import image_progress
     from lmd_bench.data.build import prepare_dataset
     from lmd_bench.data.views.contact_sheet import write_contact_sheet
 
-    prepared = prepare_dataset(dataset, data.source(), image_size)
+    with image_progress() as progress:
+        prepared = prepare_dataset(dataset, data.source(), image_size, progress)
     n_images = write_contact_sheet(prepared, out, per_class, seed)
     print(f"{dataset}: views of {n_images} images at {image_size} px, in {out}")
 

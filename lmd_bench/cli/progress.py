@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from lmd_bench.core.schema import OnEpoch, Progress
+from lmd_bench.data.build import OnImages
 
 
 @contextmanager
@@ -29,3 +30,32 @@ def epoch_bars() -> Iterator[OnEpoch]:
             bars.update(of_stage[point.stage], completed=point.epoch, facts=facts)
 
         yield show
+
+
+@contextmanager
+def image_progress() -> Iterator[OnImages]:
+    """Give what draws a bar while images are decoded, and at no other time."""
+    columns = (
+        TextColumn("[progress.description]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    of_dataset: dict[str, TaskID] = {}
+    bars = Bars(*columns, transient=True, console=Console(stderr=True))
+
+    def show(name: str, done: int, total: int) -> None:
+        # Not from the start: where the cache holds the images nothing is drawn, and what runs
+        # afterwards may draw a display of its own.
+        if name not in of_dataset:
+            bars.start()
+            of_dataset[name] = bars.add_task(f"Preparing {name}", total=total)
+        bars.update(of_dataset[name], completed=done)
+        if done == total:
+            bars.stop()
+            bars.remove_task(of_dataset.pop(name))
+
+    try:
+        yield show
+    finally:
+        bars.stop()

@@ -65,7 +65,10 @@ def search(
     ] = False,
 ) -> None:
     """Search hyperparameters of methods on tasks, then confirm the chosen ones on test."""
-    request = options.request(command=command_line())
+    from lmd_bench.cli.progress import image_progress
+
+    with image_progress() as progress:
+        request = options.request(command=command_line(), progress=progress)
     if dry_run:
         print_plan(request)
         return

@@ -31,6 +31,7 @@ def sweep(
 ) -> None:
     """Search methods at several imbalance factors, on nested train sets and one test set."""
     from lmd_bench.cli.emit import check_format, emit
+    from lmd_bench.cli.progress import image_progress
     from lmd_bench.core.options import split_commas
     from lmd_bench.core.schema import TaskSpec
     from lmd_bench.experiments.sweep import sweep_tasks
@@ -46,7 +47,8 @@ def sweep(
     common = TaskSpec("", cut.protocol, None, cut.split_seed, cut.image_size, cut.n_max)
     source = options.data.source(cut.split_dir)
     datasets, factors = split_commas(options.dataset), options.factors(FACTORS)
-    specs, sentences = sweep_tasks(datasets, factors, common, source)
+    with image_progress() as progress:
+        specs, sentences = sweep_tasks(datasets, factors, common, source, progress)
     for sentence in sentences:
         typer.echo(sentence, err=format != "table")
     request = options.request(specs, command=command_line())

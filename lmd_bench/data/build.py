@@ -1,20 +1,70 @@
-"""From what a person typed to built tasks: lists, imbalance factors, prepared images."""
+"""From what a person asks for to built tasks: specs, prepared images, index sets."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from lmd_bench.core import machine as hardware
 from lmd_bench.core.errors import UserError, unknown
+from lmd_bench.core.machine import n_cores
+from lmd_bench.core.options import NATURAL, from_keywords, parse_factors
 from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.data import datasets
-from lmd_bench.data.images import prepare as images
-from lmd_bench.data.images.prepare import PreparedImages
+from lmd_bench.data.images.cache import PreparedImages
+from lmd_bench.data.images.prepare import prepare
+from lmd_bench.data.options import DataOptions, TaskAndData
 from lmd_bench.data.tasks.protocols import PROTOCOLS
-from lmd_bench.data.tasks.task import build_task
+from lmd_bench.data.tasks.task import Task, build_task
 
-NATURAL = "natural"
+OnImages = Callable[[str, int, int], None]  # takes the data set's name, images done, all images
+
+
+def prepare_images(
+    dataset: str, image_size: int = 64, *, progress: OnImages | None = None, **options: Any
+) -> PreparedImages:
+    """Return all images of a data set as one array, decoded and resized once.
+
+    They come from the cache where an earlier call has put them; else all cores prepare them.
+
+    Args:
+        dataset: Name or alias of a data set.
+        image_size: Pixels, square.
+        progress: Called as images are decoded; never where the cache holds them.
+        options: Those of `DataOptions`: data_root, allow_missing, images_csv, ...
+
+    Raises:
+        UserError: an unknown data set or option, absent or unreadable files, or a full cache.
+    """
+    source = from_keywords(DataOptions, options).source()
+    return prepare_dataset(dataset, source, image_size, progress)
+
+
+def load_task(
+    dataset: str,
+    *,
+    imbalance_factor: float | int | str | None = None,
+    progress: OnImages | None = None,
+    **options: Any,
+) -> Task:
+    """Return a task: which images are for training, which for validation, and class counts.
+
+    `train` and `val` are rows of `prepare_images` of the same data set and size. Test stays closed.
+
+    Args:
+        dataset: Name or alias of a data set.
+        imbalance_factor: n_max / n_min of train; None keeps what exists.
+        progress: Called as images are decoded; never where the cache holds them.
+        options: Those of `TaskOptions` and `DataOptions`: image_size, protocol, data_root, ...
+
+    Raises:
+        UserError: an unknown name or option, absent data, or data that cannot give this task.
+    """
+    asked = from_keywords(TaskAndData, options)
+    cut, source = asked.task, asked.data.source(asked.task.split_dir)
+    factors = parse_factors([NATURAL if imbalance_factor is None else str(imbalance_factor)])
+    ways = (cut.protocol, cut.split_seed, cut.image_size, cut.n_max)
+    (spec,) = task_specs([dataset], factors, *ways)
+    prepared = prepare_dataset(spec.dataset, source, spec.image_size, progress)
+    return build_task(prepared.table, spec, prepared.fingerprint, source)
 
 
 def task_specs(
@@ -40,27 +90,23 @@ def task_specs(
     ]
 
 
-def prepare_dataset(name: str, source: DataSource, image_size: int) -> PreparedImages:
-    """Return the prepared images of a data set, made now with a progress bar where needed."""
-    card = datasets.load(name).card
-    columns = (
-        TextColumn("[progress.description]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+def prepare_dataset(
+    name: str, source: DataSource, image_size: int, progress: OnImages | None = None
+) -> PreparedImages:
+    """Return the prepared images of a data set, made now by all cores where the cache has none."""
+    name = datasets.load(name).card.name
+    return prepare(
+        name,
+        source,
+        image_size,
+        n_threads=n_cores(),
+        progress=progress and partial(progress, name),
     )
-    with Progress(*columns, transient=True, console=Console(stderr=True)) as progress:
-        bar = progress.add_task(f"Preparing {card.name} at {image_size} px", total=None)
-        return images.prepare(
-            card.name,
-            source,
-            image_size,
-            n_threads=hardware.n_cores(),
-            progress=lambda done, total: progress.update(bar, completed=done, total=total),
-        )
 
 
-def build_tasks(specs: Iterable[TaskSpec], source: DataSource) -> tuple[tuple[TaskSpec, str], ...]:
+def build_tasks(
+    specs: Iterable[TaskSpec], source: DataSource, progress: OnImages | None = None
+) -> tuple[tuple[TaskSpec, str], ...]:
     """Return each task with its fingerprint; the images are prepared on the way.
 
     Raises:
@@ -80,7 +126,7 @@ def build_tasks(specs: Iterable[TaskSpec], source: DataSource) -> tuple[tuple[Ta
         )
     built: list[tuple[TaskSpec, str]] = []
     for spec in specs:
-        prepared = prepare_dataset(spec.dataset, source, spec.image_size)
+        prepared = prepare_dataset(spec.dataset, source, spec.image_size, progress)
         task = build_task(prepared.table, spec, prepared.fingerprint, source)
         built.append((spec, task.fingerprint))
     return tuple(built)

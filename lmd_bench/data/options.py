@@ -83,3 +83,11 @@ class DataOptions:
                 "give all three."
             )
         return None
+
+
+@dataclass(frozen=True)
+class TaskAndData:
+    """Both, for a function that takes either's options as keywords."""
+
+    task: TaskOptions
+    data: DataOptions

@@ -5,12 +5,16 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from lmd_bench.core.schema import DataSource, TaskSpec
-from lmd_bench.data.build import prepare_dataset, task_specs
+from lmd_bench.data.build import OnImages, prepare_dataset, task_specs
 from lmd_bench.data.tasks.nesting import Factor, check_nested, named, nested_specs
 
 
 def sweep_tasks(
-    names: Iterable[str], factors: Sequence[Factor], common: TaskSpec, source: DataSource
+    names: Iterable[str],
+    factors: Sequence[Factor],
+    common: TaskSpec,
+    source: DataSource,
+    progress: OnImages | None = None,
 ) -> tuple[tuple[TaskSpec, ...], tuple[str, ...]]:
     """Return the tasks of every data set at every factor, and a sentence on each data set.
 
@@ -22,6 +26,7 @@ def sweep_tasks(
         factors: Two or more.
         common: What all tasks share; its data set and factor are not looked at.
         source: Where the images lie.
+        progress: Called as images are decoded.
 
     Raises:
         UserError: unknown names, absent data, or factors that a data set cannot give together.
@@ -30,7 +35,7 @@ def sweep_tasks(
     sentences: list[str] = []
     ways = (common.protocol, common.split_seed, common.image_size, common.n_max)
     for spec in task_specs(names, [None], *ways):
-        table = prepare_dataset(spec.dataset, source, spec.image_size).table
+        table = prepare_dataset(spec.dataset, source, spec.image_size, progress).table
         found = nested_specs(table, spec, factors, source)
         splits = check_nested(table, found, source)
         largest = [int(np.bincount(table.labels[split.train]).max()) for split in splits]

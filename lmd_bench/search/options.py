@@ -12,6 +12,7 @@ from lmd_bench.core.schema import Scalar, TaskSpec
 from lmd_bench.data.options import DataOptions, TaskOptions
 
 if TYPE_CHECKING:
+    from lmd_bench.data.build import OnImages
     from lmd_bench.search.request import SearchRequest
     from lmd_bench.search.run import SearchOutcome
 
@@ -195,13 +196,18 @@ class SearchOptions:
         )
 
     def request(
-        self, specs: Iterable[TaskSpec] | None = None, *, command: str = ""
+        self,
+        specs: Iterable[TaskSpec] | None = None,
+        *,
+        command: str = "",
+        progress: "OnImages | None" = None,
     ) -> "SearchRequest":
         """Return the search that is asked for, on tasks whose images are prepared on the way.
 
         Args:
             specs: The tasks, where they are others than `specs()`.
             command: The command line, for the rows.
+            progress: Called as images are decoded.
 
         Raises:
             UserError: unknown methods, settings or ranges, or data that cannot give a task.
@@ -222,7 +228,7 @@ class SearchOptions:
         return SearchRequest(
             methods=methods,
             overrides=overrides,
-            tasks=build_tasks(self.specs() if specs is None else specs, source),
+            tasks=build_tasks(self.specs() if specs is None else specs, source, progress),
             results=self.results.resolve(),
             seed=self.seed,
             ranges=ranges,

@@ -1,7 +1,7 @@
 """One trial in this process, without Ray."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from lmd_bench.core.schema import (
     no_report,
 )
 from lmd_bench.data.build import build_tasks, task_specs
-from lmd_bench.data.options import DataOptions, TaskOptions
+from lmd_bench.data.options import TaskAndData
 from lmd_bench.methods.catalogue import resolve_method
 from lmd_bench.methods.space import check_keys, default_config, parse_settings, setting_texts
 from lmd_bench.store.store import open_store
@@ -52,7 +52,7 @@ def train_trial(
     Raises:
         UserError: an unknown name or option, or data that are absent.
     """
-    asked = from_keywords(_TaskAndData, options)
+    asked = from_keywords(TaskAndData, options)
     cut = asked.task
     ways = (cut.protocol, cut.split_seed, cut.image_size, cut.n_max)
     # The number is hashed into the row's key, where 5 and 5.0 differ.
@@ -69,12 +69,6 @@ def train_trial(
         "",
         on_epoch,
     )
-
-
-@dataclass(frozen=True)
-class _TaskAndData:
-    task: TaskOptions
-    data: DataOptions
 
 
 def train_one(

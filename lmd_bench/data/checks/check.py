@@ -11,7 +11,7 @@ from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.data import datasets
-from lmd_bench.data.build import prepare_dataset
+from lmd_bench.data.build import OnImages, prepare_dataset
 from lmd_bench.data.checks.class_sizes import ClassSize, class_sizes, smallest_difference
 from lmd_bench.data.checks.doubles import (
     Crossing,
@@ -53,18 +53,21 @@ class SplitReport:
         return bool(self.identical or self.crossing or self.near or small)
 
 
-def check(spec: TaskSpec, source: DataSource) -> SplitReport | tuple[Unreadable, ...]:
+def check(
+    spec: TaskSpec, source: DataSource, progress: OnImages | None = None
+) -> SplitReport | tuple[Unreadable, ...]:
     """Return the report on a task's split; the unreadable images where there are any.
 
     Args:
         spec: the task.
         source: where its data and split files lie.
+        progress: called as images are decoded.
 
     Raises:
         UserError: the data are absent or faulty in another way, or cannot give this split.
     """
     try:
-        prepared = prepare_dataset(spec.dataset, source, spec.image_size)
+        prepared = prepare_dataset(spec.dataset, source, spec.image_size, progress)
     except UserError:
         if unreadable := _unreadable(spec.dataset, source):
             return unreadable

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64
 
 from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError
@@ -20,7 +20,7 @@ from lmd_bench.data import datasets
 from lmd_bench.data.datasets import Dataset
 from lmd_bench.data.images.cache import PreparedImages as PreparedImages
 from lmd_bench.data.images.cache import locked, open_folder, write_folder
-from lmd_bench.data.images.decoding import Source, decode_all
+from lmd_bench.data.images.decoding import Pixels, Source, decode_all
 from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.rare_classes import settle_rare_classes
 
@@ -50,110 +50,115 @@ def prepare(
         UserError: an unknown data set, absent or faulty files, missing or unreadable images, files
             that change meanwhile, or a cache folder that cannot be written.
     """
+    if not SMALLEST <= image_size <= LARGEST:
+        raise UserError(
+            f"Image size {image_size} is not allowed; give {SMALLEST} to {LARGEST} pixels."
+        )
     data = datasets.load(dataset, source.columns)
-    _check_size(image_size)
     name = data.card.name
-    with _readable(name, source.root):
-        root = paths.data_root(name, source.root)
-        root = data.check_root(root) if data.card.downloads else None
-        files = _files(data, root)
-    key = _source_hash(data, root, files, image_size, source)
+    raw = _look(data, paths.data_root(name, source.root))
+    key = _source_hash(raw, image_size, source)
     folder = paths.cache_root() / f"{name}-{image_size}px-{key}"
     if (prepared := open_folder(folder)) is not None:
         return prepared
     with locked(folder):
-        if (prepared := open_folder(folder)) is not None:  # another process was first
-            return prepared
-        with _readable(name, root):
-            present = _present(data, root, source)
-        streamed = data.stream(root, image_size)
-        decoded = (
-            decode_all(data, present.sources, image_size, n_threads)
-            if streamed is None
-            else _taken(streamed, present.rows)
-        )
-        with closing(_unchanged(data, root, files, decoded)) as blocks:  # ends its threads
-            write_folder(
-                folder, name, present.table, image_size, present.n_missing, blocks, progress
-            )
-    prepared = open_folder(folder)
+        # Another process may have written it while this one waited for the lock.
+        if (prepared := open_folder(folder)) is None:
+            _write(folder, raw, image_size, source, n_threads, progress)
+            prepared = open_folder(folder)
     assert prepared is not None, f"{folder} was just written"
     return prepared
 
 
 @dataclass(frozen=True)
-class _Files:
-    """What the source consists of, without opening an image."""
+class _Raw:
+    """A data set's raw files as they lie on disk; no image is opened."""
 
+    data: Dataset
+    root: Path | None  # None: the images are drawn
     tables: dict[str, str]  # CSV -> hash of its content
     images: dict[str, tuple[int, int]]  # path -> size in bytes, time of the last change in ns
 
 
-def _check_size(image_size: int) -> None:
-    if not SMALLEST <= image_size <= LARGEST:
-        raise UserError(
-            f"Image size {image_size} is not allowed; give {SMALLEST} to {LARGEST} pixels."
-        )
+def _look(data: Dataset, root: Path | None) -> _Raw:
+    with _readable(data, root):
+        root = data.check_root(root) if data.card.downloads else None
+        tables: dict[str, str] = {}
+        for name in data.tables:
+            file = data.check_root(root) / name
+            tables[name] = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+        stats = ((entry.path, entry.stat()) for entry in data.files(root))
+        images = {path: (stat.st_size, stat.st_mtime_ns) for path, stat in stats}
+    return _Raw(data, root, tables, images)
 
 
 @contextmanager
-def _readable(name: str, root: Path | None) -> Iterator[None]:
+def _readable(data: Dataset, root: Path | None) -> Iterator[None]:
     """Say which folder cannot be read, and why."""
     try:
         yield
     except OSError as error:
         raise UserError(
-            f"The files of data set '{name}' in {root} cannot be read ({error}); "
+            f"The files of data set '{data.card.name}' in {root} cannot be read ({error}); "
             "mend their permissions, or copy the data set to another folder."
         ) from error
 
 
-def _files(data: Dataset, root: Path | None) -> _Files:
-    tables: dict[str, str] = {}
-    for name in data.tables:
-        file = data.check_root(root) / name
-        tables[name] = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
-    stats = ((entry.path, entry.stat()) for entry in data.files(root))
-    return _Files(tables, {path: (stat.st_size, stat.st_mtime_ns) for path, stat in stats})
-
-
-def _source_hash(
-    data: Dataset, root: Path | None, files: _Files, image_size: int, source: DataSource
-) -> str:
+def _source_hash(raw: _Raw, image_size: int, source: DataSource) -> str:
     """Return the hash of everything that shapes the prepared arrays."""
+    data = raw.data
     return content_hash(
         {
             "dataset": [data.card.name, data.version, data.card.class_names],
             "decoder": DECODER_VERSION,
             "size": image_size,
-            "root": str(root),
+            "root": str(raw.root),
             "allow_missing": source.allow_missing,
             "columns": data.columns and asdict(data.columns) | {"images_csv": ""},
             "rare_classes": [source.rare_classes, source.rare_below],
-            "tables": files.tables,
-            "files": sorted([path, *stat] for path, stat in files.images.items()),
+            "tables": raw.tables,
+            "files": sorted([path, *stat] for path, stat in raw.images.items()),
         }
     )
 
 
-def _unchanged(
-    data: Dataset,
-    root: Path | None,
-    before: _Files,
-    blocks: Iterator[UInt8[np.ndarray, "chunk size size 3"]],
-) -> Generator[UInt8[np.ndarray, "chunk size size 3"], None, None]:
+def _write(
+    folder: Path,
+    raw: _Raw,
+    image_size: int,
+    source: DataSource,
+    n_threads: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Decode the images that are present into `folder`; the caller holds its lock."""
+    data = raw.data
+    with _readable(data, raw.root):
+        present = _present(data, raw.root, source)
+    streamed = data.stream(raw.root, image_size)
+    decoded = (
+        decode_all(data, present.sources, image_size, n_threads)
+        if streamed is None
+        else _rows_of(streamed, present.rows)
+    )
+    # Closed here, whatever happens, so that no thread decodes on behind an error.
+    with closing(_unchanged(raw, decoded)) as blocks:
+        write_folder(
+            folder, data.card.name, present.table, image_size, present.n_missing, blocks, progress
+        )
+
+
+def _unchanged(raw: _Raw, blocks: Iterator[Pixels]) -> Generator[Pixels, None, None]:
     """Yield the blocks, and refuse them at the end if a file is no longer what it was."""
     yield from blocks
-    with _readable(data.card.name, root):
-        after = _files(data, root)
+    now = _look(raw.data, raw.root)
     changed = sorted(
-        {name for name, _ in before.tables.items() ^ after.tables.items()}
-        | {path for path, _ in before.images.items() ^ after.images.items()}
+        {name for name, _ in raw.tables.items() ^ now.tables.items()}
+        | {path for path, _ in raw.images.items() ^ now.images.items()}
     )
     if changed:
         raise UserError(
-            f"{len(changed)} of the files in {root} changed while they were being prepared, first "
-            f"{changed[0]}; run the same command again when nothing writes there any more."
+            f"{len(changed)} of the files in {raw.root} changed while they were being prepared, "
+            f"first {changed[0]}; run the same command again when nothing writes there any more."
         )
 
 
@@ -180,19 +185,19 @@ def _present(data: Dataset, root: Path | None, source: DataSource) -> _Present:
             f"{n_missing} of {len(table)} images listed in {listed} are missing from {root}, first "
             f"{table.image_ids[int(missing.argmax())]}{go_on}. {data.card.how_to_get}"
         )
-    there = np.flatnonzero(~missing)
-    settled, kept = settle_rare_classes(table.take(there), source.rare_classes, source.rare_below)
-    rows = there[kept]
+    with_file = np.flatnonzero(~missing)
+    settled, kept = settle_rare_classes(
+        table.take(with_file), source.rare_classes, source.rare_below
+    )
+    rows = with_file[kept]
     sources = [(table.image_ids[row], files[row]) for row in rows]
     return _Present(settled, rows, sources, n_missing)
 
 
-def _taken(
-    blocks: Iterator[UInt8[np.ndarray, "block size size 3"]], rows: Int64[np.ndarray, " rows"]
-) -> Iterator[UInt8[np.ndarray, "chunk size size 3"]]:
+def _rows_of(blocks: Iterator[Pixels], rows: Int64[np.ndarray, " rows"]) -> Iterator[Pixels]:
     """Yield the images at `rows`, which rise, of a stream of all images."""
     start = 0
     for block in blocks:
-        here = rows[(rows >= start) & (rows < start + len(block))] - start
+        wanted = rows[(rows >= start) & (rows < start + len(block))] - start
         start += len(block)
-        yield block[here]
+        yield block[wanted]

@@ -10,7 +10,7 @@ from typing import Any
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Config, DataSource, Scalar, TaskSpec
 from lmd_bench.core.text import task_label
-from lmd_bench.data.build import build_tasks
+from lmd_bench.data.build import OnImages, build_tasks
 from lmd_bench.experiments.ablation.cells import Cell
 from lmd_bench.experiments.ablation.design import Design, build
 from lmd_bench.experiments.ablation.document import read_document
@@ -41,7 +41,11 @@ class AskedFor:
 
 
 def plan_ablation(
-    asked: AskedFor, specs: Sequence[TaskSpec], source: DataSource, **fields: Any
+    asked: AskedFor,
+    specs: Sequence[TaskSpec],
+    source: DataSource,
+    progress: OnImages | None = None,
+    **fields: Any,
 ) -> tuple[Design, SearchRequest]:
     """Return the cells of an ablation and the search that runs them; images are prepared.
 
@@ -49,6 +53,7 @@ def plan_ablation(
         asked: the file, and what changes it.
         specs: the tasks.
         source: where the images lie.
+        progress: called as images are decoded.
         fields: of the search's request: results, epochs, seeds, resources.
 
     Raises:
@@ -63,7 +68,7 @@ def plan_ablation(
         fixed=parse_settings(asked.settings),
     )
     design = make()  # a mistake shows before images are read
-    tasks = build_tasks(specs, source)
+    tasks = build_tasks(specs, source, progress)
     if asked.base_from:
         base = resolve_method(document.base)
         fingerprints = [fingerprint for _, fingerprint in tasks]
