@@ -11,7 +11,7 @@ from torch import Tensor
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet, generator
 from lmd_bench.data.views import Images, Pixels, make_view
-from lmd_bench.data.views.mixing import Mixture, draw_mixture, mix, remixed
+from lmd_bench.data.views.mixing import MIXINGS, Draw
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.representation._base import Representation, Targets, WantedView
 
@@ -37,8 +37,7 @@ class Feed:
             for n, wanted in enumerate(self.method.views)
         ]
         targets = Targets(labels, second=Targets(second[1]) if second else None)
-        mixture = self._mixture(pixels, step)
-        return (views, targets) if mixture is None else self._mixed(views, targets, mixture, step)
+        return self._mixed(views, targets, step)
 
     def parts(
         self, indices: Int64[Tensor, " batch"], step: int, n_parts: int
@@ -68,40 +67,38 @@ class Feed:
         of_images = weights[self.train_set.labels.cpu()]
         return self.train_set.batch(torch.multinomial(of_images, n, True, generator=rng))
 
-    def _mixture(self, pixels: Pixels, step: int) -> Mixture | None:
-        mixing, seed = self.config.mixing, derive_seed(self.seed, "mixing", step)
-        if mixing == "none":
-            return None
-        chance = np.random.default_rng(derive_seed(seed, "whether")).random()
-        if chance >= self.config.mixing_probability:
-            return None
-        size = (pixels.shape[1], pixels.shape[2])
-        return draw_mixture(mixing, len(pixels), size, self.config.mixing_alpha, seed)
-
     def _mixed(
-        self, views: list[Images], targets: Targets, mixture: Mixture, step: int
+        self, views: list[Images], targets: Targets, step: int
     ) -> tuple[list[Images], Targets]:
-        partners = mixture.partners.to(targets.labels.device, non_blocking=True)
-        partner_views = [view[partners] for view in views]
-        pasted: Labels | None = None
-        if self.config.mixing == "cmo":
-            # 1 / n_j: each class is pasted as often as any other
-            weights = 1.0 / self.method.class_counts.cpu().double()
-            pixels, pasted = self._drawn(weights, len(partners), "pasted", step)
-            partner_views = [
-                self._view(wanted, pixels, derive_seed(self.seed, "pasted", step, n))
-                for n, wanted in enumerate(self.method.views)
-            ]
-        pairs = zip(views, partner_views, strict=True)
+        """Return the batch with its images joined in pairs, or as it is by chance or config."""
+        config, seed = self.config, derive_seed(self.seed, "mixing", step)
+        if config.mixing == "none":
+            return views, targets
+        chance = np.random.default_rng(derive_seed(seed, "whether")).random()
+        if chance >= config.mixing_probability:
+            return views, targets
+        draw = Draw(
+            seed=seed,
+            alpha=config.mixing_alpha,
+            class_counts=self.method.class_counts,
+            remix_ratio=config.remix_ratio,
+            remix_threshold=config.remix_threshold,
+            pasted=lambda n: self._pasted(n, step),
+        )
+        # The second images of a method lie in the views too, so they take the same partners.
+        second = targets.second
+        labels = [targets.labels] if second is None else [targets.labels, second.labels]
+        mixed = MIXINGS[config.mixing](views, labels, draw)
+        first, *others = (Targets(*pair, mixed.share) for pair in mixed.labels)
+        return mixed.views, replace(first, second=others[0] if others else None)
 
-        def joined(of: Targets) -> Targets:
-            theirs = of.labels[partners] if pasted is None else pasted
-            labels = (of.labels, theirs)
-            if self.config.mixing == "remix":
-                ratio, threshold = self.config.remix_ratio, self.config.remix_threshold
-                counts = self.method.class_counts
-                labels = remixed(*labels, mixture.share, counts, ratio, threshold)
-            return Targets(*labels, mixture.share)
-
-        second = None if targets.second is None else joined(targets.second)
-        return [mix(*pair, mixture) for pair in pairs], replace(joined(targets), second=second)
+    def _pasted(self, n: int, step: int) -> tuple[list[Images], Labels]:
+        """Return the views of n images of all classes alike, and their labels."""
+        # 1 / n_j: each class is pasted as often as any other
+        weights = 1.0 / self.method.class_counts.cpu().double()
+        pixels, labels = self._drawn(weights, n, "pasted", step)
+        views = [
+            self._view(wanted, pixels, derive_seed(self.seed, "pasted", step, n_view))
+            for n_view, wanted in enumerate(self.method.views)
+        ]
+        return views, labels

@@ -1,5 +1,6 @@
 """What a training step is fed: pasted and second images, and mixing with a probability."""
 
+import pytest
 import torch
 
 from lmd_bench.methods.config import TrainingConfig
@@ -60,3 +61,26 @@ def test_second_images_are_drawn_by_the_weights_that_the_method_gives():
 
 def _targets(fed: Feed, n: int = 5):
     return [fed.batch(torch.arange(444), step)[1] for step in range(n)]
+
+
+@pytest.mark.parametrize(
+    ("mixing", "share", "partners", "views"),
+    [
+        ("mixup", 0.9356455640747113, 1404, (-217.6616, 947.8807)),
+        ("remix", 0.9356455640747113, 1763, (-217.6616, 947.8807)),
+        ("cutmix", 0.96875, 1404, (-209.8513, 949.1059)),
+        ("cmo", 0.96875, 1258, (-213.4094, 904.4861)),
+    ],
+)
+def test_a_seed_gives_the_batch_that_it_always_gave(mixing, share, partners, views):
+    train_set = tiny.image_set(COUNTS, seed=0, size=8)
+    network = tiny.model(make_encoder=lambda e: Bbn.make_encoder(BbnConfig(), e))
+    method = Bbn(BbnConfig(), network, torch.tensor(COUNTS), 10, 0)
+    fed = Feed(method, train_set, TrainingConfig(augmentation="weak", mixing=mixing), seed=3)
+    joined, targets = fed.batch(torch.arange(390, 444), 1)
+    # Sums weighted by the place in the batch, for a permutation of partners leaves plain ones.
+    place = torch.arange(54)
+    assert targets.share == targets.second.share == share
+    assert int(targets.partner_labels @ place) == partners
+    sums = [float(view.double().mean((1, 2, 3)) @ place.double()) for view in joined]
+    assert sums == pytest.approx(views, abs=0.001)

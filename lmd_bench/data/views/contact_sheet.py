@@ -11,10 +11,9 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.images.prepare import PreparedImages
 from lmd_bench.data.views import IMAGENET_MEAN, IMAGENET_STD, Images, Pixels, View, make_view
-from lmd_bench.data.views.mixing import Mixing, draw_mixture, mix
+from lmd_bench.data.views.mixing import draw_mixture, join
 
 VIEWS: tuple[View, ...] = ("weak", "strong", "randaugment", "simaugment")
-MIXINGS: tuple[Mixing, ...] = ("mixup", "cutmix")
 FORMATS = (".png", ".jpg", ".jpeg", ".webp")
 
 _SMALLEST = 96  # pixels of an image on the sheet; smaller images are shown enlarged
@@ -65,10 +64,10 @@ def columns(pixels: Pixels, seed: int) -> dict[str, Pixels]:
             shown[view + copy] = to_pixels(made)
     weak = make_view("weak", pixels, derive_seed(seed, "weak", ""))
     size = (pixels.shape[1], pixels.shape[2])
-    for mixing in MIXINGS:
-        mixture = draw_mixture(mixing, len(pixels), size, _ALPHA, derive_seed(seed, mixing))
-        shown[f"{mixing} {mixture.share:.2f}"] = to_pixels(
-            mix(weak, weak[mixture.partners], mixture)
+    for name, box_within in {"mixup": None, "cutmix": size}.items():
+        mixture = draw_mixture(len(pixels), _ALPHA, derive_seed(seed, name), box_within)
+        shown[f"{name} {mixture.share:.2f}"] = to_pixels(
+            join(weak, weak[mixture.partners], mixture)
         )
     return shown
 

@@ -17,6 +17,7 @@ image are mixed with the same partner, share and box; CMO mixes in every epoch, 
 the first and the last three.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,6 +33,70 @@ Mixing = Literal["mixup", "cutmix", "remix", "cmo"]
 
 
 @dataclass(frozen=True)
+class Draw:
+    """What the mixing of one batch is drawn from."""
+
+    seed: int  # of partners, share and box
+    alpha: float  # of the Beta distribution, above 0; 1 draws every share alike
+    class_counts: Int64[Tensor, " classes"]  # training images
+    remix_ratio: float  # kappa
+    remix_threshold: float  # tau
+    # As many training images as it is asked for, each class alike, in the views of the batch.
+    pasted: Callable[[int], tuple[list[Images], Labels]]
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A batch whose images are joined with their partners."""
+
+    views: list[Images]
+    labels: list[tuple[Labels, Labels]]  # an image's own and its partner's
+    share: float  # of an image's own label, in [0, 1]
+
+
+def mixup(views: Sequence[Images], labels: Sequence[Labels], draw: Draw) -> Mixed:
+    """Return each image blended with its partner.
+
+    Args:
+        views: the views of the batch, all of the same images.
+        labels: their labels; several where the views are of several batches.
+        draw: what the mixing is drawn from.
+    """
+    mixture = draw_mixture(len(labels[0]), draw.alpha, draw.seed)
+    return _with_partners(views, labels, mixture)
+
+
+def remix(views: Sequence[Images], labels: Sequence[Labels], draw: Draw) -> Mixed:
+    """Return mixup's images, whose labels favour the rarer class (Eq. 3)."""
+    blended = mixup(views, labels, draw)
+    counts, ratio, threshold = draw.class_counts, draw.remix_ratio, draw.remix_threshold
+    pairs = [remixed(*pair, blended.share, counts, ratio, threshold) for pair in blended.labels]
+    return Mixed(blended.views, pairs, blended.share)
+
+
+def cutmix(views: Sequence[Images], labels: Sequence[Labels], draw: Draw) -> Mixed:
+    """Return each image with a box of its partner's."""
+    mixture = draw_mixture(len(labels[0]), draw.alpha, draw.seed, _size(views))
+    return _with_partners(views, labels, mixture)
+
+
+def cmo(views: Sequence[Images], labels: Sequence[Labels], draw: Draw) -> Mixed:
+    """Return each image with a box of one that is drawn from all classes alike."""
+    mixture = draw_mixture(len(labels[0]), draw.alpha, draw.seed, _size(views))
+    pasted_views, pasted = draw.pasted(len(labels[0]))
+    joined = [join(*pair, mixture) for pair in zip(views, pasted_views, strict=True)]
+    return Mixed(joined, [(own, pasted) for own in labels], mixture.share)
+
+
+MIXINGS: Mapping[Mixing, Callable[[Sequence[Images], Sequence[Labels], Draw], Mixed]] = {
+    "mixup": mixup,
+    "cutmix": cutmix,
+    "remix": remix,
+    "cmo": cmo,
+}
+
+
+@dataclass(frozen=True)
 class Mixture:
     """How the images of one batch are joined with their partners."""
 
@@ -40,28 +105,30 @@ class Mixture:
     box: tuple[int, int, int, int] | None = None  # top, bottom, left, right; None: all, blended
 
 
-def draw_mixture(mixing: Mixing, n: int, size: tuple[int, int], alpha: float, seed: int) -> Mixture:
+def draw_mixture(
+    n: int, alpha: float, seed: int, box_within: tuple[int, int] | None = None
+) -> Mixture:
     """Return a random mixture of a batch; the same seed gives the same.
 
     Args:
-        mixing: what is done with a pair of images.
         n: images of the batch.
-        size: height and width of the images, pixels.
         alpha: of the Beta distribution, above 0; 1 draws every share alike.
         seed: of all that is drawn.
+        box_within: height and width of the images, pixels, where a box is to be cut from the
+            partner; None blends the whole images.
     """
     rng = np.random.default_rng(seed)
     partners = torch.from_numpy(rng.permutation(n))
     share = float(rng.beta(alpha, alpha))
-    if mixing in ("mixup", "remix"):
+    if box_within is None:
         return Mixture(partners, share)
-    height, width = size
+    height, width = box_within
     (top, bottom), (left, right) = (_cut(side, share, rng.random()) for side in (height, width))
     area = (bottom - top) * (right - left) / (height * width)
     return Mixture(partners, 1.0 - area, (top, bottom, left, right))
 
 
-def mix(images: Images, partners: Images, mixture: Mixture) -> Images:
+def join(images: Images, partners: Images, mixture: Mixture) -> Images:
     """Return each image joined with its partner."""
     if mixture.box is None:
         return images.lerp(partners, 1.0 - mixture.share)
@@ -104,3 +171,13 @@ def _cut(side: int, share: float, middle: float) -> tuple[int, int]:
     half = int(side * (1.0 - share) ** 0.5) // 2
     centre = int(middle * side)
     return max(0, centre - half), min(side, centre + half)
+
+
+def _with_partners(views: Sequence[Images], labels: Sequence[Labels], mixture: Mixture) -> Mixed:
+    partners = mixture.partners.to(labels[0].device, non_blocking=True)
+    joined = [join(view, view[partners], mixture) for view in views]
+    return Mixed(joined, [(own, own[partners]) for own in labels], mixture.share)
+
+
+def _size(views: Sequence[Images]) -> tuple[int, int]:
+    return views[0].shape[-2], views[0].shape[-1]
