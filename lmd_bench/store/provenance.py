@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lmd_bench.core.schema import canonical_json
 
-LIBRARIES = ("torch", "torchvision", "optuna", "ray", "numpy", "pandas", "pyarrow", "kornia")
+LIBRARIES = ("torch", "torchvision", "optuna", "ray", "numpy", "pandas", "pyarrow")
 
 
 @cache
