@@ -18,8 +18,8 @@ $(INSTALLED): pyproject.toml .requirements.lock
 demo: install
 	$(BIN)/lmd-bench search --dataset synthetic --method lmd,crt,logit_adjustment,cross_entropy \
 		--imbalance-factor 50 --n-max 500 --image-size 32 --trials 2 --epochs 4 --confirm-seeds 2 \
-		--set training.batch_size=32 --results results/runs/demo
-	$(BIN)/lmd-bench leaderboard --results results/runs/demo
+		--set training.batch_size=32
+	$(BIN)/lmd-bench leaderboard
 
 test: install
 	$(BIN)/ruff format --check .
