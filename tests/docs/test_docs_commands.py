@@ -61,6 +61,7 @@ def test_the_quick_commands_of_the_pages_run(block: Block, folder: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @_named("bash", slow=True)
 def test_the_commands_of_the_pages_that_start_ray_run(block: Block, folder: Path):
     for command in block.commands:
@@ -83,6 +84,7 @@ def test_the_quick_python_of_the_pages_runs(block: Block, folder: Path):
 
 @needs_interface
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @_named("python", slow=True)
 def test_the_python_of_the_pages_that_trains_runs(block: Block, folder: Path):
     (folder / "block.py").write_text(block.text)

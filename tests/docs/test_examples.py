@@ -85,6 +85,7 @@ def test_a_method_can_be_added_as_one_file_and_one_yaml(tmp_path: Path):
 
 @needs_interface
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_search_from_python_prints_its_leaderboard(tmp_path: Path):
     printed = _run(EXAMPLES / "search_synthetic.py", str(tmp_path / "results"), folder=tmp_path)
     for method in ("cross_entropy", "crt", "logit_adjustment"):
