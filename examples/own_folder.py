@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
     draw(images)
 
     task = lb.load_task("folder", data_root=images, imbalance_factor=5, image_size=32)
-    print(task)
+    print(f"training images of each class: {task.class_counts}")
 
     for method in ("cross_entropy", "cross_entropy+logistic_regression"):
         row = lb.train_trial(
