@@ -40,7 +40,7 @@ HEADLINES = tuple(name for name in SCORES if METRICS[name].headline)
 _READ = (
     *(*STUDY_COLUMNS, *ORDER, "status", "is_default", "source_key", "class_names", "n_epochs"),
     *("val_balanced_accuracy", *(f"test_{name}" for name in SCORES)),
-    *("seconds", "standalone_seconds", "gpu_share"),
+    *("seconds", "standalone_seconds", "gpu_share", "best_epoch", "full_objective_share"),
 )
 LINE_COLUMNS = (
     *("task", *TASK_COLUMNS, "n_classes", "chance", "method", "study", "label", "n_epochs"),
@@ -165,7 +165,31 @@ def _study_line(study: StudyRows, wanted: _Wanted) -> tuple[Line | None, list[st
             f"missing, as only other configurations are confirmed: {name}; "
             f"lmd-bench confirm {selected['key']}{wanted.results} fills it"
         )
+    notes += _barely_begun(runs["tuned"], name)
     return line, notes + _undefined(line, name, wanted.metrics)
+
+
+def _barely_begun(runs: Sequence[Row], name: str) -> list[str]:
+    """Return a note where runs were kept before most of what their method does had been done.
+
+    A method that is deferred by design, such as DRW at .8, trains one fifth under its full
+    objective at most: what counts is the half of what its last epoch would have had.
+    """
+    shares: list[float] = []
+    for row in runs:
+        share = row["full_objective_share"]
+        if share is None or row["best_epoch"] is None:
+            continue
+        deferral = (1.0 - share) * row["best_epoch"] / row["n_epochs"]
+        if share < 0.5 and share < 0.5 * (1.0 - deferral):
+            shares.append(share)
+    if not shares:
+        return []
+    steps = ", ".join(f"{100 * share:.0f} %" for share in shares)
+    return [
+        f"kept before the method had done half of its work: {name}, {len(shares)} of {len(runs)} "
+        f"runs ({steps} of their steps under the full objective)"
+    ]
 
 
 def _line(study: StudyRows, selected: Row, runs: dict[str, list[Row]], wanted: _Wanted) -> Line:

@@ -6,7 +6,7 @@ import pytest
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TaskSpec
 from lmd_bench.core.text import task_label
-from lmd_bench.leaderboard.board import LINE_COLUMNS, build, load
+from lmd_bench.leaderboard.board import LINE_COLUMNS, SCORES, build, load
 from lmd_bench.leaderboard.studies.budget import Budget
 from lmd_bench.leaderboard.studies.rules import RULES
 from lmd_bench.store.compaction import compact
@@ -242,3 +242,22 @@ def test_a_folder_gives_the_same_as_its_rows_single_or_compacted(tmp_path: Path,
         assert board.frame.equals(by_hand.frame)
         assert board.notes == by_hand.notes
         compact(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("share", "epoch", "noted"),
+    [
+        (0.025, 4, True),  # a warm-up of .39 x 10 epochs, kept right after it
+        (0.61, 10, False),  # the same warm-up, the last epoch
+        (0.2, 10, False),  # DRW at .8: the most there is
+        (None, None, False),  # a row of before it was measured
+    ],
+)
+def test_a_run_kept_before_its_method_had_begun_is_noted(row, share, epoch, noted) -> None:
+    columns = {"full_objective_share": share, "best_epoch": epoch, "val_balanced_accuracy": 0.5}
+    trial = row("rrl", n_epochs=10, **columns)
+    scores = {f"test_{name}": 0.4 for name in SCORES}
+    run = row("rrl", n_epochs=10, source=trial, **scores, **columns)
+    notes = [note for note in build([trial, run]).notes if note.startswith("kept before")]
+    assert bool(notes) == noted
+    assert not noted or "1 of 1 runs (2 % of their steps" in notes[0]
