@@ -5,10 +5,10 @@ What `lmd-bench` does on the command line, from Python. A name is imported when 
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from lmd_bench.core.errors import UserError
     from lmd_bench.data.build import load_task, prepare_images
     from lmd_bench.data.listing import list_datasets
@@ -41,13 +41,12 @@ _HOMES = {
     "train_trial": "training.single",
 }
 
-try:
-    __version__ = version("lmd-bench")
-except PackageNotFoundError:  # it runs from a folder that was not installed
-    __version__ = "unknown"
-
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from lmd_bench.store.provenance import package_version
+
+        return package_version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
