@@ -13,17 +13,20 @@ if TYPE_CHECKING:
     from lmd_bench.data.build import load_task, prepare_images
     from lmd_bench.data.listing import list_datasets
     from lmd_bench.leaderboard.board import Leaderboard
+    from lmd_bench.leaderboard.results import Results, open_results
     from lmd_bench.methods.catalogue import list_methods
     from lmd_bench.search.options import run_search
     from lmd_bench.training.single import train_trial
 
 __all__ = [
     "Leaderboard",
+    "Results",
     "UserError",
     "__version__",
     "list_datasets",
     "list_methods",
     "load_task",
+    "open_results",
     "prepare_images",
     "run_search",
     "train_trial",
@@ -32,10 +35,12 @@ __all__ = [
 # public name -> the module that holds it
 _HOMES = {
     "Leaderboard": "leaderboard.board",
+    "Results": "leaderboard.results",
     "UserError": "core.errors",
     "list_datasets": "data.listing",
     "list_methods": "methods.catalogue",
     "load_task": "data.build",
+    "open_results": "leaderboard.results",
     "prepare_images": "data.build",
     "run_search": "search.options",
     "train_trial": "training.single",

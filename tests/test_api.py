@@ -26,6 +26,11 @@ def test_the_import_brings_none_of_the_heavy_libraries():
     assert heavy_modules_after("import lmd_bench") == ""
 
 
+def test_results_are_opened_without_torch_ray_or_optuna():
+    loaded = heavy_modules_after("import lmd_bench\nlmd_bench.open_results")
+    assert set(loaded.split()) <= {"pandas"}
+
+
 @pytest.mark.parametrize("name", lmd_bench.__all__)
 def test_each_public_name_can_be_had(name: str):
     assert getattr(lmd_bench, name) is not None

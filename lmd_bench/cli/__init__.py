@@ -3,28 +3,36 @@
 import sys
 from typing import NoReturn
 
-from lmd_bench.cli import ablation, data, methods, report, simulation, store, sweeps
-from lmd_bench.cli import compare as statistics
-from lmd_bench.cli import leaderboard as reading
-from lmd_bench.cli import search as runs
-from lmd_bench.cli import watching as state
+from lmd_bench.cli import (
+    ablation,
+    compare,
+    data,
+    leaderboard,
+    methods,
+    report,
+    search,
+    simulation,
+    store,
+    sweeps,
+    watching,
+)
 from lmd_bench.cli.app import app, arrange
 from lmd_bench.core.errors import UserError
 
 __all__ = [
     "ablation",
     "app",
+    "compare",
     "data",
+    "leaderboard",
     "main",
     "methods",
-    "reading",
     "report",
-    "runs",
+    "search",
     "simulation",
-    "state",
-    "statistics",
     "store",
     "sweeps",
+    "watching",
 ]
 
 arrange()
