@@ -20,16 +20,22 @@ def epoch_bars() -> Iterator[OnEpoch]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[facts]}"),
     )
-    with Bars(*columns, console=Console(stderr=True)) as bars:
-        of_stage: dict[str, TaskID] = {}
+    of_stage: dict[str, TaskID] = {}
+    bars = Bars(*columns, console=Console(stderr=True))
 
-        def show(point: Progress) -> None:
-            if point.stage not in of_stage:
-                of_stage[point.stage] = bars.add_task(point.stage, total=point.n_epochs, facts="")
-            facts = f"loss {point.loss:.3f}  val {100 * point.val_balanced_accuracy:.1f} %"
-            bars.update(of_stage[point.stage], completed=point.epoch, facts=facts)
+    def show(point: Progress) -> None:
+        # Not from the start: the bar of images that are prepared before may be drawn until now.
+        bars.start()
+        if point.stage not in of_stage:
+            of_stage[point.stage] = bars.add_task(point.stage, total=point.n_epochs, facts="")
+        facts = f"loss {point.loss:.3f}  val {100 * point.val_balanced_accuracy:.1f} %"
+        bars.update(of_stage[point.stage], completed=point.epoch, facts=facts)
 
+    try:
         yield show
+    finally:
+        if of_stage:
+            bars.stop()
 
 
 @contextmanager

@@ -36,10 +36,10 @@ def train(
     results: Results = RESULTS,
 ) -> None:
     """Train one trial, without Ray, and judge it on val; its row goes to the results."""
-    from lmd_bench.cli.progress import epoch_bars
+    from lmd_bench.cli.progress import epoch_bars, image_progress
     from lmd_bench.training.single import train_one
 
-    with epoch_bars() as on_epoch:
+    with image_progress() as on_images, epoch_bars() as on_epoch:
         row = train_one(
             one_task(dataset, imbalance_factor, cut),
             method,
@@ -50,6 +50,7 @@ def train(
             data.source(cut.split_dir),
             command_line(),
             on_epoch,
+            on_images,
         )
     _print_trial(row)
     if row["status"] != "ok":

@@ -16,7 +16,7 @@ from lmd_bench.core.schema import (
     TrialSpec,
     no_report,
 )
-from lmd_bench.data.build import build_tasks, task_specs
+from lmd_bench.data.build import OnImages, build_tasks, task_specs
 from lmd_bench.data.options import TaskAndData
 from lmd_bench.methods.catalogue import resolve_method
 from lmd_bench.methods.space import check_keys, default_config, parse_settings, setting_texts
@@ -81,6 +81,7 @@ def train_one(
     source: DataSource,
     command: str,
     on_epoch: OnEpoch = no_report,
+    on_images: OnImages | None = None,
 ) -> TrialRow:
     """Run one trial of a method, and return its row.
 
@@ -91,8 +92,9 @@ def train_one(
     overrides: dict[str, Scalar] = parse_settings(settings)
     check_keys(overrides, [method])
     config = default_config(method, overrides)
+    # First the images: where they are absent, nothing is made.
+    ((task, fingerprint),) = build_tasks([task], source, on_images)
     open_store(results, create=True)
-    ((task, fingerprint),) = build_tasks([task], source)
     spec = TrialSpec(
         task=task,
         task_fingerprint=fingerprint,
