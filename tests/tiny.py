@@ -46,10 +46,12 @@ def model(
     )
 
 
-def method(name: str, counts: torch.Tensor, n_steps: int, seed: int = 0) -> Representation:
-    """Return a stage-1 method at its defaults with the model it asks for."""
+def method(
+    name: str, counts: torch.Tensor, n_steps: int, seed: int = 0, config: object = None
+) -> Representation:
+    """Return a stage-1 method, at its defaults unless told otherwise, with the model it wants."""
     plugin = plugins.plugin_class("representation", name)
-    config = plugins.load("representation", name).Config()
+    config = config or plugins.load("representation", name).Config()
     network = model(
         make_head=partial(plugin.make_head, config),
         make_encoder=partial(plugin.make_encoder, config),

@@ -123,7 +123,7 @@ def _declarations(method: "Method") -> str:
 def _settings_table(method: "Method") -> Table:
     from lmd_bench.methods.space import default_config, search_space
 
-    space = search_space(method.sections, fixed=method.settings)
+    space = search_space(method.sections, method.settings, method.searched)
     table = Table("setting", "default", "searched over")
     for key, default in default_config(method).items():
         fixed = "fixed by the method" if key in method.settings else "fixed; --set changes it"

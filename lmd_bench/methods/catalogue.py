@@ -1,6 +1,6 @@
 """What is compared: named methods, and any other pair of stages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Method:
-    """A named pair of stages. `settings` are fixed: they override defaults and are not searched."""
+    """A named pair of stages, and what makes the name what its paper says.
+
+    `settings` are fixed: they override defaults and are not searched. `searched` are settings that
+    this method searches from a default of its own, {"training.sam_rho": {"default": .05, ...}}. An
+    entry with a type is the range as well, as in the YAML of a section.
+    """
 
     name: str
     representation: str
@@ -28,6 +33,7 @@ class Method:
     url: str = ""
     note: str = ""  # what its figures must be read with
     settings: Config = field(default_factory=dict[str, Scalar])
+    searched: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
 
     @property
     def sections(self) -> tuple[str, str, str]:

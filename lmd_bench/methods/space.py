@@ -37,14 +37,20 @@ def section_defaults(section: str) -> dict[str, Scalar]:
 def default_config(method: Method, overrides: Config | None = None) -> dict[str, Scalar]:
     """Return the complete default config of a method, its settings and `overrides` applied.
 
+    Later ones win: what all methods share, what the representation declares of training, the
+    method's own defaults and settings, the overrides.
+
     Raises:
         UserError: an override whose key or value is not allowed.
     """
     config: dict[str, Scalar] = {}
     for section in method.sections:
         config |= section_defaults(section)
+    plugin = plugins.plugin_class("representation", method.representation)
+    own = {f"training.{name}": value for name, value in plugin.training_defaults.items()}
+    own |= {key: entry["default"] for key, entry in method.searched.items()}
     given = {**method.settings, **(overrides or {})}
-    for key, value in given.items():
+    for key, value in {**own, **given}.items():
         config[key] = check_value(key, value, config)
     config |= {k: v for k, v in _following(config).items() if k not in given}
     for section in method.sections:
@@ -92,17 +98,26 @@ def swept_settings(calibration: str, config: Config | None = None) -> int:
     return plugin.n_swept(section_config(calibration, values))
 
 
-def search_space(sections: Iterable[str], fixed: Config | Iterable[str] = ()) -> Space:
-    """Return the distributions of some sections, leaving out the keys in `fixed`.
+def search_space(
+    sections: Iterable[str],
+    fixed: Config | Iterable[str] = (),
+    searched: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Space:
+    """Return the distributions of some sections.
 
-    Where `fixed` holds values, ranges are those of the optimiser that it names.
+    Args:
+        sections: `training` and names of stages.
+        fixed: keys to leave out. Where it holds values, ranges are those of the optimiser that it
+            names.
+        searched: of a method, whose ranges go before the sections' own.
     """
     values = dict(fixed) if isinstance(fixed, Mapping) else {}
     optimiser = str(values.get("training.optimiser", ""))
     space: Space = {}
     for section in sections:
-        for name, entry in _read_ranges(section).items():
+        for name, shipped in _read_ranges(section).items():
             key = f"{section}.{name}"
+            entry = {**shipped, **(searched or {}).get(key, {})}
             if entry["type"] != "fixed" and key not in set(fixed):
                 space[key] = _distribution(key, {**entry, **entry.get(optimiser, {})})
     return space

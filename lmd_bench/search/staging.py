@@ -103,7 +103,10 @@ def _representation_study(
     sections = ("training.", f"{method.representation}.")
     settings = {k: v for k, v in method.settings.items() if k.startswith(sections)}
     name = pair(method.representation, NO_CALIBRATION)
-    helper = Method(name, method.representation, NO_CALIBRATION, settings=settings)
+    searched = {k: v for k, v in method.searched.items() if k.startswith(sections)}
+    helper = Method(
+        name, method.representation, NO_CALIBRATION, settings=settings, searched=searched
+    )
     # A method that a person knows by name gives the study its name, above all one that was asked
     # for: its search and its confirmation then count as that method's.
     stage1 = next(
@@ -112,6 +115,7 @@ def _representation_study(
         if candidate.representation == helper.representation
         and candidate.calibration == NO_CALIBRATION
         and request.fixed_of(candidate) == request.fixed_of(helper)
+        and candidate.searched == helper.searched
     )
     return _study(request, stage1, task, fingerprint, stage1 in requested)
 
@@ -127,7 +131,9 @@ def _study(
     default = request.default_of(method)
     # A calibration study takes its encoders as they are, so it searches stage 2 alone.
     sections = method.sections[2:] if stands_on else method.sections
-    space = ranged(search_space(sections, request.fixed_of(method)), request.ranges)
+    space = ranged(
+        search_space(sections, request.fixed_of(method), method.searched), request.ranges
+    )
     stored = request.warm_start.get(pair(method.representation, method.calibration), ())
     points = (*points_of(request.points, space, default), *warm_points(stored, space, default))
     # Pruning saves epochs of stage 1; a calibration is too short to be worth ending early.

@@ -67,17 +67,20 @@ class Cells:
         stages = (self.base.representation, self.base.calibration)
         settings: dict[str, Scalar] = {**self.base.settings, **self._held, **self._fixed}
         bound = {*self.base.settings, *self._fixed}
+        searched = dict(self.base.searched)
         for change in changes:
             if change.method:
                 other = resolve_method(change.method)
                 stages = (other.representation, other.calibration)
                 settings |= other.settings
+                searched |= other.searched
                 bound |= other.settings.keys()
             stages = (change.representation or stages[0], change.calibration or stages[1])
             settings |= change.settings
             bound |= change.settings.keys()
         both = resolve_method("+".join(stages))
         known = default_config(both)
+        both = replace(both, searched={k: v for k, v in searched.items() if k in known})
         config = default_config(both, {k: v for k, v in settings.items() if k in known})
         if self._tuned:
             bound |= self._held.keys() - search_space(both.sections).keys()

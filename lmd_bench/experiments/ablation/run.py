@@ -153,7 +153,7 @@ def base_config_from(folder: Path, base: Method, fingerprints: Sequence[str]) ->
 
 
 def _searched(start: Config, methods: Sequence[Method]) -> dict[str, Scalar]:
-    known = {key for m in methods for key in search_space(m.sections, m.settings)}
+    known = {key for m in methods for key in search_space(m.sections, m.settings, m.searched)}
     return {key: value for key, value in start.items() if key in known}
 
 

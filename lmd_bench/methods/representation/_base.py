@@ -1,13 +1,14 @@
 """The contract of a stage-1 method: which views it wants, its loss, and what follows a step."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from lmd_bench.core.schema import Scalar
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import generator
 from lmd_bench.methods.models.model import Model
@@ -45,6 +46,8 @@ class Representation(ABC):
     views: ClassVar[tuple[WantedView, ...]] = ("student",)
     cost: ClassVar[float] = 1.0  # of a step, in those of cross-entropy
     prior_in_loss: ClassVar[bool] = False  # the loss adds the log prior to the logits
+    # of TrainingConfig, where what suits the method differs from what all share
+    training_defaults: ClassVar[Mapping[str, Scalar]] = {}
     cosine_head: ClassVar[bool] = False  # the lengths of the head's class weights mean nothing
 
     def __init__(
@@ -99,7 +102,11 @@ class Representation(ABC):
 
     @classmethod
     def deferral(cls, config: Any) -> float:
-        """Return the share of training before which a run says nothing of its end."""
+        """Return the share of training before which a run says nothing of its end.
+
+        A method whose objective changes on a schedule returns where the new one begins, or has
+        the larger part of the weight; no epoch before it is judged or kept.
+        """
         return 0.0
 
     def draw_weights(self, progress: float) -> Float[Tensor, " classes"] | None:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +33,7 @@ class Queue:
 
 
 class MomentumContrast(Representation):
-    """Student and teacher with a projection each; `config` has n_dims, queue_size, ema_decay."""
+    """Student and teacher with a projection each; `config` has n_dims, queue_size and EMA."""
 
     def prepare(self) -> None:
         """Make the projections, the teacher, a copy that takes no gradient, and the queue."""
@@ -56,13 +57,25 @@ class MomentumContrast(Representation):
 
     def after_step(self, step: int) -> None:
         """Move the teacher towards the student."""
-        share = 1.0 - ema_alpha(step, self.config.ema_decay)
+        share = 1.0 - ema_alpha(step, ema_decay(self.config, self.n_steps))
         move_towards(self.teacher.parameters(), self.student(), share)
 
 
 def unit_rows(n_rows: int, n_dims: int, rng: torch.Generator) -> Float[Tensor, "rows dims"]:
     """Return random rows of length 1."""
     return F.normalize(torch.randn(n_rows, n_dims, generator=rng), dim=1)
+
+
+def ema_decay(config: Any, n_steps: int) -> float:
+    """Return the decay of a teacher: `ema_decay` where it is set, else by `ema_horizon`.
+
+    The horizon is the share of training that the teacher averages over. An absolute decay means
+    another teacher in each budget: .999 averages over the last 1,000 steps, so in a training of
+    fewer it is the mean of all iterates from the first random weights on.
+    """
+    if config.ema_decay > 0:
+        return config.ema_decay
+    return max(0.0, 1.0 - 1.0 / (config.ema_horizon * n_steps))
 
 
 def ema_alpha(step: int, decay: float) -> float:

@@ -8,16 +8,18 @@ sees two. Class centres are projections of the head's normalised weights.
 Paper: Zhu et al., Balanced Contrastive Learning for Long-Tailed Visual Recognition, CVPR 2022,
 Eqs. 5 and 6.
 URL: https://arxiv.org/abs/2207.09052
-Code it was compared with: https://github.com/FlamieZhu/Balanced-Contrastive-Learning
+Compared with https://github.com/FlamieZhu/Balanced-Contrastive-Learning@f72d070379: both losses,
+values and gradients in embeddings, centres and logits.
 
-What differs: all three views are the student's, which all methods share; theirs are RandAugment for
-the classifier and SimAugment twice. An anchor counts itself out of its own class's average, as in
-the paper. The cosine head has a scale, `scale`.
-Defaults: weights 1 and .35, temperature .1: that code's main script; 128 dimensions instead of
-1024, enough for eight classes; scale 30.
+What differs: all three views are of one kind, SimAugment by default; theirs are RandAugment for the
+classifier and SimAugment twice. Centres are projected from normalised class weights, theirs from
+the raw ones. An anchor counts itself out of its own class's average, as in the paper.
+Defaults: weights 1 and .35: that code's main script; temperature .1: its loss class and the paper's
+CIFAR runs (its main script has .07); 128 dimensions instead of 1024, enough for eight classes;
+scale 30, as its head.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -26,6 +28,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from lmd_bench.core.schema import Scalar
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.config import require
 from lmd_bench.methods.models.heads import CosineHead
@@ -59,6 +62,7 @@ class Bcl(Representation):
 
     views: ClassVar[tuple[WantedView, ...]] = ("student", "student", "student")
     cost: ClassVar[float] = 3.0
+    training_defaults: ClassVar[Mapping[str, Scalar]] = {"augmentation": "simaugment"}
     prior_in_loss: ClassVar[bool] = True
     cosine_head: ClassVar[bool] = True
 

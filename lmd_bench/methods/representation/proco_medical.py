@@ -10,15 +10,15 @@ class's away from q_i, the others' towards it, the worst within reach.
 Paper: Yang et al., ProCo: Prototype-Aware Contrastive Learning for Long-Tailed Medical Image
 Classification, MICCAI 2022.
 URL: https://doi.org/10.1007/978-3-031-16452-1_17
-Code it was compared with: https://github.com/skyz215/ProCo
+Compared with https://github.com/skyz215/ProCo, which holds no loss: nothing to hold numbers to.
 
-What differs: their repository holds no loss, so the form above is ours after the paper's
-description; results under this name are not theirs.
-Defaults: T .07, 128 dimensions, a queue of 1024, decay .999: that repository's; contrast_weight 1,
-adversary .1 rad, prototype_decay .9: ours.
+What differs: the form above is ours after the paper's description; results under this name are not
+theirs. The teacher's horizon is a share of training, see paco.
+Defaults: T .07, 128 dimensions, a queue of 1024: that repository's; contrast_weight 1, adversary
+.1 rad, prototype_decay .9, SimAugment views: ours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,11 +27,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from lmd_bench.core.schema import Scalar
 from lmd_bench.methods.config import require
 from lmd_bench.methods.representation._base import Targets, WantedView
 from lmd_bench.methods.representation._momentum import KeyLabels, Keys, MomentumContrast, unit_rows
 
-VERSION = 2
+VERSION = 3
 
 Queries = Float[Tensor, "batch dims"]
 Prototypes = Float[Tensor, "classes dims"]
@@ -47,7 +48,8 @@ class Config:
     prototype_decay: float = 0.9
     n_dims: int = 128
     queue_size: int = 1024
-    ema_decay: float = 0.999
+    ema_horizon: float = 0.03  # share of training that the teacher averages over
+    ema_decay: float = 0.0  # above 0: of every step, whatever the horizon
 
     def __post_init__(self) -> None:
         """Refuse values for which the loss is not defined."""
@@ -58,6 +60,7 @@ class Config:
         require(0 <= decay < 1, f"prototype_decay={decay} must lie in [0, 1)")
         require(self.n_dims >= 2, f"n_dims={self.n_dims} must be at least 2")
         require(self.queue_size >= 1, f"queue_size={self.queue_size} must be at least 1")
+        require(0 < self.ema_horizon <= 1, f"ema_horizon={self.ema_horizon} must lie in (0, 1]")
         require(0 <= self.ema_decay < 1, f"ema_decay={self.ema_decay} must lie in [0, 1)")
 
 
@@ -119,6 +122,7 @@ class ProcoMedical(MomentumContrast):
 
     views: ClassVar[tuple[WantedView, ...]] = ("student", "student")
     cost: ClassVar[float] = 1.5
+    training_defaults: ClassVar[Mapping[str, Scalar]] = {"augmentation": "simaugment"}
 
     def prepare(self) -> None:
         """Draw prototypes to start from."""

@@ -9,6 +9,8 @@ An epoch has as many draws as there are training images, with replacement.
 Paper: Kang et al., Decoupling Representation and Classifier for Long-Tailed Recognition, ICLR 2020,
 section 3, Eqs. 1 and 2; deferred: Cao et al., NeurIPS 2019.
 URL: https://arxiv.org/abs/1910.09217
+Compared with https://github.com/facebookresearch/classifier-balancing@f162adef63: the probabilities
+of every epoch of trainings of 10 and 90.
 
 What differs from their code: t rises by epoch as there, from 0 in the first to 1 in the last.
 Defaults: q 0, the class-balanced row of their Table 1; start .8 as LDAM-DRW defers.
@@ -59,8 +61,8 @@ class Resampling(Criterion):
 
     @classmethod
     def deferral(cls, config: Any) -> float:
-        """Return when deferred sampling starts."""
-        return config.start if config.schedule == "deferred" else 0.0
+        """Return when deferred sampling starts, or progressive sampling is half way."""
+        return {"constant": 0.0, "deferred": config.start, "progressive": 0.5}[config.schedule]
 
     def draw_weights(self, progress: float) -> Float[Tensor, " classes"] | None:
         """Return the weight of an image of each class in the epoch at `progress`."""

@@ -8,13 +8,14 @@ that pass no gradient on, so that val can choose the epoch and stage 2 finds a c
 Paper: Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, Eq. 2; as the encoder of
 long-tail pipelines: Kang et al., Exploring Balanced Feature Spaces, ICLR 2021.
 URL: https://arxiv.org/abs/2004.11362
+Compared with https://github.com/HobbitLong/SupContrast@66a8fe5388: value and gradient of the loss.
 
-What differs: their linear classifier is trained afterwards; here it is trained alongside, on the
-same views.
-Defaults: temperature .1, 128 dimensions: the paper.
+What differs: their code multiplies the loss by T / .07, the paper does not. Their linear classifier
+is trained afterwards; here it is trained alongside, on the same views.
+Defaults: temperature .1, 128 dimensions, SimAugment views: the paper.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,6 +24,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from lmd_bench.core.schema import Scalar
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.config import require
 from lmd_bench.methods.representation._base import Representation, Targets, WantedView
@@ -49,6 +51,7 @@ class SupCon(Representation):
 
     views: ClassVar[tuple[WantedView, ...]] = ("student", "student")
     cost: ClassVar[float] = 2.0
+    training_defaults: ClassVar[Mapping[str, Scalar]] = {"augmentation": "simaugment"}
 
     def prepare(self) -> None:
         """Make the projection."""

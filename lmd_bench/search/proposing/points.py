@@ -54,7 +54,7 @@ def check_points(
             whose default lies outside the range.
     """
     spaces = [
-        (method, default, ranged(search_space(method.sections, fixed), ranges))
+        (method, default, ranged(search_space(method.sections, fixed, method.searched), ranges))
         for method, default, fixed in methods
     ]
     known: Space = {key: within for _, _, space in spaces for key, within in space.items()}

@@ -32,7 +32,7 @@ def parse_ranges(texts: Iterable[str], methods: Iterable[Method]) -> dict[str, s
     ranges: dict[str, str] = {}
     space: Space = {}
     for method in methods:
-        space |= search_space(method.sections, method.settings)
+        space |= search_space(method.sections, method.settings, method.searched)
     for text in texts:
         key, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not value:
