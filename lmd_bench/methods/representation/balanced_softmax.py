@@ -6,6 +6,8 @@ Prediction takes the raw logits, which estimate a class-balanced posterior.
 
 Paper: Ren et al., Balanced Meta-Softmax for Long-Tailed Visual Recognition, NeurIPS 2020, Eq. 3.
 URL: https://arxiv.org/abs/2007.10740
+Compared with https://github.com/jiawei-ren/BalancedMetaSoftmax-Classification@34a61e4328: value and
+gradient.
 
 What differs: nothing in the loss; their meta sampler is not part of it. It equals the
 logit-adjusted loss with tau = 1 and is kept under its own name, as the field does.

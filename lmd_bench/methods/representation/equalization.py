@@ -7,6 +7,8 @@ beta_j is 1 with probability gamma, drawn for each image and class.
 
 Paper: Tan et al., Equalization Loss for Long-Tailed Object Recognition, CVPR 2020, Eq. 12.
 URL: https://arxiv.org/abs/2003.05176
+Compared with https://github.com/zhangyongshun/BagofTricks-LT@ce7859a930, a re-implementation of the
+softmax form, under given draws: value and gradient. The authors published the detection form alone.
 
 What differs: the threshold is on the class prior and its default suits eight classes: with the
 published 4.3e-4 (of 1,000 classes) no class of a medical data set is rare, and the loss is plain

@@ -8,10 +8,10 @@ The head is cosine; the stored head gives s cos theta without noise.
 Paper: Li et al., Long-Tailed Visual Recognition via Gaussian Clouded Logit Adjustment, CVPR 2022,
 Eqs. 6 to 9.
 URL: https://arxiv.org/abs/2305.11733
-Code it was compared with: https://github.com/Keke921/GCLLoss
+Compared with https://github.com/Keke921/GCLLoss@c2a62338eb: value and gradient under given noise.
 
 What differs: their stage 2 (balanced re-training of the head) is a calibration of its own here, and
-their mixup is `training.mixing`.
+their mixup is `training.mixing`. The method `gcl_crt` has both, as published; `gcl` neither.
 Defaults: s 30, strength .5: that code.
 """
 

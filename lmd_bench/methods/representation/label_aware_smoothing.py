@@ -5,10 +5,14 @@
 
 Paper: Zhong et al., Improving Calibration for Long-Tailed Recognition, CVPR 2021, Eqs. 7 to 9.
 URL: https://arxiv.org/abs/2104.00466
+Compared with https://github.com/dvlab-research/MiSLAS@0fc381e333: value and gradient at its concave
+shape, but for the factor below.
 
 What differs: there it trains the classifier of stage 2 (here `mislas`); as a stage-1 loss it is the
-field's usage.
-Defaults: head .3, tail 0: their CIFAR-100 settings at factor 10. Equal ones are label smoothing.
+field's usage. The smoothed share goes to the other K - 1 classes, as in the paper; their code
+spreads it over all K, so that ours at e (K - 1) / K is theirs at e.
+Defaults: head .3, tail 0: their settings for CIFAR-100 at factor 50 and CIFAR-10 at 100. Equal ones
+are label smoothing.
 """
 
 from dataclasses import dataclass

@@ -9,7 +9,8 @@ The head is cosine: features and class weights are normalised. w_j are class-bal
 Paper: Cao et al., Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss,
 NeurIPS 2019, Eqs. 10 to 13 and Algorithm 1.
 URL: https://arxiv.org/abs/1906.07413
-Code it was compared with: https://github.com/kaidic/LDAM-DRW
+Compared with https://github.com/kaidic/LDAM-DRW@2536330f2a: margins, weights, value and gradient
+before and after the switch, and the length of the class weights at the start.
 
 What differs: the stored head gives s cos theta, where theirs gives cos theta; the order of classes
 is the same. The weighted mean is over weights, as in that code.

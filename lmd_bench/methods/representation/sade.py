@@ -8,10 +8,12 @@ the prediction.
 Paper: Zhang et al., Self-Supervised Aggregation of Diverse Experts for Test-Agnostic Long-Tailed
 Recognition, NeurIPS 2022, Eqs. 2 to 4.
 URL: https://arxiv.org/abs/2107.09249
-Code it was compared with: https://github.com/Vanint/SADE-AgnosticLT
+Compared with https://github.com/Vanint/SADE-AgnosticLT@cba11b8b0f: value, gradient and inverse
+prior.
 
 What differs: experts have a whole last stage each, where theirs also split the one before and are
-thinner; the weights of the experts are not learned on test images, which would be transductive.
+thinner, and they start as copies of one another, theirs apart; the weights of the experts are not
+learned on test images, which would be transductive.
 Defaults: tau 2: that code; scale 30, as its cosine heads.
 """
 

@@ -7,7 +7,8 @@ Prediction takes the raw logits. gamma = 0 is the logit-adjusted loss, tau = 0 i
 Paper: Kini et al., Label-Imbalanced and Group-Sensitive Classification under Overparameterization,
 NeurIPS 2021, Eq. 1.
 URL: https://arxiv.org/abs/2103.01550
-Code it was compared with: https://github.com/orparask/VS-Loss
+Compared with https://github.com/orparask/VS-Loss@7ade9c9959 and, at tau 0, with CDT of
+https://github.com/zhangyongshun/BagofTricks-LT@ce7859a930: value and gradient.
 
 What differs: nothing in the loss.
 Defaults: gamma .3, tau 1: that code.

@@ -59,6 +59,11 @@ def test_every_plugin_has_a_card_with_paper_and_url_and_a_version(kind: str):
         assert plugins.load(kind, name).VERSION >= 1
 
 
+def test_every_card_of_stage_1_names_the_code_that_it_was_compared_with():
+    for name in set(NAMES) - {"cross_entropy"}:
+        assert "Compared with https://github.com/" in plugins.card("representation", name), name
+
+
 @pytest.mark.parametrize(
     "section",
     ["training", *plugins.names("representation"), *plugins.names("calibration")],
