@@ -78,8 +78,8 @@ def write(text: str, out: Path | None = None) -> None:
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
 
 
-def _print_notes(rule: SelectionRule, notes: Sequence[str]) -> None:
-    if rule.watermark:
+def _print_notes(rule: SelectionRule | None, notes: Sequence[str]) -> None:
+    if rule and rule.watermark:
         print(rule.watermark, file=sys.stderr)
     for note in notes:
         print(f"Note: {note}.", file=sys.stderr)

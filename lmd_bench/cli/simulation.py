@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from lmd_bench.cli.app import app
+from lmd_bench.cli.compare import Format
 from lmd_bench.cli.option_groups import expanded
 from lmd_bench.cli.options import RESULTS, Results
 
@@ -14,7 +15,6 @@ Folder = Annotated[Path | None, typer.Option(help="Read an exported table in pla
 Export = Annotated[
     Path | None, typer.Option(help="Write the stored trials to this new folder; replay nothing.")
 ]
-_PARTS = ("samplers", "pruners", "stages")
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,31 @@ def simulate(
     results: Results = RESULTS,
     table: Folder = None,
     export: Export = None,
-    format: Annotated[
-        Literal["table", "csv", "json"], typer.Option(help="Of what is printed.")
-    ] = "table",
+    format: Format = "table",
 ) -> None:
     """Replay stored trials in seconds: which sampler, pruner and staging would have found what."""
-    from lmd_bench.cli.simulation_show import print_simulation
-    from lmd_bench.experiments.simulation.simulate import Request
+    from rich.console import Console
 
-    request = Request(
+    from lmd_bench.cli.emit import emit
+    from lmd_bench.core.errors import UserError
+    from lmd_bench.experiments.simulation import simulate
+    from lmd_bench.experiments.simulation.text import answer
+
+    methods = _names(method or "")
+    if export is not None:
+        if table is not None:
+            raise UserError("--export takes the rows of --results; leave out --table.")
+        tables = simulate.export(results, methods, export)
+        n_trials = sum(len(exported.trials) for exported in tables)
+        print(
+            f"{export}: {n_trials} trials of {len(tables)} studies, without images, ids, logits or "
+            f"command lines; lmd-bench simulate --table {export} replays them"
+        )
+        return
+    parts = simulate.PARTS if show is None else (show,)
+    if format == "csv" and len(parts) > 1:
+        raise UserError(f"A CSV holds one table; name it with --show: {', '.join(parts)}.")
+    request = simulate.Request(
         samplers=_names(replays.sampler),
         pruners=_names(replays.pruner),
         n_trials=replays.trials,
@@ -73,11 +89,13 @@ def simulate(
         repeats=replays.repeats,
         seed=replays.seed,
         top_k=replays.top_k,
-        methods=_names(method or ""),
+        methods=methods,
         ignore_deferral=replays.ignore_deferral,
-        parts=_PARTS if show is None else (show,),
+        parts=parts,
     )
-    print_simulation(table or results, table is not None, request, format, export)
+    with Console(stderr=True).status("reading") as status:
+        replayed = simulate.simulate(table or results, table is not None, request, status.update)
+    emit(answer(replayed), format)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ def transfer(
     """Use configs tuned on one task on the others, and show what that loses."""
     from lmd_bench.cli.emit import check_format, emit
     from lmd_bench.core.options import split_commas
-    from lmd_bench.experiments.transfer import Chosen, run_transfer, transfer_answer
+    from lmd_bench.experiments.transfer import Chosen, missing_transfers, transfer_answer
 
     check_format(format)
     chosen = Chosen(
@@ -106,16 +106,25 @@ def transfer(
     )
     code = 0
     if not table:
-        code = run_transfer(
-            results.resolve(),
-            chosen,
-            rule,
-            data.source(split_dir),
-            resources.fields(),
-            command_line(),
-            dry_run=dry_run,
-            on_stderr=format != "table",
-        )
+        specs = missing_transfers(results, chosen, rule)
+        if dry_run or not specs:
+            n_encoders = len({spec.encoder_key for spec, _ in specs.values()})
+            typer.echo(
+                f"{len(specs)} runs are missing, with at most {n_encoders} encoders to train.",
+                err=format != "table",
+            )
+        else:
+            from lmd_bench.experiments.transfer import run_transfers
+            from lmd_bench.search.display import make_display
+
+            code = run_transfers(
+                specs,
+                results.resolve(),
+                data.source(split_dir),
+                resources.fields(),
+                command_line(),
+                make_display(resources.verbose, on_stderr=format != "table"),
+            )
     if not dry_run:
         emit(transfer_answer(results, chosen, rule), format)
     raise typer.Exit(code)

@@ -89,9 +89,35 @@ def doctor(
     ] = "local",
 ) -> None:
     """Say whether trials would run here and on every node; exit code 1 if something is amiss."""
-    from lmd_bench.search.tune.doctor import run_doctor
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
 
-    if not run_doctor(results.resolve(), address):
+    from lmd_bench.search.tune.doctor import look_at
+
+    machines = look_at(results.resolve(), address)
+    table = Table("", "host", "cores", "GPUs", "Python", "torch", "Ray", "free", box=SIMPLE_HEAD)
+    for machine in machines:
+        health = machine.health
+        free = health.free_bytes
+        table.add_row(
+            machine.name,
+            health.host,
+            str(health.n_cores),
+            ", ".join(health.gpus) or "none",
+            health.python,
+            health.versions["torch"],
+            health.versions["ray"],
+            "" if free is None else f"{free / 2**30:.0f} GiB",
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    modes = {machine.health.auth_mode or "none" for machine in machines[1:]}
+    mode = ", ".join(sorted(modes)) or "by token, in the cluster that a search starts here"
+    console.print(f"Ray's authentication: {mode}")
+    troubles = [f"{machine.name}: {text}." for machine in machines for text in machine.troubles]
+    console.print("\n".join(troubles) if troubles else "All is well.")
+    if troubles:
         raise typer.Exit(1)
 
 

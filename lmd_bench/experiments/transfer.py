@@ -5,7 +5,6 @@ in a study of its own, so that it never counts as tuned where it is used. It goe
 of a search: encoders are shared, and the same command goes on after a kill.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from lmd_bench.leaderboard.studies.read import read_rows
 from lmd_bench.leaderboard.studies.rules import SelectionRule, rule_named
 from lmd_bench.leaderboard.transfer import Cell, Matrix, Tuned, matrices, transfer
 from lmd_bench.methods.catalogue import method_of, resolve_method
+from lmd_bench.search.display import Display
 from lmd_bench.search.jobs import Job, make_job
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.sources import Fixed
@@ -118,33 +118,41 @@ def transfer_specs(cells: Sequence[Cell]) -> dict[str, tuple[TrialSpec, Row]]:
     return specs
 
 
-def run_transfer(
-    results: Path,
-    chosen: Chosen,
-    rule: str,
-    source: DataSource,
-    resources: dict[str, Any],
-    command: str,
-    *,
-    dry_run: bool = False,
-    on_stderr: bool = False,
-) -> int:
-    """Run what is missing of the chosen transfers; return the exit code.
+def missing_transfers(results: Path, chosen: Chosen, rule: str) -> dict[str, tuple[TrialSpec, Row]]:
+    """Return the trials that the chosen transfers lack, as `transfer_specs` does.
 
     Raises:
-        UserError: a rule that chooses on test, or data other than those of the rows.
+        UserError: a rule that chooses on test, or as `read_transfer` and `transfer_specs`.
     """
     _, found, _, by = read_transfer(results, chosen, rule)
     if by.watermark:
         raise UserError(
             f"Rule '{by.name}' chooses on test, so nothing is run by it; add --table to see it."
         )
-    specs = transfer_specs(missing_cells(found, chosen))
-    if dry_run or not specs:
-        n_encoders = len({spec.encoder_key for spec, _ in specs.values()})
-        text = f"{len(specs)} runs are missing, with at most {n_encoders} encoders to train."
-        print(text, file=sys.stderr if on_stderr else sys.stdout)
-        return 0
+    return transfer_specs(missing_cells(found, chosen))
+
+
+def run_transfers(
+    specs: Mapping[str, tuple[TrialSpec, Row]],
+    results: Path,
+    source: DataSource,
+    resources: Mapping[str, Any],
+    command: str,
+    display: Display,
+) -> int:
+    """Run transfers as one search; return the exit code.
+
+    Args:
+        specs: As `missing_transfers` gives them.
+        results: The folder that they are missing in.
+        source: Where the data lie on this machine.
+        resources: Fields of `SearchRequest` on the machine.
+        command: The command line that rows keep.
+        display: Is told what happens.
+
+    Raises:
+        UserError: data other than those of the rows.
+    """
     tasks = {spec.task_fingerprint: spec.task for spec, _ in specs.values()}
     check_tasks(((task, fingerprint) for fingerprint, task in tasks.items()), source)
     methods = {spec.method for spec, _ in specs.values()}
@@ -160,10 +168,8 @@ def run_transfer(
     def jobs(sized: SearchRequest) -> Fixed:
         return Fixed(sized, [_job(sized, spec, row) for spec, row in specs.values()])
 
-    from lmd_bench.search.display import make_display
     from lmd_bench.search.run import run_search
 
-    display = make_display(request.verbose, on_stderr=on_stderr)
     return run_search(request, display, jobs).exit_code
 
 

@@ -23,7 +23,7 @@ class Answer:
 
     frames: Mapping[str, pd.DataFrame]  # by their names in JSON; CSV holds the first
     text: Callable[[], Sequence[Part]]  # notes among it
-    rule: SelectionRule
+    rule: SelectionRule | None = None  # None: no config was selected by one
     notes: tuple[str, ...] = ()
     data: Mapping[str, Any] | None = None  # JSON in place of the frames
 
@@ -50,7 +50,7 @@ class Answer:
             return (self.frames[part] if part else self.frame).to_csv(index=False)
         if format == "json":
             return json.dumps(self._data(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        watermark = [self.rule.watermark] if self.rule.watermark else []
+        watermark = [self.rule.watermark] if self.rule and self.rule.watermark else []
         return "\n".join(lay_out([*watermark, *self.text()], width or terminal_width())) + "\n"
 
     def __str__(self) -> str:
@@ -61,7 +61,9 @@ class Answer:
         return html(self.frame, self.notes, self.rule)
 
     def _data(self) -> Mapping[str, Any]:
-        data: dict[str, Any] = {"rule": self.rule.name, "watermark": self.rule.watermark or None}
+        data: dict[str, Any] = {}
+        if self.rule is not None:
+            data = {"rule": self.rule.name, "watermark": self.rule.watermark or None}
         if self.data is not None:
             return data | dict(self.data)
         for name, frame in self.frames.items():
@@ -85,8 +87,9 @@ def terminal_width() -> int:
     return shutil.get_terminal_size((_WIDTH, 24)).columns
 
 
-def html(frame: pd.DataFrame, notes: Sequence[str], rule: SelectionRule) -> str:
+def html(frame: pd.DataFrame, notes: Sequence[str], rule: SelectionRule | None) -> str:
     """Return a frame and its notes as a notebook shows them, the watermark first."""
-    watermark = f"<p><strong>{escape(rule.watermark)}</strong></p>" if rule.watermark else ""
+    text = rule.watermark if rule else ""
+    watermark = f"<p><strong>{escape(text)}</strong></p>" if text else ""
     items = "".join(f"<li>{escape(note)}.</li>" for note in notes)
     return watermark + frame.to_html(index=False) + (f"<ul>{items}</ul>" if items else "")

@@ -5,16 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer import BadParameter
 
 from lmd_bench.cli import app
 from lmd_bench.core import plugins
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DataSource, TaskSpec, TrialContext, TrialSpec
+from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
 from lmd_bench.experiments.transfer import (
     Chosen,
     is_task,
     missing_cells,
-    run_transfer,
     transfer_specs,
 )
 from lmd_bench.leaderboard import load
@@ -109,7 +109,6 @@ def test_unknown_names_and_a_rule_that_sees_test_are_refused(tmp_path: Path) -> 
     for arguments, sentence in (
         ("--method lmd", "choose from crt"),
         ("--from moon", "No task of .* is 'moon'"),
-        ("--format xml", "Unknown format 'xml'"),
         ("--rule oracle_test", "chooses on test"),
     ):
         with pytest.raises(UserError, match=sentence):
@@ -117,6 +116,8 @@ def test_unknown_names_and_a_rule_that_sees_test_are_refused(tmp_path: Path) -> 
                 ["transfer", *arguments.split(), "--results", str(tmp_path), "--dry-run"],
                 standalone_mode=False,
             )
+    with pytest.raises(BadParameter, match="'xml' is not one of"):
+        app(["transfer", "--format", "xml", "--results", str(tmp_path)], standalone_mode=False)
     with pytest.raises(UserError, match="nothing to transfer"):
         app(
             ["transfer", "--study", "no", "--table", "--results", str(tmp_path)],
@@ -128,10 +129,9 @@ def test_a_dry_run_says_how_much_is_missing(tmp_path: Path, capsys: pytest.Captu
     store = open_store(tmp_path, create=True)
     for row in [*_rows(10.0, 1), *_rows(100.0, 2)]:
         store.write(row)
-    code = run_transfer(tmp_path, Chosen(), RULE.name, DataSource(), {}, "", dry_run=True)
+    app(["transfer", "--dry-run", "--results", str(tmp_path)], standalone_mode=False)
 
-    assert code == 0
-    assert capsys.readouterr().out.startswith("4 runs are missing, with at most 4 encoders")
+    assert capsys.readouterr().out == "4 runs are missing, with at most 4 encoders to train.\n"
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The tables of a simulation as lines for a person."""
+"""The answer of a simulation: its frames for a program, its tables for a person."""
 
 from collections.abc import Mapping, Sequence
 from math import isnan
@@ -12,32 +12,42 @@ from lmd_bench.experiments.simulation.simulate import Simulation
 from lmd_bench.experiments.simulation.staging import SAME_PAIRS
 from lmd_bench.experiments.simulation.table import StudyTable
 from lmd_bench.experiments.simulation.tuners import OVER
-from lmd_bench.leaderboard.tables.text import percent, text_table
+from lmd_bench.leaderboard.answer import Answer
+from lmd_bench.leaderboard.tables.text import Part, Table, json_value, percent
 
 Line = Mapping[str, Any]  # a row of a frame
 _LEGEND = (
-    f"Intervals are {OVER}: 95 %, Student's t. Regret is what",
-    "the best of the table has more. Test is the mean of selected configs that were confirmed; "
-    "`unknown` counts the",
-    "replays that selected another one. Distance, in the unit cube of the space, is from what the "
-    "sampler drew to the",
-    "stored trial that answered; random takes stored trials in a random order.",
+    f"Intervals are {OVER}: 95 %, Student's t. Regret is what the best of the table has more. Test "
+    "is the mean of selected configs that were confirmed; `unknown` counts the replays that "
+    "selected another one. Distance, in the unit cube of the space, is from what the sampler drew "
+    "to the stored trial that answered; random takes stored trials in a random order."
 )
 
 
-def text(found: Simulation) -> list[str]:
+def answer(simulation: Simulation) -> Answer:
+    """Return a simulation as `lmd-bench simulate` shows it."""
+    data: dict[str, Any] = {
+        part: [{name: json_value(value) for name, value in line.items()} for line in records(frame)]
+        for part, frame in simulation.frames.items()
+    }
+    data |= {"intervals": OVER, "notes": list(simulation.notes)}
+    return Answer(simulation.frames, lambda: text(simulation), notes=simulation.notes, data=data)
+
+
+def text(simulation: Simulation) -> list[Part]:
     """Return all tables of a simulation, and its notes."""
-    lines: list[str] = []
-    if "samplers" in found.frames:
-        frame = found.frames["samplers"]
-        for table in found.tables:
-            lines += [*_samplers(table, records(frame[frame["study"] == table.study])), ""]
-        lines += [*_LEGEND, ""]
-    if "pruners" in found.frames:
-        lines += [*_pruners(records(found.frames["pruners"])), ""]
-    if "stages" in found.frames:
-        lines += [*_stages(records(found.frames["stages"])), ""]
-    return [*lines, *(f"Note: {note}." for note in found.notes)]
+    frames = simulation.frames
+    parts: list[Part] = []
+    if "samplers" in frames:
+        frame = frames["samplers"]
+        for table in simulation.tables:
+            parts += [*_samplers(table, records(frame[frame["study"] == table.study])), ""]
+        parts += [_LEGEND, ""]
+    if "pruners" in frames:
+        parts += [*_pruners(records(frames["pruners"])), ""]
+    if "stages" in frames:
+        parts += [*_stages(records(frames["stages"])), ""]
+    return [*parts, *(f"Note: {note}." for note in simulation.notes)]
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -45,7 +55,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in line.items()} for line in frame.to_dict("records")]
 
 
-def _samplers(table: StudyTable, lines: Sequence[Line]) -> list[str]:
+def _samplers(table: StudyTable, lines: Sequence[Line]) -> list[Part]:
     header = ("sampler", "pruner", "best val", "95 %", "regret", "finds best", "time")
     header = (*header, "pruned", "test", "unknown", "distance")
     rows = [
@@ -70,21 +80,21 @@ def _samplers(table: StudyTable, lines: Sequence[Line]) -> list[str]:
         f"{len(table.trials)} stored trials, {table.n_ok} ok, best val {percent(table.best)}; "
         f"{lines[0]['repeats']} replays of up to {most:.3g} trials",
     )
-    return [*head, *text_table(header, rows), *_remarks(lines)]
+    return [*head, Table(header, rows, n_keys=2), *_remarks(lines)]
 
 
 def _remarks(lines: Sequence[Line]) -> list[str]:
-    found: list[str] = []
+    remarks: list[str] = []
     for line in lines:
         name = f"replays of {line['sampler']}, {line['pruner']}"
         if line["found_nothing"]:
-            found.append(f"{line['found_nothing']} {name} had no trial that ended well")
+            remarks.append(f"{line['found_nothing']} {name} had no trial that ended well")
         if line["exhausted"]:
-            found.append(f"{line['exhausted']} {name} used up the table before their budget")
-    return found
+            remarks.append(f"{line['exhausted']} {name} used up the table before their budget")
+    return remarks
 
 
-def _pruners(lines: Sequence[Line]) -> list[str]:
+def _pruners(lines: Sequence[Line]) -> list[Part]:
     if not lines:
         return ["Pruners: no study that was replayed trains a stage 1, or no pruner was named."]
     header = ("method", "pruner", "deferral", "ended", "best", f"of top {N_TOP}", "time", "saved")
@@ -103,10 +113,10 @@ def _pruners(lines: Sequence[Line]) -> list[str]:
     ]
     return [
         f"Pruners, in {lines[0]['repeats']} random orders of all trials of each study: how many "
-        "they end, how often the best trial of",
+        "they end, how often the best trial of "
         f"the study, or one of its best {N_TOP}, is among them (wrongly killed), and the time "
         "saved. The default is never ended.",
-        *text_table(header, rows),
+        Table(header, rows, n_keys=2),
         *_flags(lines),
     ]
 
@@ -125,7 +135,7 @@ def _flags(lines: Sequence[Line]) -> list[str]:
     return [f"! {name}: best trial wrongly killed, {', '.join(by)}" for name, by in killed.items()]
 
 
-def _stages(lines: Sequence[Line]) -> list[str]:
+def _stages(lines: Sequence[Line]) -> list[Part]:
     if not lines:
         return ["Staged against joint: no calibration study stands on stored encoders here."]
     header = ("method", "sampler", "staged", "95 %", "time", "joint", "95 %", "time", "replays")
@@ -146,9 +156,9 @@ def _stages(lines: Sequence[Line]) -> list[str]:
     studies = {line["study"]: line for line in lines}
     return [
         "Staged against joint search, best val. Staged time is that of both studies; the last "
-        "joint trial starts before as",
+        "joint trial starts before as "
         "much is over.",
-        *text_table(header, rows),
+        Table(header, rows, n_keys=2),
         *(sentence for line in studies.values() for sentence in _stored_pairs(line)),
     ]
 
@@ -156,20 +166,20 @@ def _stages(lines: Sequence[Line]) -> list[str]:
 def _stored_pairs(line: Line) -> list[str]:
     """Return what the stored rows allow, and which are missing."""
     n, n_lacking = line["encoders"], line["repeats_lacking_pairs"]
-    found = [
+    sentences = [
         f"{line['method']}: {line['encoders_with_pairs']} of {n} encoders have stored calibrations"
     ]
     if line["missing"]:
-        found.append(
+        sentences.append(
             f"  missing: calibrations on the encoders of trials {line['missing']} of the "
             f"{line['base']} study; {n_lacking} of {line['repeats']} replays would offer one"
         )
     if line["joint_from"] == SAME_PAIRS:
-        found.append(
+        sentences.append(
             "  no joint study is stored, so joint draws from the same pairs: their encoders had "
             "been chosen, which flatters joint"
         )
-    return found
+    return sentences
 
 
 def _name(line: Line, lines: Sequence[Line]) -> str:

@@ -12,12 +12,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
 from lmd_bench.core.files import whole_file
 from lmd_bench.search.tune.cluster import LOCAL, joined
+
+PACKAGES = ("lmd-bench", "ray", "torch", "torchvision", "optuna", "pyarrow")
+LEAST_FREE = 2 * 2**30  # bytes; a ResNet-50 encoder takes 100 MB
+TOKEN = "token"  # the mode of Ray's authentication in which a secret is asked for
+MOST_CLOCK = 5.0  # seconds between the clocks of two machines
 
 
 @dataclass(frozen=True)
@@ -36,76 +37,30 @@ class Health:
     auth_mode: str  # RAY_AUTH_MODE of the process that was asked
 
 
-def run_doctor(results: Path, address: str) -> bool:
-    """Print what was found on this machine and each node; return whether all is well.
+@dataclass(frozen=True)
+class Machine:
+    """One machine and what is amiss with it."""
+
+    name: str  # "this machine", or "node" with its address
+    health: Health
+    troubles: tuple[str, ...]  # sentences without their stop
+
+
+def look_at(results: Path, address: str) -> list[Machine]:
+    """Return what was found on this machine and on each node of a Ray cluster.
 
     Raises:
         UserError: no Ray cluster answers at the address.
     """
     here = examine(results)
-    found = [("this machine", here, complaints(here, here))]
-    if address != LOCAL and not here.trouble:
-        probe = new_probe(results)
-        try:
-            found += _nodes(here, results, address, probe)
-        finally:
-            (results / probe).unlink()
-    _print(found)
-    return not any(trouble for _, _, trouble in found)
-
-
-def _nodes(
-    here: Health, results: Path, address: str, probe: str
-) -> list[tuple[str, Health, list[str]]]:
-    with joined(address):
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        ask: Any = ray.remote(num_cpus=0, max_retries=0)(examine)
-        found: list[tuple[str, Health, list[str]]] = []
-        for node in ray.nodes():
-            name = f"node {node['NodeManagerAddress']}"
-            if not node["Alive"]:
-                continue
-            pinned = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            asked = time.time()
-            there: Health = ray.get(
-                ask.options(scheduling_strategy=pinned).remote(results, probe), timeout=120
-            )
-            took = time.time() - asked
-            then = replace(here, clock=asked)
-            trouble = complaints(then, there, seconds=took) + unguarded(there)
-            found.append((name, there, trouble))
-        return found
-
-
-def _print(found: list[tuple[str, Health, list[str]]]) -> None:
-    console = Console(highlight=False)
-    table = Table("", "host", "cores", "GPUs", "Python", "torch", "Ray", "free", box=SIMPLE_HEAD)
-    for name, health, _ in found:
-        free = "" if health.free_bytes is None else f"{health.free_bytes / 2**30:.0f} GiB"
-        table.add_row(
-            name,
-            health.host,
-            str(health.n_cores),
-            ", ".join(health.gpus) or "none",
-            health.python,
-            health.versions["torch"],
-            health.versions["ray"],
-            free,
-        )
-    console.print(table)
-    modes = {health.auth_mode or "none" for _, health, _ in found[1:]}
-    mode = ", ".join(sorted(modes)) or "by token, in the cluster that a search starts here"
-    console.print(f"Ray's authentication: {mode}")
-    troubles = [f"{name}: {sentence}." for name, _, all_of in found for sentence in all_of]
-    console.print("\n".join(troubles) if troubles else "All is well.")
-
-
-PACKAGES = ("lmd-bench", "ray", "torch", "torchvision", "optuna", "pyarrow")
-LEAST_FREE = 2 * 2**30  # bytes; a ResNet-50 encoder takes 100 MB
-TOKEN = "token"  # the mode of Ray's authentication in which a secret is asked for
-MOST_CLOCK = 5.0  # seconds between the clocks of two machines
+    machines = [Machine("this machine", here, tuple(complaints(here, here)))]
+    if address == LOCAL or here.trouble:
+        return machines
+    probe = new_probe(results)
+    try:
+        return [*machines, *_nodes(here, results, address, probe)]
+    finally:
+        (results / probe).unlink()
 
 
 def examine(results: Path, probe: str = "") -> Health:
@@ -140,22 +95,22 @@ def complaints(here: Health, there: Health, seconds: float = 0.0) -> list[str]:
         there: the machine that is judged; may be the same.
         seconds: that the answer took, by which the clocks may differ more.
     """
-    found: list[str] = []
+    troubles: list[str] = []
     if there.trouble:
-        found.append(f"the results folder cannot be used ({there.trouble})")
+        troubles.append(f"the results folder cannot be used ({there.trouble})")
     elif not there.sees:
-        found.append("it does not see the driver's results folder; name one on shared storage")
+        troubles.append("it does not see the driver's results folder; name one on shared storage")
     if there.free_bytes is not None and there.free_bytes < LEAST_FREE:
-        found.append(f"only {there.free_bytes / 2**30:.1f} GiB are free for results")
-    for name, known in here.versions.items():
-        if there.versions.get(name) != known:
-            found.append(f"{name} is {there.versions.get(name)}, the driver has {known}")
+        troubles.append(f"only {there.free_bytes / 2**30:.1f} GiB are free for results")
+    for name, expected in here.versions.items():
+        if there.versions.get(name) != expected:
+            troubles.append(f"{name} is {there.versions.get(name)}, the driver has {expected}")
     if there.python.split(".")[:2] != here.python.split(".")[:2]:
-        found.append(f"Python is {there.python}, the driver has {here.python}")
+        troubles.append(f"Python is {there.python}, the driver has {here.python}")
     gap = abs(there.clock - here.clock)
     if gap > MOST_CLOCK + seconds:
-        found.append(f"its clock differs by {gap:.0f} s from the driver's")
-    return found
+        troubles.append(f"its clock differs by {gap:.0f} s from the driver's")
+    return troubles
 
 
 def unguarded(there: Health) -> list[str]:
@@ -173,6 +128,29 @@ def new_probe(results: Path) -> str:
     name = f".probe-{uuid.uuid4().hex}"
     (results / name).touch()
     return name
+
+
+def _nodes(here: Health, results: Path, address: str, probe: str) -> list[Machine]:
+    with joined(address):
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        ask: Any = ray.remote(num_cpus=0, max_retries=0)(examine)
+        machines: list[Machine] = []
+        for node in ray.nodes():
+            if not node["Alive"]:
+                continue
+            pinned = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            asked = time.time()
+            health: Health = ray.get(
+                ask.options(scheduling_strategy=pinned).remote(results, probe), timeout=120
+            )
+            seconds = time.time() - asked
+            # The clocks are compared at the moment when the node was asked.
+            then = replace(here, clock=asked)
+            troubles = (*complaints(then, health, seconds), *unguarded(health))
+            machines.append(Machine(f"node {node['NodeManagerAddress']}", health, troubles))
+        return machines
 
 
 def _trouble(folder: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer import BadParameter
 
 from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
@@ -162,12 +163,10 @@ def test_too_few_trials_are_said_to_be_too_few(tmp_path):
     [
         ("--sampler tpee", "Unknown sampler 'tpee'"),
         ("--pruner medain", "Unknown pruner 'medain'"),
-        ("--show all", "Unknown part 'all'"),
         ("--trials 3 --hours 1", "give one of them"),
         ("--repeats 0", "--repeats 0 is not possible"),
         ("--method lmd", "no study of 'lmd' here; choose from cross_entropy, crt"),
         ("--format csv", "name it with --show"),
-        ("--format xml", "Unknown format 'xml'"),
         ("--table {results}", "no exported table"),
         ("--export {results}", "exists already"),
     ],
@@ -177,6 +176,12 @@ def test_a_mistake_is_one_sentence(results, arguments, sentence):
     with pytest.raises(UserError, match=sentence) as error:
         app(command.split(), standalone_mode=False)
     assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", ["--show all", "--format xml"])
+def test_a_choice_that_does_not_exist_is_refused(results, arguments):
+    with pytest.raises(BadParameter, match="is not one of"):
+        app(f"simulate --results {results} {arguments}".split(), standalone_mode=False)
 
 
 def test_a_damaged_export_is_refused(results, tmp_path):

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from lmd_bench.cli import app
 from lmd_bench.search.tune.doctor import (
     Health,
     complaints,
     examine,
+    look_at,
     new_probe,
-    run_doctor,
     unguarded,
 )
 
@@ -77,27 +78,31 @@ def test_a_probe_that_is_not_there_is_not_seen(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_a_trouble(tmp_path, capsys):
     (tmp_path / "file").touch()
-    assert not run_doctor(tmp_path / "file" / "results", "local")
-    assert "cannot be used" in capsys.readouterr().out
+    results = tmp_path / "file" / "results"
+    (machine,) = look_at(results, "local")
+    assert machine.troubles[0].startswith("the results folder cannot be used")
+
+    assert app(["doctor", "--results", str(results)], standalone_mode=False) == 1
+    assert "this machine: the results folder cannot be used" in capsys.readouterr().out
 
 
 TWO_NODES = """
 import os, secrets, sys
-from pathlib import Path
-from lmd_bench.search.cluster import prepare_environment
+from lmd_bench.search.tune.cluster import prepare_environment
 prepare_environment()
 os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 from ray.cluster_utils import Cluster
-from lmd_bench.search.doctor import run_doctor
+from lmd_bench.cli import app
 node = {"num_cpus": 1, "node_ip_address": "127.0.0.1"}
 cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
 try:
     cluster.add_node(**node)
     cluster.wait_for_nodes()
-    well = run_doctor(Path(sys.argv[1]), cluster.address)
+    asked = ["doctor", "--results", sys.argv[1], "--address", cluster.address]
+    code = app(asked, standalone_mode=False)
 finally:
     cluster.shutdown()
-sys.exit(0 if well else 1)
+sys.exit(code)
 """
 
 
