@@ -90,7 +90,11 @@ class TrialSpec:
     @property
     def key(self) -> str:
         """Return the content hash that names this trial's row."""
-        return content_hash([PIPELINE_VERSION, asdict(self)])
+        return self.key_under(PIPELINE_VERSION)
+
+    def key_under(self, pipeline: int) -> str:
+        """Return the key of this trial's row if that version of the pipeline makes it."""
+        return content_hash([pipeline, asdict(self)])
 
     @property
     def stage1_config(self) -> Config:

@@ -14,6 +14,7 @@ from typing import Literal
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import (
     JUDGED_ON_TEST,
+    PIPELINE_VERSION,
     DataSource,
     OnEpoch,
     Row,
@@ -68,8 +69,8 @@ def reproduce(
         on_epoch: Is told of each epoch of the new run.
 
     Raises:
-        UserError: a row whose process died, data that are not here, or a config that this version
-            does not know.
+        UserError: a row whose process died, or that an older pipeline made; data that are not
+            here; or a config that this version does not know.
     """
     if row["status"] == "lost":
         raise UserError(
@@ -77,6 +78,7 @@ def reproduce(
             "name another row."
         )
     spec = spec_of(row)
+    _check_pipeline(row, spec)
     before = [*_altered(row, spec), *_other_task(row, spec, source)]
     if before:
         return Reproduction("different", tuple(before), (), tuple(_other_plugins(spec)))
@@ -129,13 +131,24 @@ def _is_seed_of(other: Row, row: Row) -> bool:
     return retrained and other["status"] == "ok"
 
 
+def _check_pipeline(row: Row, spec: TrialSpec) -> None:
+    # A row does not say which pipeline made it, but its key follows from that version alone.
+    for pipeline in range(1, PIPELINE_VERSION):
+        if spec.key_under(pipeline) == row["key"]:
+            commit = row["git_commit"]
+            origin = f"commit {commit}" if commit else f"lmd-bench {row['package_version']}"
+            raise UserError(
+                f"The row {row['key']} was made by version {pipeline} of the training pipeline, "
+                f"and this is version {PIPELINE_VERSION}; {origin} makes it again."
+            )
+
+
 def _altered(row: Row, spec: TrialSpec) -> list[str]:
     if spec.key == row["key"]:
         return []
     return [
-        f"key: the row's data give {spec.key}; it was altered, or made by another version of the "
-        f"pipeline (lmd-bench {row['package_version']}, commit {known(row['git_commit'])}), and "
-        "was not run"
+        f"key: the row's data give {spec.key}; it was altered since lmd-bench "
+        f"{row['package_version']}, commit {known(row['git_commit'])}, wrote it, and was not run"
     ]
 
 

@@ -1,5 +1,7 @@
 """Running a row again: bit-equal, within the spread of its seeds, or different."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,13 @@ import pytest
 
 from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DataSource, TrialContext, no_report
+from lmd_bench.core.schema import (
+    PIPELINE_VERSION,
+    DataSource,
+    TrialContext,
+    canonical_json,
+    no_report,
+)
 from lmd_bench.experiments.reproduce import reproduce, spec_of, within_spread
 from lmd_bench.store.rows import Row
 from lmd_bench.store.store import Store, open_store
@@ -73,15 +81,31 @@ def test_a_tampered_score_is_different(original, tmp_path: Path, capsys) -> None
 
 
 def test_a_tampered_config_is_different_and_not_run(original, tmp_path: Path) -> None:
-    config = original[0]["config_json"].replace('"training.lr":0.05', '"training.lr":0.06')
-    assert config != original[0]["config_json"]
-    store, row = put(tmp_path, original, config_json=config)
+    config = json.loads(original[0]["config_json"])
+    altered = canonical_json(config | {"training.lr": 2 * config["training.lr"]})
+    store, row = put(tmp_path, original, config_json=altered)
 
     found = reproduce(store, row, DataSource())
 
     assert found.verdict == "different"
     assert found.outcome[0].startswith("key: the row's data give")
     assert "was not run" in found.outcome[0]
+
+
+@pytest.mark.parametrize(
+    ("commit", "origin"), [("ab" * 20, f"commit {'ab' * 20}"), (None, "lmd-bench 0.0.1")]
+)
+def test_a_row_of_an_older_pipeline_is_refused_with_what_makes_it_again(
+    commit, origin, tmp_path: Path
+) -> None:
+    spec = make_spec()
+    row = {**made("cross_entropy"), **asdict(spec.task), "git_commit": commit}
+    row |= {"package_version": "0.0.1"}
+    row["key"] = spec_of(row).key_under(PIPELINE_VERSION - 1)
+
+    sentence = f"made by version {PIPELINE_VERSION - 1} of the training pipeline.*; {origin} makes"
+    with pytest.raises(UserError, match=sentence):
+        reproduce(open_store(tmp_path, create=True), row, DataSource())
 
 
 def test_other_data_are_different_and_not_run(tmp_path: Path) -> None:
