@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lmd_bench.data.views.mixing import Mixture, _cut, mix, remixed
+from lmd_bench.data.views.mixing import Mixture, _cut, join, remixed
 from lmd_bench.methods.models.branches import BranchedEncoder
 from lmd_bench.methods.models.heads import CosineHead
 from lmd_bench.methods.models.model import Model
@@ -88,12 +88,12 @@ def test_mixup_is_the_authors():
     assert torch.equal(targets.labels[mixture.partners], arrays["labels_b"])
 
     def loss(images: torch.Tensor) -> torch.Tensor:
-        logits = mix(images, images[mixture.partners], mixture).flatten(1) @ classifier
+        logits = join(images, images[mixture.partners], mixture).flatten(1) @ classifier
         return targets.loss(lambda labels: F.cross_entropy(logits, labels))
 
     check(loss, arrays, "images", tolerance=1e-4)
     images = arrays["images"]
-    assert close(mix(images, images[mixture.partners], mixture), arrays["mixed"], 1e-12)
+    assert close(join(images, images[mixture.partners], mixture), arrays["mixed"], 1e-12)
 
 
 def test_the_boxes_of_cutmix_are_the_authors():
@@ -119,7 +119,7 @@ def test_the_pixels_of_cutmix_and_cmo_are_the_authors():
         share = 1.0 - (bottom - top) * (right - left) / side**2
         assert share == pytest.approx(float(arrays[f"{name}_share"]), abs=1e-12)
         mixture = Mixture(arrays["permutation"], share, (top, bottom, left, right))
-        assert torch.equal(mix(images, pasted, mixture), arrays[f"{name}_images"].float())
+        assert torch.equal(join(images, pasted, mixture), arrays[f"{name}_images"].float())
 
 
 def test_remix_gives_the_labels_of_the_survey():
