@@ -18,6 +18,7 @@ OFFICIAL = Config(
     fdc_weight=float(CASE["fdc_weight"]),
     fdc_form="official",
     fdc_normalise=False,
+    fdc_clip=0.0,
     estep_gce_grad=False,
 )
 

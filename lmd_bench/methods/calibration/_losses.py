@@ -1,5 +1,6 @@
 """The E-step's losses: generalised cross-entropy and feature-distribution consistency."""
 
+import math
 from typing import Literal
 
 import torch
@@ -48,22 +49,22 @@ def feature_distribution_consistency(
         gaussians: of all classes; no gradient flows into them.
         form: which of the four.
         normalise: divide distances (and log det) by the number of features.
-        clip: cut distances at this value; 0 does not cut.
+        clip: `signed`, `official`: distances that are made larger count up to this value, which
+            gives the loss a floor; 0 has none.
         margin: of the hinge, in the units of d2.
     """
     scale = features.shape[1] if normalise else 1
     d2 = gaussians.mahalanobis(features) / scale
-    if clip > 0:
-        d2 = d2.clamp(max=clip)
     if form == "qda_ce":
         return F.cross_entropy(-0.5 * (d2 + gaussians.log_determinant() / scale), labels)
     own = F.one_hot(labels, d2.shape[1]).bool()
     attraction = d2[own]
     others = d2[~own].view(len(d2), -1)
+    ceiling = clip if clip > 0 else math.inf
     match form:
         case "signed":
-            return attraction.mean() - others.mean()
+            return attraction.mean() - others.clamp(max=ceiling).mean()
         case "official":
-            return others.mean() - attraction.mean()
+            return others.mean() - attraction.clamp(max=ceiling).mean()
         case "hinge":
             return torch.relu(margin + attraction[:, None] - others).mean()

@@ -19,8 +19,11 @@ What differs from that code, and why (each has a switch; `lmd_official` sets the
   encoder is trained by FDC alone (`estep_gce_grad`).
 - FDC is attraction - repulsion; there it is the negative, which drives features away from their own
   class (`fdc_form`). Distances are divided by C, without which they grow with the width
-  (`fdc_normalise`), and may be cut (`fdc_clip`). The weight is the published 1e-4 times the 512 of
-  ResNet-18: without that factor FDC's gradient would be a thousandth of GCE's.
+  (`fdc_normalise`), and the repulsion may end at `fdc_clip`: distances to a rare class reach 659
+  where the median is 1.9 (HAM10000, 32 px), and without a floor the loss diverges there in the
+  first EM epoch once BatchNorm is frozen. With a floor of 2 its gradient is a tenth. The weight is
+  the published 1e-4 times the 512 of ResNet-18: without that factor FDC's gradient would be a
+  thousandth of GCE's.
 - Features are evaluated after the E-step, with the encoder that is kept (`evaluation`); there they
   are those of before it, and the encoder that is saved was never evaluated.
 - The epoch is chosen on val; there the last one is kept, and the classifier is not saved.
@@ -34,8 +37,9 @@ What differs from that code, and why (each has a switch; `lmd_official` sets the
   the expectation (_m_step.py) with its own weight decay (vfc.py) instead of taking 50,000 K / 352
   sampled steps.
 
-How far the E-step moves the encoder is recorded after each EM epoch: |F' - F| / |F| of the training
-features. Below a few per cent it is BatchNorm's statistics alone, and ICC is its M-step.
+How far the E-step moves the features is recorded after each EM epoch: |F' - F| / |F| over train.
+BatchNorm's statistics alone may do it (`estep_bn: train`): an encoder trained under the strong view
+meets the test view here, and at a learning rate of 0 the drift was .80 of the .79 at the default.
 
 Defaults: q .7, FDC weight 1e-4 x 512, eps 1e-2 and encoder weight decay 1e-4: that code's YAML. Its
 batch is 128; 32 is what a train set of 1,000 images bears.
@@ -109,7 +113,7 @@ class Config:
     fdc_weight: float = 0.05
     fdc_form: FdcForm = "signed"
     fdc_normalise: bool = True
-    fdc_clip: float = 0.0  # 0: not cut
+    fdc_clip: float = 0.0  # of the distances that are made larger; 0: none
     margin: float = 1.0  # hinge: in the units of the distances
     estep_bn: Literal["train", "frozen"] = "train"
     estep_balanced: bool = False

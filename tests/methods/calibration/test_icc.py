@@ -188,3 +188,17 @@ def test_the_gradient_of_the_default_fdc_weighs_against_that_of_gce():
     """At the published weight over the width it is a thousandth of it, and FDC a dead switch."""
     by_fdc, by_gce = encoder_gradient(estep_gce_grad=False), encoder_gradient(fdc_weight=0.0)
     assert by_fdc > 0.02 * by_gce
+
+
+def test_a_clip_gives_the_repulsion_a_floor():
+    """Without one, a frozen BatchNorm lets the features run away from the rare classes."""
+    em = loop(estep_gce_grad=False, fdc_clip=2.0)
+    gaussians, labels = em._gaussians(em._moments(0)), em.stage1.train_set.labels
+    at_own_mean = gaussians.mean[labels]
+    away = em.config.fdc_weight * em.config.fdc_clip
+    assert icc.e_step_loss(em.config, at_own_mean, labels, gaussians, em.head).item() >= -away
+    without = icc.Config(fdc_clip=0.0)
+    far = gaussians.mean[labels] * 100
+    assert icc.e_step_loss(em.config, far, labels, gaussians, em.head) > (
+        icc.e_step_loss(without, far, labels, gaussians, em.head)
+    )

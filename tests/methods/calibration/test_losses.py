@@ -93,11 +93,18 @@ def test_minimising_the_official_form_pushes_features_from_their_own_class(probl
     assert own_after - others_after > own_before - others_before
 
 
-def test_clipped_distances_give_no_gradient_beyond_the_clip(problem):
+@pytest.mark.parametrize(("form", "pulled"), [("signed", "own"), ("official", "others")])
+def test_beyond_the_clip_a_distance_is_made_no_larger_and_still_made_smaller(problem, form, pulled):
     features, labels, gaussians = problem
     far = (features + 1e3).requires_grad_()
-    fdc(far, labels, gaussians, "signed", clip=5.0).backward()
-    assert torch.equal(far.grad, torch.zeros_like(far))
+    own = F.one_hot(labels, 3).bool()
+    distances = gaussians.mahalanobis(far) / 6
+    smaller = distances[own] if pulled == "own" else distances[~own]
+    loss = fdc(far, labels, gaussians, form, clip=5.0)
+    assert loss.item() == pytest.approx(smaller.mean().item() - 5.0)
+    (ours,) = torch.autograd.grad(loss, far, retain_graph=True)
+    (expected,) = torch.autograd.grad(smaller.mean(), far)
+    assert torch.allclose(ours, expected)
 
 
 def test_hinge_and_likelihood_forms_are_bounded_below(problem):
