@@ -65,7 +65,10 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--concurrent", type=int, default=32)
     parser.add_argument("--sampler", default="tpe")
+    parser.add_argument("--smallest", action="store_true", help="a size that shows that it runs")
     arguments = parser.parse_args()
+    if arguments.smallest:
+        arguments.studies, arguments.trials = len(METHODS), 3
     rng = random.Random(0)
     asks: list[float] = []
     tells: list[float] = []

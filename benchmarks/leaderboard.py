@@ -94,7 +94,8 @@ def make_compacted(root: Path, n_rows: int) -> Path:
     store, rng = open_store(root, create=True), random.Random(0)
     (root / "compacted").mkdir()
     for part in range(-(-n_rows // 10_000)):
-        rows = [row for number in range(100) for row in study_rows(part * 100 + number, rng)]
+        n_studies = min(100, n_rows // 100)
+        rows = [r for number in range(n_studies) for r in study_rows(part * 100 + number, rng)]
         table = pa.Table.from_pylist(rows, COLUMNS)
         pq.write_table(table, root / "compacted" / f"{part:020d}.parquet", write_page_checksum=True)
     compact(store.root)
@@ -154,7 +155,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--single", type=int, default=10_000)
     parser.add_argument("--keep", type=Path, help="folder for the stores, made where they lack")
+    parser.add_argument("--smallest", action="store_true", help="a size that shows that it runs")
     arguments = parser.parse_args()
+    if arguments.smallest:
+        arguments.rows, arguments.single = 400, 100
+        globals().update(REPEATS=1)
     with tempfile.TemporaryDirectory() as scratch:
         base = arguments.keep or Path(scratch)
         single, compacted = base / f"{arguments.single}", base / f"{arguments.rows}-compacted"

@@ -1,11 +1,12 @@
 """A real search on a two-node Ray cluster, one node of which is killed half-way.
 
-    python benchmarks/node_loss.py --out DIR [options of a search]
+    python benchmarks/node_loss.py [--out DIR] [--smallest] [options of a search]
 
 Two nodes of one core each on this machine, on loopback, with a token. When half of the rows that
 the search plans are there, the second node's raylet and workers are killed with SIGKILL; the search
-has to end on the first alone. By default 3 methods x 3 imbalance factors x 8 trials on HAM10000 at
-32 px. Prints what became of it; the last line is the exit code of the search.
+has to end on the first alone. By default 3 methods x 3 imbalance factors x 8 trials on the built-in
+data set at 32 px; `--dataset ham10000` takes real images. Prints what became of it; the last line
+is the exit code of the search.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -23,7 +25,7 @@ from lmd_bench.store.store import open_store
 
 NODES = """
 import sys
-from lmd_bench.search.cluster import prepare_environment
+from lmd_bench.search.tune.cluster import prepare_environment
 prepare_environment()
 import ray
 import psutil
@@ -44,8 +46,12 @@ finally:
     cluster.shutdown()
 """
 SEARCH = (
-    "--dataset ham10000 --image-size 32 --n-max 200 --imbalance-factor 20,50,100 --trials 8 "
+    "--image-size 32 --n-max 200 --imbalance-factor 20,50,100 --trials 8 "
     "--method cross_entropy,crt,vfc --epochs 2 --confirm-seeds 1"
+)
+SMALLEST = (
+    "--image-size 16 --n-max 60 --imbalance-factor 5 --trials 2 --method cross_entropy,crt "
+    "--epochs 1 --confirm-seeds 1 --set training.batch_size=16"
 )
 
 
@@ -79,9 +85,13 @@ def start_nodes(environment: Mapping[str, str]) -> subprocess.Popen[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="a new folder, if not given")
+    parser.add_argument("--smallest", action="store_true", help="a size that shows that it runs")
     arguments, more = parser.parse_known_args()
-    out: Path = arguments.out
+    out = arguments.out or Path(tempfile.mkdtemp(prefix="node-loss-"))
+    if "--dataset" not in more:
+        more += ["--dataset", "synthetic"]
+    asked = SMALLEST if arguments.smallest else SEARCH
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     environment = os.environ | token
     out.mkdir(parents=True, exist_ok=True)
@@ -89,7 +99,7 @@ def main() -> None:
         assert nodes.stdin is not None
         assert nodes.stdout is not None
         address = nodes.stdout.readline().strip()
-        command = [sys.executable, "-m", "lmd_bench", "search", *SEARCH.split(), *more]
+        command = [sys.executable, "-m", "lmd_bench", "search", *asked.split(), *more]
         command += ["--results", str(out), "--address", address]
         began = time.monotonic()
         with (out / "search.txt").open("wb") as said:

@@ -43,6 +43,7 @@ from lmd_bench.data.views import (
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.model import Model, autocast, build_model
 from lmd_bench.training import loop as training
+from lmd_bench.training.feed import Feed
 
 BATCH = 128
 CLASSES = 8
@@ -108,8 +109,10 @@ def real_step(
     order = torch.randperm(len(train_set), generator=torch.Generator().manual_seed(0))
     batches = order.repeat(1 + n_rounds * BATCH // len(order))[: n_rounds * BATCH].view(-1, BATCH)
 
+    feed = Feed(method, train_set, config, seed=0)
+
     def step(number: int) -> None:
-        training._step(method, optimiser, train_set, batches[number], config, 0, number + 1)  # pyright: ignore[reportPrivateUsage]
+        training._step(feed, optimiser, batches[number], number + 1, 1)  # pyright: ignore[reportPrivateUsage]
 
     return step
 
@@ -259,14 +262,20 @@ def loader(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The cost of the input pipeline.")
-    parser.add_argument("what", choices=("steps", "transforms", "loader"))
+    ways = {"steps": steps, "transforms": transforms, "loader": loader}
+    parser.add_argument("what", nargs="?", choices=list(ways), help="all, if not given")
     parser.add_argument("--dataset", default="synthetic")
     parser.add_argument("--root", type=Path)
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--smallest", action="store_true", help="a size that shows that it runs")
     options = parser.parse_args()
-    {"steps": steps, "transforms": transforms, "loader": loader}[options.what](options)
+    if options.smallest:
+        options.image_size, options.rounds, options.workers = 16, 1, 1
+    for name, run in ways.items():
+        if options.what in (None, name):
+            run(options)
 
 
 if __name__ == "__main__":

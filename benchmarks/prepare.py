@@ -7,7 +7,8 @@
 
 `memory` makes ISIC 2019 in its published layout from some hundred drawn JPEGs of 1024x1024 pixels
 under many names (hard links; each is really decoded), runs `lmd-bench prepare` on it and watches
-the process with its workers. PREPARED is the folder that the command prints. Linux only.
+the process with all that it starts. PREPARED is the folder that the command prints; without one,
+the built-in data set is prepared. Without a word all four run. Linux only.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -30,6 +32,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from lmd_bench.data.batches import MappedPixels
+from lmd_bench.data.build import prepare_images
 from lmd_bench.data.datasets._decode import decode
 from lmd_bench.data.datasets.isic2019 import GROUND_TRUTH, IMAGES, METADATA, Isic2019
 from lmd_bench.data.datasets.synthetic import draw
@@ -124,7 +127,8 @@ def memory(options: argparse.Namespace) -> None:
     root = options.root
     if root is None:
         root = options.work / f"isic-{options.images}"
-        write_isic(root, options.images, drawn_jpegs(options.work / "jpegs", 300))
+        drawn = drawn_jpegs(options.work / "jpegs", min(300, options.images))
+        write_isic(root, options.images, drawn)
     cache = options.work / "cache"
     command = [sys.executable, "-m", "lmd_bench", "prepare", "--dataset", options.dataset]
     command += ["--data-root", str(root), "--image-size", str(options.size)]
@@ -154,7 +158,7 @@ def pillow_whole(path: Path, size: int) -> np.ndarray:
 def decoders(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)  # workers are one core each
     if options.root is None:
-        files = drawn_jpegs(options.work / "jpegs", 300)[:100]
+        files = drawn_jpegs(options.work / "jpegs", min(100, options.images))
     else:
         files = sorted(options.root.glob("*.jpg"))[:300]
     ways: dict[str, Callable[[Path, int], np.ndarray]] = {
@@ -182,7 +186,7 @@ def decoders(options: argparse.Namespace) -> None:
 # --- sharing
 
 
-def hold(folder: Path, copied: bool, pipe: Connection) -> None:
+def hold(folder: Path | None, copied: bool, pipe: Connection) -> None:
     """Open the array when told to, read every image as a trial does, and wait to be ended."""
     prepared = opened(folder)
     rows = np.arange(len(prepared.table))
@@ -200,7 +204,9 @@ def hold(folder: Path, copied: bool, pipe: Connection) -> None:
     pipe.recv()
 
 
-def opened(folder: Path) -> PreparedImages:
+def opened(folder: Path | None) -> PreparedImages:
+    if folder is None:
+        return prepare_images("synthetic", 64)
     prepared = open_folder(folder)
     if prepared is None:
         raise SystemExit(f"{folder} holds no prepared images")
@@ -273,18 +279,23 @@ def batches(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("memory", "decoders", "sharing", "batches"))
-    parser.add_argument("--work", type=Path, default=Path("/tmp/lmd-bench-prepare"))
+    ways = {"memory": memory, "decoders": decoders, "sharing": sharing, "batches": batches}
+    parser.add_argument("what", nargs="?", choices=list(ways), help="all, if not given")
+    work = Path(tempfile.gettempdir()) / "lmd-bench-prepare"
+    parser.add_argument("--work", type=Path, default=work)
     parser.add_argument("--images", type=int, default=25_331)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--dataset", default="isic2019")
     parser.add_argument("--root", type=Path)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--smallest", action="store_true", help="a size that shows that it runs")
     options = parser.parse_args()
-    {"memory": memory, "decoders": decoders, "sharing": sharing, "batches": batches}[options.what](
-        options
-    )
+    if options.smallest:
+        options.images, options.size = 20, 32
+    for name, run in ways.items():
+        if options.what in (None, name):
+            run(options)
 
 
 if __name__ == "__main__":

@@ -136,8 +136,8 @@ def timed(root: Path, out: Path) -> tuple[float, float]:
     """Return the seconds of work that the report takes in a new process, and its peak MiB."""
     script = (
         "import sys, time; from pathlib import Path; root, out = map(Path, sys.argv[1:])\n"
-        "import numpy, pandas, pyarrow.parquet, optuna.importance, jinja2, lmd_bench.dashboard\n"
-        "from lmd_bench.report.output import write_report\n"
+        "import numpy, pandas, pyarrow.parquet, optuna.importance, jinja2\n"
+        "from lmd_bench.report.page import write_report\n"
         "start = time.process_time(); write_report(root, out)\n"
         "seconds = time.process_time() - start\n"
         "assert not {'torch', 'ray'} & set(sys.modules)\n"
@@ -158,7 +158,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000, help="of val and of test")
     parser.add_argument("--keep", type=Path, help="folder for store and report, made if it lacks")
     parser.add_argument("--profile", action="store_true", help="say which functions take long")
+    parser.add_argument("--smallest", action="store_true", help="a size that shows that it runs")
     arguments = parser.parse_args()
+    if arguments.smallest:
+        arguments.studies, arguments.trials, arguments.images = 2, 3, 40
     with tempfile.TemporaryDirectory() as scratch:
         base = arguments.keep or Path(scratch)
         base.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """24 calibrations over 2 encoders, against pipelines of their own: the cost, and the same numbers.
 
-    python benchmarks/shared_encoders.py [--own 4] [--epochs 8] [--n-max 200]
+    python benchmarks/shared_encoders.py [--dataset synthetic] [--own 4] [--smallest]
 
 All pairs of 2 representations and 12 calibrations, each with its default config, run into one
 results folder. Then `--own` of them (24: all) run again, each in a folder of its own, which trains
@@ -52,12 +52,19 @@ def same(there: Path, here: Path, key: str) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", default="synthetic", help="ham10000 for the figures")
     parser.add_argument("--own", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--n-max", type=int, default=200)
+    parser.add_argument("--smallest", action="store_true", help="a size that shows that it runs")
     arguments = parser.parse_args()
+    factor, image_size = 50.0, 32
+    if arguments.smallest:
+        arguments.own, arguments.epochs, arguments.n_max = 1, 1, 60
+        factor, image_size = 5.0, 8
     hardware.n_cores = lambda: 1  # threads that wait for one another would count as work
-    (task,) = task_specs(["ham10000"], [50.0], "balanced", 0, 32, arguments.n_max)
+    ways = ("balanced", 0, image_size, arguments.n_max)
+    (task,) = task_specs([arguments.dataset], [factor], *ways)
     pairs = [f"{one}+{other}" for other in CALIBRATIONS for one in REPRESENTATIONS]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

@@ -11,7 +11,7 @@ import numpy as np
 
 from lmd_bench.experiments.simulation.replay import Setting
 from lmd_bench.experiments.simulation.table import StoredTrial, StudyTable
-from lmd_bench.experiments.simulation.tuners import Comparison, tuner_frame
+from lmd_bench.experiments.simulation.tuners import Replays, tuner_frame
 from lmd_bench.methods.space import search_space
 from lmd_bench.search.proposing.proposals import Proposals, Told
 from lmd_bench.search.proposing.pruning import PRUNERS
@@ -42,6 +42,7 @@ def drawn_table(n_trials: int) -> StudyTable:
                 config=config,
                 encoder=str(number),
                 encoder_rank=None,
+                encoder_score=None,
                 curve=tuple(float(value) for value in curve),
                 value=float(max(curve)),
                 seconds=600.0,
@@ -61,16 +62,19 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--gp", action="store_true", help="one gp replay of 20 trials, too")
+    parser.add_argument("--smallest", action="store_true", help="a size that shows that it runs")
     arguments = parser.parse_args()
+    if arguments.smallest:
+        arguments.trials, arguments.repeats = 8, 1
     table = drawn_table(arguments.trials)
-    tuner_frame([table], Comparison(("qmc",), ("none",), Setting(n_trials=3), 1))  # loads SciPy
+    tuner_frame([table], Replays(("qmc",), ("none",), Setting(n_trials=3), 1))  # loads SciPy
     print("| sampler | budget | replays | CPU s | ms a trial |")
     print("|---|---|---|---|---|")
     for n_trials in (arguments.trials // 2, arguments.trials):
         for sampler in CHEAP:
             _time(table, sampler, tuple(PRUNERS), n_trials, arguments.repeats)
     if arguments.gp and "gp" in SAMPLERS:
-        tuner_frame([table], Comparison(("gp",), ("none",), Setting(n_trials=12), 1))  # torch
+        tuner_frame([table], Replays(("gp",), ("none",), Setting(n_trials=12), 1))  # torch
         _time(table, "gp", ("none",), 20, 1)
 
 
@@ -78,7 +82,7 @@ def _time(
     table: StudyTable, sampler: str, pruners: tuple[str, ...], n_trials: int, repeats: int
 ) -> None:
     began = time.process_time()
-    tuner_frame([table], Comparison((sampler,), pruners, Setting(n_trials=n_trials), repeats))
+    tuner_frame([table], Replays((sampler,), pruners, Setting(n_trials=n_trials), repeats))
     seconds = time.process_time() - began
     n = len(pruners) * repeats
     each = 1000 * seconds / (n * n_trials)

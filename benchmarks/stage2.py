@@ -93,7 +93,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="?", choices=["calibrations", "batched"])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--smallest", action="store_true", help="a size that shows that it runs")
     arguments = parser.parse_args()
+    if arguments.smallest:
+        globals().update(N=600, VAL=80, N_HEADS=3, EPOCHS=1)
     torch.set_num_threads(arguments.threads)
     for name, run in (("calibrations", calibrations), ("batched", batched)):
         if arguments.what in (None, name):

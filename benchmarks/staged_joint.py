@@ -1,6 +1,8 @@
 """Staged against joint search at equal cost, through the command line.
 
-    python benchmarks/staged_joint.py --out DIR [--hours 0.05] [--seeds 0 1] [more of a search]
+    python benchmarks/staged_joint.py [--out DIR] [--hours 0.05] [--seeds 0 1] [--smallest] [MORE]
+
+MORE are options of `lmd-bench search`.
 
 Staged: one study of stage 1 and one for each calibration, each of so many hours. Joint: one study a
 method, with the same hours in all. Both run side by side, one trial at a time each, so that other
@@ -11,12 +13,14 @@ each method as Markdown; the same command again goes on.
 import argparse
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from statistics import mean
 
 from lmd_bench.store.store import open_store
 
 METHODS = ("crt", "vfc", "logit_adjustment")  # all on cross_entropy
+SMALLEST = "--image-size 8 --n-max 60 --imbalance-factor 5 --epochs 1 --set training.batch_size=16"
 
 
 def search(
@@ -41,13 +45,20 @@ def line(results: Path, method: str) -> tuple[float, float, int, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="a new folder, if not given")
     parser.add_argument("--hours", type=float, default=0.05)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--smallest", action="store_true", help="a size that shows that it runs")
     arguments, more = parser.parse_known_args()
+    out = arguments.out or Path(tempfile.mkdtemp(prefix="staged-joint-"))
+    if arguments.smallest:
+        arguments.hours, arguments.seeds = 0.0005, [0]
+        more = [*SMALLEST.split(), *more]
+    if "--dataset" not in more:
+        more += ["--dataset", "synthetic"]
     n = len(METHODS)
     for seed in arguments.seeds:
-        folder = arguments.out / str(seed)
+        folder = out / str(seed)
         both = (
             search(folder / "staged", arguments.hours, seed, more),
             search(folder / "joint", arguments.hours * (n + 1) / n, seed, more, "--joint"),
@@ -59,7 +70,7 @@ def main() -> None:
     for seed in arguments.seeds:
         for method in METHODS:
             for kind in ("staged", "joint"):
-                val, test, trials, hours = line(arguments.out / str(seed) / kind, method)
+                val, test, trials, hours = line(out / str(seed) / kind, method)
                 cells = f"{100 * val:.1f} | {100 * test:.1f} | {hours:.2f}"
                 print(f"| {seed} | `{method}` | {kind} | {trials} | {cells} |")
 

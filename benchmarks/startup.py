@@ -26,7 +26,7 @@ TOKEN = "0123456789abcdef" * 4  # of a cluster that listens on loopback and live
 
 NODES = """
 import sys
-from lmd_bench.search.cluster import prepare_environment
+from lmd_bench.search.tune.cluster import prepare_environment
 prepare_environment()
 from ray.cluster_utils import Cluster
 node = {"num_cpus": 2, "node_ip_address": "127.0.0.1"}
@@ -111,7 +111,10 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--nodes", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--sampler", default="tpe")
+    parser.add_argument("--smallest", action="store_true", help="a size that shows that it runs")
     arguments = parser.parse_args()
+    if arguments.smallest:
+        arguments.trials, arguments.nodes = 8, [1]
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
     prepare_environment()  # before Ray is imported
     print("| Ray nodes | slots | s a trial | median gap | trials/s | whole search, s |")
