@@ -10,6 +10,7 @@ from rich.table import Table
 
 from lmd_bench.cli.progress import image_progress
 from lmd_bench.core.schema import DataSource, TaskSpec
+from lmd_bench.core.text import factor_name
 from lmd_bench.data import datasets
 from lmd_bench.data.checks.check import SplitReport, check, split_names
 from lmd_bench.data.checks.class_sizes import FEWEST, POWER, smallest_difference
@@ -54,7 +55,7 @@ def _show_unreadable(
 
 def _show(console: Console, spec: TaskSpec, report: SplitReport) -> None:
     split = report.split
-    factor = "natural" if spec.imbalance_factor is None else f"factor {spec.imbalance_factor:g}"
+    factor = factor_name(spec.imbalance_factor, "factor ")
     missing = f", {report.n_missing} listed ones missing" if report.n_missing else ""
     console.print(
         f"[bold]{spec.dataset}[/bold], {len(report.table)} images present{missing}; protocol "

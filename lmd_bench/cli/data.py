@@ -160,13 +160,14 @@ def _show_factors(console: Console, name: str, present: "ImageTable") -> None:
     import numpy as np
 
     from lmd_bench.core.schema import TaskSpec
+    from lmd_bench.core.text import factor_name
     from lmd_bench.data.tasks.protocols import cut
 
     tasks: dict[str, list[int]] = {}
     refused: list[str] = []
     kept = ""
     for factor in FACTORS:
-        title = "natural" if factor is None else f"{factor:g}"
+        title = factor_name(factor)
         try:
             split = cut(present, TaskSpec(name, imbalance_factor=factor))
         except UserError as error:

@@ -1,11 +1,11 @@
-"""How long something took, in words."""
+"""How durations, imbalance factors and tasks are written; the one spelling of each."""
 
-from math import isfinite
+from math import isfinite, isnan
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 
-from lmd_bench.core.schema import Row
+from lmd_bench.core.schema import Row, TaskSpec
 
 
 def rough(seconds: float) -> str:
@@ -27,10 +27,26 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def factor_name(factor: float | None, prefix: str = "") -> str:
+    """Return an imbalance factor as a person types it, like `100`, `IF 100` or `natural`.
+
+    Args:
+        factor: None is what the data have; so is NaN, as a frame holds None.
+        prefix: Stands before a number.
+    """
+    return "natural" if factor is None or isnan(factor) else f"{prefix}{factor:g}"
+
+
+def task_slug(task: TaskSpec, fingerprint: str) -> str:
+    """Return how a task is called in ids, like `ham10000-balanced-if100-64px-split0-3fa2b01c`."""
+    factor = f"if{factor_name(task.imbalance_factor)}"
+    size, split = f"{task.image_size}px", f"split{task.split_seed}"
+    return "-".join((task.dataset, task.protocol, factor, size, split, fingerprint[:8]))
+
+
 def task_label(row: Row) -> str:
     """Return how a task is called in tables, like `ham10000 · balanced · IF 100 · 64 px · 3fa2`."""
-    factor = row["imbalance_factor"]
-    parts = [row["dataset"], row["protocol"], "natural" if factor is None else f"IF {factor:g}"]
+    parts = [row["dataset"], row["protocol"], factor_name(row["imbalance_factor"], "IF ")]
     parts += [f"n_max {row['n_max']}"] if row["n_max"] is not None else []
     parts += [f"split {row['split_seed']}"] if row["split_seed"] else []
     return " · ".join([*parts, f"{row['image_size']} px", row["task_fingerprint"][:8]])

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from lmd_bench.core.schema import DataSource, TaskSpec
+from lmd_bench.core.text import factor_name
 from lmd_bench.data.build import OnImages, prepare_dataset, task_specs
-from lmd_bench.data.tasks.nesting import Factor, check_nested, named, nested_specs
+from lmd_bench.data.tasks.nesting import Factor, check_nested, nested_specs
 
 
 def sweep_tasks(
@@ -39,7 +40,10 @@ def sweep_tasks(
         found = nested_specs(table, spec, factors, source)
         splits = check_nested(table, found, source)
         largest = [int(np.bincount(table.labels[split.train]).max()) for split in splits]
-        sizes = ", ".join(f"{named(one)}: {n}" for one, n in zip(found, largest, strict=True))
+        sizes = ", ".join(
+            f"{factor_name(one.imbalance_factor)}: {n}"
+            for one, n in zip(found, largest, strict=True)
+        )
         n_max = "" if found[0].n_max is None else f" (--n-max {found[0].n_max})"
         sentences.append(
             f"{spec.dataset}: nested train sets, images of the largest class at each factor "

@@ -12,6 +12,7 @@ from typing import Any
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, Row, TrialSpec
+from lmd_bench.core.text import factor_name, task_slug
 from lmd_bench.data.build import check_tasks
 from lmd_bench.experiments.confirm import checked_spec
 from lmd_bench.leaderboard.answer import Answer
@@ -23,7 +24,6 @@ from lmd_bench.search.display import Display
 from lmd_bench.search.jobs import Job, make_job
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.sources import Fixed
-from lmd_bench.search.staging import task_name
 from lmd_bench.store.rows import spec_of
 from lmd_bench.store.store import Store
 
@@ -104,7 +104,7 @@ def transfer_specs(cells: Sequence[Cell]) -> dict[str, tuple[TrialSpec, Row]]:
         spec = checked_spec(source)
         _check_versions(spec)
         target = spec_of(dict(cell.target.selected))
-        place = task_name(target.task, target.task_fingerprint)
+        place = task_slug(target.task, target.task_fingerprint)
         for seed in cell.missing:
             run = replace(
                 spec,
@@ -175,10 +175,8 @@ def run_transfers(
 
 def is_task(row: Mapping[str, Any], text: str) -> bool:
     """Say whether a row is of the task that a person names."""
-    factor = row["imbalance_factor"]
-    name = "natural" if factor is None else f"if{factor:g}"
-    known = (row["dataset"], name)
-    return text in known or (len(text) > 3 and row["task_fingerprint"].startswith(text))
+    names = (row["dataset"], factor_name(row["imbalance_factor"], "if"))
+    return text in names or (len(text) > 3 and row["task_fingerprint"].startswith(text))
 
 
 def _is_any(tuned: Tuned, texts: Sequence[str]) -> bool:

@@ -20,6 +20,7 @@ import pandas as pd
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import JUDGED_ON_TEST, Row
 from lmd_bench.core.seeding import derive_seed
+from lmd_bench.core.text import factor_name
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.compare import compare
 from lmd_bench.leaderboard.studies.group import StudyRows, group_studies
@@ -366,7 +367,7 @@ _BOUNDS = ("loss_seeds_low", "loss_seeds_high", "loss_images_low", "loss_images_
 def _part(row: Mapping[str, Any], part: str) -> str:
     value = row[part]
     if part == "imbalance_factor":
-        return "natural" if value is None else f"IF {value:g}"
+        return factor_name(value, "IF ")
     if part == "image_size":
         return f"{value} px"
     prefix = {"n_max": "n_max ", "split_seed": "split "}.get(part, "")

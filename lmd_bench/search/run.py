@@ -15,12 +15,12 @@ from typing import Any
 from optuna.distributions import distribution_to_json
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.core.text import task_slug
 from lmd_bench.search.display import Display, make_display
 from lmd_bench.search.plan import StudyPlan, plan
 from lmd_bench.search.queue import JobQueue
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.sources import Searched, Source, Store
-from lmd_bench.search.staging import task_name
 from lmd_bench.search.tune.claims import claimed
 from lmd_bench.search.tune.cluster import LOCAL, cluster, find_slots, prepare_environment
 from lmd_bench.search.tune.slots import Slots
@@ -111,7 +111,7 @@ def _trace(queue: JobQueue, slots: Slots, began: float) -> SearchTrace:
     for id, jobs in queue.retrainings.items():
         if id not in queue.studies:
             spec = jobs[0].spec
-            task = task_name(spec.task, spec.task_fingerprint)
+            task = task_slug(spec.task, spec.task_fingerprint)
             studies.append(PlannedStudy(id, spec.method, task, trials=0, confirmations=len(jobs)))
     return SearchTrace(queue.request.command, began, slots.n_slots, tuple(studies))
 

@@ -11,6 +11,7 @@ from optuna.distributions import distribution_to_json
 
 from lmd_bench.core.schema import NO_CALIBRATION, Config, TaskSpec, TrialSpec, content_hash
 from lmd_bench.core.seeding import derive_seed
+from lmd_bench.core.text import task_slug
 from lmd_bench.methods.catalogue import Method, named_methods
 from lmd_bench.methods.space import Space, search_space
 from lmd_bench.search.proposing.points import pair, points_of, warm_points
@@ -45,7 +46,7 @@ class StudySpec:
     @property
     def task_name(self) -> str:
         """Return how the study's task is called, in ids and above tables."""
-        return task_name(self.task, self.task_fingerprint)
+        return task_slug(self.task, self.task_fingerprint)
 
     def trial(self, config: Config) -> TrialSpec:
         """Return the search trial of a complete config."""
@@ -139,7 +140,7 @@ def _study(
     # Pruning saves epochs of stage 1; a calibration is too short to be worth ending early.
     pruner = NONE if stands_on else request.pruner
     differs = identity(default, space, method.versions, request.seed, stands_on, points)
-    id = study_id(request, method, task_name(task, fingerprint), pruner, differs)
+    id = study_id(request, method, task_slug(task, fingerprint), pruner, differs)
     return StudySpec(
         id=id,
         task=task,
@@ -196,10 +197,3 @@ def study_id(request: SearchRequest, method: Method, task: str, pruner: str, ide
     budget = [f"{request.n_epochs}ep", f"seed{request.seed}", identity]
     budget += [way for way, is_used in ways.items() if is_used]
     return f"{task}/{method.name}/{'-'.join(budget)}"
-
-
-def task_name(task: TaskSpec, fingerprint: str) -> str:
-    """Return how a task is called in the ids of its studies."""
-    factor = "natural" if task.imbalance_factor is None else f"{task.imbalance_factor:g}"
-    parts = (task.dataset, task.protocol, f"if{factor}", f"{task.image_size}px")
-    return "-".join((*parts, f"split{task.split_seed}", fingerprint[:8]))

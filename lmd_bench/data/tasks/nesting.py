@@ -13,6 +13,7 @@ import numpy as np
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, TaskSpec
+from lmd_bench.core.text import factor_name
 from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.protocols import TRAIN_COUNTS, cut
 from lmd_bench.data.tasks.split import Split
@@ -103,7 +104,7 @@ def check_nested(
     """
     splits = tuple(cut(table, spec, source) for spec in specs)
     for (spec, split), (next_spec, following) in pairwise(zip(specs, splits, strict=True)):
-        pair = f"imbalance factors {named(spec)} and {named(next_spec)}"
+        pair = f"imbalance factors {_factor(spec)} and {_factor(next_spec)}"
         for name in ("val", "test"):
             if not np.array_equal(getattr(split, name), getattr(following, name)):
                 raise UserError(
@@ -116,11 +117,6 @@ def check_nested(
                 f"{_would_do(table, specs)}."
             )
     return splits
-
-
-def named(spec: TaskSpec) -> str:
-    """Return a task's factor as a person types it."""
-    return "natural" if spec.imbalance_factor is None else f"{spec.imbalance_factor:g}"
 
 
 def _most(counts: Counts, specs: Sequence[TaskSpec], n_images: int) -> int:
@@ -148,24 +144,29 @@ def _cannot_be_had(counts: Counts, specs: Sequence[TaskSpec], n_images: int) -> 
         for part in parts:
             n_max = largest_n_max(counts, part, _most(counts, part, n_images))
             if n_max is not None:
-                factors = ",".join(named(spec) for spec in part)
+                factors = ",".join(_factor(spec) for spec in part)
                 offers.append(f"--imbalance-factor {factors} with --n-max {n_max}")
                 break
     available = counts(replace(specs[0], imbalance_factor=None, n_max=None))
+    lowest, highest = _factor(specs[0]), _factor(specs[-1])
     return (
-        f"Imbalance factors {named(specs[0])} and {named(specs[-1])} cannot be had together: the "
+        f"Imbalance factors {lowest} and {highest} cannot be had together: the "
         f"smallest class of '{specs[0].dataset}' has {min(available)} images for training, which "
         f"allow at most {_most(counts, specs, n_images)} of the largest at factor "
-        f"{named(specs[0])}, too few for nested train sets up to factor {named(specs[-1])}; give "
+        f"{lowest}, too few for nested train sets up to factor {highest}; give "
         + (", or ".join(offers) or "another data set")
         + "."
     )
 
 
+def _factor(spec: TaskSpec) -> str:
+    return factor_name(spec.imbalance_factor)
+
+
 def _sizes(table: ImageTable, specs: Sequence[TaskSpec], splits: Sequence[Split]) -> str:
     largest = [int(np.bincount(table.labels[split.train]).max()) for split in splits]
     pairs = zip(specs, largest, strict=True)
-    return "the largest class keeps " + ", ".join(f"{n} at {named(spec)}" for spec, n in pairs)
+    return "the largest class keeps " + ", ".join(f"{n} at {_factor(spec)}" for spec, n in pairs)
 
 
 def _would_do(table: ImageTable, specs: Sequence[TaskSpec]) -> str:

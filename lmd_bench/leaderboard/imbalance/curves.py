@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lmd_bench.core.schema import Row
+from lmd_bench.core.text import factor_name
 from lmd_bench.leaderboard.studies.group import StudyRows
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.studies.scores import (
@@ -83,7 +84,7 @@ def imbalance_text(frame: pd.DataFrame, metric: str, rule: SelectionRule) -> lis
     chosen = frame[frame["metric"] == metric]
     for family, part in chosen.groupby("family", sort=False):
         tasks = part.drop_duplicates("task").sort_values("measured_factor")
-        header = ["method", *(factor_name(row) for row in tasks.to_dict("records"))]
+        header = ["method", *(measured_name(row) for row in tasks.to_dict("records"))]
         rows: list[list[str]] = []
         for label, curve in part.groupby("label", sort=False):
             cells = {row["task"]: _cell(row) for row in curve.to_dict("records")}
@@ -92,12 +93,10 @@ def imbalance_text(frame: pd.DataFrame, metric: str, rule: SelectionRule) -> lis
     return lines
 
 
-def factor_name(row: Mapping[Any, Any]) -> str:
+def measured_name(row: Mapping[Any, Any]) -> str:
     """Return what the factor of a line is called."""
-    asked = row["imbalance_factor"]
-    if asked is None or isnan(asked):
-        return f"natural ({row['measured_factor']:.3g})"
-    return f"IF {asked:g}"
+    name = factor_name(row["imbalance_factor"], "IF ")
+    return f"natural ({row['measured_factor']:.3g})" if name == "natural" else name
 
 
 def _cell(row: Mapping[Any, Any]) -> str:
@@ -160,7 +159,7 @@ def factor_curves(
         runs = study.ok_runs(selected)
         scores = {seed: run_scores(row, (metric,), store)[metric] for seed, row in runs.items()}
         place = place_of(study, selected)
-        point = Point(place["measured_factor"], factor_name(place), scores, study)
+        point = Point(place["measured_factor"], measured_name(place), scores, study)
         found.setdefault(place["family"], {}).setdefault(study.label, []).append(point)
     return {
         family: {
