@@ -6,7 +6,7 @@ The columns of `Leaderboard.frame` are the columns of its CSV and JSON; scores a
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 import pandas as pd
 
 from lmd_bench.core.schema import TASK_COLUMNS, Row
-from lmd_bench.leaderboard.missing import never_searched, unconfirmed
+from lmd_bench.leaderboard.line import HEADLINES, SCORES, BoardLine, line_columns
+from lmd_bench.leaderboard.missing import Gap, gaps_of, never_searched
 from lmd_bench.leaderboard.studies.budget import Budget, within
 from lmd_bench.leaderboard.studies.group import (
     STUDY_COLUMNS,
@@ -29,27 +30,14 @@ from lmd_bench.leaderboard.studies.read import read_grouped
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY, SelectionRule
 from lmd_bench.leaderboard.studies.scores import metric_spreads
 from lmd_bench.leaderboard.tables.render import PRIMARY, Leaderboard
-from lmd_bench.stats.metrics import METRICS
-from lmd_bench.stats.spread import spread
+from lmd_bench.stats.spread import Spread, spread
 from lmd_bench.store.row_files import ORDER
 from lmd_bench.store.store import Store
 
-Line = dict[str, Any]
-SCORES = tuple(name for name, metric in METRICS.items() if metric.in_board)
-HEADLINES = tuple(name for name in SCORES if METRICS[name].headline)
 _READ = (
     *(*STUDY_COLUMNS, *ORDER, "status", "is_default", "source_key", "class_names", "n_epochs"),
-    *("val_balanced_accuracy", *(f"test_{name}" for name in SCORES)),
+    *("val_balanced_accuracy", *(f"test_{name}" for name in SCORES), "command"),
     *("seconds", "standalone_seconds", "gpu_share", "best_epoch", "full_objective_share"),
-)
-LINE_COLUMNS = (
-    *("task", *TASK_COLUMNS, "n_classes", "chance", "method", "study", "label", "n_epochs"),
-    *(f"test_{name}{suffix}" for name in SCORES for suffix in ("", "_sd")),
-    *("n_seeds", "n_seeds_failed"),
-    *(f"default_test_{name}{suffix}" for name in HEADLINES for suffix in ("", "_sd")),
-    *("default_n_seeds", "default_n_seeds_failed", "default_was_selected"),
-    *("val_balanced_accuracy", "n_trials", "n_trials_ok", "fewer_trials"),
-    *("seconds", "standalone_seconds", "selected_key", "rule", "budget", "watermark"),
 )
 
 
@@ -116,57 +104,114 @@ def build(
 
 
 def _build(studies: Sequence[StudyRows], wanted: _Wanted, notes: tuple[str, ...]) -> Leaderboard:
-    rule, budget = wanted.rule, wanted.budget
-    lines: list[Line] = []
-    found = list(notes)
+    rule, budget, results = wanted.rule, wanted.budget, wanted.results
+    lines: list[BoardLine] = []
+    gaps: list[Gap] = []
+    all_notes = list(notes)
     for study in studies:
         if budget is not None:
-            study, shorter = within(study, budget)
-            found += shorter
-        line, study_notes = _study_line(study, wanted)
-        lines += [line] if line else []
-        found += study_notes
-    found += unconfirmed(studies, rule, wanted.results)
-    found += never_searched(studies, lines, wanted.results)
-    if budget is None or budget.unit == "trials":  # hours pay for as many as they do
-        _mark_smaller_studies(lines)
-    _tell_repeats_apart(lines, " (chosen on test)" if rule.watermark else "")
-    found += _unequal_epochs(lines)
-    lines.sort(key=_place)
-    columns = dict.fromkeys((*LINE_COLUMNS, *_metric_columns(wanted.metrics)))
-    frame = pd.DataFrame(lines, columns=pd.Index(list(columns)))
-    return Leaderboard(frame, tuple(found), rule, budget, tuple(wanted.metrics))
-
-
-def _study_line(study: StudyRows, wanted: _Wanted) -> tuple[Line | None, list[str]]:
-    rule, trials = wanted.rule, study.trials
-    selected = study.selected(rule)
-    name = f"{study.method} on {study.task}"
-    if not trials:
-        return None, [f"no trial within the budget: {name}"]
-    if selected is None:
-        why = f"no trial that {rule.name} can judge" if _n_ok(trials) else "no trial finished"
-        return None, [f"searched, {why}: {name} ({outcomes(trials)})"]
-    tuned = study.runs(selected)
-    if not tuned and not study.is_confirmed:
-        return None, []  # `unconfirmed` tells of it
-    default = study.default
-    runs = {"tuned": tuned, "default": study.runs(default)}
-    line = _line(study, selected, runs, wanted)
-    if line["default_was_selected"]:
-        runs["default"] = []
-    notes = [
-        f"the {which} configuration did not finish with every seed: {name} ({outcomes(found)})"
-        for which, found in runs.items()
-        if _n_ok(found) < len(found)
+            study, notes_on_budget = within(study, budget)
+            all_notes += notes_on_budget
+        selected = study.selected(rule)
+        if selected is None:
+            all_notes.append(_unselected(study, rule))
+            continue
+        # a study that nobody confirmed has no line; what to run for it is said below, once
+        if not study.is_confirmed:
+            continue
+        line = _line(study, selected, wanted)
+        lines.append(line)
+        study_gaps = gaps_of(study, rule, results, can_confirm=True)
+        gaps += study_gaps
+        all_notes += _notes(study, selected, line, study_gaps)
+    with_seeds = {study.task for study in studies if study.is_confirmed}
+    further = [
+        gap
+        for study in studies
+        if not study.is_confirmed
+        for gap in gaps_of(study, rule, results, can_confirm=study.task in with_seeds)
     ]
-    if not tuned:
-        notes.append(
-            f"missing, as only other configurations are confirmed: {name}; "
-            f"lmd-bench confirm {selected['key']}{wanted.results} fills it"
-        )
-    notes += _barely_begun(runs["tuned"], name)
-    return line, notes + _undefined(line, name, wanted.metrics)
+    further += never_searched(studies, lines, results)
+    all_notes += [gap.note for gap in further]
+    lines = _beside_others(lines, rule, budget)
+    all_notes += _unequal_epochs(lines)
+    lines.sort(key=_place)
+    return Leaderboard(
+        pd.DataFrame(
+            [line.cells() for line in lines], columns=pd.Index(line_columns(wanted.metrics))
+        ),
+        tuple(all_notes),
+        rule,
+        budget,
+        tuple(wanted.metrics),
+        (*gaps, *further),
+    )
+
+
+def _unselected(study: StudyRows, rule: SelectionRule) -> str:
+    name = f"{study.method} on {study.task}"
+    if not study.trials:
+        return f"no trial within the budget: {name}"
+    ended_well = any(row["status"] == "ok" for row in study.trials)
+    why = f"no trial that {rule.name} can judge" if ended_well else "no trial finished"
+    return f"searched, {why}: {name} ({outcomes(study.trials)})"
+
+
+def _line(study: StudyRows, selected: Row, wanted: _Wanted) -> BoardLine:
+    tuned, trials, default = study.runs(selected), study.trials, study.default
+    default_was_selected = default is not None and default["key"] == selected["key"]
+    n_classes = len(selected["class_names"])
+    ok, default_ok = _ok(tuned), _ok(study.runs(default))
+    return BoardLine(
+        task=study.task,
+        **{column: selected[column] for column in TASK_COLUMNS},
+        n_classes=n_classes,
+        chance=1 / n_classes,
+        method=selected["method"],
+        study=selected["study"],
+        n_epochs=selected["n_epochs"],
+        test=_spreads(ok, SCORES),
+        n_seeds=len(ok),
+        n_seeds_failed=len(tuned) - len(ok),
+        default_test=_spreads(default_ok, HEADLINES),
+        default_n_seeds=len(default_ok),
+        default_n_seeds_failed=len(study.runs(default)) - len(default_ok),
+        default_was_selected=default_was_selected,
+        val_balanced_accuracy=selected["val_balanced_accuracy"],
+        n_trials=len(trials),
+        n_trials_ok=len(_ok(trials)),
+        seconds=sum(row["seconds"] for row in study.rows),
+        standalone_seconds=sum(row["standalone_seconds"] for row in study.rows),
+        selected_key=selected["key"],
+        rule=wanted.rule.name,
+        budget="" if wanted.budget is None else wanted.budget.description,
+        watermark=wanted.rule.watermark,
+        asked=metric_spreads(ok, wanted.metrics, wanted.store),
+    )
+
+
+def _ok(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if row["status"] == "ok"]
+
+
+def _spreads(runs: Sequence[Row], names: Sequence[str]) -> dict[str, Spread]:
+    return {name: spread([row[f"test_{name}"] for row in runs]) for name in names}
+
+
+def _notes(study: StudyRows, selected: Row, line: BoardLine, gaps: Sequence[Gap]) -> list[str]:
+    """Say what failed, is missing, was barely begun or is undefined in a line."""
+    name = f"{study.method} on {study.task}"
+    tuned = study.runs(selected)
+    runs = {"tuned": tuned, "default": study.runs(study.default)}
+    if line.default_was_selected:
+        del runs["default"]
+    notes = [
+        f"the {which} configuration did not finish with every seed: {name} ({outcomes(rows)})"
+        for which, rows in runs.items()
+        if len(_ok(rows)) < len(rows)
+    ]
+    notes += [gap.note for gap in gaps if gap.note]
+    return notes + _barely_begun(tuned, name) + _undefined(line, name)
 
 
 def _barely_begun(runs: Sequence[Row], name: str) -> list[str]:
@@ -192,92 +237,52 @@ def _barely_begun(runs: Sequence[Row], name: str) -> list[str]:
     ]
 
 
-def _line(study: StudyRows, selected: Row, runs: dict[str, list[Row]], wanted: _Wanted) -> Line:
-    trials, default = study.trials, study.default
-    line: Line = {"task": study.task}
-    line |= {column: selected[column] for column in TASK_COLUMNS}
-    n_classes = len(selected["class_names"])
-    line |= {"n_classes": n_classes, "chance": 1 / n_classes}
-    line |= {column: selected[column] for column in ("method", "study", "n_epochs")}
-    line |= _scores(runs["tuned"], "test", SCORES)
-    line |= _scores(runs["default"], "default_test", HEADLINES)
-    line["default_was_selected"] = default is not None and default["key"] == selected["key"]
-    line["val_balanced_accuracy"] = selected["val_balanced_accuracy"]
-    line |= {"n_trials": len(trials), "n_trials_ok": _n_ok(trials), "fewer_trials": False}
-    line["seconds"] = sum(row["seconds"] for row in study.rows)
-    line["standalone_seconds"] = sum(row["standalone_seconds"] for row in study.rows)
-    budget = "" if wanted.budget is None else wanted.budget.description
-    line |= {"selected_key": selected["key"], "rule": wanted.rule.name}
-    line |= {"budget": budget, "watermark": wanted.rule.watermark}
-    return line | _metrics(runs["tuned"], wanted)
-
-
-def _metrics(runs: Sequence[Row], wanted: _Wanted) -> Line:
-    """Return the columns of the metrics that were asked for."""
-    ok = [row for row in runs if row["status"] == "ok"]
-    line: Line = {}
-    for name, found in metric_spreads(ok, wanted.metrics, wanted.store).items():
-        values = (found.spread.mean, found.spread.sd, found.n_undefined)
-        line |= dict(zip(_metric_columns([name]), values, strict=True))
-    return line
-
-
-def _metric_columns(metrics: Sequence[str]) -> list[str]:
-    return [f"test_{name}{end}" for name in metrics for end in ("", "_sd", "_undefined")]
-
-
-def _undefined(line: Line, name: str, metrics: Sequence[str]) -> list[str]:
+def _undefined(line: BoardLine, name: str) -> list[str]:
     """Say which scores of a line are undefined although its runs ended well."""
-    n_runs = line["n_seeds"]
-    counts = {metric: line[f"test_{metric}_undefined"] for metric in metrics}
-    counts |= {m: n_runs for m in SCORES if m not in counts and isnan(line[f"test_{m}"])}
-    found = [f"{metric} in {n} of {n_runs}" for metric, n in counts.items() if n and n_runs]
-    return [f"undefined or not stored (–): {name}; {', '.join(found)} runs"] if found else []
+    counts = {metric: score.n_undefined for metric, score in line.asked.items()}
+    for metric, score in line.test.items():
+        if metric not in counts and isnan(score.mean):
+            counts[metric] = line.n_seeds
+    if not line.n_seeds or not any(counts.values()):
+        return []
+    parts = [f"{metric} in {n} of {line.n_seeds}" for metric, n in counts.items() if n]
+    return [f"undefined or not stored (–): {name}; {', '.join(parts)} runs"]
 
 
-def _scores(runs: Sequence[Row], prefix: str, names: Sequence[str]) -> Line:
-    ok = [row for row in runs if row["status"] == "ok"]
-    line: Line = {}
-    for name in names:
-        found = spread([row[f"test_{name}"] for row in ok])
-        line |= {f"{prefix}_{name}": found.mean, f"{prefix}_{name}_sd": found.sd}
-    seeds = "n_seeds" if prefix == "test" else "default_n_seeds"
-    return line | {seeds: len(ok), f"{seeds}_failed": len(runs) - len(ok)}
-
-
-def _mark_smaller_studies(lines: Sequence[Line]) -> None:
+def _beside_others(
+    lines: Sequence[BoardLine], rule: SelectionRule, budget: Budget | None
+) -> list[BoardLine]:
+    """Return the lines with what only the others of their task can say of them."""
+    n_studies = Counter((line.task, line.method) for line in lines)
     largest: Counter[str] = Counter()
     for line in lines:
-        largest[line["task"]] = max(largest[line["task"]], line["n_trials"])
-    for line in lines:
-        line["fewer_trials"] = line["n_trials"] < largest[line["task"]]
-
-
-def _unequal_epochs(lines: Sequence[Line]) -> list[str]:
-    epochs: dict[str, set[int]] = defaultdict(set)
-    for line in lines:
-        epochs[line["task"]].add(line["n_epochs"])
+        largest[line.task] = max(largest[line.task], line.n_trials)
+    # hours pay for as many trials as they do
+    counts_trials = budget is None or budget.unit == "trials"
+    watermark = " (chosen on test)" if rule.watermark else ""
     return [
-        f"trained for different numbers of epochs on {task}: {', '.join(map(str, sorted(found)))}"
-        for task, found in epochs.items()
-        if len(found) > 1
+        replace(
+            line,
+            label=study_label(line.method, line.study, n_studies[line.task, line.method])
+            + watermark,
+            fewer_trials=counts_trials and line.n_trials < largest[line.task],
+        )
+        for line in lines
     ]
 
 
-def _tell_repeats_apart(lines: Sequence[Line], suffix: str) -> None:
-    """Name the study too where a method has several on one task: other epochs, other settings."""
-    counts = Counter((line["task"], line["method"]) for line in lines)
+def _unequal_epochs(lines: Sequence[BoardLine]) -> list[str]:
+    epochs_of_task: dict[str, set[int]] = defaultdict(set)
     for line in lines:
-        n_studies = counts[line["task"], line["method"]]
-        line["label"] = study_label(line["method"], line["study"], n_studies) + suffix
+        epochs_of_task[line.task].add(line.n_epochs)
+    return [
+        f"trained for different numbers of epochs on {task}: {', '.join(map(str, sorted(epochs)))}"
+        for task, epochs in epochs_of_task.items()
+        if len(epochs) > 1
+    ]
 
 
-def _place(line: Line) -> tuple[Any, ...]:
-    score = line[f"test_{PRIMARY.name}"]
-    undefined = score != score
-    rank = 0.0 if undefined else (-score if PRIMARY.higher_is_better else score)
-    return (*task_order(line), line["task"], undefined, rank, line["label"])
-
-
-def _n_ok(rows: Iterable[Row]) -> int:
-    return sum(row["status"] == "ok" for row in rows)
+def _place(line: BoardLine) -> tuple[Any, ...]:
+    score = line.test[PRIMARY.name].mean
+    rank = 0.0 if isnan(score) else (-score if PRIMARY.higher_is_better else score)
+    return (*task_order(vars(line)), line.task, isnan(score), rank, line.label)

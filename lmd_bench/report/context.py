@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Row
 from lmd_bench.leaderboard.board import Leaderboard, build
+from lmd_bench.leaderboard.missing import Gap
 from lmd_bench.leaderboard.studies.group import (
     StudyRows,
     ablated_studies,
@@ -54,6 +55,12 @@ class Context:
         ids = frozenset(row["study"] for row in self.rows)
         notes = (*self.notes, *left_out(self._cells, ids))
         return build(self._of_methods, self.rule, notes, None, self._results)
+
+    @cached_property
+    def gaps(self) -> list[Gap]:
+        """Return what the leaderboard lacks, in the order of its tasks and their methods."""
+        place = {task: number for number, task in enumerate(self.tasks)}
+        return sorted(self.board.gaps, key=lambda gap: (place[gap.task], gap.labels))
 
     @cached_property
     def confirmed(self) -> Sequence[Confirmed]:

@@ -6,7 +6,8 @@ import pytest
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TaskSpec
 from lmd_bench.core.text import task_label
-from lmd_bench.leaderboard.board import LINE_COLUMNS, SCORES, build, load
+from lmd_bench.leaderboard.board import build, load
+from lmd_bench.leaderboard.line import SCORES, line_columns
 from lmd_bench.leaderboard.studies.budget import Budget
 from lmd_bench.leaderboard.studies.rules import RULES
 from lmd_bench.store.compaction import compact
@@ -94,7 +95,7 @@ def test_a_study_without_confirmation_becomes_a_note(study) -> None:
     board = build(study("rrl", [0.3, 0.4]))
 
     assert len(board.frame) == 0
-    assert tuple(board.frame.columns) == LINE_COLUMNS
+    assert tuple(board.frame.columns) == line_columns()
     assert board.notes[0].startswith("searched, not confirmed: rrl on toy")
     assert "(2 trials)" in board.notes[0]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from lmd_bench.leaderboard.missing import gaps
+from lmd_bench.leaderboard.line import SCORES
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY
 from lmd_bench.report.blocks import Section, Table, percent, shaded
 from lmd_bench.report.context import Context
@@ -52,9 +52,7 @@ def test_a_missing_cell_is_shown_with_the_command_that_fills_it(context: Context
     second = all_tables(made(context, "leaderboard"))[1]
     cell = next(row.cells[1] for row in second.rows if row.method == SCRIPT)
     assert (cell.text, cell.mark, cell.value) == ("missing", "missing", None)
-    gap = next(
-        gap for gap in gaps(context.tasks, context.rule, context.command) if "IF 100" in gap.task
-    )
+    gap = next(gap for gap in context.gaps if "IF 100" in gap.task)
     selected = make_trial(SCRIPT, 1, 0.4)["key"]
     assert gap.labels == (SCRIPT,)
     assert gap.command == f"lmd-bench confirm {selected} --results '{context.store.root}'"
@@ -65,8 +63,25 @@ def test_an_unconfirmed_task_is_filled_by_its_search(tmp_path) -> None:
     row = make_trial("crt", 0, 0.5)
     store.write(row)
     context = Context(store, [row], VAL_BALANCED_ACCURACY)
-    (gap,) = gaps(context.tasks, context.rule, context.command)
+    (gap,) = context.gaps
     assert gap.command == "lmd-bench search --dataset toy"
+
+
+def test_the_notes_and_the_table_of_what_is_missing_name_the_same_commands(tmp_path) -> None:
+    store = open_store(tmp_path, create=True)
+    rows = [make_trial("crt", 0, 0.5, factor) for factor in (10.0, 100.0)]
+    rows.append(make_trial("lmd", 0, 0.5, 10.0))
+    for row in rows[:2]:
+        rows.append({**make_trial("crt", 1, 0.5, row["imbalance_factor"], row)})
+        rows[-1] |= {f"test_{name}": 0.5 for name in SCORES}
+    rows.append(make_trial("lmd", 1, 0.5, 10.0, rows[2]) | {f"test_{n}": 0.5 for n in SCORES})
+    rows.append(make_trial("ncm", 0, 0.5, 10.0))
+    context = Context(store, rows, VAL_BALANCED_ACCURACY)
+
+    commands = [row.cells[2].text for row in all_tables(made(context, "leaderboard"))[-1].rows]
+    assert len(commands) == 2  # ncm at 10 was searched alone, lmd at 100 not even that
+    for command in commands:
+        assert any(command in note for note in context.board.notes)
 
 
 def test_a_folder_of_failures_alone_still_has_a_report(tmp_path) -> None:

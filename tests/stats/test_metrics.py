@@ -185,7 +185,7 @@ metrics.METRICS["added"] = metrics.Metric(
 )
 from lmd_bench.experiments.ablation import scores as ablation
 from lmd_bench.experiments.reproduce import _JUDGED
-from lmd_bench.leaderboard import board
+from lmd_bench.leaderboard import line
 from lmd_bench.leaderboard.studies import scores
 from lmd_bench.report.sections.imbalance import _SHOWN
 from lmd_bench.search.request import OBJECTIVES
@@ -194,9 +194,9 @@ import numpy as np
 stored = {"val_added", "test_added", "test_scaled_added"}
 assert stored <= set(COLUMNS.names) and {"val_added", "test_added"} <= set(_JUDGED)
 of_scores = (scores.METRIC_NAMES, scores.STORED)
-for names in (*of_scores, board.SCORES, ablation.SCORES, OBJECTIVES, _SHOWN):
+for names in (*of_scores, line.SCORES, ablation.SCORES, OBJECTIVES, _SHOWN):
     assert "added" in names
-assert {"test_added_sd", "default_test_added"} <= set(board.LINE_COLUMNS)
+assert {"test_added_sd", "default_test_added"} <= set(line.line_columns())
 assert "added" in metrics.evaluate(np.array([0, 1]), np.eye(2), ("many", "few"))
 """
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from lmd_bench.core.errors import unknown
 from lmd_bench.leaderboard.answer import html, terminal_width
+from lmd_bench.leaderboard.missing import Gap
 from lmd_bench.leaderboard.studies.budget import Budget
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.columns import METHOD, USUAL, Column, metric_columns
@@ -38,6 +39,7 @@ class Leaderboard:
     rule: SelectionRule
     budget: Budget | None = None  # of every study; None: all trials
     metrics: tuple[str, ...] = ()  # asked for: mean, SD and undefined seeds of each are columns too
+    gaps: tuple[Gap, ...] = ()  # what nobody ran; the notes tell of them too
 
     def render(self, format: str = "table", *, width: int | None = None) -> str:
         """Return it as text, like `render`.

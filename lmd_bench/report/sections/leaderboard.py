@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmd_bench.leaderboard.missing import gaps
+from lmd_bench.leaderboard.missing import by_command
 from lmd_bench.leaderboard.tables.render import FEWER, header
 from lmd_bench.report.blocks import (
     Block,
@@ -115,12 +115,12 @@ def _seeds(line: Line) -> Cell:
 
 
 def _missing(context: Context) -> list[Block]:
-    found = gaps(context.tasks, context.rule, context.command)
-    if not found:
+    gaps = by_command(context.gaps)
+    if not gaps:
         return []
     rows = [
         table_row(words(", ".join(gap.labels), gap.task), words(gap.what), command(gap.command))
-        for gap in found
+        for gap in gaps
     ]
     heads = (Head("Method"), Head("What is missing"), Head("Filled by"))
     table = Table("Missing cells, and the commands that fill them", heads, tuple(rows))
