@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec, content_hash
 from lmd_bench.leaderboard import build, render
 from lmd_bench.methods.catalogue import named_methods
-from lmd_bench.methods.space import default_config
+from lmd_bench.methods.settings import default_config
 from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.compaction import compact
 from lmd_bench.store.row_files import ONE_ROW

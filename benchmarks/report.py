@@ -25,7 +25,8 @@ import pyarrow.parquet as pq
 
 from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec, content_hash
 from lmd_bench.methods.catalogue import Method, named_methods
-from lmd_bench.methods.space import default_config, search_space
+from lmd_bench.methods.settings import default_config
+from lmd_bench.methods.space import search_space
 from lmd_bench.stats.metrics import evaluate, per_class_recall
 from lmd_bench.store.columns import COLUMNS, LOGITS
 from lmd_bench.store.compaction import compact

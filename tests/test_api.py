@@ -1,7 +1,9 @@
 """The public Python API: what `import lmd_bench` offers, and what it costs."""
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pandas as pd
@@ -105,3 +107,14 @@ def test_a_search_runs_from_python(tmp_path: Path):
     assert outcome.exit_code == 0
     board = lmd_bench.open_results(results).leaderboard()
     assert set(board.frame["method"]) == {"cross_entropy", "tau_norm"}
+
+
+def test_the_lock_file_holds_every_dependency():
+    root = Path(__file__).parents[1]
+    if not (root / ".requirements.lock").exists():
+        pytest.skip("the tests were installed without the project's lock file")
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    wanted = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
+    names = {re.split(r"[^\w.-]", requirement)[0].lower() for requirement in wanted}
+    locked = {line.split("==")[0] for line in (root / ".requirements.lock").read_text().split()}
+    assert names <= locked

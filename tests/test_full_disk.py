@@ -16,7 +16,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
 from lmd_bench.experiments.simulation.export import write_tables
 from lmd_bench.methods.pipeline import resolve
-from lmd_bench.methods.space import section_defaults
+from lmd_bench.methods.settings import section_defaults
 from lmd_bench.search.tune.doctor import examine
 from lmd_bench.search.watching.traces import Heartbeat, SearchTrace, write_search
 from lmd_bench.store.merging import _copy

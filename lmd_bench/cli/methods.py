@@ -104,7 +104,7 @@ def show_method(name: str) -> None:
 def _declarations(method: "Method") -> str:
     """Return views, cost and deferral of stage 1 and the sweep of stage 2, at the defaults."""
     from lmd_bench.core import plugins
-    from lmd_bench.methods.space import default_config, section_config, swept_settings
+    from lmd_bench.methods.settings import default_config, section_config, swept_settings
 
     plugin = plugins.plugin_class("representation", method.representation)
     config = default_config(method)
@@ -121,7 +121,8 @@ def _declarations(method: "Method") -> str:
 
 
 def _settings_table(method: "Method") -> Table:
-    from lmd_bench.methods.space import default_config, search_space
+    from lmd_bench.methods.settings import default_config
+    from lmd_bench.methods.space import search_space
 
     space = search_space(method.sections, method.settings, method.searched)
     table = Table("setting", "default", "searched over")

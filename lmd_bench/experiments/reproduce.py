@@ -23,7 +23,7 @@ from lmd_bench.core.schema import (
 )
 from lmd_bench.data.build import build_tasks
 from lmd_bench.methods.catalogue import method_of
-from lmd_bench.methods.space import check_value, default_config, section_config
+from lmd_bench.methods.settings import check_value, default_config, section_config
 from lmd_bench.stats.metrics import METRICS
 from lmd_bench.stats.spread import spread
 from lmd_bench.store.differences import (

@@ -16,7 +16,7 @@ from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.model import Model, Stem, build_model, stem_for
 from lmd_bench.methods.representation._base import Representation
-from lmd_bench.methods.space import section_config
+from lmd_bench.methods.settings import section_config
 
 
 @dataclass(frozen=True)

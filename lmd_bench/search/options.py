@@ -214,7 +214,7 @@ class SearchOptions:
         """
         from lmd_bench.data.build import build_tasks
         from lmd_bench.methods.catalogue import resolve_methods
-        from lmd_bench.methods.space import parse_settings
+        from lmd_bench.methods.settings import parse_settings
         from lmd_bench.search.proposing.points import read_points, read_warm_start
         from lmd_bench.search.proposing.ranges import parse_ranges
         from lmd_bench.search.request import SearchRequest
@@ -266,7 +266,7 @@ def run_search(
     Raises:
         UserError: an unknown name or option, data that are absent, or numbers that cannot be.
     """
-    from lmd_bench.methods.space import setting_texts
+    from lmd_bench.methods.settings import setting_texts
     from lmd_bench.search import run
 
     if imbalance_factor is None or isinstance(imbalance_factor, (float, int, str)):

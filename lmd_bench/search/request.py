@@ -9,7 +9,7 @@ from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.schema import Config, DataSource, Scalar, TaskSpec, TrialContext
 from lmd_bench.methods.catalogue import Method
-from lmd_bench.methods.space import check_keys, default_config
+from lmd_bench.methods.settings import check_keys, default_config
 from lmd_bench.search.proposing.points import Points, WarmStart, check_points
 from lmd_bench.search.proposing.pruning import NONE, check_pruner
 from lmd_bench.search.proposing.samplers import check_sampler

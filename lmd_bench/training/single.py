@@ -19,7 +19,7 @@ from lmd_bench.core.schema import (
 from lmd_bench.data.build import OnImages, build_tasks, task_specs
 from lmd_bench.data.options import TaskAndData
 from lmd_bench.methods.catalogue import resolve_method
-from lmd_bench.methods.space import check_keys, default_config, parse_settings, setting_texts
+from lmd_bench.methods.settings import check_keys, default_config, parse_settings, setting_texts
 from lmd_bench.store.store import open_store
 from lmd_bench.training.device import context_here
 

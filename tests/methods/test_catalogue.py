@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from lmd_bench.core import plugins
-from lmd_bench.methods.catalogue import doubtful
+from lmd_bench.core.errors import UserError
+from lmd_bench.methods.catalogue import doubtful, named_methods, resolve_method
+from lmd_bench.methods.settings import default_config
+from lmd_bench.methods.space import search_space
 from tests import tiny
 
 REPRESENTATIONS = plugins.names("representation")
@@ -57,3 +60,32 @@ def test_the_catalogue_is_read_without_torch():
     code = "import sys, lmd_bench.methods.catalogue; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", named_methods())
+def test_every_named_method_resolves_and_has_a_paper_and_complete_defaults(name: str):
+    method = resolve_method(name)
+    assert method.representation in plugins.names("representation")
+    assert method.calibration in plugins.names("calibration")
+    assert method.url.startswith("https://")
+    config = default_config(method)
+    assert set(search_space(method.sections)) <= set(config)
+    assert all(config[key] == value for key, value in method.settings.items())
+
+
+def test_any_pair_of_stages_is_a_method():
+    pair = resolve_method("rrl+crt")
+    assert (pair.representation, pair.calibration) == ("rrl", "crt")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("lmdd", "Unknown method 'lmdd'; choose from .*Did you mean 'lmd'"),
+        ("rrl+cart", "Unknown calibration 'cart'; choose from"),
+        ("rll+crt", "Unknown representation 'rll'.*Did you mean 'rrl'"),
+    ],
+)
+def test_an_unknown_method_is_refused_with_the_choices(name: str, sentence: str):
+    with pytest.raises(UserError, match=sentence):
+        resolve_method(name)

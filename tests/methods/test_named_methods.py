@@ -13,7 +13,8 @@ from lmd_bench.data.views import make_view
 from lmd_bench.methods.catalogue import Method, named_methods
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.representation._base import Representation, Targets
-from lmd_bench.methods.space import default_config, search_space, section_config
+from lmd_bench.methods.settings import default_config, section_config
+from lmd_bench.methods.space import search_space
 from lmd_bench.search.proposing.ranges import contains
 from lmd_bench.training.loop import train
 from tests import tiny

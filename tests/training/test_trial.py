@@ -16,7 +16,7 @@ from lmd_bench.data.images import prepare as images
 from lmd_bench.data.images.prepare import PreparedImages
 from lmd_bench.data.tasks.task import build_task, open_test
 from lmd_bench.methods.catalogue import resolve_method
-from lmd_bench.methods.space import default_config
+from lmd_bench.methods.settings import default_config
 from lmd_bench.store.store import open_store
 from lmd_bench.training import encoders, trial
 

@@ -7,7 +7,8 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Config, Scalar, content_hash
 from lmd_bench.experiments.ablation.document import Change
 from lmd_bench.methods.catalogue import Method, resolve_method
-from lmd_bench.methods.space import default_config, search_space
+from lmd_bench.methods.settings import default_config
+from lmd_bench.methods.space import search_space
 
 
 @dataclass(frozen=True)

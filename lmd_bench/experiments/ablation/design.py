@@ -19,7 +19,7 @@ from lmd_bench.experiments.ablation.document import (
 )
 from lmd_bench.experiments.ablation.factorial import MOST_FACTORS, Fraction, Levels, fraction, full
 from lmd_bench.methods.catalogue import resolve_method
-from lmd_bench.methods.space import check_keys
+from lmd_bench.methods.settings import check_keys
 
 MOST_CELLS = 256
 

@@ -22,7 +22,8 @@ from lmd_bench.experiments.ablation.record import (
     write_record,
 )
 from lmd_bench.methods.catalogue import Method, resolve_method
-from lmd_bench.methods.space import parse_settings, search_space
+from lmd_bench.methods.settings import parse_settings
+from lmd_bench.methods.space import search_space
 from lmd_bench.search.proposing.points import best_configs, pair
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.staging import StudySpec, study_specs

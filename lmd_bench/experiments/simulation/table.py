@@ -16,7 +16,8 @@ from optuna.distributions import CategoricalDistribution
 from lmd_bench.core import plugins
 from lmd_bench.core.schema import Config
 from lmd_bench.leaderboard.studies.group import StudyRows, group_studies
-from lmd_bench.methods.space import Space, search_space, section_config
+from lmd_bench.methods.settings import section_config
+from lmd_bench.methods.space import Space, search_space
 from lmd_bench.search.jobs import encoder_score, stage1_curve, value_of
 from lmd_bench.search.proposing.proposals import Params
 from lmd_bench.search.proposing.study import ENCODER_RANK

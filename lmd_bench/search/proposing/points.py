@@ -9,7 +9,8 @@ import yaml
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.schema import Config, Scalar, canonical_json
 from lmd_bench.methods.catalogue import Method
-from lmd_bench.methods.space import Space, check_value, search_space, section_defaults
+from lmd_bench.methods.settings import check_value, section_defaults
+from lmd_bench.methods.space import Space, search_space
 from lmd_bench.search.jobs import Row, config_of, ranked
 from lmd_bench.search.proposing.ranges import Ranges, contains, ranged
 from lmd_bench.store.store import open_store

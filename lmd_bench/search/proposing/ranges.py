@@ -12,13 +12,8 @@ from optuna.distributions import (
 
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.methods.catalogue import Method
-from lmd_bench.methods.space import (
-    Space,
-    check_value,
-    parse_settings,
-    search_space,
-    section_defaults,
-)
+from lmd_bench.methods.settings import check_value, parse_settings, section_defaults
+from lmd_bench.methods.space import Space, search_space
 
 Ranges = Mapping[str, str]  # "section.key" -> "low:high", or "one,another"
 

@@ -9,7 +9,8 @@ from optuna.distributions import CategoricalDistribution
 from lmd_bench.core import plugins
 from lmd_bench.core.schema import Config, TrialSpec, canonical_json
 from lmd_bench.methods.best_epoch import first_judged
-from lmd_bench.methods.space import Space, section_config
+from lmd_bench.methods.settings import section_config
+from lmd_bench.methods.space import Space
 from lmd_bench.search import jobs
 from lmd_bench.search.jobs import Row
 from lmd_bench.search.proposing.proposals import Params, Proposals, Told, size

@@ -6,7 +6,7 @@ import yaml
 from lmd_bench.core.errors import UserError
 from lmd_bench.experiments.ablation.design import build
 from lmd_bench.experiments.ablation.document import parse_document, read_document
-from lmd_bench.methods.space import default_config
+from lmd_bench.methods.settings import default_config
 
 TOGGLES = """
 base: lmd

@@ -8,7 +8,7 @@ from safetensors.torch import load, save
 
 from lmd_bench.core import plugins
 from lmd_bench.methods.models.model import predict
-from lmd_bench.methods.space import section_defaults, swept_settings
+from lmd_bench.methods.settings import section_defaults, swept_settings
 from tests import tiny
 
 NAMES = plugins.names("calibration")

@@ -12,7 +12,8 @@ from lmd_bench.core.schema import no_report
 from lmd_bench.data.views import make_view
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.representation._base import Targets
-from lmd_bench.methods.space import search_space, section_defaults
+from lmd_bench.methods.settings import section_defaults
+from lmd_bench.methods.space import search_space
 from lmd_bench.training.loop import train
 from tests import tiny
 
