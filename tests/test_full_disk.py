@@ -10,6 +10,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from safetensors import SafetensorError
 
 from lmd_bench.core import files
 from lmd_bench.core.errors import UserError
@@ -31,6 +32,7 @@ CONFIG = {
     **section_defaults("training"),
     **section_defaults("cross_entropy"),
     **section_defaults("none"),
+    "training.stem": "imagenet",  # that of `tiny.model`
 }
 SPEC = TrialSpec(TaskSpec("made"), "f", "ce", "cross_entropy", "none", CONFIG, seed=0, n_epochs=1)
 TIMES = {"started_at": "t", "finished_at": "t", "seconds": 1.0, "standalone_seconds": 1.0}
@@ -38,7 +40,7 @@ TIMES = {"started_at": "t", "finished_at": "t", "seconds": 1.0, "standalone_seco
 
 def an_encoder(root: Path) -> encoders.Encoder:
     folder = root / "encoders" / "key"
-    return encoders.Encoder("key", tiny.model(), (), 1, 0.0, cached=False, folder=folder)
+    return encoders.Encoder("key", tiny.model(), (), 1, 0.0, 1.0, cached=False, folder=folder)
 
 
 def data() -> encoders.TrialData:
@@ -71,7 +73,7 @@ def write_sign_of_life(root: Path) -> None:
 
 
 def write_encoder(root: Path) -> None:
-    encoders._store(an_encoder(root))
+    encoders._store(root / "encoders" / "key", *tiny.trained(), seconds=1.0, n_micro=1)
 
 
 def write_features(root: Path) -> None:
@@ -153,17 +155,34 @@ def test_a_full_disk_at_the_far_end_leaves_nothing_there(
 
 
 def test_a_damaged_encoder_is_replaced(tmp_path: Path) -> None:
-    encoder = an_encoder(tmp_path)
-    encoder.folder.mkdir(parents=True)
-    (encoder.folder / "model.safetensors").write_bytes(b"cut off")
+    folder = tmp_path / "key"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"cut off")
+    (folder / "own_head.safetensors").write_bytes(b"cut off")
 
-    encoders._store(encoder)
+    encoders._store(folder, *tiny.trained(best_epoch=2), seconds=1.0, n_micro=1)
 
-    assert files_below(tmp_path) == {
-        encoder.folder / "encoder.json",
-        encoder.folder / "model.safetensors",
-    }
-    assert encoders._load(encoder.folder, SPEC, resolve(SPEC), data()) is not None
+    assert files_below(tmp_path) == {folder / "encoder.json", folder / "model.safetensors"}
+    assert encoders._load(folder, SPEC, resolve(SPEC), data()) is not None
+
+
+def test_a_disk_that_fills_between_the_two_states_of_an_encoder_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    def full_at_the_second(tensors: Any, path: Path) -> None:
+        if written:
+            raise SafetensorError("I/O error: No space left on device (os error 28)")
+        written.append(path.name)
+        path.write_bytes(b"the first state")
+
+    monkeypatch.setattr(encoders, "save_file", full_at_the_second)
+    with pytest.raises(OSError, match="cannot write model.safetensors: .*No space"):
+        encoders._store(tmp_path / "key", *tiny.trained(), seconds=1.0, n_micro=1)
+
+    assert written == ["own_head.safetensors"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def files_below(root: Path) -> set[Path]:

@@ -9,9 +9,11 @@ from torch import nn
 from lmd_bench.core import plugins
 from lmd_bench.core.schema import no_report
 from lmd_bench.data.batches import ImageSet
+from lmd_bench.methods.best_epoch import KeptState
 from lmd_bench.methods.calibration._base import Stage1
 from lmd_bench.methods.models.model import Model, build_model, predict
 from lmd_bench.methods.representation._base import Representation
+from lmd_bench.training.loop import Fitted
 
 COUNTS = (24, 12, 3)  # many, medium, and a class with three images
 
@@ -44,6 +46,13 @@ def model(
         make_encoder=make_encoder,
         make_head=make_head,
     )
+
+
+def trained(best_epoch: int = 1) -> tuple[Model, Fitted]:
+    """Return a model as two epochs of training leave it, its own head best after `best_epoch`."""
+    own, last = model(), KeptState()
+    last.offer(2, 0.5, model(seed=1) if best_epoch != 2 else own)
+    return own, Fitted((), best_epoch, last)
 
 
 def method(

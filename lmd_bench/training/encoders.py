@@ -28,7 +28,7 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet, steps_per_epoch
 from lmd_bench.methods.models.model import Model, predict
 from lmd_bench.methods.pipeline import Pipeline
-from lmd_bench.training.loop import train
+from lmd_bench.training.loop import Fitted, train
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,16 @@ def obtain(
     root = results / "encoders"
     root.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
+    # Whoever waits here for another worker finds that worker's encoder, and trains none.
     with FileLock(root / f".{key}.lock"):
         waited = time.perf_counter() - started
         encoder = _load(root / key, spec, pipeline, data)
         if encoder is None:
-            encoder = _train(root / key, spec, pipeline, data, report, n_micro)
+            _train(root / key, spec, pipeline, data, report, n_micro)
+            # Read back, so that the first trial on an encoder has the same one as all after it.
+            encoder = _load(root / key, spec, pipeline, data)
+            assert encoder is not None, f"the encoder in {root / key} cannot be read back"
+            encoder = replace(encoder, cached=False)
         return replace(encoder, waited=waited)
 
 
@@ -116,17 +121,29 @@ def _train(
     data: TrialData,
     report: OnEpoch,
     n_micro: int,
-) -> Encoder:
-    config = pipeline.training
+) -> None:
+    """Train a stage-1 model and store it."""
     model = pipeline.new_model(data.n_classes, spec.seed, data.device)
     started = time.perf_counter()
-    counts = torch.bincount(data.train.labels, minlength=data.n_classes)
+    config = pipeline.training
+    class_counts = torch.bincount(data.train.labels, minlength=data.n_classes)
     n_steps = steps_per_epoch(len(data.train), config.batch_size) * spec.n_epochs
     seed = derive_seed(spec.seed, "representation")
-    method = pipeline.stage1(model, counts, n_steps, seed)
+    method = pipeline.stage1(model, class_counts, n_steps, seed)
     fitted = train(method, data.train, data.val, config, spec.n_epochs, seed, report, n_micro)
-    seconds = time.perf_counter() - started
-    own_head = pipeline.calibration.own_head
+    _store(folder, model, fitted, time.perf_counter() - started, n_micro)
+
+
+def _store(folder: Path, model: Model, fitted: Fitted, seconds: float, n_micro: int) -> None:
+    """Store the two states of a trained model, the own head's best only where it is another one.
+
+    Args:
+        folder: of the encoder; what a damaged one left in it is replaced.
+        model: as its own head was best on val; it is left as calibrations stand on it.
+        fitted: what its training left.
+        seconds: what it took.
+        n_micro: parts that a batch was cut into.
+    """
     facts = {
         "curve": [asdict(progress) for progress in fitted.curve],
         "own_head_epoch": fitted.best_epoch,
@@ -135,27 +152,12 @@ def _train(
         "seconds": seconds,
         "n_micro": n_micro,
     }
-    own = {name: value.clone() for name, value in model.state_dict().items()} if own_head else {}
-    # A folder of that name holds a damaged encoder: `_load` found none in it.
     with whole_folder(folder, replace=True) as temporary:
         if fitted.best_epoch != fitted.encoder.epoch:
             _write_tensors(temporary / "own_head.safetensors", model.state_dict())
         fitted.encoder.restore(model)
         _write_tensors(temporary / "model.safetensors", model.state_dict())
         (temporary / "encoder.json").write_text(json.dumps(facts))
-    if own_head:
-        model.load_state_dict(own)
-    return Encoder(
-        key=folder.name,
-        model=model,
-        curve=fitted.curve,
-        epoch=fitted.best_epoch if own_head else fitted.encoder.epoch,
-        probe=fitted.encoder.score,
-        seconds=seconds,
-        cached=False,
-        folder=folder,
-        n_micro=n_micro,
-    )
 
 
 def _load(folder: Path, spec: TrialSpec, pipeline: Pipeline, data: TrialData) -> Encoder | None:
@@ -173,14 +175,15 @@ def _load(folder: Path, spec: TrialSpec, pipeline: Pipeline, data: TrialData) ->
     model.load_state_dict(state)
     curve = tuple(Progress(**point) for point in facts["curve"])
     return Encoder(
-        folder.name,
-        model,
-        curve,
-        epoch,
-        facts["probe"],
-        facts["seconds"],
+        key=folder.name,
+        model=model,
+        curve=curve,
+        epoch=epoch,
+        probe=facts["probe"],
+        seconds=facts["seconds"],
         cached=True,
         folder=folder,
+        # Encoders of earlier packages do not say it; their batches were whole.
         n_micro=facts.get("n_micro", 1),
     )
 
@@ -190,7 +193,8 @@ def _read_tensors(path: Path) -> dict[str, Tensor] | None:
         return None
     try:
         return load_file(path)
-    except SafetensorError:  # cut short by a crash of the machine: made anew
+    except SafetensorError:
+        # Cut short by a crash of the machine; who asked makes it anew.
         return None
 
 

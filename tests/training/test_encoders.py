@@ -1,0 +1,30 @@
+"""The encoder cache: which states of a training lie in it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lmd_bench.training import encoders
+from tests import tiny
+
+
+@pytest.mark.parametrize("best_epoch", [1, 2])
+def test_the_own_head_has_a_file_exactly_where_its_best_epoch_is_not_the_encoders(
+    best_epoch: int, tmp_path: Path
+):
+    model, fitted = tiny.trained(best_epoch)
+    own_state = {name: value.clone() for name, value in model.state_dict().items()}
+
+    encoders._store(tmp_path / "key", model, fitted, seconds=1.0, n_micro=1)
+
+    own_head = tmp_path / "key" / "own_head.safetensors"
+    assert own_head.exists() == (best_epoch != fitted.encoder.epoch)
+    own_file = own_head if own_head.exists() else tmp_path / "key" / "model.safetensors"
+    stored = load_file(own_file)
+    assert stored.keys() == own_state.keys()
+    assert all(torch.equal(stored[name], value) for name, value in own_state.items())
+    if own_head.exists():
+        last = load_file(tmp_path / "key" / "model.safetensors")
+        assert not torch.equal(last["head.weight"], own_state["head.weight"])
