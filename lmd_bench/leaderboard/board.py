@@ -29,7 +29,8 @@ from lmd_bench.leaderboard.studies.group import (
 from lmd_bench.leaderboard.studies.read import read_grouped
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY, SelectionRule
 from lmd_bench.leaderboard.studies.scores import metric_spreads
-from lmd_bench.leaderboard.tables.render import PRIMARY, Leaderboard
+from lmd_bench.leaderboard.tables.render import Leaderboard
+from lmd_bench.stats.metrics import PRIMARY
 from lmd_bench.stats.spread import Spread, spread
 from lmd_bench.store.row_files import ORDER
 from lmd_bench.store.store import Store

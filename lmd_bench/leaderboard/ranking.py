@@ -13,12 +13,13 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Row
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.answer import Answer
-from lmd_bench.leaderboard.board import PRIMARY, Leaderboard, build
+from lmd_bench.leaderboard.board import Leaderboard, build
 from lmd_bench.leaderboard.studies.group import by_task, group_studies
 from lmd_bench.leaderboard.studies.predictions import Judged, read_judged, same_images
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.text import Part, Table, p_value, percent
 from lmd_bench.stats.bootstrap import mean_recall, resampled_recall
+from lmd_bench.stats.metrics import PRIMARY
 from lmd_bench.stats.ranks import (
     FEWEST_TASKS,
     Differences,

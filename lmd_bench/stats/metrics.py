@@ -43,6 +43,7 @@ class Metric:
     headline: bool = False  # also shown of the default configuration, and judged by `reproduce`
     objective: bool = False  # a search can optimise it on val
     group: Group | None = None
+    short: str = ""  # the title in the head of a narrow column; empty: the title
 
     def value(self, labels: Labels, logits: Logits, groups: Sequence[str] = ()) -> float:
         """Return the metric; a metric of a group needs the group of each class."""
@@ -146,9 +147,10 @@ def group_recall(recall: Recall, groups: Sequence[str], group: Group) -> float:
     return float(recall[inside].mean()) if inside.any() else float("nan")
 
 
-def _recall_of(group: Group) -> Metric:
+def _recall_of(group: Group, short: str) -> Metric:
+    title = f"Recall of {group}"
     return Metric(
-        f"{group}_recall", f"Recall of {group}", None, in_board=True, objective=True, group=group
+        f"{group}_recall", title, None, in_board=True, objective=True, group=group, short=short
     )
 
 
@@ -164,11 +166,20 @@ METRICS = {
             in_board=True,
             headline=True,
             objective=True,
+            short="Bal. acc.",
         ),
-        Metric("macro_f1", "Macro-F1", macro_f1, in_board=True, headline=True, objective=True),
-        _recall_of("many"),
-        _recall_of("medium"),
-        _recall_of("few"),
+        Metric(
+            "macro_f1",
+            "Macro-F1",
+            macro_f1,
+            in_board=True,
+            headline=True,
+            objective=True,
+            short="Macro F1",
+        ),
+        _recall_of("many", "Many"),
+        _recall_of("medium", "Med."),
+        _recall_of("few", "Few"),
         Metric("worst_class_recall", "Worst class recall", worst_class_recall, on_val=False),
         Metric("mcc", "MCC", mcc, percent=False, on_val=False),
         Metric("macro_auc", "Macro AUC", macro_auc, on_val=False),
@@ -195,6 +206,8 @@ METRICS = {
     )
 }
 
+PRIMARY = METRICS["balanced_accuracy"]  # what methods are ranked by
+
 
 def evaluate(labels: Labels, logits: Logits, groups: tuple[str, ...]) -> dict[str, float]:
     """Return every metric that rows hold of val and of test, by name."""
@@ -206,6 +219,13 @@ def evaluate_further(labels: Labels, logits: Logits) -> dict[str, float]:
     """Return the metrics that rows hold of test alone, by name."""
     further = [metric for metric in METRICS.values() if not metric.on_val]
     return {metric.name: metric.value(labels, logits) for metric in further}
+
+
+def evaluate_scaled(labels: Labels, logits: Logits, temperature: float) -> dict[str, float]:
+    """Return the metrics that rows hold of test after temperature scaling, by name."""
+    scaled = logits.astype(np.float64) / temperature
+    metrics = [metric for metric in METRICS.values() if metric.scaled]
+    return {metric.name: metric.value(labels, scaled) for metric in metrics}
 
 
 def _confusion(labels: Labels, logits: Logits) -> Int64[np.ndarray, "classes classes"]:

@@ -1,6 +1,6 @@
 """How good the probabilities of a classifier are, and the temperature that mends them.
 
-Proper scores and calibration error of softmax(z / T); pure NumPy, T = 1 unless given.
+Proper scores and calibration error of softmax(z); pure NumPy.
 """
 
 import numpy as np
@@ -20,25 +20,25 @@ def log_probabilities(logits: Logits, temperature: float = 1.0) -> Logits:
     return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
 
 
-def negative_log_likelihood(labels: Labels, logits: Logits, temperature: float = 1.0) -> float:
+def negative_log_likelihood(labels: Labels, logits: Logits) -> float:
     """Return the mean of -log p_y, in nats."""
-    return float(-log_probabilities(logits, temperature)[np.arange(len(labels)), labels].mean())
+    return float(-log_probabilities(logits)[np.arange(len(labels)), labels].mean())
 
 
-def brier_score(labels: Labels, logits: Logits, temperature: float = 1.0) -> float:
+def brier_score(labels: Labels, logits: Logits) -> float:
     """Return the mean over images of sum_j (p_j - 1[j = y])^2, in [0, 2]."""
-    p = np.exp(log_probabilities(logits, temperature))
+    p = np.exp(log_probabilities(logits))
     p[np.arange(len(labels)), labels] -= 1.0
     return float((p**2).sum(axis=1).mean())
 
 
-def expected_calibration_error(labels: Labels, logits: Logits, temperature: float = 1.0) -> float:
+def expected_calibration_error(labels: Labels, logits: Logits) -> float:
     """Return the mean gap of confidence and accuracy over 15 bins of equal width, in [0, 1].
 
     Paper: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, Eq. 3.
     URL: https://arxiv.org/abs/1706.04599
     """
-    p = np.exp(log_probabilities(logits, temperature))
+    p = np.exp(log_probabilities(logits))
     confidence, right = p.max(axis=1), p.argmax(axis=1) == labels
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     gaps = np.bincount(bins, weights=confidence - right, minlength=_BINS)

@@ -13,12 +13,7 @@ from lmd_bench.core.files import whole_file
 from lmd_bench.core.schema import Progress, Status, TrialContext, TrialSpec
 from lmd_bench.data.tasks.task import Task
 from lmd_bench.stats import metrics
-from lmd_bench.stats.probabilities import (
-    best_temperature,
-    brier_score,
-    expected_calibration_error,
-    negative_log_likelihood,
-)
+from lmd_bench.stats.probabilities import best_temperature
 from lmd_bench.training.device import device_columns, device_of
 from lmd_bench.training.limits import Watch
 
@@ -101,11 +96,9 @@ def temperature_columns(scores: Scores) -> dict[str, Any]:
     if "test" not in scores:
         return {"temperature": temperature}
     _, labels, logits = scores["test"]
-    return {
-        "temperature": temperature,
-        "test_scaled_nll": negative_log_likelihood(labels, logits, temperature),
-        "test_scaled_brier": brier_score(labels, logits, temperature),
-        "test_scaled_ece": expected_calibration_error(labels, logits, temperature),
+    scaled = metrics.evaluate_scaled(labels, logits, temperature)
+    return {"temperature": temperature} | {
+        f"test_scaled_{name}": value for name, value in scaled.items()
     }
 
 

@@ -196,6 +196,17 @@ assert stored <= set(COLUMNS.names) and {"val_added", "test_added"} <= set(_JUDG
 of_scores = (scores.METRIC_NAMES, scores.STORED)
 for names in (*of_scores, line.SCORES, ablation.SCORES, OBJECTIVES, _SHOWN):
     assert "added" in names
+from lmd_bench.experiments.ablation import tables
+from lmd_bench.leaderboard.tables.columns import USUAL
+from lmd_bench.leaderboard.tables.latex import latex
+from lmd_bench.report.sections.leaderboard import _SCORES
+from lmd_bench.training.measured import temperature_columns
+assert "Added" in [column.header for column in USUAL] and "Added" in tables._SHORT.values()
+assert "Added" in [score.title for score in _SCORES]
+cells = dict.fromkeys(line.line_columns(), 0.5) | {"task": "a task", "label": "a method"}
+assert "& Added" in latex([cells], (), (), ())
+images = (("a", "b"), np.array([0, 1]), np.eye(2))
+assert temperature_columns({"val": images, "test": images})["test_scaled_added"] == 1.0
 assert {"test_added_sd", "default_test_added"} <= set(line.line_columns())
 assert "added" in metrics.evaluate(np.array([0, 1]), np.eye(2), ("many", "few"))
 """

@@ -67,7 +67,7 @@ def test_the_temperature_of_stretched_logits_is_the_stretch(factor: float):
 
 def test_the_best_temperature_has_the_least_loss():
     best = best_temperature(LABELS, 3 * LOGITS)
-    losses = [negative_log_likelihood(LABELS, 3 * LOGITS, best * t) for t in (0.95, 1.0, 1.05)]
+    losses = [negative_log_likelihood(LABELS, 3 * LOGITS / (best * t)) for t in (0.95, 1.0, 1.05)]
     assert losses[1] == min(losses)
 
 

@@ -12,6 +12,7 @@ from lmd_bench.experiments.ablation.analysis import N_RESAMPLES, Effect, Estimat
 from lmd_bench.experiments.ablation.contrasts import design_sentence, without_shares
 from lmd_bench.experiments.ablation.frame import ablation_frame, share
 from lmd_bench.experiments.ablation.scores import RULE, SCORES, CellScores
+from lmd_bench.leaderboard.tables.columns import board_scores
 from lmd_bench.leaderboard.tables.latex import escaped
 from lmd_bench.leaderboard.tables.text import (
     bounds,
@@ -22,9 +23,17 @@ from lmd_bench.leaderboard.tables.text import (
     percent,
     text_table,
 )
+from lmd_bench.stats.metrics import PRIMARY
 from lmd_bench.stats.spread import spread
 
-_SHORT = dict(zip(SCORES[1:], ("Macro F1", "Many", "Med.", "Few"), strict=True))
+_OTHERS = [score for score in board_scores() if score.metric is not PRIMARY]
+_SHORT = {score.metric.name: score.short for score in _OTHERS}
+# what a narrow terminal leaves out, in this order; recall of the rarest classes stays
+_DROPPED = tuple(
+    score.short
+    for score in sorted(reversed(_OTHERS), key=lambda score: -score.priority)
+    if score.priority > 1
+)
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ def _cells(one: TaskAnalysis) -> Sheet:
         one.task.label,
         (*header, "Seeds", "Time", "Alone"),
         tuple(rows),
-        dropped_first=("Alone", "Seeds", "p Holm", "Time", "Macro F1", "Med.", "Many"),
+        dropped_first=("Alone", "Seeds", "p Holm", "Time", *_DROPPED),
     )
 
 
@@ -130,7 +139,7 @@ def _cell(cell: CellScores, change: Effect | None) -> tuple[str, ...]:
 
 def _effects(title: str, members: Sequence[Effect]) -> Sheet:
     header = ("Effect", "Bal. acc.", "Over seeds", *_SHORT.values())
-    return Sheet(title, header, tuple(_effect(effect) for effect in members), ("Macro F1", "Med."))
+    return Sheet(title, header, tuple(_effect(effect) for effect in members), _DROPPED[:-1])
 
 
 def _effect(effect: Effect) -> tuple[str, ...]:
@@ -149,7 +158,7 @@ def _shares(title: str, members: Sequence[Effect]) -> Sheet:
         part = share(effect, total)
         rows.append((name, "" if isnan(part) else f"{100 * part:.0f} %", *others))
     header = ("Toggle", "Share", "Bal. acc.", "Over seeds", *_SHORT.values())
-    return Sheet(title, header, tuple(rows), ("Macro F1", "Med."))
+    return Sheet(title, header, tuple(rows), _DROPPED[:-1])
 
 
 def _mean(cell: CellScores, name: str) -> str:

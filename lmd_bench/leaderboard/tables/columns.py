@@ -6,7 +6,7 @@ from math import isnan
 from typing import Any
 
 from lmd_bench.core.text import rough
-from lmd_bench.stats.metrics import METRICS
+from lmd_bench.stats.metrics import METRICS, PRIMARY, Metric
 
 Line = dict[str, Any]
 
@@ -19,6 +19,50 @@ class Column:
     cell: Callable[[Line], str]
     priority: int  # a narrow terminal drops the highest first; 0 is always shown
     meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of every leaderboard, however it is drawn; its metric is `in_board`."""
+
+    metric: Metric
+    of_default: bool = False  # of the default configuration, else of the tuned one
+
+    @property
+    def name(self) -> str:
+        """Return the column of the leaderboard's frame."""
+        return f"{'default_' if self.of_default else ''}test_{self.metric.name}"
+
+    @property
+    def has_spread(self) -> bool:
+        """Return whether its SD is shown; recalls of groups go without, to stay narrow."""
+        return self.metric.group is None
+
+    @property
+    def title(self) -> str:
+        """Return it in words: what it is of, where both configurations have one."""
+        metric, group = self.metric, self.metric.group
+        if metric is PRIMARY:
+            return f"{metric.title}, {'default' if self.of_default else 'tuned'}"
+        return metric.title if group is None else group.capitalize()
+
+    @property
+    def short(self) -> str:
+        """Return the name of its metric in the head of a narrow column."""
+        return self.metric.short or self.metric.title
+
+    @property
+    def priority(self) -> int:
+        """Return 0 for what is always shown; a narrow terminal drops the highest first."""
+        if self.metric is PRIMARY:
+            return 3 if self.of_default else 0
+        return {None: 4, "many": 2, "medium": 2, "few": 1}[self.metric.group]
+
+
+def board_scores() -> tuple[Score, ...]:
+    """Return the scores that a leaderboard shows without being asked, in the order of tables."""
+    others = [m for m in METRICS.values() if m.in_board and m is not PRIMARY]
+    return (Score(PRIMARY), Score(PRIMARY, of_default=True), *map(Score, others))
 
 
 def metric_columns(names: Sequence[str]) -> tuple[Column, ...]:
@@ -35,10 +79,26 @@ def number(value: float, *, percent: bool = True) -> str:
 
 def _metric_column(name: str) -> Column:
     metric = METRICS[name]
-    words = name.replace("_", " ").rsplit(" ", 1)
-    arrow = "" if metric.higher_is_better else " ↓"
-    header = "\n".join(words) + arrow
+    header = _head(name.replace("_", " "), metric)
     return Column(header, lambda line: _with_spread(line, f"test_{name}", metric.percent), 0)
+
+
+def _score_column(score: Score) -> Column:
+    metric = score.metric
+    header = _head(score.short, metric)
+    if metric is PRIMARY:
+        header = f"{score.short}\n{'default' if score.of_default else 'tuned'}"
+
+    def cell(line: Line) -> str:
+        if score.has_spread:
+            return _with_spread(line, score.name, metric.percent)
+        return number(line[score.name], percent=metric.percent)
+
+    return Column(header, cell, score.priority)
+
+
+def _head(words: str, metric: Metric) -> str:
+    return "\n".join(words.rsplit(" ", 1)) + ("" if metric.higher_is_better else " ↓")
 
 
 def _with_spread(line: Line, name: str, percent: bool = True) -> str:
@@ -61,14 +121,7 @@ TRIALS = Column("Trials", _trials, 5, "Trials: ended well / all.")
 SEEDS = Column("Seeds", _seeds, 7)
 USUAL = (
     METHOD,
-    Column("Bal. acc.\ntuned", lambda line: _with_spread(line, "test_balanced_accuracy"), 0),
-    Column(
-        "Bal. acc.\ndefault", lambda line: _with_spread(line, "default_test_balanced_accuracy"), 3
-    ),
-    Column("Macro\nF1", lambda line: _with_spread(line, "test_macro_f1"), 4),
-    Column("Many", lambda line: number(line["test_many_recall"]), 2),
-    Column("Med.", lambda line: number(line["test_medium_recall"]), 2),
-    Column("Few", lambda line: number(line["test_few_recall"]), 1),
+    *map(_score_column, board_scores()),
     Column("Val", lambda line: number(line["val_balanced_accuracy"]), 8),
     TRIALS,
     SEEDS,

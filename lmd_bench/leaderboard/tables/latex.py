@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
-from lmd_bench.stats.metrics import METRICS
+from lmd_bench.leaderboard.tables.columns import Score, board_scores
+from lmd_bench.stats.metrics import METRICS, Metric
 from lmd_bench.stats.spread import places
 
 Line = dict[str, Any]
@@ -21,26 +22,16 @@ _ESCAPES = {
 
 
 @dataclass(frozen=True)
-class _Score:
+class _Column:
     header: str
     name: str  # of the column of the leaderboard's frame
-    spread: bool  # whether it has a standard deviation
+    has_spread: bool
     higher_is_better: bool = True
     percent: bool = True
 
     def shown(self, value: float) -> str:
         """Return a value as the table shows it."""
         return f"{100 * value:.1f}" if self.percent else f"{value + 0.0:.3f}"
-
-
-_SCORES = (
-    _Score("Bal.\\ acc.", "test_balanced_accuracy", True),
-    _Score("default", "default_test_balanced_accuracy", True),
-    _Score("Macro F1", "test_macro_f1", True),
-    _Score("Many", "test_many_recall", False),
-    _Score("Med.", "test_medium_recall", False),
-    _Score("Few", "test_few_recall", False),
-)
 
 
 def latex(
@@ -55,7 +46,7 @@ def latex(
         notes: sentences that follow as comments.
     """
     tasks = dict.fromkeys(line["task"] for line in lines)
-    scores = tuple(map(_metric, metrics)) or _SCORES
+    scores = tuple(map(_asked, metrics)) or tuple(map(_usual, board_scores()))
     tables = [
         _table(task, [line for line in lines if line["task"] == task], scores, header)
         for task in tasks
@@ -69,14 +60,23 @@ def escaped(text: str) -> str:
     return "".join(_ESCAPES.get(sign, sign) for sign in text)
 
 
-def _metric(name: str) -> _Score:
-    metric = METRICS[name]
-    header = escaped(name.replace("_", " ") + ("" if metric.higher_is_better else " ↓"))
-    return _Score(header, f"test_{name}", True, metric.higher_is_better, metric.percent)
+def _asked(name: str) -> _Column:
+    return _column(METRICS[name], name.replace("_", " "), f"test_{name}", has_spread=True)
+
+
+def _usual(score: Score) -> _Column:
+    words = "default" if score.of_default else score.short
+    return _column(score.metric, words, score.name, has_spread=score.has_spread)
+
+
+def _column(metric: Metric, words: str, name: str, *, has_spread: bool) -> _Column:
+    header = escaped(words + ("" if metric.higher_is_better else " ↓"))
+    header = header.replace(". ", ".\\ ")  # the point of an abbreviation ends no sentence
+    return _Column(header, name, has_spread, metric.higher_is_better, metric.percent)
 
 
 def _table(
-    task: str, lines: Sequence[Line], scores: Sequence[_Score], header: Sequence[str]
+    task: str, lines: Sequence[Line], scores: Sequence[_Column], header: Sequence[str]
 ) -> str:
     marks = {score.name: _marks([line[score.name] for line in lines], score) for score in scores}
     rows = [
@@ -105,18 +105,18 @@ def _table(
     )
 
 
-def _marks(values: Sequence[float], score: _Score) -> list[str]:
+def _marks(values: Sequence[float], score: _Column) -> list[str]:
     """Return the command for each value: of the best, of the second, or none; equals share it."""
     commands = {1: "\\textbf", 2: "\\underline"}
     found = places(values, score.shown, score.higher_is_better)
     return [commands.get(place, "") for place in found]
 
 
-def _cell(line: Line, score: _Score, mark: str) -> str:
+def _cell(line: Line, score: _Column, mark: str) -> str:
     value = line[score.name]
     if isnan(value):
         return "--"
     text = score.shown(value)
     text = f"{mark}{{{text}}}" if mark else text
-    sd = line[f"{score.name}_sd"] if score.spread else float("nan")
+    sd = line[f"{score.name}_sd"] if score.has_spread else float("nan")
     return text if isnan(sd) else f"{text} $\\pm$ {score.shown(sd)}"

@@ -17,10 +17,9 @@ from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.columns import METHOD, USUAL, Column, metric_columns
 from lmd_bench.leaderboard.tables.latex import latex
 from lmd_bench.leaderboard.tables.text import json_value, markdown_row, text_table
-from lmd_bench.stats.metrics import METRICS
+from lmd_bench.stats.metrics import METRICS, PRIMARY
 
 Line = dict[str, Any]
-PRIMARY = METRICS["balanced_accuracy"]
 FORMATS = ("table", "markdown", "latex", "csv", "json")
 _GAPS = (2, 1)  # blanks between the columns of a terminal table: the first if it loses no column
 _METHOD_WIDTH = 24  # longer names are folded

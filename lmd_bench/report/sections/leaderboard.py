@@ -1,10 +1,11 @@
 """Each task's methods by their score on test, and the commands that fill what is missing."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from math import isnan, nan
 from typing import Any
 
 from lmd_bench.leaderboard.missing import by_command
+from lmd_bench.leaderboard.tables.columns import Score, board_scores, number
 from lmd_bench.leaderboard.tables.render import FEWER, header
 from lmd_bench.report.blocks import (
     Block,
@@ -31,21 +32,7 @@ Line = dict[str, Any]
 _MARKS: dict[int, Mark] = {1: "best", 2: "second"}
 
 
-@dataclass(frozen=True)
-class _Score:
-    head: str
-    name: str  # of the column of the leaderboard's frame
-    spread: bool
-
-
-_SCORES = (
-    _Score("Balanced accuracy, tuned", "test_balanced_accuracy", True),
-    _Score("Balanced accuracy, default", "default_test_balanced_accuracy", True),
-    _Score("Macro-F1", "test_macro_f1", True),
-    _Score("Many", "test_many_recall", False),
-    _Score("Medium", "test_medium_recall", False),
-    _Score("Few", "test_few_recall", False),
-)
+_SCORES = board_scores()
 _OTHERS: tuple[tuple[str, Callable[[Line], Cell]], ...] = (
     ("Val", lambda line: percent(line["val_balanced_accuracy"])),
     ("Trials, ok / all", lambda line: _trials(line)),
@@ -81,7 +68,7 @@ def section(context: Context) -> Section:
 
 
 def _table(task: str, lines: Sequence[Line]) -> Table:
-    marks = {score.name: places([line[score.name] for line in lines]) for score in _SCORES}
+    marks = {score.name: _places(lines, score) for score in _SCORES}
     rows = [
         table_row(
             words(line["label"]),
@@ -91,16 +78,29 @@ def _table(task: str, lines: Sequence[Line]) -> Table:
         )
         for number, line in enumerate(lines)
     ]
-    heads = [*(Head(score.head) for score in _SCORES), *(Head(head) for head, _ in _OTHERS)]
+    heads = [*(Head(score.title) for score in _SCORES), *(Head(head) for head, _ in _OTHERS)]
     caption = "Scores on test in %, mean ± SD over retraining seeds"
     return Table(caption, (Head("Method"), *heads), tuple(rows), sortable=True, task=task)
 
 
-def _score(line: Line, score: _Score, place: int) -> Cell:
-    sd = line[f"{score.name}_sd"] if score.spread else float("nan")
+def _places(lines: Sequence[Line], score: Score) -> list[int]:
+    metric = score.metric
+    return places(
+        [line[score.name] for line in lines],
+        lambda value: number(value, percent=metric.percent),
+        metric.higher_is_better,
+    )
+
+
+def _score(line: Line, score: Score, place: int) -> Cell:
     if not place:
-        return missing("missing" if score.name == _SCORES[0].name else "–")
-    return percent(line[score.name], sd, _MARKS.get(place, ""))
+        return missing("missing" if score is _SCORES[0] else "–")
+    mean, sd = line[score.name], line[f"{score.name}_sd"] if score.has_spread else nan
+    mark = _MARKS.get(place, "")
+    if score.metric.percent:
+        return percent(mean, sd, mark)
+    spread = "" if isnan(sd) else f" ± {number(sd, percent=False)}"
+    return Cell(number(mean, percent=False) + spread, mean, mark)
 
 
 def _trials(line: Line) -> Cell:
