@@ -1,10 +1,10 @@
-# make demo · make test · make format · make slow · make docs
+# make demo · make test · make format · make slow · make docs · make mutants
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test format slow docs
+.PHONY: install demo test format slow docs mutants
 
 install: $(INSTALLED)
 
@@ -37,3 +37,8 @@ format: install
 
 docs: install
 	$(BIN)/python docs/generate.py
+
+# One module alone: make mutants ONLY='lmd_bench.methods.best_epoch.*'
+mutants: install
+	$(BIN)/mutmut run $(if $(ONLY),'$(ONLY)')
+	$(BIN)/mutmut results

@@ -4,8 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from lmd_bench.core.schema import no_report
-from lmd_bench.methods.best_epoch import BestOnVal, first_judged, full_objective_share
+from lmd_bench.core.errors import DivergedError
+from lmd_bench.core.schema import Progress, no_report
+from lmd_bench.methods.best_epoch import (
+    BestOnVal,
+    KeptState,
+    first_judged,
+    full_objective_share,
+)
 
 LABELS = torch.tensor([0, 1])
 RIGHT = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
@@ -53,3 +59,52 @@ def test_the_share_of_steps_under_the_full_objective():
     assert full_objective_share(0.4, 8, 10) == 0.5
     assert full_objective_share(0.8, 10, 10) == pytest.approx(0.2)
     assert full_objective_share(0.5, 4, 10) == 0.0
+
+
+def test_the_first_epoch_may_be_kept_unless_something_else_is_said():
+    head = nn.Linear(1, 2)
+    best = BestOnVal("representation", 2, LABELS, no_report)
+    best.update(1, 0.5, RIGHT, head)
+    best.update(2, 0.5, WRONG, head)
+    assert (best.best_epoch, best.best_value) == (1, 1.0)
+
+
+def test_the_last_epoch_is_kept_where_that_is_asked_for():
+    head = nn.Linear(1, 2)
+    best = BestOnVal("calibration", 2, LABELS, no_report, keep="last")
+    best.update(1, 0.5, RIGHT, head)
+    best.update(2, 0.5, WRONG, head)
+    assert (best.best_epoch, best.best_value) == (2, 0.5)
+
+
+def test_each_epoch_is_told_as_the_curve_keeps_it():
+    told: list[Progress] = []
+    best = BestOnVal("calibration", 3, LABELS, told.append)
+    best.update(1, 0.25, WRONG, nn.Linear(1, 2))
+    best.update(2, 0.125, RIGHT, nn.Linear(1, 2))
+    assert told == best.curve
+    assert told == [
+        Progress("calibration", 1, 3, 0.25, 0.5),
+        Progress("calibration", 2, 3, 0.125, 1.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("loss", "logits"), [(float("nan"), RIGHT), (0.5, RIGHT * float("inf"))], ids=["loss", "logits"]
+)
+def test_a_divergence_says_where_it_came_and_what_the_loss_was(loss, logits):
+    best = BestOnVal("calibration", 3, LABELS, no_report)
+    with pytest.raises(DivergedError, match=rf"calibration epoch 2: loss {loss:.4g} is not usable"):
+        best.update(2, loss, logits, nn.Linear(1, 2))
+    assert best.curve == []
+
+
+def test_a_kept_state_starts_with_nothing_and_goes_back_into_as_many_modules_as_it_came_of():
+    state, modules = KeptState(), [nn.Linear(1, 2), nn.Linear(1, 2)]
+    assert state.epoch == 0
+    with pytest.raises(ValueError, match="argument"):
+        state.restore(modules[0])
+    state.offer(1, -1.0, *modules)
+    assert state.epoch == 1
+    with pytest.raises(ValueError, match="argument"):
+        state.restore(modules[0])

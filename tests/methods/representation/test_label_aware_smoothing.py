@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 
 from lmd_bench.methods.class_weights import smoothing
 from tests.methods.representation.criteria import (
@@ -11,12 +10,6 @@ from tests.methods.representation.criteria import (
     softmax,
     value,
 )
-
-
-def test_smoothing_runs_from_tail_to_head_along_a_sine():
-    found = smoothing(torch.tensor([100, 52, 4]), 0.3, 0.1)
-    expected = 0.1 + 0.2 * np.sin(0.5 * np.pi * np.array([1.0, 0.5, 0.0]))
-    assert np.allclose(found, expected)
 
 
 def test_the_loss_is_that_of_the_equation():
