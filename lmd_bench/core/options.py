@@ -48,20 +48,6 @@ def option_names(cls: Any) -> Iterator[str]:
             yield field.name
 
 
-def _made(cls: Any, keywords: Mapping[str, Any]) -> Any:
-    hints = get_type_hints(cls)
-    values: dict[str, Any] = {}
-    for field in fields(cls):
-        hint = hints[field.name]
-        if is_dataclass(hint):
-            values[field.name] = _made(hint, keywords)
-        elif field.name in keywords:
-            value = keywords[field.name]
-            is_path = hint is Path or Path in get_args(hint)
-            values[field.name] = Path(value) if is_path and isinstance(value, str) else value
-    return cls(**values)
-
-
 def split_commas(texts: Iterable[str]) -> list[str]:
     """Return the distinct names of ["a,b", "a"] in order."""
     names = [name.strip() for text in texts for name in text.split(",")]
@@ -75,6 +61,20 @@ def parse_factors(texts: Iterable[str]) -> list[float | None]:
         UserError: neither a number of at least 1 nor `natural`.
     """
     return [_factor(text) for text in split_commas(texts)]
+
+
+def _made(cls: Any, keywords: Mapping[str, Any]) -> Any:
+    hints = get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for field in fields(cls):
+        hint = hints[field.name]
+        if is_dataclass(hint):
+            values[field.name] = _made(hint, keywords)
+        elif field.name in keywords:
+            value = keywords[field.name]
+            is_path = hint is Path or Path in get_args(hint)
+            values[field.name] = Path(value) if is_path and isinstance(value, str) else value
+    return cls(**values)
 
 
 def _factor(text: str) -> float | None:

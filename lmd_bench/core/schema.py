@@ -12,12 +12,17 @@ PIPELINE_VERSION = 3  # raised when shared training code changes results; part o
 
 Scalar = str | int | float | bool
 Config = Mapping[str, Scalar]  # "section.key" -> value, e.g. {"rrl.ema_decay": 0.999}
+Row = Mapping[str, Any]  # a TrialRow, or a view of some of its columns
 Phase = Literal["search", "confirm", "single", "transfer"]  # single: one trial by hand
 NO_CALIBRATION = "none"  # the stage 2 that keeps stage 1's own head, so stage 1 is the whole method
 OF_A_STUDY: tuple[Phase, ...] = ("search", "confirm")  # these rows make a study
 JUDGED_ON_TEST: tuple[Phase, ...] = ("confirm", "transfer")  # runs of a config chosen before
 Status = Literal["ok", "diverged", "oom", "error", "lost", "node_lost", "timeout", "pruned"]
 RareClasses = Literal["refuse", "drop", "merge"]
+TASK_COLUMNS = (
+    *("dataset", "protocol", "imbalance_factor", "image_size"),
+    *("split_seed", "n_max", "task_fingerprint"),
+)
 
 
 @dataclass(frozen=True)
@@ -148,14 +153,7 @@ class Progress:
     val_balanced_accuracy: float
 
 
-def canonical_json(data: Any) -> str:
-    """Return the one JSON text of `data`: sorted keys, floats by repr, no NaN."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def content_hash(data: Any) -> str:
-    """Return 20 hex digits of the SHA-256 of `data`'s canonical JSON."""
-    return hashlib.sha256(canonical_json(data).encode()).hexdigest()[:20]
+OnEpoch = Callable[[Progress], None]  # is told of each epoch while a trial runs
 
 
 class CurvePoint(TypedDict):
@@ -255,14 +253,14 @@ class TrialRow(TypedDict):
     library_versions_json: str
 
 
-Row = Mapping[str, Any]  # a TrialRow, or a view of some of its columns
+def canonical_json(data: Any) -> str:
+    """Return the one JSON text of `data`: sorted keys, floats by repr, no NaN."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-TASK_COLUMNS = (
-    *("dataset", "protocol", "imbalance_factor", "image_size"),
-    *("split_seed", "n_max", "task_fingerprint"),
-)
-OnEpoch = Callable[[Progress], None]  # is told of each epoch while a trial runs
+def content_hash(data: Any) -> str:
+    """Return 20 hex digits of the SHA-256 of `data`'s canonical JSON."""
+    return hashlib.sha256(canonical_json(data).encode()).hexdigest()[:20]
 
 
 def no_report(progress: Progress) -> None:

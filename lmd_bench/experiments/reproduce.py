@@ -28,9 +28,9 @@ from lmd_bench.stats.metrics import METRICS
 from lmd_bench.stats.spread import spread
 from lmd_bench.store.differences import (
     differences,
-    known,
     logit_differences,
     provenance_differences,
+    text_of,
     unmeasured,
 )
 from lmd_bench.store.rows import context_of, spec_of
@@ -148,7 +148,7 @@ def _altered(row: Row, spec: TrialSpec) -> list[str]:
         return []
     return [
         f"key: the row's data give {spec.key}; it was altered since lmd-bench "
-        f"{row['package_version']}, commit {known(row['git_commit'])}, wrote it, and was not run"
+        f"{row['package_version']}, commit {text_of(row['git_commit'])}, wrote it, and was not run"
     ]
 
 
@@ -163,7 +163,7 @@ def _other_task(row: Row, spec: TrialSpec, source: DataSource) -> list[str]:
 
 def _other_plugins(spec: TrialSpec) -> list[str]:
     return [
-        f"version of {name}: {known(spec.versions.get(name))} there, {version} here"
+        f"version of {name}: {text_of(spec.versions.get(name))} there, {version} here"
         for name, version in method_of(spec).versions.items()
         if spec.versions.get(name) != version
     ]

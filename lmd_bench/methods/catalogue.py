@@ -14,6 +14,8 @@ from lmd_bench.core.schema import Config, Scalar, TrialSpec
 if TYPE_CHECKING:
     import pandas as pd
 
+ALL = "all"  # the group of every named method
+
 
 @dataclass(frozen=True)
 class Method:
@@ -50,11 +52,6 @@ class Method:
 
 
 @cache
-def _document() -> dict[str, Any]:
-    return yaml.safe_load((paths.search_spaces() / "methods.yaml").read_text())
-
-
-@cache
 def named_methods() -> dict[str, Method]:
     """Return the methods of `search_spaces/methods.yaml` by name."""
     entries = _document().items()
@@ -75,9 +72,6 @@ def list_methods() -> "pd.DataFrame":
         [[getattr(method, column) for column in columns] for method in named_methods().values()],
         columns=list(columns),
     )
-
-
-ALL = "all"  # the group of every named method
 
 
 def resolve_methods(names: Iterable[str]) -> tuple[Method, ...]:
@@ -131,3 +125,8 @@ def doubtful(representation: str, calibration: str) -> str:
     if stage1.cosine_head and stage2.needs_linear_head:
         return "the head is cosine: the lengths of its class weights mean nothing"
     return ""
+
+
+@cache
+def _document() -> dict[str, Any]:
+    return yaml.safe_load((paths.search_spaces() / "methods.yaml").read_text())

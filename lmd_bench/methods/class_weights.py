@@ -42,10 +42,6 @@ def ldam_margins(counts: Counts, max_margin: float) -> Weights:
     return (margins * (max_margin / margins.max())).float()
 
 
-def _sum_to_classes(weights: Tensor) -> Weights:
-    return (weights * len(weights) / weights.sum()).float()
-
-
 def smoothing(
     counts: Int64[Tensor, " classes"], head: float, tail: float
 ) -> Float[Tensor, " classes"]:
@@ -67,3 +63,7 @@ def smoothed_cross_entropy(
     others = (log_p.sum(dim=1) - own) / (logits.shape[1] - 1)
     share = of_class[labels]
     return -((1.0 - share) * own + share * others).mean()
+
+
+def _sum_to_classes(weights: Tensor) -> Weights:
+    return (weights * len(weights) / weights.sum()).float()

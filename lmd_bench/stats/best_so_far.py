@@ -1,4 +1,4 @@
-"""TODO."""
+"""What a search had found by then: its best value against trials or hours, over their orders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +9,7 @@ from jaxtyping import Float
 from scipy.special import gammaln
 
 BAND = (0.05, 0.95)  # of the orders
-
-
 N_ORDERS = 1000
-
-
 N_POINTS = 50  # of a curve against hours
 
 
@@ -78,11 +74,11 @@ def _curve(
     chances: Float[np.ndarray, "points values"],
 ) -> Curve:
     """Return the curve of distributions over values that begin with the best."""
-    found = chances.sum(axis=1)
-    total = np.where(found > 0, found, np.nan)
-    mean = np.where(found > 1e-12, (chances @ descending) / total, np.nan)
+    any_ended = chances.sum(axis=1)
+    total = np.where(any_ended > 0, any_ended, np.nan)
+    mean = np.where(any_ended > 1e-12, (chances @ descending) / total, np.nan)
     low, high = (_quantile(descending, chances, share) for share in BAND)
-    return Curve(spent, mean, low, high, np.minimum(found, 1.0))
+    return Curve(spent, mean, low, high, np.minimum(any_ended, 1.0))
 
 
 def _quantile(

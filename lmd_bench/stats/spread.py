@@ -33,6 +33,6 @@ def places(
     place, and the next value has the next place.
     """
     numbers = [None if isnan(value) else float(shown(value)) for value in values]
-    known = {number for number in numbers if number is not None}
-    ranked = sorted(known, reverse=higher_is_better)
+    distinct = {number for number in numbers if number is not None}
+    ranked = sorted(distinct, reverse=higher_is_better)
     return [0 if number is None else ranked.index(number) + 1 for number in numbers]

@@ -58,17 +58,21 @@ def compact(root: Path) -> Compaction:
 
 def _compact(store: Store) -> Compaction:
     _put_back(store.root / "trials")
+    # Taken before the files are read: one that a worker replaces after that is not removed.
     marks = {path: mark for path in store.singles() if (mark := _mark(path)) is not None}
-    known, later = part_later(marks)
+    readable, later = part_later(marks)
     old, later_compacted = part_later(store.compacted())
-    single, compacted = scan(known, one_row=True), scan(old)
+    single, compacted = scan(readable, one_row=True), scan(old)
     later = (*later, *later_compacted)
     damaged = compacted.damaged + single.damaged
     table = in_order(newest(compacted.table, single.table)).combine_chunks()
     if table.num_rows == 0:
         return Compaction(0, 0, None, damaged, later)
+    # All is in one file already.
     if single.table.num_rows == 0 and len(compacted.read) == 1:
         return Compaction(table.num_rows, 0, compacted.read[0], damaged, later)
+    # Old files go after the new one is on the disk, the single ones last: `Store.scan` reads
+    # single files before compacted ones, so it finds each row in one of the two.
     file = write_compacted(table, store.root)
     for path in compacted.read:
         if path != file:
@@ -79,15 +83,16 @@ def _compact(store: Store) -> Compaction:
 
 def part_later(paths: Iterable[Path]) -> tuple[list[Path], tuple[Path, ...]]:
     """Part files from those with columns that this package does not know, and would lose."""
-    known: list[Path] = []
+    readable: list[Path] = []
     later: list[Path] = []
     for path in paths:
         try:
             names = set(pq.read_schema(path).names)
-        except (pa.ArrowException, OSError):  # damaged; the scan says so
+        except (pa.ArrowException, OSError):
+            # Damaged; the scan says so.
             names = set()
-        (later if names - set(COLUMNS.names) else known).append(path)
-    return known, tuple(later)
+        (later if names - set(COLUMNS.names) else readable).append(path)
+    return readable, tuple(later)
 
 
 def write_compacted(table: pa.Table, root: Path) -> Path:
@@ -111,7 +116,8 @@ def write_compacted(table: pa.Table, root: Path) -> Path:
             )
         final = folder / f"{digest}.parquet"
         publish(temporary, final)
-    finally:  # a full disk must not fill further
+    finally:
+        # A full disk must not fill further.
         temporary.unlink(missing_ok=True)
     _sync(folder)
     return final
@@ -145,17 +151,18 @@ def _put_back(folder: Path) -> None:
 
 def _restore(aside: Path) -> None:
     path = aside.with_name(aside.name.removeprefix(".").removesuffix(_ASIDE))
-    with suppress(FileExistsError):  # a worker wrote a still newer one
+    # A link fails where a worker wrote a still newer one meanwhile; a rename would replace it.
+    with suppress(FileExistsError):
         os.link(aside, path)
     aside.unlink()
 
 
 def _mark(path: Path) -> Mark | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _sync(folder: Path) -> None:

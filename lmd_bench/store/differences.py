@@ -38,39 +38,43 @@ def unmeasured(row: Row, again: Row) -> list[str]:
     return [name for name in OUTCOME if row[name] is None and again[name] is not None]
 
 
-def logit_differences(there: Logits, here: Logits) -> list[str]:
+def logit_differences(stored: Logits, again: Logits) -> list[str]:
     """Return a sentence for each split whose logits are not bit-equal; none were kept: nothing."""
-    found: list[str] = []
-    for split in sorted({*there, *here} if there else set[str]()):
-        if split not in there or split not in here:
-            found.append(f"{split} logits: only {'there' if split in there else 'here'}")
+    sentences: list[str] = []
+    for split in sorted({*stored, *again} if stored else set[str]()):
+        if split not in stored or split not in again:
+            sentences.append(f"{split} logits: only {'there' if split in stored else 'here'}")
             continue
-        (ids, labels, old), (new_ids, new_labels, new) = there[split], here[split]
+        (ids, labels, old), (new_ids, new_labels, new) = stored[split], again[split]
         if ids != new_ids or not np.array_equal(labels, new_labels):
-            found.append(f"{split} logits: of other images, in another order, or other labels")
+            sentences.append(f"{split} logits: of other images, in another order, or other labels")
         elif old.shape != new.shape:
-            found.append(f"{split} logits: of {old.shape[1]} classes there, {new.shape[1]} here")
+            sentences.append(
+                f"{split} logits: of {old.shape[1]} classes there, {new.shape[1]} here"
+            )
         elif old.tobytes() != new.tobytes():
-            found.append(f"{split} logits: they differ by at most {np.abs(old - new).max():.3g}")
-    return found
+            sentences.append(
+                f"{split} logits: they differ by at most {np.abs(old - new).max():.3g}"
+            )
+    return sentences
 
 
 def provenance_differences(row: Row, again: Row) -> list[str]:
     """Return a sentence for each provenance field that differs."""
     pairs = [(name, row[name], again[name]) for name in _PROVENANCE]
-    libraries = [json.loads(one["library_versions_json"]) for one in (row, again)]
+    libraries = [json.loads(side["library_versions_json"]) for side in (row, again)]
     pairs += [
         (n, libraries[0].get(n), libraries[1].get(n))
         for n in sorted({*libraries[0], *libraries[1]})
     ]
     return [
-        f"{name}: {known(there)} there, {known(here)} here"
-        for name, there, here in pairs
-        if there != here
+        f"{name}: {text_of(stored)} there, {text_of(current)} here"
+        for name, stored, current in pairs
+        if stored != current
     ]
 
 
-def known(value: Any) -> str:
+def text_of(value: Any) -> str:
     """Return a value as text; None is not known."""
     return "not known" if value is None else str(value)
 

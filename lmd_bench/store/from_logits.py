@@ -15,6 +15,8 @@ from lmd_bench.stats.metrics import evaluate_further, images_of_classes
 from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.store import SplitLogits, Store
 
+VAL_COUNTS = "val_counts"  # val images of each class
+
 
 def filled(table: pa.Table, store: Store) -> pa.Table:
     """Return rows with the columns that their stored logits give and they lack.
@@ -26,28 +28,16 @@ def filled(table: pa.Table, store: Store) -> pa.Table:
     return pa.Table.from_pylist([_filled(row, store) for row in rows], COLUMNS)
 
 
-def _filled(row: dict[str, Any], store: Store) -> dict[str, Any]:
-    if row["status"] != "ok" or (row["val_counts"] is not None and not _lacks_test(row)):
-        return row
-    known = columns_of(store.read_logits(row["key"]))
-    return row | {name: value for name, value in known.items() if row[name] is None}
-
-
-def _lacks_test(row: Row) -> bool:
-    return row["test_balanced_accuracy"] is not None and row["test_counts"] is None
-
-
 def columns_of(logits: Mapping[str, SplitLogits]) -> dict[str, Any]:
     """Return the columns that rows of earlier versions lack, by the logits of each split."""
-    found: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
     for split, (_, labels, z) in logits.items():
-        found[f"{split}_counts"] = images_of_classes(labels, z).tolist()
+        columns[f"{split}_counts"] = images_of_classes(labels, z).tolist()
         if split == "test":
-            found |= {f"test_{name}": value for name, value in evaluate_further(labels, z).items()}
-    return found
-
-
-VAL_COUNTS = "val_counts"  # val images of each class; where rows lack it, see `val_counts.py`
+            columns |= {
+                f"test_{name}": value for name, value in evaluate_further(labels, z).items()
+            }
+    return columns
 
 
 def with_val_counts(store: Store, rows: Iterable[Row]) -> list[dict[str, Any]]:
@@ -63,8 +53,19 @@ def with_val_counts(store: Store, rows: Iterable[Row]) -> list[dict[str, Any]]:
     for row in rows:
         fingerprint = row["task_fingerprint"]
         if fingerprint not in counts and row["status"] == "ok":
-            found = store.read_logits(row["key"])
-            if "val" in found:
-                _, labels, logits = found["val"]
+            by_split = store.read_logits(row["key"])
+            if "val" in by_split:
+                _, labels, logits = by_split["val"]
                 counts[fingerprint] = np.bincount(labels, minlength=logits.shape[1]).tolist()
     return [{**row, VAL_COUNTS: counts.get(row["task_fingerprint"])} for row in rows]
+
+
+def _filled(row: dict[str, Any], store: Store) -> dict[str, Any]:
+    if row["status"] != "ok" or (row["val_counts"] is not None and not _lacks_test(row)):
+        return row
+    columns = columns_of(store.read_logits(row["key"]))
+    return row | {name: value for name, value in columns.items() if row[name] is None}
+
+
+def _lacks_test(row: Row) -> bool:
+    return row["test_balanced_accuracy"] is not None and row["test_counts"] is None

@@ -51,18 +51,18 @@ def lineage(store: Store, row: Row) -> Lineage:
     )
 
 
-def describe(found: Lineage) -> list[tuple[str, str]]:
+def describe(related: Lineage) -> list[tuple[str, str]]:
     """Return the paragraphs of a lineage: a name and a text, line by line."""
-    row = found.row
+    row = related.row
     return [
         ("row", f"{row['key']}, {row['phase']}, {row['status']}" + _after(": ", row["cause"])),
         ("task", _task(row)),
-        ("study", _study(found)),
+        ("study", _study(related)),
         ("method", _method(row)),
-        ("source", _source(found)),
-        ("confirmed", _list(found.confirmations, "by no run yet")),
-        *([("transferred", _list(found.transfers, ""))] if found.transfers else []),
-        ("encoder", _encoder(found)),
+        ("source", _source(related)),
+        ("confirmed", _list(related.confirmations, "by no run yet")),
+        *([("transferred", _list(related.transfers, ""))] if related.transfers else []),
+        ("encoder", _encoder(related)),
         ("seeds", f"training {row['seed']}, split {row['split_seed']}"),
         ("scores", _scores(row)),
         ("config", _config(row)),
@@ -90,41 +90,41 @@ def _task(row: Row) -> str:
     )
 
 
-def _study(found: Lineage) -> str:
-    row = found.row
+def _study(related: Lineage) -> str:
+    row = related.row
     default = ", the default config" if row["is_default"] else ""
     if row["phase"] not in OF_A_STUDY:
         return f"{row['study']}\nof no study: its config was not tuned on this task{default}"
-    return f"{row['study']}\ntrial {row['trial_number']} of {found.n_trials} found here{default}"
+    return f"{row['study']}\ntrial {row['trial_number']} of {related.n_trials} found here{default}"
 
 
 def _method(row: Row) -> str:
     versions = json.loads(row["versions_json"])
     stages = (row["representation"], row["calibration"])
-    known = [f"{stage} (version {versions.get(stage, 'not known')})" for stage in stages]
-    return f"{row['method']}: {known[0]}, then {known[1]}; {row['n_epochs']} epochs of stage 1"
+    named = [f"{stage} (version {versions.get(stage, 'not known')})" for stage in stages]
+    return f"{row['method']}: {named[0]}, then {named[1]}; {row['n_epochs']} epochs of stage 1"
 
 
-def _source(found: Lineage) -> str:
-    key = found.row["source_key"]
+def _source(related: Lineage) -> str:
+    key = related.row["source_key"]
     if not key:
         return "none: its config was proposed, not retrained"
-    if found.source is None:
+    if related.source is None:
         return f"{key}, which is not in this folder"
-    score = _percent(found.source["val_balanced_accuracy"])
-    elsewhere = found.source["study"] != found.row["study"]
+    score = _percent(related.source["val_balanced_accuracy"])
+    elsewhere = related.source["study"] != related.row["study"]
     return f"{key}, search, val balanced accuracy {score}" + (
-        f"\nof {found.source['study']}" if elsewhere else ""
+        f"\nof {related.source['study']}" if elsewhere else ""
     )
 
 
-def _encoder(found: Lineage) -> str:
-    row = found.row
+def _encoder(related: Lineage) -> str:
+    row = related.row
     if not row["encoder_key"]:
         return "not known"
     rank = row["encoder_rank"]
     ranked = "" if rank is None else f", rank {rank} on val in its representation study"
-    shared = _list(found.same_encoder, "no other row")
+    shared = _list(related.same_encoder, "no other row")
     return f"{row['encoder_key']}{ranked}\nshared with: {shared}"
 
 

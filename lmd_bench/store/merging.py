@@ -125,9 +125,9 @@ def _opened(source: Path) -> Store:
 def _take(store: Store, target: Store, private: bool) -> Arrival:
     scan = store.scan()
     rows = stripped(filled(scan.table, store)) if private else scan.table
-    known = set(target.scan(["key"]).table["key"].to_pylist())
+    keys_here = set(target.scan(["key"]).table["key"].to_pylist())
     _copy_ablations(store, target, private)
-    new = np.array([key not in known for key in rows["key"].to_pylist()], dtype=bool)
+    new = np.array([key not in keys_here for key in rows["key"].to_pylist()], dtype=bool)
     arriving = rows.filter(pa.array(new)).combine_chunks()
     if not private:
         for key in arriving["key"].to_pylist():
@@ -162,20 +162,20 @@ def _conflicts(
     keys = {row["key"] for row in rows}
     table = target.scan().table
     mask = np.array([key in keys for key in table["key"].to_pylist()], dtype=bool)
-    there = {row["key"]: row for row in table.filter(pa.array(mask)).to_pylist()}
-    found: list[Conflict] = []
+    kept = {row["key"]: row for row in table.filter(pa.array(mask)).to_pylist()}
+    conflicts: list[Conflict] = []
     for row in rows:
         key = row["key"]
-        both = {name: None if row[name] is None else value for name, value in there[key].items()}
+        both = {name: None if row[name] is None else value for name, value in kept[key].items()}
         details = [d for d in differences(both, row) if not d.startswith(_REMARK)]
         if not private:
             details += _differing_logits(store, target, key)
         if details:
             file = _set_aside(row, store, target, private)
-            found.append(Conflict(row, *_largest(there[key], row), tuple(details), file))
+            conflicts.append(Conflict(row, *_largest(kept[key], row), tuple(details), file))
         elif not private and not target.logits_file(key).exists():
             _copy_logits(store, target, key)
-    return tuple(found)
+    return tuple(conflicts)
 
 
 def _differing_logits(store: Store, target: Store, key: str) -> list[str]:
@@ -196,12 +196,12 @@ def _set_aside(row: Row, store: Store, target: Store, private: bool) -> Path:
     return file
 
 
-def _largest(there: Row, row: Row) -> tuple[str, float]:
+def _largest(kept: Row, row: Row) -> tuple[str, float]:
     """Return the score that differs most and by how much; no name and NaN where none can."""
     gaps = [
-        (abs(there[name] - row[name]), name)
+        (abs(kept[name] - row[name]), name)
         for name in OUTCOME
-        if isinstance(there[name], float) and isinstance(row[name], float)
+        if isinstance(kept[name], float) and isinstance(row[name], float)
     ]
     gap, name = max(((gap, name) for gap, name in gaps if gap > 0), default=(float("nan"), ""))
     return name, gap

@@ -38,9 +38,9 @@ class Mirror:
     def pull_row(self, key: str) -> None:
         """Fetch the files of one trial, as far as they are there."""
         files = _files_of(key)
-        there = set(self._there())
+        far_names = set(self._there())
         for name in files:
-            if name in there and not (self.root / name).exists():
+            if name in far_names and not (self.root / name).exists():
                 self._fetch(name)
 
     def push(self, keys: Iterable[str]) -> None:
@@ -50,9 +50,10 @@ class Mirror:
             OSError: it cannot be written.
         """
         fs, base = self._open()
-        there = set(self._there())
+        far_names = set(self._there())
         for name in (name for key in keys for name in _files_of(key)):
-            if (self.root / name).is_file() and name not in there:
+            if (self.root / name).is_file() and name not in far_names:
+                # Renamed there when whole: another machine never fetches half a file.
                 folder, _, file = name.partition("/")
                 fs.makedirs(f"{base}/{folder}", exist_ok=True)
                 temporary = f"{base}/{folder}/{temporary_name(Path(file)).name}"
@@ -84,7 +85,8 @@ class Mirror:
             fs.makedirs(base, exist_ok=True)
             fs.pipe_file(f"{base}/.probe", b"lmd-bench")
             fs.rm_file(f"{base}/.probe")
-        except Exception as error:  # each protocol has errors of its own
+        except Exception as error:
+            # Each protocol has errors of its own.
             raise UserError(
                 f"--mirror {self.url} cannot be written to ({type(error).__name__}: {error}); give "
                 "a URL that fsspec knows, install its package (s3fs, gcsfs, ...), or leave it out."
@@ -96,14 +98,15 @@ class Mirror:
 
     def _there(self) -> list[str]:
         fs, base = self._open()
+        # fsspec remembers listings; what other machines wrote since would be missed.
         fs.invalidate_cache()
-        found: list[str] = []
+        far_names: list[str] = []
         for folder in FOLDERS:
             with suppress(FileNotFoundError):
                 paths = fs.ls(f"{base}/{folder}", detail=False)
                 names = [str(path).rpartition("/")[2] for path in paths]
-                found += [f"{folder}/{name}" for name in names if not name.startswith(".")]
-        return found
+                far_names += [f"{folder}/{name}" for name in names if not name.startswith(".")]
+        return far_names
 
     def _fetch(self, name: str) -> None:
         fs, base = self._open()
@@ -123,6 +126,7 @@ class MirroredStore(Store):
         """Return the row of a key, fetched where it is not here."""
         row = super().get(key)
         if row is None:
+            # A mirror that cannot be reached is no reason to stop: the trial may be run here.
             with suppress(OSError):
                 self.mirror.pull_row(key)
             row = super().get(key)

@@ -95,20 +95,22 @@ def scan(
         wrote it, is null; one that is not in `COLUMNS` is not read.
     """
     schema = schema_of(columns)
-    found: list[tuple[Path, pa.Table | None]] = []
+    tables: list[tuple[Path, pa.Table | None]] = []
     blocks = [paths[first : first + _BLOCK] for first in range(0, len(paths), _BLOCK)]
     with ThreadPoolExecutor(2) as threads:
         for block in threads.map(
             lambda block: [read_table(p, schema.names) for p in block], blocks
         ):
-            found += zip(paths[len(found) :], block, strict=False)
+            tables += zip(paths[len(tables) :], block, strict=False)
     rows_allowed = range(1, 2) if one_row else range(sys.maxsize)
-    read = {path: t for path, t in found if t is not None and t.num_rows in rows_allowed}
+    read = {path: t for path, t in tables if t is not None and t.num_rows in rows_allowed}
     whole = _joined(read.values(), schema)
-    if whole is None:  # looked at together first: a file of another schema is rare
+    # Looked at together first, which is fast; a file of another schema is rare.
+    if whole is None:
         conformed = {path: _conform(table, schema) for path, table in read.items()}
         read = {path: table for path, table in conformed.items() if table is not None}
         whole = pa.concat_tables([schema.empty_table(), *read.values()])
+    # What cannot be read and is gone was compacted or replaced meanwhile; it is not damaged.
     failed = {path: path.exists() for path in paths if path not in read}
     return Scan(
         whole.combine_chunks(),
@@ -166,7 +168,8 @@ def _joined(tables: Collection[pa.Table], schema: pa.Schema) -> pa.Table | None:
     """Return tables of equal columns as one of a schema; None where a single one hinders that."""
     try:
         return _conform(pa.concat_tables(tables), schema) if tables else schema.empty_table()
-    except pa.ArrowException:  # their columns differ
+    except pa.ArrowException:
+        # Their columns differ; the caller takes them one by one.
         return None
 
 
@@ -179,7 +182,8 @@ def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table | None:
             table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     try:
         return table.select(schema.names).cast(schema)
-    except (pa.ArrowException, ValueError):  # a column of another type, or null where it may not be
+    except (pa.ArrowException, ValueError):
+        # A column of another type, or null where it may not be.
         return None
 
 
@@ -196,10 +200,11 @@ def _row_in(path: Path, key: str) -> pa.Table | None:
             table = file.read_row_group(group).slice(number - (ends[group] - sizes[group]), 1)
     except FileNotFoundError:
         return None
-    except (pa.ArrowException, OSError):  # damaged
+    except (pa.ArrowException, OSError):
+        # Damaged: the key counts as missing, so its trial runs again.
         return COLUMNS.empty_table()
-    found = _conform(table, COLUMNS)
-    return COLUMNS.empty_table() if found is None else found
+    row = _conform(table, COLUMNS)
+    return COLUMNS.empty_table() if row is None else row
 
 
 @lru_cache(maxsize=8)

@@ -38,9 +38,9 @@ LogitRow = tuple[str, str, int, Sequence[float]]  # image id, split, label, logi
 SplitLogits = tuple[
     tuple[str, ...], Int64[np.ndarray, " images"], Float[np.ndarray, "images classes"]
 ]
-
-
 _IN_FOOTER = ("key", "command", "git_commit", "package_version", "python_version")
+_LISTED = 8  # candidates; a key has 20 digits, so more of it tells them apart
+FOLDER = "ablations"  # of a results folder; one JSON file for each ablation
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Store:
             logits: Image id, split, label and logits of each judged image.
         """
         check_row(row)
+        # Logits before the row: whoever sees the row may read them.
         rows = [dict(zip(LOGITS.names, item, strict=True)) for item in logits]
         if rows:
             write_table(pa.Table.from_pylist(rows, LOGITS), self.logits_file(row["key"]))
@@ -65,9 +66,10 @@ class Store:
 
     def get(self, key: str) -> TrialRow | None:
         """Return the row of a key; None where there is none, or its file is damaged."""
+        # The single file first: a compaction moves rows from single files to compacted ones.
         single = scan([self.trial_file(key)], one_row=True).table
-        found = newest(row_of(key, self.compacted), single)
-        return found.to_pylist()[0] if found.num_rows else None
+        rows = newest(row_of(key, self.compacted), single)
+        return rows.to_pylist()[0] if rows.num_rows else None
 
     def find(self, prefix: str, phase: Phase | None = None) -> TrialRow:
         """Return the row whose key begins with `prefix`, of one phase alone if it is given.
@@ -91,6 +93,7 @@ class Store:
                 "the column selected_key of lmd-bench leaderboard --format csv, and name the files "
                 "in trials."
             )
+        # A whole key is never ambiguous, even where another begins with it.
         if len(candidates) > 1 and candidates[0]["key"] != prefix:
             listed = [f"{row['key']} ({_described(row)})" for row in candidates[:_LISTED]]
             n_more = len(candidates) - _LISTED
@@ -159,6 +162,7 @@ class Store:
         if not path.exists():
             return {}
         table = read_table(path)
+        # Unlike a damaged row, which is run again by itself, nothing redoes logits alone.
         if table is None:
             raise UserError(
                 f"The logits in {path} are damaged; delete that file and trials/{path.name}, "
@@ -245,10 +249,6 @@ def _footer(row: Row) -> dict[str, str]:
     provenance_of_row: dict[str, Any] = {name: row[name] for name in _IN_FOOTER}
     provenance_of_row["library_versions"] = json.loads(row["library_versions_json"])
     return {"lmd_bench": canonical_json(provenance_of_row)}
-
-
-_LISTED = 8  # candidates; a key has 20 digits, so more of it tells them apart
-FOLDER = "ablations"  # of a results folder; one JSON file for each ablation
 
 
 def _described(row: Row) -> str:

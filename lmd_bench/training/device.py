@@ -14,11 +14,12 @@ from lmd_bench.core.schema import DataSource, Row, TrialContext
 from lmd_bench.data.batches import MappedPixels, gather
 from lmd_bench.data.images.prepare import PreparedImages
 
+RESIDENT_SHARE = 0.25  # of a trial's GPU memory; the rest is the model's and its activations'
+_BLOCK = 1024  # images copied to the device at a time, to hold no second copy of the split
+
 
 def n_gpus() -> int:
     """Return the GPUs that torch sees, CUDA_VISIBLE_DEVICES respected."""
-    import torch  # 3 s: not for those who only read results
-
     return torch.cuda.device_count()
 
 
@@ -51,12 +52,6 @@ def device_columns(device: torch.device, context: TrialContext) -> Row:
     }
 
 
-RESIDENT_SHARE = 0.25  # of a trial's GPU memory; the rest is the model's and its activations'
-
-
-_BLOCK = 1024  # images copied to the device at a time, to hold no second copy of the split
-
-
 def open_pixels(
     prepared: PreparedImages,
     rows: Int64[np.ndarray, " rows"],
@@ -72,6 +67,7 @@ def open_pixels(
         gpu_share: share of the GPU that the trial holds; 0, not said, counts as all of it.
     """
     mapped = prepared.mapped()
+    # A split copied to the GPU once is indexed there; a larger one is streamed batch by batch.
     if device.type == "cpu" or not fits(mapped.nbytes, total_memory(device), gpu_share):
         return MappedPixels(mapped, rows, device)
     pixels = torch.empty((len(rows), *mapped.shape[1:]), dtype=torch.uint8, device=device)

@@ -101,6 +101,7 @@ def cached_features(
 ) -> tuple[Float[Tensor, "train features"], Float[Tensor, "val features"]]:
     """Return the test-view features of train and val, computed once for each encoder."""
     path = encoder.folder / "features.safetensors"
+    # Many calibrations start at once on one encoder: the first computes, the others read.
     with FileLock(encoder.folder / ".features.lock"):
         stored = _read_tensors(path)
         if stored is not None:
@@ -152,6 +153,7 @@ def _store(folder: Path, model: Model, fitted: Fitted, seconds: float, n_micro: 
         "seconds": seconds,
         "n_micro": n_micro,
     }
+    # The own head's state first: `restore` puts the encoder's in its place.
     with whole_folder(folder, replace=True) as temporary:
         if fitted.best_epoch != fitted.encoder.epoch:
             _write_tensors(temporary / "own_head.safetensors", model.state_dict())
@@ -167,6 +169,7 @@ def _load(folder: Path, spec: TrialSpec, pipeline: Pipeline, data: TrialData) ->
     except (OSError, ValueError):
         return None
     epoch = facts["own_head_epoch"] if pipeline.calibration.own_head else facts["epoch"]
+    # Where the own head was best at the encoder's epoch, the two states are one, stored once.
     name = "model" if epoch == facts["epoch"] else "own_head"
     state = _read_tensors(folder / f"{name}.safetensors")
     if state is None:

@@ -49,6 +49,7 @@ def train(
     """
     model = method.model
     optimiser = make_optimiser([*model.parameters(), *method.extra.parameters()], config)
+    # A split smaller than a batch is one batch, not none.
     batch_size = min(config.batch_size, len(train_set))
     n_steps = steps_per_epoch(len(train_set), batch_size)
     scheduler = torch.optim.lr_scheduler.LambdaLR(
@@ -58,12 +59,15 @@ def train(
     first = first_judged(method.deferral(method.config), n_epochs)
     best = BestOnVal("representation", n_epochs, val_set.labels, report, first)
     encoder = KeptState()
+    # Steps are counted over the whole training: deferrals, ramps and the schedule go by them.
     feed = Feed(method, train_set, config, seed)
     step = 0
     for epoch in range(1, n_epochs + 1):
         model.train()
         method.extra.train()
+        # Summed on the device: to read each step's loss would make the GPU wait for it.
         total = torch.zeros((), device=train_set.labels.device)
+        # How images are drawn may move from one rule to another with the epochs.
         weights = method.draw_weights((epoch - 1) / max(1, n_epochs - 1))
         order_seed = derive_seed(seed, "order", epoch - 1)
         for indices in epoch_batches(train_set.labels.cpu(), batch_size, order_seed, weights):
@@ -148,12 +152,14 @@ def _step(
         for views, targets in parts():
             with autocast(targets.labels.device):
                 loss = method.loss(views, targets, step)
+            # Parts need not be equal, so each counts by its images: the sum is the batch's mean.
             loss = loss * (len(targets.labels) / len(indices)) if n_micro > 1 else loss
             loss.backward()
             total += loss.detach()
         return total
 
     loss = backward()
+    # Sharpness-aware: the gradient that steps is taken uphill, on the same views of the batch.
     if feed.config.sam_rho > 0:
         with sharpened(method.model.parameters(), feed.config.sam_rho):
             backward()
@@ -168,11 +174,13 @@ def sharpened(parameters: Iterable[nn.Parameter], rho: float) -> Iterator[None]:
     moved = [parameter for parameter in parameters if parameter.grad is not None]
     gradients = [parameter.grad for parameter in moved if parameter.grad is not None]
     before = [parameter.detach().clone() for parameter in moved]
+    # The norm over all parameters is that of their norms; one number, and nothing copied.
     norms = torch.stack([gradient.norm() for gradient in gradients])
     scale = rho / norms.norm().clamp_min(1e-12)
     with torch.no_grad():
         for parameter, gradient in zip(moved, gradients, strict=True):
             parameter.add_(gradient * scale)
+    # Copies, not a subtraction: adding and taking away again would round.
     try:
         yield
     finally:

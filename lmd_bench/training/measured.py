@@ -17,6 +17,8 @@ from lmd_bench.stats.probabilities import best_temperature
 from lmd_bench.training.device import device_columns, device_of
 from lmd_bench.training.limits import Watch
 
+Scores = dict[str, tuple[tuple[str, ...], Int64[np.ndarray, " images"], np.ndarray]]
+
 
 def curve_columns(points: Iterable[Progress]) -> list[dict[str, Any]]:
     """Return the epochs as the row keeps them."""
@@ -46,30 +48,6 @@ def failure_columns(
         "curve": curve_columns(p for p in watch.seen if np.isfinite(p.loss)),
         **device_columns(device_of(context), context),
     }
-
-
-def _write_traceback(error: Exception, spec: TrialSpec, context: TrialContext) -> None:
-    folder = context.results / "tracebacks"
-    folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / f"{spec.key}.txt") as temporary:
-        temporary.write_text("".join(traceback.format_exception(error)))
-
-
-def _status(error: Exception) -> Status:
-    match error:
-        case PrunedError():
-            return "pruned"
-        case OvertimeError():
-            return "timeout"
-        case DivergedError():
-            return "diverged"
-        case torch.OutOfMemoryError() | MemoryError():
-            return "oom"
-        case _:
-            return "error"
-
-
-Scores = dict[str, tuple[tuple[str, ...], Int64[np.ndarray, " images"], np.ndarray]]
 
 
 def metric_columns(
@@ -121,3 +99,24 @@ def logit_rows(scores: Scores) -> list[tuple[str, str, int, list[float]]]:
         for split, (ids, labels, matrix) in scores.items()
         for image_id, label, logits in zip(ids, labels, matrix, strict=True)
     ]
+
+
+def _write_traceback(error: Exception, spec: TrialSpec, context: TrialContext) -> None:
+    folder = context.results / "tracebacks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(folder / f"{spec.key}.txt") as temporary:
+        temporary.write_text("".join(traceback.format_exception(error)))
+
+
+def _status(error: Exception) -> Status:
+    match error:
+        case PrunedError():
+            return "pruned"
+        case OvertimeError():
+            return "timeout"
+        case DivergedError():
+            return "diverged"
+        case torch.OutOfMemoryError() | MemoryError():
+            return "oom"
+        case _:
+            return "error"

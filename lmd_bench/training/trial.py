@@ -66,15 +66,19 @@ def execute_trial(spec: TrialSpec, context: TrialContext, report: OnEpoch) -> Tr
         measured, scores = _with_less_memory(spec, context, watch)
     except (UserError, torch.AcceleratorError):
         raise
-    except OSError as error:  # a full disk or a lost share would fail every trial after this one
+    except OSError as error:
+        # A full disk or a lost share would fail every trial after this one too.
         raise UserError(
             f"A trial could not read or write its files ({error}); mend that, then the same "
             "command goes on."
         ) from error
-    except Exception as error:  # the worker's border: whatever a stage raises is a row
+    except Exception as error:
+        # The worker's border: whatever a stage raises is a row.
         measured = failure_columns(error, spec, context, watch)
+    # Only now: until the handler ended, its traceback held the tensors.
     if measured["status"] == "oom":
-        torch.cuda.empty_cache()  # only now: the traceback held the tensors
+        torch.cuda.empty_cache()
+    # To wait for a worker that trains the same encoder is no cost of this trial.
     seconds = time.perf_counter() - clock - measured.pop("waited", 0.0)
     measured.setdefault("standalone_seconds", seconds)
     row = make_row(
@@ -96,7 +100,8 @@ def _with_less_memory(
         try:
             return run_trial(spec, context, report, n_micro)
         except torch.OutOfMemoryError:
-            pass  # outside of the handler, its traceback holds no tensors any more
+            pass
+        # Outside of the handler, where its traceback holds no tensors any more.
         torch.cuda.empty_cache()
     return run_trial(spec, context, report, MICRO_BATCHES[-1])
 
@@ -129,6 +134,7 @@ def run_trial(
     data = TrialData(opened(task.train), opened(task.val), len(task.class_names))
     pipeline = resolve(spec)
     encoder = obtain(spec, pipeline, data, context.results, report, n_micro)
+    # Features are handed over as a function: a calibration that trains on images needs none.
     stage1 = Stage1(
         encoder.model,
         (data.train, data.val),
@@ -138,6 +144,7 @@ def run_trial(
     )
     calibrated = pipeline.calibrate(stage1)
     scores: Scores = {"val": _scores(prepared, task.val, calibrated, data.val)}
+    # The only place where test is read, and only for a config that was chosen before.
     if spec.phase in JUDGED_ON_TEST:
         test = open_test(prepared.table, task, prepared.fingerprint, context.source)
         scores["test"] = _scores(prepared, test, calibrated, opened(test))
@@ -178,6 +185,7 @@ def load_task(spec: TrialSpec, context: TrialContext) -> tuple[PreparedImages, T
     return prepared, task
 
 
+# A worker runs many trials of few tasks; its process cuts each task once.
 @cache
 def _load_task(spec: TaskSpec, source: DataSource) -> tuple[PreparedImages, Task]:
     prepared = images.prepare(spec.dataset, source, spec.image_size)

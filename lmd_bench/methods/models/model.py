@@ -15,6 +15,7 @@ from lmd_bench.data.views import make_view
 
 Stem = Literal["imagenet", "small"]
 SMALL_BELOW = 96  # pixels: there the stock stem leaves the last stage a map of 1x1 or 2x2
+EVAL_BATCH = 512
 
 
 class Model(nn.Module):
@@ -94,6 +95,31 @@ def stem_for(
     return "small" if image_size < SMALL_BELOW and not pretrained else "imagenet"
 
 
+def predict(
+    model: Model, images: ImageSet
+) -> tuple[Float[Tensor, "images features"], Float[Tensor, "images classes"]]:
+    """Return features and logits of the test view, in eval mode, as float32 on the device."""
+    was_training = model.training
+    model.eval()
+    features: list[Tensor] = []
+    logits: list[Tensor] = []
+    with torch.inference_mode():
+        for start in range(0, len(images), EVAL_BATCH):
+            view = make_view("test", images.pixels[start : start + EVAL_BATCH], seed=0)
+            with autocast(view.device):
+                f, z = model(view)
+            features.append(f.float())
+            logits.append(z.float())
+    model.train(was_training)
+    return torch.cat(features).clone(), torch.cat(logits).clone()
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """Return bfloat16 autocast on a GPU that has it; float32 elsewhere."""
+    enabled = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
 def _shrink_stem(encoder: nn.Module) -> None:
     """Put a 3x3 convolution of stride 1 without pooling in place of the 7x7 one of stride 4.
 
@@ -118,31 +144,3 @@ def _load_pretrained(name: str) -> nn.Module:
             "network once, put the file into torch's hub cache, or train from random weights "
             "with --set training.pretrained=false."
         ) from error
-
-
-EVAL_BATCH = 512
-
-
-def predict(
-    model: Model, images: ImageSet
-) -> tuple[Float[Tensor, "images features"], Float[Tensor, "images classes"]]:
-    """Return features and logits of the test view, in eval mode, as float32 on the device."""
-    was_training = model.training
-    model.eval()
-    features: list[Tensor] = []
-    logits: list[Tensor] = []
-    with torch.inference_mode():
-        for start in range(0, len(images), EVAL_BATCH):
-            view = make_view("test", images.pixels[start : start + EVAL_BATCH], seed=0)
-            with autocast(view.device):
-                f, z = model(view)
-            features.append(f.float())
-            logits.append(z.float())
-    model.train(was_training)
-    return torch.cat(features).clone(), torch.cat(logits).clone()
-
-
-def autocast(device: torch.device) -> torch.autocast:
-    """Return bfloat16 autocast on a GPU that has it; float32 elsewhere."""
-    enabled = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
