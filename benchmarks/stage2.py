@@ -46,7 +46,7 @@ def calibrations() -> None:
             pixels = [torch.zeros(len(y), 1, 1, 3, dtype=torch.uint8) for y in (labels, val_labels)]
             sets = (ImageSet(pixels[0], labels), ImageSet(pixels[1], val_labels))
             cached = (features, val_features)
-            stage1 = Stage1(model, sets, lambda c=cached: c, seed=0, report=no_report)
+            stage1 = Stage1(model, sets, lambda c=cached: c, seed=0, on_epoch=no_report)
             started = time.perf_counter()
             plugins.plugin_class("calibration", name)(config).fit(stage1)
             times.append(time.perf_counter() - started)

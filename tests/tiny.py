@@ -68,7 +68,7 @@ def method(
     return plugin(config, network, counts, n_steps, seed)
 
 
-def stage1(seed: int = 0, report=no_report) -> Stage1:
+def stage1(seed: int = 0, on_epoch=no_report) -> Stage1:
     """Return an untrained encoder with its head and features."""
     both = sets()
     network = model()
@@ -78,5 +78,5 @@ def stage1(seed: int = 0, report=no_report) -> Stage1:
         both,
         lambda: (predict(network, both[0])[0], predict(network, both[1])[0]),
         seed=seed,
-        report=report,
+        on_epoch=on_epoch,
     )

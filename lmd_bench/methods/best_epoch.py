@@ -100,7 +100,7 @@ class BestOnVal:
     def update(
         self, epoch: int, loss: float, logits: Float[Tensor, "images classes"], *modules: nn.Module
     ) -> None:
-        """Judge the modules after `epoch` (from 1) by their val logits, and report.
+        """Judge the modules after `epoch` (from 1) by their val logits, and tell of it.
 
         Raises:
             DivergedError: the loss or the logits are not finite.

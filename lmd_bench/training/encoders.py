@@ -66,7 +66,7 @@ def obtain(
     pipeline: Pipeline,
     data: TrialData,
     results: Path,
-    report: OnEpoch,
+    on_epoch: OnEpoch,
     n_micro: int = 1,
 ) -> Encoder:
     """Return the encoder of a trial, from the cache or trained now (and then cached).
@@ -76,7 +76,7 @@ def obtain(
         pipeline: what the spec resolves to.
         data: train and val.
         results: folder that holds the cache.
-        report: is told of each epoch of a training.
+        on_epoch: is told of each epoch of a training.
         n_micro: parts that a batch is cut into if it is trained now.
     """
     key = spec.encoder_key
@@ -88,7 +88,7 @@ def obtain(
         waited = time.perf_counter() - started
         encoder = _load(root / key, spec, pipeline, data)
         if encoder is None:
-            _train(root / key, spec, pipeline, data, report, n_micro)
+            _train(root / key, spec, pipeline, data, on_epoch, n_micro)
             # Read back, so that the first trial on an encoder has the same one as all after it.
             encoder = _load(root / key, spec, pipeline, data)
             assert encoder is not None, f"the encoder in {root / key} cannot be read back"
@@ -120,7 +120,7 @@ def _train(
     spec: TrialSpec,
     pipeline: Pipeline,
     data: TrialData,
-    report: OnEpoch,
+    on_epoch: OnEpoch,
     n_micro: int,
 ) -> None:
     """Train a stage-1 model and store it."""
@@ -131,7 +131,7 @@ def _train(
     n_steps = steps_per_epoch(len(data.train), config.batch_size) * spec.n_epochs
     seed = derive_seed(spec.seed, "representation")
     method = pipeline.stage1(model, class_counts, n_steps, seed)
-    fitted = train(method, data.train, data.val, config, spec.n_epochs, seed, report, n_micro)
+    fitted = train(method, data.train, data.val, config, spec.n_epochs, seed, on_epoch, n_micro)
     _store(folder, model, fitted, time.perf_counter() - started, n_micro)
 
 

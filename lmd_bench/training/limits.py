@@ -9,10 +9,10 @@ from lmd_bench.core.schema import OnEpoch, Progress, TrialContext
 class Watch:
     """Passes a trial's epochs on, keeps them, and raises where the trial is to end."""
 
-    def __init__(self, report: OnEpoch, context: TrialContext) -> None:
+    def __init__(self, on_epoch: OnEpoch, context: TrialContext) -> None:
         """Start the clock; the limits are those of the context."""
         self.seen: list[Progress] = []
-        self._report = report
+        self._on_epoch = on_epoch
         self._thresholds = dict(context.thresholds)
         self._seconds = context.time_limit
         self._began = time.monotonic()
@@ -26,7 +26,7 @@ class Watch:
             OvertimeError: the time limit is over.
         """
         self.seen.append(progress)
-        self._report(progress)
+        self._on_epoch(progress)
         taken = time.monotonic() - self._began
         if self._seconds is not None and taken > self._seconds:
             raise OvertimeError(

@@ -36,7 +36,7 @@ def train(
     config: TrainingConfig,
     n_epochs: int,
     seed: int,
-    report: OnEpoch,
+    on_epoch: OnEpoch,
     n_micro: int = 1,
 ) -> Fitted:
     """Train `method.model` in place and leave it as its own head was best on val.
@@ -57,7 +57,7 @@ def train(
         lambda step: lr_factor(step, n_steps * n_epochs, n_steps * config.warmup_epochs, config),
     )
     first = first_judged(method.deferral(method.config), n_epochs)
-    best = BestOnVal("representation", n_epochs, val_set.labels, report, first)
+    best = BestOnVal("representation", n_epochs, val_set.labels, on_epoch, first)
     encoder = KeptState()
     # Steps are counted over the whole training: deferrals, ramps and the schedule go by them.
     feed = Feed(method, train_set, config, seed)

@@ -51,7 +51,7 @@ from lmd_bench.training.measured import (
 MICRO_BATCHES = (1, 2, 4, 8)  # parts of a batch, while memory runs out
 
 
-def execute_trial(spec: TrialSpec, context: TrialContext, report: OnEpoch) -> TrialRow:
+def execute_trial(spec: TrialSpec, context: TrialContext, on_epoch: OnEpoch) -> TrialRow:
     """Run a trial, write its row and return it; an ordinary failure is a row with its cause.
 
     Raises:
@@ -61,7 +61,7 @@ def execute_trial(spec: TrialSpec, context: TrialContext, report: OnEpoch) -> Tr
     started = _now()
     clock = time.perf_counter()
     scores: Scores = {}
-    watch = Watch(report, context)
+    watch = Watch(on_epoch, context)
     try:
         measured, scores = _with_less_memory(spec, context, watch)
     except (UserError, torch.AcceleratorError):
@@ -89,7 +89,7 @@ def execute_trial(spec: TrialSpec, context: TrialContext, report: OnEpoch) -> Tr
 
 
 def _with_less_memory(
-    spec: TrialSpec, context: TrialContext, report: OnEpoch
+    spec: TrialSpec, context: TrialContext, on_epoch: OnEpoch
 ) -> tuple[dict[str, Any], Scores]:
     """Run the trial; where the GPU's memory runs out, again with halves of a batch, then quarters.
 
@@ -98,23 +98,23 @@ def _with_less_memory(
     """
     for n_micro in MICRO_BATCHES[:-1]:
         try:
-            return run_trial(spec, context, report, n_micro)
+            return run_trial(spec, context, on_epoch, n_micro)
         except torch.OutOfMemoryError:
             pass
         # Outside of the handler, where its traceback holds no tensors any more.
         torch.cuda.empty_cache()
-    return run_trial(spec, context, report, MICRO_BATCHES[-1])
+    return run_trial(spec, context, on_epoch, MICRO_BATCHES[-1])
 
 
 def run_trial(
-    spec: TrialSpec, context: TrialContext, report: OnEpoch, n_micro: int = 1
+    spec: TrialSpec, context: TrialContext, on_epoch: OnEpoch, n_micro: int = 1
 ) -> tuple[dict[str, Any], Scores]:
     """Run both stages and judge the result on val; in confirmation on test as well.
 
     Args:
         spec: what shapes the trial.
         context: where and how it runs.
-        report: is told of each epoch.
+        on_epoch: is told of each epoch.
         n_micro: parts that a batch of stage 1 is cut into, to need less memory.
 
     Returns:
@@ -133,14 +133,14 @@ def run_trial(
     opened = partial(_image_set, prepared, device=device, share=context.gpu_share)
     data = TrialData(opened(task.train), opened(task.val), len(task.class_names))
     pipeline = resolve(spec)
-    encoder = obtain(spec, pipeline, data, context.results, report, n_micro)
+    encoder = obtain(spec, pipeline, data, context.results, on_epoch, n_micro)
     # Features are handed over as a function: a calibration that trains on images needs none.
     stage1 = Stage1(
         encoder.model,
         (data.train, data.val),
         lambda: cached_features(encoder, data),
         seed=derive_seed(spec.seed, "calibration"),
-        report=report,
+        on_epoch=on_epoch,
     )
     calibrated = pipeline.calibrate(stage1)
     scores: Scores = {"val": _scores(prepared, task.val, calibrated, data.val)}

@@ -49,8 +49,8 @@ def fingerprint() -> str:
     return build_task(prepared.table, TASK, prepared.fingerprint).fingerprint
 
 
-def run(spec: TrialSpec, results: Path, report=no_report):
-    return trial.execute_trial(spec, TrialContext(results=results, device="cpu"), report)
+def run(spec: TrialSpec, results: Path, on_epoch=no_report):
+    return trial.execute_trial(spec, TrialContext(results=results, device="cpu"), on_epoch)
 
 
 @pytest.mark.parametrize("method", ["crt", "lmd"])

@@ -22,7 +22,7 @@ class Stage1:
         model: encoder and stage-1 head on the trial's device; a calibration may change it.
         train_set, val_set: the two splits on the device.
         seed: of this trial's stage 2.
-        report: takes the progress of each epoch.
+        on_epoch: takes the progress of each epoch.
     """
 
     def __init__(
@@ -32,13 +32,13 @@ class Stage1:
         features: Callable[[], tuple[Tensor, Tensor]],
         *,
         seed: int,
-        report: OnEpoch,
+        on_epoch: OnEpoch,
     ) -> None:
         """Keep the parts; `features` returns those of train and val, from the encoder cache."""
         self.model = model
         self.train_set, self.val_set = sets
         self.seed = seed
-        self.report = report
+        self.on_epoch = on_epoch
         self._features = features
 
     @cached_property

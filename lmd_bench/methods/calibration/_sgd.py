@@ -51,7 +51,7 @@ def fit_head(
     """Train `head` in place, leave it at its best epoch on val, and return its curve.
 
     Args:
-        stage1: features, labels, seed and report.
+        stage1: features, labels, seed and callback.
         head: takes features to logits.
         optimiser: of the head's parameters; its learning rates fall along a cosine.
         config: epochs and batch size.
@@ -68,7 +68,7 @@ def fit_head(
     n_draws = int(stage1.class_counts.max()) * stage1.n_classes if balanced else len(labels)
     n_steps = -(-n_draws // fitted_batch(config.batch_size, n_draws))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, n_steps * config.n_epochs)
-    best = BestOnVal("calibration", config.n_epochs, stage1.val_set.labels, stage1.report)
+    best = BestOnVal("calibration", config.n_epochs, stage1.val_set.labels, stage1.on_epoch)
     for epoch in range(config.n_epochs):
         seed = derive_seed(stage1.seed, "draws", epoch)
         draws = (

@@ -140,7 +140,7 @@ class Icc(Calibration):
         """Return the encoder and classifier of the EM epoch best on val."""
         loop = _EmLoop(self.config, stage1)
         n_epochs, keep = self.config.em_epochs, self.config.keep
-        best = BestOnVal("calibration", n_epochs, stage1.val_set.labels, stage1.report, keep=keep)
+        best = BestOnVal("calibration", n_epochs, stage1.val_set.labels, stage1.on_epoch, keep=keep)
         for epoch in range(self.config.em_epochs):
             loss, judged, logits = loop.epoch(epoch)
             best.update(epoch + 1, loss, logits, judged)

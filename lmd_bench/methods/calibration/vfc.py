@@ -86,7 +86,7 @@ class Vfc(Calibration):
         )
         rng = generator(derive_seed(stage1.seed, "virtual"), features.device)
         optimiser = sgd_of(head, config.lr, config.weight_decay)
-        best = BestOnVal("calibration", config.n_rounds, stage1.val_set.labels, stage1.report)
+        best = BestOnVal("calibration", config.n_rounds, stage1.val_set.labels, stage1.on_epoch)
         for step in range(config.n_rounds):
             loss = self._round(head, gaussians, optimiser, rng)
             with torch.no_grad():

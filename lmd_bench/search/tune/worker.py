@@ -32,14 +32,14 @@ def run_job(config: Mapping[str, Any]) -> None:
     log.say(f"{job_name(job)} of {job.spec.study} on {socket.gethostname()}, process {os.getpid()}")
     to_tune = Reporter()
 
-    def report(progress: Progress) -> None:
+    def on_epoch(progress: Progress) -> None:
         heartbeat(progress)
         log(progress)
         to_tune(progress)
 
     # The row goes to the store before Tune hears of it: what Tune loses is not lost.
     try:
-        row = execute_trial(job.spec, job.context, report)
+        row = execute_trial(job.spec, job.context, on_epoch)
         log.ended(row)
         if job.context.mirror:
             Mirror(job.context.mirror, job.context.results).push([job.key])

@@ -22,14 +22,14 @@ def drawn(counts: tuple[int, ...], seed: int) -> tuple[torch.Tensor, torch.Tenso
     return (means[labels] + noise).clamp_min(0.0), labels
 
 
-def stage1(report=no_report, make_head=torch.nn.Linear) -> Stage1:
+def stage1(on_epoch=no_report, make_head=torch.nn.Linear) -> Stage1:
     """Return a stage 1 with these features and an untrained head."""
     (train, labels), (val, val_labels) = drawn(COUNTS, 0), drawn((20, 20, 20), 1)
     pixels = torch.zeros(len(labels), 8, 8, 3, dtype=torch.uint8)
     val_pixels = torch.zeros(60, 8, 8, 3, dtype=torch.uint8)
     sets = ImageSet(pixels, labels), ImageSet(val_pixels, val_labels)
     return Stage1(
-        tiny.model(make_head=make_head), sets, lambda: (train, val), seed=0, report=report
+        tiny.model(make_head=make_head), sets, lambda: (train, val), seed=0, on_epoch=on_epoch
     )
 
 

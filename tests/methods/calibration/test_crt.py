@@ -66,7 +66,7 @@ def test_a_small_train_set_still_gives_a_head_its_steps(balanced, n_steps):
         (both, both),
         lambda: (features, features),
         seed=0,
-        report=no_report,
+        on_epoch=no_report,
     )
     optimiser = torch.optim.SGD(head.parameters(), lr=0.1)
     taken = []

@@ -57,7 +57,7 @@ def test_batch_norm_statistics_move_only_where_told_to(switch, moves):
 def test_features_are_evaluated_after_the_e_step():
     stage1 = tiny.stage1()
     reports = []
-    stage1.report = reports.append
+    stage1.on_epoch = reports.append
     result = icc.Icc(icc.Config(**QUICK, encoder_lr=0.005)).fit(stage1)
     labels = stage1.val_set.labels.numpy()
     final = balanced_accuracy(labels, predict(result.model, stage1.val_set)[1].numpy())
