@@ -104,12 +104,12 @@ def show_method(name: str) -> None:
 def _declarations(method: "Method") -> str:
     """Return views, cost and deferral of stage 1 and the sweep of stage 2, at the defaults."""
     from lmd_bench.core import plugins
-    from lmd_bench.methods.settings import default_config, section_config, swept_settings
+    from lmd_bench.methods.settings import default_config, deferral_of, swept_settings
 
     plugin = plugins.plugin_class("representation", method.representation)
     config = default_config(method)
     cost = plugin.cost * (2 if float(config["training.sam_rho"]) > 0 else 1)
-    deferral = plugin.deferral(section_config(method.representation, config))
+    deferral = deferral_of(method.representation, config)
     judged = f"after {deferral:.0%} of training" if deferral else "from the first epoch"
     views = len(plugin.views)
     swept = swept_settings(method.calibration, config)

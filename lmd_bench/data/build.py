@@ -13,7 +13,7 @@ from lmd_bench.data.images.cache import PreparedImages
 from lmd_bench.data.images.prepare import prepare
 from lmd_bench.data.options import DataOptions, TaskAndData
 from lmd_bench.data.tasks.protocols import PROTOCOLS
-from lmd_bench.data.tasks.task import Task, build_task
+from lmd_bench.data.tasks.task import Task, build_task, check_fingerprint
 
 OnImages = Callable[[str, int, int], None]  # takes the data set's name, images done, all images
 
@@ -143,9 +143,5 @@ def check_tasks(tasks: Iterable[tuple[TaskSpec, str]], source: DataSource) -> No
         UserError: they give another task.
     """
     for spec, expected in tasks:
-        ((_, fingerprint),) = build_tasks([spec], source)
-        if fingerprint != expected:
-            raise UserError(
-                f"The data of {spec.dataset} here give task {fingerprint}, but the rows are of "
-                f"{expected}; give the files that the search read, with --data-root."
-            )
+        ((_, here),) = build_tasks([spec], source)
+        check_fingerprint(spec, here, expected)

@@ -21,7 +21,7 @@ from lmd_bench.core.schema import (
     TrialSpec,
     no_report,
 )
-from lmd_bench.data.build import build_tasks
+from lmd_bench.data.build import check_tasks
 from lmd_bench.methods.catalogue import method_of
 from lmd_bench.methods.settings import check_value, default_config, section_config
 from lmd_bench.stats.metrics import METRICS
@@ -79,9 +79,10 @@ def reproduce(
         )
     spec = spec_of(row)
     _check_pipeline(row, spec)
-    before = [*_altered(row, spec), *_other_task(row, spec, source)]
-    if before:
-        return Reproduction("different", tuple(before), (), tuple(_other_plugins(spec)))
+    altered = _altered(row, spec)
+    if altered:
+        return Reproduction("different", (altered,), (), tuple(_other_plugins(spec)))
+    check_tasks([(spec.task, spec.task_fingerprint)], source)
     _check_config(spec)
     with tempfile.TemporaryDirectory(prefix="lmd-bench-reproduce-") as folder:
         again = _run(spec, row, Path(folder), source, on_epoch)
@@ -117,11 +118,12 @@ def within_spread(row: Row, again: Row, seeds: Sequence[Row]) -> tuple[bool, lis
     for name in _JUDGED:
         if row[name] is None or again[name] is None:
             continue
-        found = spread([seed[name] for seed in seeds if seed[name] is not None])
+        of_seeds = spread([seed[name] for seed in seeds if seed[name] is not None])
         moved = abs(again[name] - row[name])
-        inside.append(moved <= found.sd)  # False where it is undefined
-        known = "not known" if isnan(found.sd) else f"{found.sd:.4f}"
-        sentences.append(f"{name} moved by {moved:.4f}, SD over {found.n} seeds {known}")
+        # An SD that is undefined is NaN, and no difference lies within it.
+        inside.append(moved <= of_seeds.sd)
+        sd = "not known" if isnan(of_seeds.sd) else f"{of_seeds.sd:.4f}"
+        sentences.append(f"{name} moved by {moved:.4f}, SD over {of_seeds.n} seeds {sd}")
     return bool(inside) and all(inside), sentences
 
 
@@ -143,22 +145,14 @@ def _check_pipeline(row: Row, spec: TrialSpec) -> None:
             )
 
 
-def _altered(row: Row, spec: TrialSpec) -> list[str]:
+def _altered(row: Row, spec: TrialSpec) -> str:
+    """Return why a row is not what its key names; "" where it is."""
     if spec.key == row["key"]:
-        return []
-    return [
+        return ""
+    return (
         f"key: the row's data give {spec.key}; it was altered since lmd-bench "
         f"{row['package_version']}, commit {text_of(row['git_commit'])}, wrote it, and was not run"
-    ]
-
-
-def _other_task(row: Row, spec: TrialSpec, source: DataSource) -> list[str]:
-    ((_, fingerprint),) = build_tasks([spec.task], source)
-    if fingerprint == row["task_fingerprint"]:
-        return []
-    return [
-        f"task_fingerprint: {row['task_fingerprint']} there, {fingerprint} here; it was not run"
-    ]
+    )
 
 
 def _other_plugins(spec: TrialSpec) -> list[str]:
@@ -170,9 +164,9 @@ def _other_plugins(spec: TrialSpec) -> list[str]:
 
 
 def _check_config(spec: TrialSpec) -> None:
-    known = default_config(method_of(spec))
+    settings = default_config(method_of(spec))
     for key, value in spec.config.items():
-        check_value(key, value, known)
+        check_value(key, value, settings)
     for section in ("training", spec.representation, spec.calibration):
         section_config(section, spec.config)
 

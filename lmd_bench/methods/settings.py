@@ -91,6 +91,17 @@ def swept_settings(calibration: str, config: Config | None = None) -> int:
     return plugin.n_swept(section_config(calibration, values))
 
 
+def deferral_of(representation: str, config: Config) -> float:
+    """Return the share of stage 1 before which its full objective does not act yet.
+
+    Args:
+        representation: its name.
+        config: of the trial.
+    """
+    plugin = plugins.plugin_class("representation", representation)
+    return float(plugin.deferral(section_config(representation, config)))
+
+
 def parse_settings(texts: Iterable[str]) -> dict[str, Scalar]:
     """Return {"rrl.batch_loss_weight": 5} of ["rrl.batch_loss_weight=5"]; values are YAML.
 

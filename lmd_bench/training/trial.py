@@ -29,7 +29,7 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.data.images import prepare as images
 from lmd_bench.data.images.prepare import PreparedImages
-from lmd_bench.data.tasks.task import Task, build_task, open_test
+from lmd_bench.data.tasks.task import Task, build_task, check_fingerprint, open_test
 from lmd_bench.methods.calibration._base import Calibrated, Stage1
 from lmd_bench.methods.models.model import predict
 from lmd_bench.methods.pipeline import resolve
@@ -177,11 +177,8 @@ def load_task(spec: TrialSpec, context: TrialContext) -> tuple[PreparedImages, T
         UserError: the data on this machine are not those that the trial was planned for.
     """
     prepared, task = _load_task(spec.task, context.source)
-    if spec.task_fingerprint and task.fingerprint != spec.task_fingerprint:
-        raise UserError(
-            f"The data of {spec.task.dataset} here give task {task.fingerprint}, but the trial was "
-            f"planned for {spec.task_fingerprint}; give every worker the same files."
-        )
+    if spec.task_fingerprint:
+        check_fingerprint(spec.task, task.fingerprint, expected=spec.task_fingerprint)
     return prepared, task
 
 

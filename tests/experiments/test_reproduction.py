@@ -108,18 +108,15 @@ def test_a_row_of_an_older_pipeline_is_refused_with_what_makes_it_again(
         reproduce(open_store(tmp_path, create=True), row, DataSource())
 
 
-def test_other_data_are_different_and_not_run(tmp_path: Path) -> None:
+def test_other_data_than_the_rows_are_refused(tmp_path: Path) -> None:
     row = {**made("cross_entropy"), "dataset": "synthetic", "image_size": 16, "n_max": 100}
     row |= {"imbalance_factor": 20.0}
     row["key"] = spec_of(row).key
     store = open_store(tmp_path, create=True)
     store.write(row)
 
-    found = reproduce(store, row, DataSource())
-
-    assert found.verdict == "different"
-    assert "task_fingerprint: 0123456789-100.0 there" in found.outcome[0]
-    assert found.provenance[0].startswith("version of cross_entropy: not known there")
+    with pytest.raises(UserError, match="give task .*, but the trials are of task 0123456789-100"):
+        reproduce(store, row, DataSource())
 
 
 def test_a_lost_trial_cannot_be_repeated(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_out_of_memory_is_a_row(tmp_path: Path, monkeypatch):
 
 def test_data_other_than_planned_stop_the_trial(tmp_path: Path):
     spec = dataclasses.replace(make_spec(), task_fingerprint="0" * 20)
-    with pytest.raises(UserError, match="planned for 00000"):
+    with pytest.raises(UserError, match="the trials are of task 00000"):
         run(spec, tmp_path)
 
 

@@ -64,14 +64,23 @@ def open_test(
         UserError: these images no longer give this task.
     """
     split = cut(table, task.spec, source)
-    found = fingerprint(table, split, task.spec, data_fingerprint)
-    if found != task.fingerprint:
-        raise UserError(
-            f"The images of data set '{task.spec.dataset}' give task {found}, but the search ran "
-            f"on task {task.fingerprint}: the data or the split files changed "
-            "since; restore them, or search again."
-        )
+    here = fingerprint(table, split, task.spec, data_fingerprint)
+    check_fingerprint(task.spec, here, expected=task.fingerprint)
     return split.test
+
+
+def check_fingerprint(spec: TaskSpec, here: str, expected: str) -> None:
+    """Check that the data on this machine give the task that trials were planned or run for.
+
+    Raises:
+        UserError: they give another task.
+    """
+    if here != expected:
+        raise UserError(
+            f"The data of {spec.dataset} here give task {here}, but the trials are of task "
+            f"{expected}: images or split files differ; give the files that the search read, with "
+            "--data-root and --split-dir, the same on every machine."
+        )
 
 
 def fingerprint(table: ImageTable, split: Split, spec: TaskSpec, data_fingerprint: str) -> str:

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from optuna.distributions import CategoricalDistribution
 
-from lmd_bench.core import plugins
 from lmd_bench.core.schema import Config
 from lmd_bench.leaderboard.studies.group import StudyRows, group_studies
-from lmd_bench.methods.settings import section_config
+from lmd_bench.methods.settings import deferral_of
 from lmd_bench.methods.space import Space, search_space
 from lmd_bench.search.jobs import encoder_score, stage1_curve, value_of
 from lmd_bench.search.proposing.proposals import Params
@@ -166,13 +165,7 @@ def _trial(study: StudyRows, row: Mapping[str, Any]) -> StoredTrial:
         value=value_of(row),
         seconds=row["seconds"],
         alone_seconds=row["standalone_seconds"],
-        deferral=_deferral(row["representation"], config),
+        deferral=deferral_of(row["representation"], config),
         test=float(np.mean(tests)) if tests else None,
         n_confirmed=len(tests),
     )
-
-
-def _deferral(representation: str, config: Config) -> float:
-    """Return the share of stage 1 before which a run says nothing of its end, as its class does."""
-    plugin = plugins.plugin_class("representation", representation)
-    return float(plugin.deferral(section_config(representation, config)))

@@ -6,10 +6,9 @@ from math import ceil
 
 from optuna.distributions import CategoricalDistribution
 
-from lmd_bench.core import plugins
 from lmd_bench.core.schema import Config, TrialSpec, canonical_json
 from lmd_bench.methods.best_epoch import first_judged
-from lmd_bench.methods.settings import section_config
+from lmd_bench.methods.settings import deferral_of
 from lmd_bench.methods.space import Space
 from lmd_bench.search import jobs
 from lmd_bench.search.jobs import Row
@@ -114,9 +113,7 @@ class Study:
             return ()
         # No trial is judged before its method's main phase has begun (say, before DRW sets in): it
         # would be ended for what the method has not done yet.
-        name = study.method.representation
-        config = section_config(name, proposal.spec.config)
-        deferral = plugins.plugin_class("representation", name).deferral(config)
+        deferral = deferral_of(study.method.representation, proposal.spec.config)
         first = first_judged(deferral, study.n_epochs)
         curves = [jobs.stage1_curve(row) for row in self.rows if row["status"] in ("ok", "pruned")]
         return PRUNERS[study.pruner](curves, study.n_epochs, first, proposal.trial_number)

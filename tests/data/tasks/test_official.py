@@ -52,7 +52,7 @@ def test_a_task_and_its_test_need_the_same_split_files(tmp_path):
     task = build_task(table, SPEC, "data", source)
     assert open_test(table, task, "data", source).tolist() == [3, 7]
     write(tmp_path, LISTED | {"testing": [3]})
-    with pytest.raises(UserError, match="the data or the split files changed since"):
+    with pytest.raises(UserError, match="images or split files differ"):
         open_test(table, task, "data", source)
 
 

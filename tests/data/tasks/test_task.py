@@ -47,7 +47,7 @@ def test_open_test_gives_the_test_rows_of_the_protocol():
 def test_open_test_refuses_images_that_changed_since():
     table = make_table()
     task = build_task(table, SPEC, "data")
-    with pytest.raises(UserError, match="the data or the split files changed since"):
+    with pytest.raises(UserError, match="images or split files differ"):
         open_test(table, task, "other data")
 
 
