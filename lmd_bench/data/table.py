@@ -1,4 +1,4 @@
-"""TODO."""
+"""What a data set is: its card, and a table of one row per image."""
 
 from dataclasses import dataclass, replace
 
