@@ -21,6 +21,7 @@ from lmd_bench.methods.models.model import build_model
 
 N, WIDTH, CLASSES, VAL = 10_000, 512, 8, 800
 N_HEADS, EPOCHS, BATCH = 100, 10, 512
+REPEATS = 3
 
 
 def problem(n: int, seed: int, ratio: float) -> tuple[Tensor, Tensor]:
@@ -35,13 +36,13 @@ def problem(n: int, seed: int, ratio: float) -> tuple[Tensor, Tensor]:
 def calibrations() -> None:
     """Time each calibration that asks for cached features alone."""
     (features, labels), (val_features, val_labels) = problem(N, 1, 100.0), problem(VAL, 2, 1.0)
-    print("| calibration | seconds, median of 3 |\n|---|---|")
+    print(f"| calibration | seconds, median of {REPEATS} |\n|---|---|")
     for name in plugins.names("calibration"):
         if name == "icc":  # its E-step trains the encoder on images
             continue
         config = plugins.load("calibration", name).Config()
         times: list[float] = []
-        for _ in range(3):
+        for _ in range(REPEATS):
             model = build_model("resnet18", CLASSES, pretrained=False, seed=0)
             pixels = [torch.zeros(len(y), 1, 1, 3, dtype=torch.uint8) for y in (labels, val_labels)]
             sets = (ImageSet(pixels[0], labels), ImageSet(pixels[1], val_labels))
@@ -96,7 +97,7 @@ def main() -> None:
     parser.add_argument("--smallest", action="store_true", help="a size that shows that it runs")
     arguments = parser.parse_args()
     if arguments.smallest:
-        globals().update(N=600, VAL=80, N_HEADS=3, EPOCHS=1)
+        globals().update(N=600, VAL=80, N_HEADS=3, EPOCHS=1, REPEATS=1)
     torch.set_num_threads(arguments.threads)
     for name, run in (("calibrations", calibrations), ("batched", batched)):
         if arguments.what in (None, name):
