@@ -13,6 +13,7 @@ from lmd_bench.data.options import DataOptions
 if TYPE_CHECKING:
     from lmd_bench.store.merging import Conflict
 
+_LABELS = 12  # width of what the lines of `explain` are called
 _LISTED = 20  # conflicts of one folder that are printed
 Key = Annotated[str, typer.Argument(help="Key of a row; the beginning is enough if it is unique.")]
 
@@ -41,15 +42,24 @@ def compact(results: Results = RESULTS) -> None:
 @app.command()
 def explain(key: Key, results: Results = RESULTS) -> None:
     """Print where a row comes from: task, study, source, encoder, seeds, versions, cost."""
+    from lmd_bench.leaderboard.answer import terminal_width
+    from lmd_bench.leaderboard.tables.text import lay_out
     from lmd_bench.store.lineage import describe, lineage
     from lmd_bench.store.store import open_store
 
     store = open_store(results)
+    room = terminal_width() - _LABELS
     for name, text in describe(lineage(store, store.find(key))):
-        first, *more = text.split("\n")
-        print(f"{name:<12}{first}")
-        for line in more:
-            print(f"{'':<12}{line}")
+        label = f"{name:<{_LABELS}}"
+        # a command line is copied, so no line end may get into it
+        lines = [text] if name == "command" else lay_out(text.split("\n"), room)
+        for line in lines:
+            # an id that is wider than its column is whole on a line of its own
+            if len(line) > room and " " not in line:
+                print(label.rstrip())
+                label = ""
+            print(f"{label}{line}")
+            label = " " * _LABELS
 
 
 @app.command()

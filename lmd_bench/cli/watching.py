@@ -16,9 +16,7 @@ from lmd_bench.cli.app import app
 from lmd_bench.cli.options import RESULTS, Results
 
 if TYPE_CHECKING:
-    from rich.console import Group
-    from rich.table import Table
-
+    from lmd_bench.leaderboard.tables.text import Part, Table
     from lmd_bench.search.watching.status import Status, StudyStatus
     from lmd_bench.search.watching.traces import Sign
 
@@ -26,9 +24,9 @@ if TYPE_CHECKING:
 @app.command()
 def status(results: Results = RESULTS) -> None:
     """Say how far the searches of a folder are; works from any machine that sees the folder."""
-    from rich.console import Console
+    from lmd_bench.cli.emit import write
 
-    Console(highlight=False).print(_drawn(results))
+    write(f"{_drawn(results)}\n")
 
 
 @app.command()
@@ -38,11 +36,12 @@ def watch(
 ) -> None:
     """Keep the status of a folder's searches on the screen until Ctrl-C."""
     from rich.live import Live
+    from rich.text import Text
 
-    with Live(_drawn(results), auto_refresh=False) as live, suppress(KeyboardInterrupt):
+    with Live(Text(_drawn(results)), auto_refresh=False) as live, suppress(KeyboardInterrupt):
         while True:
             time.sleep(seconds)
-            live.update(_drawn(results), refresh=True)
+            live.update(Text(_drawn(results)), refresh=True)
 
 
 @app.command()
@@ -146,36 +145,36 @@ def dashboard(
         subprocess.run([command, "--port", str(port), str(file)], check=False)
 
 
-def _drawn(results: Path) -> "Group":
-    """Return the state of a folder's searches, as tables."""
-    from rich.console import Group
-
+def _drawn(results: Path) -> str:
+    """Return the state of a folder's searches, as tables that fit the terminal."""
+    from lmd_bench.leaderboard.answer import terminal_width
+    from lmd_bench.leaderboard.tables.text import lay_out
     from lmd_bench.search.watching.status import read_status
 
-    return Group(*(part for search in read_status(results) for part in _parts(search)))
+    parts = [part for search in read_status(results) for part in _parts(search)]
+    return "\n".join(lay_out(parts, terminal_width()))
 
 
-def _parts(search: "Status") -> list["Table | str"]:
+def _parts(search: "Status") -> "list[Part]":
     from lmd_bench.core.text import clock
 
-    tables = [
-        _studies(task, list(members))
-        for task, members in groupby(search.studies, key=lambda study: study.plan.task)
-    ]
+    parts: list[Part] = []
+    for task, members in groupby(search.studies, key=lambda study: study.plan.task):
+        parts += [task, _studies(list(members)), ""]
+    if search.signs:
+        parts += [_running(search.signs), ""]
     left = search.seconds_left
     line = f"{search.done} rows stored, at most {sum(s.left for s in search.studies)} to come"
-    line += f", about {clock(left)} to go" if left else ""
-    return [*tables, *([_running(search.signs)] if search.signs else []), line]
+    return [*parts, line + (f", about {clock(left)} to go" if left else "")]
 
 
-def _studies(task: str, studies: "Sequence[StudyStatus]") -> "Table":
-    from lmd_bench.core.text import clock, name_table
+def _studies(studies: "Sequence[StudyStatus]") -> "Table":
+    from lmd_bench.core.text import clock
+    from lmd_bench.leaderboard.tables.text import Table
 
-    heads = ("trials", "running", "failed", "val", "confirmed", "cost")
-    table = name_table("method", *heads)
-    table.title, table.title_justify = task, "left"
-    for study in studies:
-        table.add_row(
+    header = ("method", "trials", "running", "failed", "val", "confirmed", "cost")
+    rows = [
+        (
             study.plan.method,
             f"{study.done}/{study.plan.trials}" if study.plan.trials else "",
             str(study.running or ""),
@@ -184,17 +183,19 @@ def _studies(task: str, studies: "Sequence[StudyStatus]") -> "Table":
             f"{study.confirmed}/{study.plan.confirmations}" if study.plan.confirmations else "",
             clock(study.seconds) if study.seconds else "",
         )
-    return table
+        for study in studies
+    ]
+    return Table(header, rows)
 
 
 def _running(signs: "Sequence[Sign]") -> "Table":
-    from lmd_bench.core.text import clock, name_table
+    from lmd_bench.core.text import clock
+    from lmd_bench.leaderboard.tables.text import Table
 
-    heads = ("stage", "epoch", "loss", "val", "last heard")
-    table = name_table("running", *heads)
+    header = ("running", "stage", "epoch", "loss", "val", "last heard")
     now = time.time()
-    for sign in signs:
-        table.add_row(
+    rows = [
+        (
             sign.name,
             sign.stage or "starting",
             f"{sign.epoch}/{sign.n_epochs}" if sign.n_epochs else "",
@@ -202,4 +203,6 @@ def _running(signs: "Sequence[Sign]") -> "Table":
             "" if sign.val_balanced_accuracy is None else f"{sign.val_balanced_accuracy:.3f}",
             f"{clock(max(0.0, now - sign.at))} ago",
         )
-    return table
+        for sign in signs
+    ]
+    return Table(header, rows)

@@ -2,9 +2,6 @@
 
 from math import isfinite, isnan
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Column, Table
-
 from lmd_bench.core.schema import Row, TaskSpec
 
 
@@ -50,9 +47,3 @@ def task_label(row: Row) -> str:
     parts += [f"n_max {row['n_max']}"] if row["n_max"] is not None else []
     parts += [f"split {row['split_seed']}"] if row["split_seed"] else []
     return " · ".join([*parts, f"{row['image_size']} px", row["task_fingerprint"][:8]])
-
-
-def name_table(names: str, *heads: str) -> Table:
-    """Return an empty table: a column of names, then columns of short values that stay whole."""
-    short = [Column(head, no_wrap=True) for head in heads]
-    return Table(Column(names, overflow="fold"), *short, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))

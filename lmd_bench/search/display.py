@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol, runtime_checkable
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from lmd_bench.core.schema import Progress
-from lmd_bench.core.text import clock, name_table
+from lmd_bench.core.text import clock
 from lmd_bench.search.jobs import Job, Row, job_name, ranked, value_of
 from lmd_bench.search.plan import most_trials
 from lmd_bench.search.proposing.study import Study
@@ -206,7 +207,7 @@ def study_tables(queue: JobQueue) -> Group:
 
 def _fixed_table(queue: JobQueue) -> Table:
     """Return a table of the jobs that no study has proposed, by what they are for."""
-    table = name_table("jobs", "failed", "done")
+    table = _name_table("jobs", "failed", "done")
     for id, jobs in queue.retrainings.items():
         if id in queue.studies:
             continue
@@ -218,7 +219,7 @@ def _fixed_table(queue: JobQueue) -> Table:
 
 def _study_table(queue: JobQueue, studies: Iterable[Study]) -> Table:
     heads = ("trials", "failed", "best val", "confirmed")
-    table = name_table("method", *heads)
+    table = _name_table("method", *heads)
     for study in studies:
         failed = sum(value_of(row) is None for row in study.rows)
         best = ranked(study.rows)[:1]
@@ -236,7 +237,7 @@ def _study_table(queue: JobQueue, studies: Iterable[Study]) -> Table:
 
 def running_table(epochs: dict[str, tuple[str, Progress | None]]) -> Table:
     """Return the table of running trials."""
-    table = name_table("running", "stage", "epoch", "loss", "val")
+    table = _name_table("running", "stage", "epoch", "loss", "val")
     for name, progress in epochs.values():
         if progress is None:
             table.add_row(name, "starting")
@@ -249,6 +250,12 @@ def running_table(epochs: dict[str, tuple[str, Progress | None]]) -> Table:
             f"{progress.val_balanced_accuracy:.3f}",
         )
     return table
+
+
+def _name_table(names: str, *heads: str) -> Table:
+    """Return an empty table: a column of names, then columns of short values that stay whole."""
+    short = [Column(head, no_wrap=True) for head in heads]
+    return Table(Column(names, overflow="fold"), *short, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 
 def describe(row: Row) -> str:

@@ -8,9 +8,11 @@ import pytest
 
 from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
+from lmd_bench.data.listing import list_datasets
 from lmd_bench.leaderboard.board import load
 from lmd_bench.leaderboard.results import Results, open_results
 from lmd_bench.leaderboard.studies.rules import RULES
+from lmd_bench.methods.catalogue import list_methods
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 FOLDER = str(REFERENCE / "ham10000-32px")
@@ -53,6 +55,61 @@ def test_no_reading_command_is_wider_than_the_terminal_or_cuts_a_name(
         titles = [line for line in lines if line.startswith("ham10000 · ") or " on ham" in line]
         assert titles
         assert all(re.search(r"· \d+ px · [0-9a-f]{8}", title) for title in titles)
+
+
+def _names_of_pairs() -> set[str]:
+    listed = list_methods()
+    pairs = listed["representation"] + "+" + listed["calibration"]
+    return {pair.removesuffix("+none") for pair in pairs}
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("methods", {*list_methods()["name"], *_names_of_pairs()}),
+        ("methods rrl+logistic_regression", {"rrl+logistic_regression", "training.weight_decay"}),
+        ("methods --matrix", {"label_aware_smoothing", "logistic_regression"}),
+        ("datasets", set(list_datasets()["name"])),
+        ("datasets synthetic", {"synthetic", "irregular"}),
+        (
+            f"simulate --sampler random --pruner none --repeats 2 --show samplers "
+            f"--method cross_entropy+icc,logistic_regression --results {FOLDER}",
+            {"cross_entropy+icc", "logistic_regression"},
+        ),
+    ],
+)
+def test_no_list_or_replay_is_wider_than_the_terminal_or_cuts_a_name(
+    command: str,
+    names: set[str],
+    width: int,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    app(command.split(), standalone_mode=False)
+    lines = capsys.readouterr().out.splitlines()
+
+    assert max(map(len, lines)) <= width
+    words = {word.rstrip(":,") for line in lines for word in line.replace("│", " ").split()}
+    assert names <= words
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_what_explains_a_row_fits_the_terminal_and_keeps_ids_and_the_command_whole(
+    width: int,
+    results: Results,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    row = results.rows().iloc[0]
+    app(["explain", row["key"], "--results", FOLDER], standalone_mode=False)
+    *lines, command = capsys.readouterr().out.splitlines()
+
+    assert all(len(line) <= width or line == row["study"] for line in lines)
+    assert command == f"command     {row['command']}"
+    assert row["study"] in " ".join(lines).split()
 
 
 @pytest.mark.parametrize("command", ["leaderboard", "intervals", "tuning", "ranks"])

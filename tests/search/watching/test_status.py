@@ -1,7 +1,6 @@
 """Status and failures, from rows and signs alone."""
 
 import pytest
-from rich.console import Console
 
 from lmd_bench.cli import app
 from lmd_bench.cli.watching import _drawn
@@ -54,11 +53,21 @@ def test_status_says_what_runs(tmp_path):
     open_store(tmp_path, create=True)
     write_search(tmp_path, SearchTrace("lmd-bench search", 1.0, 2, (STUDY,)))
     Heartbeat(tmp_path, "k", STUDY.id, "crt #3")
-    console = Console(width=100, record=True)
-    console.print(_drawn(tmp_path))
-    text = console.export_text()
+    text = _drawn(tmp_path)
     assert "crt #3" in text
     assert "0/4" in text
+
+
+def test_status_fits_the_terminal_and_keeps_names_whole(tmp_path, monkeypatch, capsys):
+    open_store(tmp_path, create=True)
+    name = "label_aware_smoothing+logistic_regression"
+    plan = PlannedStudy("task/x", name, "a task", trials=4, confirmations=2)
+    write_search(tmp_path, SearchTrace("lmd-bench search", 1.0, 2, (plan,)))
+    monkeypatch.setenv("COLUMNS", "80")
+    app(["status", "--results", str(tmp_path)], standalone_mode=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith(name) for line in lines)
 
 
 def test_a_folder_without_a_search_says_so(tmp_path):
