@@ -92,7 +92,7 @@ def _score_columns(field: str, metric: str) -> list[str]:
     return [f"{prefix}_{metric}{end}" for end in _ENDS[field]]
 
 
-def _values(score: Spread | MetricSpread) -> tuple[float, ...]:
+def _values(score: Spread | MetricSpread) -> tuple[float | int, ...]:
     if isinstance(score, Spread):
         return score.mean, score.sd
     return score.spread.mean, score.spread.sd, score.n_undefined

@@ -1,17 +1,17 @@
-"""What logits say beyond their rows, put into the rows before the logits are left behind.
+"""What logits say beyond their rows.
 
-Rows of earlier versions lack some metrics and the number of images of each class; where a store is
-to travel without its logits, both are computed once more and stay.
+Rows of earlier versions lack some metrics and the number of images of each class. Both are computed
+from stored logits where they are asked for; where a store is to travel without its logits, they are
+put into the rows and stay.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from lmd_bench.core.schema import Row
-from lmd_bench.stats.metrics import evaluate_further, images_of_classes
+from lmd_bench.stats.metrics import METRICS, evaluate_further, images_of_classes
 from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.store import SplitLogits, Store
 
@@ -40,6 +40,25 @@ def columns_of(logits: Mapping[str, SplitLogits]) -> dict[str, Any]:
     return columns
 
 
+def scores_on_test(row: Row, names: Collection[str], store: Store | None) -> dict[str, float]:
+    """Return metrics of one run on test; NaN where undefined or not stored.
+
+    Args:
+        row: Of a confirmation that ended well.
+        names: Of metrics.
+        store: Where its logits lie; None: the row alone is asked.
+    """
+    scores = {name: row[f"test_{name}"] for name in names}
+    # a metric of a group is in every row, and logits do not name the groups
+    lacking = [name for name, value in scores.items() if value is None and METRICS[name].function]
+    if lacking and store is not None:
+        by_split = store.read_logits(row["key"])
+        if "test" in by_split:
+            _, labels, logits = by_split["test"]
+            scores |= {name: METRICS[name].value(labels, logits) for name in lacking}
+    return {name: float("nan") if value is None else value for name, value in scores.items()}
+
+
 def with_val_counts(store: Store, rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Return the rows with `val_counts`, a list over classes, where anything of the task says it.
 
@@ -56,7 +75,7 @@ def with_val_counts(store: Store, rows: Iterable[Row]) -> list[dict[str, Any]]:
             by_split = store.read_logits(row["key"])
             if "val" in by_split:
                 _, labels, logits = by_split["val"]
-                counts[fingerprint] = np.bincount(labels, minlength=logits.shape[1]).tolist()
+                counts[fingerprint] = images_of_classes(labels, logits).tolist()
     return [{**row, VAL_COUNTS: counts.get(row["task_fingerprint"])} for row in rows]
 
 

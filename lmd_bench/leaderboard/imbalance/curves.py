@@ -16,11 +16,11 @@ from lmd_bench.leaderboard.studies.scores import (
     METRIC_NAMES,
     STORED,
     metric_spreads,
-    run_scores,
 )
 from lmd_bench.leaderboard.tables.text import Part, Table
 from lmd_bench.stats.metrics import METRICS
 from lmd_bench.stats.spread import Spread, spread
+from lmd_bench.store.from_logits import scores_on_test
 from lmd_bench.store.store import Store
 
 Line = dict[str, Any]
@@ -157,7 +157,7 @@ def factor_curves(
         if selected is None or not study.is_confirmed:
             continue
         runs = study.ok_runs(selected)
-        scores = {seed: run_scores(row, (metric,), store)[metric] for seed, row in runs.items()}
+        scores = {seed: scores_on_test(row, (metric,), store)[metric] for seed, row in runs.items()}
         place = place_of(study, selected)
         point = Point(place["measured_factor"], measured_name(place), scores, study)
         found.setdefault(place["family"], {}).setdefault(study.label, []).append(point)

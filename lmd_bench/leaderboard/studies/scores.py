@@ -4,7 +4,7 @@ Rows of earlier versions hold some metrics alone; the others are computed from s
 is undefined is NaN, and so is what nothing was stored of: neither is ever 0.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
 
@@ -12,6 +12,7 @@ from lmd_bench.core.errors import unknown
 from lmd_bench.core.schema import Row
 from lmd_bench.stats.metrics import METRICS
 from lmd_bench.stats.spread import Spread, spread
+from lmd_bench.store.from_logits import scores_on_test
 from lmd_bench.store.store import Store
 
 METRIC_NAMES = tuple(METRICS)  # in the order of tables
@@ -43,28 +44,11 @@ def parse_metrics(text: str) -> tuple[str, ...]:
     return names
 
 
-def run_scores(row: Row, names: Collection[str], store: Store | None) -> dict[str, float]:
-    """Return metrics of one run on test; NaN where undefined or not stored.
-
-    Args:
-        row: Of a confirmation that ended well.
-        names: Metrics of `METRIC_NAMES`.
-        store: Where its logits lie; None: the row alone is asked.
-    """
-    scores = {name: row[f"test_{name}"] for name in names}
-    lacking = [name for name, value in scores.items() if value is None and METRICS[name].function]
-    if lacking and store is not None:
-        _, labels, logits = store.read_logits(row["key"]).get("test", ((), None, None))
-        if labels is not None and logits is not None:
-            scores |= {name: METRICS[name].value(labels, logits) for name in lacking}
-    return {name: float("nan") if value is None else value for name, value in scores.items()}
-
-
 def metric_spreads(
     runs: Sequence[Row], names: Sequence[str], store: Store | None
 ) -> dict[str, MetricSpread]:
     """Return mean, SD (n - 1), count and number of undefined values of metrics over runs."""
-    scores = [run_scores(run, names, store) for run in runs]
+    scores = [scores_on_test(run, names, store) for run in runs]
     return {
         name: MetricSpread(
             spread([of_run[name] for of_run in scores]),

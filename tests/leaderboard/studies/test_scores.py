@@ -20,10 +20,10 @@ from lmd_bench.leaderboard.studies.scores import (
     METRIC_NAMES,
     metric_spreads,
     parse_metrics,
-    run_scores,
 )
 from lmd_bench.leaderboard.tables.render import FORMATS, render
 from lmd_bench.stats.metrics import METRICS
+from lmd_bench.store.from_logits import scores_on_test
 from lmd_bench.store.store import open_store
 
 LABELS = np.repeat(np.arange(4), 5)
@@ -64,13 +64,13 @@ def test_a_row_is_asked_first_and_its_logits_for_what_it_lacks(filled: Path) -> 
     store = open_store(filled)
     row = next(r for r in store.rows() if r["method"] == "lmd" and r["phase"] == "confirm")
 
-    found = run_scores(row, ("balanced_accuracy", "mcc", "medium_recall"), store)
+    found = scores_on_test(row, ("balanced_accuracy", "mcc", "medium_recall"), store)
 
     _, labels, logits = store.read_logits(row["key"])["test"]
     assert found["balanced_accuracy"] == row["test_balanced_accuracy"]
     assert found["mcc"] == pytest.approx(matthews_corrcoef(labels, logits.argmax(axis=1)))
-    assert run_scores(row | {"test_mcc": 0.25}, ("mcc",), store) == {"mcc": 0.25}
-    assert isnan(run_scores(row, ("mcc",), None)["mcc"])
+    assert scores_on_test(row | {"test_mcc": 0.25}, ("mcc",), store) == {"mcc": 0.25}
+    assert isnan(scores_on_test(row, ("mcc",), None)["mcc"])
 
 
 def test_what_is_undefined_is_counted_and_never_a_number(row) -> None:
