@@ -37,18 +37,18 @@ def sweep_tasks(
     ways = (common.protocol, common.split_seed, common.image_size, common.n_max)
     for spec in task_specs(names, [None], *ways):
         table = prepare_dataset(spec.dataset, source, spec.image_size, progress).table
-        found = nested_specs(table, spec, factors, source)
-        splits = check_nested(table, found, source)
+        tasks = nested_specs(table, spec, factors, source)
+        splits = check_nested(table, tasks, source)
         largest = [int(np.bincount(table.labels[split.train]).max()) for split in splits]
         sizes = ", ".join(
-            f"{factor_name(one.imbalance_factor)}: {n}"
-            for one, n in zip(found, largest, strict=True)
+            f"{factor_name(task.imbalance_factor)}: {n}"
+            for task, n in zip(tasks, largest, strict=True)
         )
-        n_max = "" if found[0].n_max is None else f" (--n-max {found[0].n_max})"
+        n_max = "" if tasks[0].n_max is None else f" (--n-max {tasks[0].n_max})"
         sentences.append(
             f"{spec.dataset}: nested train sets, images of the largest class at each factor "
             f"{sizes}{n_max}; the same {len(splits[0].val)} val and {len(splits[0].test)} test "
             "images at all of them."
         )
-        specs += found
+        specs += tasks
     return tuple(specs), tuple(sentences)

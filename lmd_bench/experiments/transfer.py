@@ -44,8 +44,8 @@ def transfer_answer(results: Path, chosen: Chosen, rule: str) -> Answer:
     Raises:
         UserError: as `read_transfer` and `transfer`.
     """
-    store, found, notes, by = read_transfer(results, chosen, rule)
-    return transfer(store, found, notes, by)
+    store, tables, notes, by = read_transfer(results, chosen, rule)
+    return transfer(store, tables, notes, by)
 
 
 def read_transfer(
@@ -59,29 +59,29 @@ def read_transfer(
     by = rule_named(rule)
     store, rows = read_rows(results, by)
     kept = [row for row in rows if row["phase"] == "transfer" or chosen.study in row["study"]]
-    found, notes = matrices(kept, by)
-    known = {matrix.method for matrix in found}
+    tables, notes = matrices(kept, by)
+    names = {matrix.method for matrix in tables}
     for name in chosen.methods:
-        if name not in known:
+        if name not in names:
             raise UserError(
                 f"Method '{name}' was not tuned on two tasks of {results} with the same number of "
-                f"epochs; choose from {', '.join(sorted(known)) or 'none'}."
+                f"epochs; choose from {', '.join(sorted(names)) or 'none'}."
             )
-    found = [one for one in found if not chosen.methods or one.method in chosen.methods]
+    tables = [m for m in tables if not chosen.methods or m.method in chosen.methods]
     for text in (*chosen.tuned_at, *chosen.used_at):
-        if found and not any(is_task(t.selected, text) for one in found for t in one.tuned):
+        if tables and not any(is_task(t.selected, text) for matrix in tables for t in matrix.tuned):
             raise UserError(
                 f"No task of {results} is '{text}'; give a data set, a factor like if100, or the "
                 "beginning of a fingerprint."
             )
-    return store, found, notes, by
+    return store, tables, notes, by
 
 
-def missing_cells(found: Sequence[Matrix], chosen: Chosen) -> list[Cell]:
+def missing_cells(tables: Sequence[Matrix], chosen: Chosen) -> list[Cell]:
     """Return the chosen cells that are not native and have seeds without a run."""
     return [
         cell
-        for matrix in found
+        for matrix in tables
         for (a, b), cell in matrix.cells.items()
         if a != b
         and cell.missing
@@ -124,12 +124,12 @@ def missing_transfers(results: Path, chosen: Chosen, rule: str) -> dict[str, tup
     Raises:
         UserError: a rule that chooses on test, or as `read_transfer` and `transfer_specs`.
     """
-    _, found, _, by = read_transfer(results, chosen, rule)
+    _, tables, _, by = read_transfer(results, chosen, rule)
     if by.watermark:
         raise UserError(
             f"Rule '{by.name}' chooses on test, so nothing is run by it; add --table to see it."
         )
-    return transfer_specs(missing_cells(found, chosen))
+    return transfer_specs(missing_cells(tables, chosen))
 
 
 def run_transfers(

@@ -92,13 +92,13 @@ def is_cached(request: SearchRequest, spec: TrialSpec) -> bool:
 
 def _study_plan(queue: JobQueue, study: Study) -> StudyPlan:
     base = queue.studies.get(study.spec.stands_on or "")
-    known = queue.retrainings.get(study.spec.id)
-    if known is None:
+    retrainings = queue.retrainings.get(study.spec.id)
+    if retrainings is None:
         configs = min(2, most_trials(queue, study))  # the selected and the default one
         n = configs * queue.request.confirm_seeds if study.spec.requested else 0
         confirmed = 0
     else:
-        n, confirmed = len(known), sum(job.key in queue.retrained for job in known)
+        n, confirmed = len(retrainings), sum(job.key in queue.retrained for job in retrainings)
     return StudyPlan(
         id=study.spec.id,
         task=study.spec.task_name,

@@ -72,8 +72,8 @@ class SearchRequest:
         check_pruner(self.pruner)
         self._check_ways()
         if self.points:
-            known = [(m, self.default_of(m), self.fixed_of(m)) for m in self.methods]
-            object.__setattr__(self, "points", check_points(self.points, known, self.ranges))
+            settings = [(m, self.default_of(m), self.fixed_of(m)) for m in self.methods]
+            object.__setattr__(self, "points", check_points(self.points, settings, self.ranges))
 
     def _check_ways(self) -> None:
         for name in self.objectives:
@@ -115,8 +115,8 @@ class SearchRequest:
 
     def default_of(self, method: Method) -> dict[str, Scalar]:
         """Return the complete default config of a method, the overrides it has applied."""
-        known = default_config(method)
-        return default_config(method, {k: v for k, v in self.overrides.items() if k in known})
+        settings = default_config(method)
+        return default_config(method, {k: v for k, v in self.overrides.items() if k in settings})
 
     def fixed_of(self, method: Method) -> Mapping[str, Scalar]:
         """Return what is not searched for a method: its settings and the overrides it has."""

@@ -95,14 +95,14 @@ def analyse(
         ids = read_clusters(Path(clusters[0]), clusters[1], judged[0].image_ids)
     samples = _samples(columns, judged, ids, derive_seed(0, "ablation", task.label), n_resamples)
     over = over_images(ids)
-    found = [
+    analysed = [
         _effect(contrast, shared, cells, columns, samples, judged, over)
         for contrast, shared in zip(contrasts, seeds, strict=True)
     ]
-    against = [effect for effect in found if effect.contrast.kind == "change"]
+    against = [effect for effect in analysed if effect.contrast.kind == "change"]
     adjusted = holm([effect.p for effect in against])
     corrected = [replace(e, p_holm=p) for e, p in zip(against, adjusted, strict=True)]
-    rest = [effect for effect in found if effect.contrast.kind != "change"]
+    rest = [effect for effect in analysed if effect.contrast.kind != "change"]
     return TaskAnalysis(record, task, cells, tuple(corrected), tuple(rest), over)
 
 
@@ -130,12 +130,12 @@ def _columns(
 def _has_logits(
     contrast: Contrast, shared: tuple[int, ...], cells: Mapping[str, CellScores]
 ) -> bool:
-    found = [cells[name].judged for name in contrast.weights]
-    return all(judged is not None and set(shared) <= set(judged.seeds) for judged in found)
+    involved = [cells[name].judged for name in contrast.weights]
+    return all(judged is not None and set(shared) <= set(judged.seeds) for judged in involved)
 
 
-def _checked(found: Sequence[Judged | None]) -> list[Judged]:
-    judged = [one for one in found if one is not None]
+def _checked(of_cells: Sequence[Judged | None]) -> list[Judged]:
+    judged = [cell for cell in of_cells if cell is not None]
     for other in judged[1:]:
         first = judged[0]
         pair = f"{first.label} and {other.label}"
@@ -153,7 +153,10 @@ def _samples(
     if not judged:
         return None
     right = np.column_stack(
-        [one.of_seeds(seeds).mean(axis=1) for one, (_, seeds) in zip(judged, columns, strict=True)]
+        [
+            cell.of_seeds(seeds).mean(axis=1)
+            for cell, (_, seeds) in zip(judged, columns, strict=True)
+        ]
     )
     generator = np.random.default_rng(seed)
     n_classes = len(judged[0].groups)

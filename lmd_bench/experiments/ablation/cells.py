@@ -80,9 +80,9 @@ class Cells:
             settings |= change.settings
             bound |= change.settings.keys()
         both = resolve_method("+".join(stages))
-        known = default_config(both)
-        both = replace(both, searched={k: v for k, v in searched.items() if k in known})
-        config = default_config(both, {k: v for k, v in settings.items() if k in known})
+        defaults = default_config(both)
+        both = replace(both, searched={k: v for k, v in searched.items() if k in defaults})
+        config = default_config(both, {k: v for k, v in settings.items() if k in defaults})
         if self._tuned:
             bound |= self._held.keys() - search_space(both.sections).keys()
             config = {key: value for key, value in config.items() if key in bound}

@@ -42,7 +42,7 @@ def effects(record: AblationRecord) -> list[Contrast]:
     """
     if not record.points:
         return []
-    found: list[Contrast] = []
+    contrasts: list[Contrast] = []
     seen: set[int] = set()
     for effect in small_effects(len(record.toggles)):
         if effect in seen:
@@ -53,8 +53,10 @@ def effects(record: AblationRecord) -> list[Contrast]:
         weights = effect_weights([point.levels for point in record.points], effect)
         names = tuple(_title(record, other) for other in same)
         name = " x ".join(record.toggles[factor][0] for factor in factors_of(effect))
-        found.append(Contrast(kind, name, _title(record, effect), _by_cell(record, weights), names))
-    return found + _shapley(record)
+        contrasts.append(
+            Contrast(kind, name, _title(record, effect), _by_cell(record, weights), names)
+        )
+    return contrasts + _shapley(record)
 
 
 def without_shares(record: AblationRecord) -> str:
@@ -87,12 +89,12 @@ def _shapley(record: AblationRecord) -> list[Contrast]:
     if without_shares(record):
         return []
     points = [point.levels for point in record.points]
-    found = [
+    shares = [
         Contrast("shapley", name, title, _by_cell(record, shapley_weights(points, factor)))
         for factor, (name, title) in enumerate(record.toggles)
     ]
     total = _by_cell(record, total_weights(points))
-    return [*found, Contrast("total", "all", "all on less all off", total)]
+    return [*shares, Contrast("total", "all", "all on less all off", total)]
 
 
 def _by_cell(record: AblationRecord, weights: Sequence[float]) -> dict[str, float]:

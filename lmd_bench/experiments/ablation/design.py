@@ -105,8 +105,8 @@ class _Maker:
             check_keys(row.change.settings, [method])
             self.cells.call(method, row.name, row.title)
         made = self._rows() if self.mode == ROWS else self._toggled()
-        known = [cell.method for cell in made.cells]
-        check_keys(self.asked, [*known, *rows, self.cells.method(())])
+        methods = [cell.method for cell in made.cells]
+        check_keys(self.asked, [*methods, *rows, self.cells.method(())])
         if len(made.cells) > MOST_CELLS:
             raise UserError(
                 f"Ablation '{document.name}' has {len(made.cells)} cells in mode {self.mode}, more "

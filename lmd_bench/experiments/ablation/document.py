@@ -105,27 +105,27 @@ def parse_document(data: Any, name: str) -> Document:
     Raises:
         UserError: not of the shape that an ablation has.
     """
-    found = _mapping(data, f"Ablation '{name}'")
-    for key in found:
+    entry = _mapping(data, f"Ablation '{name}'")
+    for key in entry:
         if key not in _KEYS:
             raise unknown("part of an ablation", key, _KEYS)
-    if not isinstance(found.get("base"), str):
+    if not isinstance(entry.get("base"), str):
         raise UserError(f"Ablation '{name}' names no base; write a method, such as `base: lmd`.")
-    rows = tuple(_row(k, v) for k, v in _mapping(found.get("rows"), "rows").items())
-    toggles = tuple(_toggle(k, v) for k, v in _mapping(found.get("toggles"), "toggles").items())
-    switches = _switches(_mapping(found.get("switches"), "switches"))
-    mode = found.get("mode", ROWS if rows and not toggles else ONE_OUT)
+    rows = tuple(_row(k, v) for k, v in _mapping(entry.get("rows"), "rows").items())
+    toggles = tuple(_toggle(k, v) for k, v in _mapping(entry.get("toggles"), "toggles").items())
+    switches = _switches(_mapping(entry.get("switches"), "switches"))
+    mode = entry.get("mode", ROWS if rows and not toggles else ONE_OUT)
     return Document(
         name=name,
-        title=str(found.get("title", name)),
-        base=found["base"],
-        base_config=_mapping(found.get("base_config"), "base_config"),
+        title=str(entry.get("title", name)),
+        base=entry["base"],
+        base_config=_mapping(entry.get("base_config"), "base_config"),
         mode=str(mode),
-        reference=str(found.get("reference", "")),
+        reference=str(entry.get("reference", "")),
         rows=rows,
         toggles=toggles + switches,
-        retune=_whole(found.get("retune", 0), "retune", range(10**6)),
-        resolution=_whole(found.get("resolution", 4), "resolution", RESOLUTIONS),
+        retune=_whole(entry.get("retune", 0), "retune", range(10**6)),
+        resolution=_whole(entry.get("resolution", 4), "resolution", RESOLUTIONS),
     )
 
 
@@ -159,7 +159,7 @@ def _toggle(name: Any, data: Any) -> Toggle:
 
 
 def _switches(data: Mapping[str, Any]) -> tuple[Toggle, ...]:
-    found: list[Toggle] = []
+    switches: list[Toggle] = []
     for key, values in data.items():
         if not isinstance(values, list) or not values:
             raise UserError(
@@ -169,8 +169,8 @@ def _switches(data: Mapping[str, Any]) -> tuple[Toggle, ...]:
         for value in values:
             text = str(value).lower() if isinstance(value, bool) else str(value)
             name = _name(f"{key}={text}", "switch")
-            found.append(Toggle(name, name, _change({key: value}, name), is_switch=True))
-    return tuple(found)
+            switches.append(Toggle(name, name, _change({key: value}, name), is_switch=True))
+    return tuple(switches)
 
 
 def _change(entry: Mapping[str, Any], where: str) -> Change:

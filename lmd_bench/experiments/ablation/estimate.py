@@ -63,16 +63,16 @@ class Estimate:
 def work_of(request: SearchRequest, queue: JobQueue) -> Work:
     """Return what is left of an ablation."""
     outline = plan(queue, lambda spec: is_cached(request, spec))
-    known: set[str] = set()
+    counted: set[str] = set()
     studies: list[StudyWork] = []
     for study, left in zip(queue.studies.values(), outline.studies, strict=True):
         unconfirmed = left.confirmations - left.confirmed
         if request.n_trials > 1:
             n_encoders = unconfirmed + (0 if study.spec.stands_on else left.left)
         else:
-            new = _encoders(request, study, left) - known
+            new = _encoders(request, study, left) - counted
             n_encoders = len(new)
-            known |= new
+            counted |= new
         method = study.spec.method
         studies.append(
             StudyWork(
@@ -134,22 +134,22 @@ def _encoders(request: SearchRequest, study: Study, left: StudyPlan) -> set[str]
 
 def _calibration_seconds(rows: Sequence[Row], study: StudyWork) -> float | None:
     """Return the median time of a stage 2 on an encoder that was there already."""
-    found = [
+    seconds = [
         float(row["seconds"])
         for row in _on_cached(rows, study)
         if row["calibration"] == study.calibration
     ]
-    return median(found) if found else None
+    return median(seconds) if seconds else None
 
 
 def _encoder_seconds(rows: Sequence[Row], study: StudyWork) -> float | None:
     """Return the median time of a stage 1, by rows whose encoder was there: alone less here."""
-    found = [
+    seconds_per_epoch = [
         float(row["standalone_seconds"] - row["seconds"]) / row["n_epochs"]
         for row in _on_cached(rows, study)
         if row["representation"] == study.representation
     ]
-    return study.n_epochs * median(found) if found else None
+    return study.n_epochs * median(seconds_per_epoch) if seconds_per_epoch else None
 
 
 def _on_cached(rows: Sequence[Row], study: StudyWork) -> list[Row]:

@@ -90,9 +90,9 @@ def _generators(n_free: int, n_bound: int, least: int) -> tuple[int, ...] | None
         for place in range(start, len(masks)):
             new = [word ^ masks[place] ^ bit for word in group]
             if all(word.bit_count() >= least for word in new):
-                found = extend((*chosen, masks[place] | bit), group + new, place + 1)
-                if found is not None:
-                    return found
+                generators = extend((*chosen, masks[place] | bit), group + new, place + 1)
+                if generators is not None:
+                    return generators
         return None
 
     return extend((), [0], 0) if len(masks) >= n_bound else None

@@ -22,7 +22,7 @@ COLUMNS = (
 )
 
 
-def ablation_frame(found: Sequence[TaskAnalysis]) -> pd.DataFrame:
+def ablation_frame(analyses: Sequence[TaskAnalysis]) -> pd.DataFrame:
     """Return one line per cell and contrast of each task; scores are fractions, intervals 95 %.
 
     `kind` is cell, main, interaction, shapley or total. Of a cell, `test_*` is its mean over seeds
@@ -30,25 +30,29 @@ def ablation_frame(found: Sequence[TaskAnalysis]) -> pd.DataFrame:
     the contrast. `share` is a Shapley value over the total, where the total's interval over the
     images leaves 0 out.
     """
-    lines = [line for one in found for line in _lines(one)]
+    lines = [line for analysis in analyses for line in _lines(analysis)]
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
-def _lines(one: TaskAnalysis) -> list[Line]:
-    about = {"ablation": one.record.name, "mode": one.record.mode, "task": one.task.label}
-    about |= {"reference": one.record.reference, "images_over": one.over}
-    changes = {effect.contrast.name: effect for effect in one.changes}
-    lines = [about | _cell(cell, changes.get(name)) for name, cell in one.cells.items()]
-    total = next((e for e in one.effects if e.contrast.kind == "total"), None)
-    return lines + [about | _contrast(effect, total) for effect in one.effects]
+def _lines(analysis: TaskAnalysis) -> list[Line]:
+    about = {
+        "ablation": analysis.record.name,
+        "mode": analysis.record.mode,
+        "task": analysis.task.label,
+    }
+    about |= {"reference": analysis.record.reference, "images_over": analysis.over}
+    changes = {effect.contrast.name: effect for effect in analysis.changes}
+    lines = [about | _cell(cell, changes.get(name)) for name, cell in analysis.cells.items()]
+    total = next((e for e in analysis.effects if e.contrast.kind == "total"), None)
+    return lines + [about | _contrast(effect, total) for effect in analysis.effects]
 
 
 def _cell(cell: CellScores, change: Effect | None) -> Line:
     line: Line = {"kind": "cell", "name": cell.cell.name, "title": cell.cell.title}
     line |= {"status": cell.status, "reason": cell.cause, "aliases": ""}
     for name in SCORES:
-        found = spread(list(cell.values[name].values()))
-        line |= {f"test_{name}": found.mean, f"test_{name}_sd": found.sd}
+        over_seeds = spread(list(cell.values[name].values()))
+        line |= {f"test_{name}": over_seeds.mean, f"test_{name}_sd": over_seeds.sd}
     line |= {"n_seeds": len(cell.seeds), "n_seeds_failed": cell.n_failed}
     line |= {"n_trials": cell.n_trials, "seconds": cell.seconds, "share": NAN}
     line["standalone_seconds"] = cell.standalone_seconds

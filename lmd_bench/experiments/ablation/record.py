@@ -97,16 +97,16 @@ def read_records(results: Path, name: str | None = None) -> list[AblationRecord]
         UserError: there is none, none of this name, or a file that cannot be read.
     """
     paths = sorted((results / FOLDER).glob("[!.]*.json"))
-    found = sorted((_read(path) for path in paths), key=lambda record: record.started_at)
-    if not found:
+    records = sorted((_read(path) for path in paths), key=lambda record: record.started_at)
+    if not records:
         raise UserError(
             f"There is no ablation in {results}; run lmd-bench ablate first, or name another "
             "folder with --results."
         )
-    names = {record.name for record in found}
+    names = {record.name for record in records}
     if name is not None and name not in names:
         raise unknown("ablation in these results", name, names)
-    return [record for record in found if name in (None, record.name)]
+    return [record for record in records if name in (None, record.name)]
 
 
 def _read(path: Path) -> AblationRecord:

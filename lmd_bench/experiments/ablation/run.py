@@ -144,18 +144,18 @@ def base_config_from(folder: Path, base: Method, fingerprints: Sequence[str]) ->
             "one ablation for each, with the same --results."
         )
     rows = [row for row in open_store(folder).rows() if row["task_fingerprint"] == fingerprints[0]]
-    found = best_configs(rows).get(pair(base.representation, base.calibration), ())
-    if not found:
+    configs = best_configs(rows).get(pair(base.representation, base.calibration), ())
+    if not configs:
         raise UserError(
             f"The results in {folder} hold no finished search trial of {base.name} on this task; "
             "name another folder, or write base_config in the ablation's file."
         )
-    return found[0]
+    return configs[0]
 
 
 def _searched(start: Config, methods: Sequence[Method]) -> dict[str, Scalar]:
-    known = {key for m in methods for key in search_space(m.sections, m.settings, m.searched)}
-    return {key: value for key, value in start.items() if key in known}
+    searched = {key for m in methods for key in search_space(m.sections, m.settings, m.searched)}
+    return {key: value for key, value in start.items() if key in searched}
 
 
 def _cell_record(cell: Cell, reference: Cell) -> CellRecord:

@@ -46,23 +46,23 @@ class Sheet:
     dropped_first: tuple[str, ...] = ()  # columns that a narrow terminal leaves out, in this order
 
 
-def sheets(one: TaskAnalysis) -> list[Sheet]:
+def sheets(analysis: TaskAnalysis) -> list[Sheet]:
     """Return the tables of an ablation on one task."""
-    found = [_cells(one)]
+    parts = [_cells(analysis)]
     kinds = {"main": "Main effects", "interaction": "Interactions of two"}
     for kind, title in kinds.items():
-        members = [effect for effect in one.effects if effect.contrast.kind == kind]
-        found += [_effects(f"{title}, {one.task.label}", members)] if members else []
-    shares = [e for e in one.effects if e.contrast.kind in ("shapley", "total")]
-    return found + ([_shares(f"Shapley shares, {one.task.label}", shares)] if shares else [])
+        members = [effect for effect in analysis.effects if effect.contrast.kind == kind]
+        parts += [_effects(f"{title}, {analysis.task.label}", members)] if members else []
+    shares = [e for e in analysis.effects if e.contrast.kind in ("shapley", "total")]
+    return parts + ([_shares(f"Shapley shares, {analysis.task.label}", shares)] if shares else [])
 
 
-def header_lines(one: TaskAnalysis) -> list[str]:
+def header_lines(analysis: TaskAnalysis) -> list[str]:
     """Say what was run and what the numbers are, over what their spread is."""
-    record = one.record
+    record = analysis.record
     tuned = f"each cell tuned on val with {record.retune} trials"
     tuned = tuned if record.retune else "each cell at its one config, not tuned"
-    reference = one.cells[record.reference].cell.title
+    reference = analysis.cells[record.reference].cell.title
     sentence = design_sentence(record)
     return [
         f"{record.title} ({record.name}, {record.mode}): {tuned}; {record.n_epochs} epochs.",
@@ -70,44 +70,47 @@ def header_lines(one: TaskAnalysis) -> list[str]:
         "Scores on test in %, mean ± SD over retraining seeds of one configuration "
         f"({RULE.name} selects it).",
         f"Changes are points against {reference}, paired by image and seed; [ ]: 95 % over "
-        f"{one.over} ({N_RESAMPLES} samples). Over seeds: 95 % by Student's t (number of seeds). "
+        f"{analysis.over} ({N_RESAMPLES} samples). Over seeds: 95 % by Student's t "
+        "(number of seeds). "
         "Neither holds the spread over splits and data sets.",
     ]
 
 
-def notes(found: Sequence[TaskAnalysis]) -> list[str]:
+def notes(analyses: Sequence[TaskAnalysis]) -> list[str]:
     """Say what failed, is missing, or cannot be had."""
     lines: list[str] = []
-    for one in found:
-        where = f" on {one.task.label}" if len(found) > 1 else ""
-        states = {n: (c.status, c.cause) for n, c in one.cells.items() if c.status != "ok"}
+    for analysis in analyses:
+        where = f" on {analysis.task.label}" if len(analyses) > 1 else ""
+        states = {n: (c.status, c.cause) for n, c in analysis.cells.items() if c.status != "ok"}
         for status, cause in dict.fromkeys(states.values()):
             names = ", ".join(name for name, state in states.items() if state == (status, cause))
             lines.append(f"{_STATES[status]}{where}: {names} ({cause})")
-        undone = [e for e in one.effects if e.reason]
+        undone = [e for e in analysis.effects if e.reason]
         for reason in dict.fromkeys(e.reason for e in undone):
             titles = ", ".join(e.contrast.title for e in undone if e.reason == reason)
             lines.append(f"no value{where} of {titles}: {reason}")
-        if blind := [n for n, c in one.cells.items() if c.seeds and c.judged is None]:
+        if blind := [n for n, c in analysis.cells.items() if c.seeds and c.judged is None]:
             lines.append(f"no interval over images{where}, for want of logits: {', '.join(blind)}")
     missing = dict.fromkeys(
-        one.record.command
-        for one in found
-        if any("not run yet" in cell.cause for cell in one.cells.values())
+        analysis.record.command
+        for analysis in analyses
+        if any("not run yet" in cell.cause for cell in analysis.cells.values())
     )
     lines += [f"what is not run yet is run by: {command}" for command in missing]
-    return lines + list(dict.fromkeys(filter(None, (without_shares(o.record) for o in found))))
+    return lines + list(
+        dict.fromkeys(filter(None, (without_shares(analysis.record) for analysis in analyses)))
+    )
 
 
 _STATES = {"failed": "failed", "missing": "missing", "partial": "incomplete"}
 
 
-def _cells(one: TaskAnalysis) -> Sheet:
-    changes = {effect.contrast.name: effect for effect in one.changes}
+def _cells(analysis: TaskAnalysis) -> Sheet:
+    changes = {effect.contrast.name: effect for effect in analysis.changes}
     header = ("Cell", "Bal. acc.", "Change", "Over seeds", "p Holm", *_SHORT.values())
-    rows = [_cell(cell, changes.get(name)) for name, cell in one.cells.items()]
+    rows = [_cell(cell, changes.get(name)) for name, cell in analysis.cells.items()]
     return Sheet(
-        one.task.label,
+        analysis.task.label,
         (*header, "Seeds", "Time", "Alone"),
         tuple(rows),
         dropped_first=("Alone", "Seeds", "p Holm", "Time", *_DROPPED),
@@ -115,9 +118,9 @@ def _cells(one: TaskAnalysis) -> Sheet:
 
 
 def _cell(cell: CellScores, change: Effect | None) -> tuple[str, ...]:
-    found = spread(list(cell.values["balanced_accuracy"].values()))
-    score = cell.status if isnan(found.mean) else percent(found.mean)
-    score += "" if isnan(found.sd) else f" ± {percent(found.sd)}"
+    over_seeds = spread(list(cell.values["balanced_accuracy"].values()))
+    score = cell.status if isnan(over_seeds.mean) else percent(over_seeds.mean)
+    score += "" if isnan(over_seeds.sd) else f" ± {percent(over_seeds.sd)}"
     score += " (partial)" if cell.status == "partial" else ""
     n_all = len(cell.seeds) + cell.n_failed
     cost = (f"{len(cell.seeds)}" + (f" of {n_all}" if cell.n_failed else ""),)
@@ -184,11 +187,11 @@ def _over_seeds(estimate: Estimate, n_seeds: int) -> str:
 FORMATS = ("table", "markdown", "latex", "csv", "json")
 
 
-def render(found: Sequence[TaskAnalysis], form: str, width: int | None = None) -> str:
+def render(analyses: Sequence[TaskAnalysis], form: str, width: int | None = None) -> str:
     """Return ablations as text, with a newline at its end.
 
     Args:
-        found: what to show, a table or more for each.
+        analyses: what to show, a table or more for each.
         form: one of `FORMATS`; csv and json carry fractions and every column, csv no notes.
         width: columns of the terminal; a narrow one drops the less needed columns and says which.
 
@@ -198,23 +201,23 @@ def render(found: Sequence[TaskAnalysis], form: str, width: int | None = None) -
     if form not in FORMATS:
         raise unknown("format", form, FORMATS)
     if form == "csv":
-        return ablation_frame(found).to_csv(index=False)
+        return ablation_frame(analyses).to_csv(index=False)
     if form == "json":
-        return _json(found)
+        return _json(analyses)
     makers: dict[str, Callable[[Sheet], list[str]]]
     makers = {"markdown": _markdown, "latex": _latex, "table": lambda sheet: _text(sheet, width)}
     mark = "% " if form == "latex" else ""
     lines: list[str] = []
     said: list[str] = []
-    for one in found:
-        header = header_lines(one)
+    for analysis in analyses:
+        header = header_lines(analysis)
         if header != said:
             lines += [*(mark + line for line in header), ""]
             said = header
-        for sheet in sheets(one):
+        for sheet in sheets(analysis):
             lines += [*makers[form](sheet), ""]
     bullet = {"markdown": "- ", "latex": "% ", "table": "Note: "}[form]
-    lines += [f"{bullet}{note}." for note in notes(found)]
+    lines += [f"{bullet}{note}." for note in notes(analyses)]
     if form == "table" and width is not None:
         lines = lay_out(lines, width)
     return "\n".join(lines).rstrip() + "\n"
@@ -263,14 +266,16 @@ def _tex(text: str) -> str:
     return escaped(text).replace("×", "$\\times$").replace("–", "--")
 
 
-def _json(found: Sequence[TaskAnalysis]) -> str:
+def _json(analyses: Sequence[TaskAnalysis]) -> str:
     lines: list[dict[str, Any]] = [
         {str(key): json_value(value) for key, value in line.items()}
-        for line in ablation_frame(found).to_dict("records")
+        for line in ablation_frame(analyses).to_dict("records")
     ]
     data = {
-        "header": list(dict.fromkeys(line for one in found for line in header_lines(one))),
+        "header": list(
+            dict.fromkeys(line for analysis in analyses for line in header_lines(analysis))
+        ),
         "rows": lines,
-        "notes": notes(found),
+        "notes": notes(analyses),
     }
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -173,10 +173,10 @@ def _by_study(path: Path, schema: pa.Schema) -> dict[str, list[dict[str, Any]]]:
     table = read_table(path)
     if table is None or not table.schema.equals(schema):
         raise _damaged(path)
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    of_study: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in table.to_pylist():
-        found[line["study"]].append(line)
-    return found
+        of_study[line["study"]].append(line)
+    return of_study
 
 
 def _table(

@@ -27,7 +27,7 @@ class Neighbours:
     def __init__(self, space: Space, params: Sequence[Mapping[str, Scalar]]) -> None:
         """Take the searched values of each stored trial, in the order of the table."""
         self._space = space
-        self._points = np.array([self._point(one) for one in params]).reshape(len(params), -1)
+        self._points = np.array([self._point(config) for config in params]).reshape(len(params), -1)
         self._categorical = np.array(
             [isinstance(within, CategoricalDistribution) for within in space.values()], dtype=bool
         )

@@ -170,4 +170,4 @@ class Drawn:
 
 def _used(params: list[Params], left: Left) -> list[Mapping[str, object]]:
     remaining = set(left.tolist())
-    return [one for place, one in enumerate(params) if place not in remaining]
+    return [config for place, config in enumerate(params) if place not in remaining]

@@ -84,7 +84,7 @@ def _line(
     table: StudyTable, setting: Setting, runs: Sequence[Replay], hours: float
 ) -> dict[str, object]:
     top = [trial.key for trial in top_trials(table)]
-    ended = [{one.trial.key for one in run.ran if one.pruned} for run in runs]
+    ended = [{ran.trial.key for ran in run.ran if ran.pruned} for run in runs]
     best_ended = sum(top[0] in keys for keys in ended) / len(runs)
     any_ended = sum(bool(keys & set(top)) for keys in ended) / len(runs)
     spent = mean_of(run.seconds / 3600 for run in runs)

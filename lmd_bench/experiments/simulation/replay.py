@@ -61,12 +61,12 @@ class Replay:
     @property
     def seconds(self) -> float:
         """Return when the last trial ended on the simulated clock."""
-        return max((one.ended for one in self.ran), default=0.0)
+        return max((run.ended for run in self.ran), default=0.0)
 
     @cached_property
     def selected(self) -> StoredTrial | None:
         """Return the best trial on val, of equals the first to end; None if none ended well."""
-        ended = [one for one in self.ran if one.outcome.values is not None]
+        ended = [run for run in self.ran if run.outcome.values is not None]
         return max(ended, key=_value).trial if ended else None
 
     @property
@@ -79,13 +79,13 @@ class Replay:
     @property
     def n_pruned(self) -> int:
         """Return how many trials the pruner ended."""
-        return sum(one.pruned for one in self.ran)
+        return sum(run.pruned for run in self.ran)
 
     @property
     def distance(self) -> float:
         """Return the mean distance of the stored trials from what was drawn; NaN of no draw."""
-        known = [one.distance for one in self.ran if not np.isnan(one.distance)]
-        return float(np.mean(known)) if known else float("nan")
+        distances = [run.distance for run in self.ran if not np.isnan(run.distance)]
+        return float(np.mean(distances)) if distances else float("nan")
 
 
 def replay(table: StudyTable, setting: Setting, seed: int) -> Replay:

@@ -117,8 +117,8 @@ def simulate(
     Raises:
         UserError: the folder holds nothing that can be replayed.
     """
-    known = read_tables(source) if exported else stored_tables(source)[0]
-    tables = chosen_tables(known, request.methods)
+    all_tables = read_tables(source) if exported else stored_tables(source)[0]
+    tables = chosen_tables(all_tables, request.methods)
     usable = tuple(table for table in tables if not table.problem)
     if not usable:
         first = tables[0]
@@ -147,7 +147,7 @@ def simulate(
     if "stages" in request.parts:
         # a calibration stands on encoders of other methods' studies: all are looked at
         wanted = {table.study for table in tables}
-        pairs, lacking = find_pairs(known)
+        pairs, lacking = find_pairs(all_tables)
         frames["stages"] = stage_frame(
             [pair for pair in pairs if pair.staged.study in wanted],
             request.samplers,
@@ -167,11 +167,11 @@ def chosen_tables(tables: Sequence[StudyTable], methods: Sequence[str]) -> list[
     Raises:
         UserError: a method that has no study here.
     """
-    known = sorted({table.method for table in tables})
+    names = sorted({table.method for table in tables})
     for method in methods:
-        if method not in known:
+        if method not in names:
             raise UserError(
-                f"There is no study of '{method}' here; choose from {', '.join(known)}."
+                f"There is no study of '{method}' here; choose from {', '.join(names)}."
             )
     return [table for table in tables if not methods or table.method in methods]
 

@@ -141,7 +141,7 @@ def _half(setting: Setting, table: StudyTable) -> Setting:
 
 def _offered(base: Replay, top_k: int) -> dict[str, int]:
     """Return encoder -> rank of the best on val, and of the default config's."""
-    ended = [one.trial for one in base.ran if one.outcome.values is not None]
+    ended = [run.trial for run in base.ran if run.outcome.values is not None]
     ranked = sorted(ended, key=lambda trial: (-(trial.encoder_score or 0.0), trial.number))
     return {
         trial.encoder: rank
@@ -170,8 +170,8 @@ def _base_of(staged: StudyTable, tables: Sequence[StudyTable]) -> StudyTable | N
     def shared(table: StudyTable) -> int:
         return len(wanted & {trial.encoder for trial in table.trials if trial.value is not None})
 
-    known = [t for t in tables if t.calibration == NO_CALIBRATION and t.task == staged.task]
-    best = max(known, key=shared, default=None)
+    candidates = [t for t in tables if t.calibration == NO_CALIBRATION and t.task == staged.task]
+    best = max(candidates, key=shared, default=None)
     return best if best is not None and shared(best) and not best.problem else None
 
 
@@ -189,11 +189,11 @@ def _as_joint(staged: StudyTable) -> StudyTable:
 
 
 def _line(pair: Pair, setting: Setting, compared: Sequence[_Compared]) -> dict[str, object]:
-    staged = [one.staged for one in compared if one.staged is not None]
-    joint = [one.joint for one in compared if one.joint is not None]
+    staged = [repeat.staged for repeat in compared if repeat.staged is not None]
+    joint = [repeat.joint for repeat in compared if repeat.joint is not None]
     staged_best, staged_low, staged_high = mean_interval([run.best for run in staged])
     joint_best, joint_low, joint_high = mean_interval([run.best for run in joint])
-    done = [one for one in compared if one.staged is not None]
+    done = [repeat for repeat in compared if repeat.staged is not None]
     ended = [trial for trial in pair.base.trials if trial.value is not None]
     missing = pair.missing
     return {
@@ -209,7 +209,7 @@ def _line(pair: Pair, setting: Setting, compared: Sequence[_Compared]) -> dict[s
         "staged_best": staged_best,
         "staged_low": staged_low,
         "staged_high": staged_high,
-        "staged_hours": mean_of(one.seconds / 3600 for one in done),
+        "staged_hours": mean_of(repeat.seconds / 3600 for repeat in done),
         "staged_exhausted": sum(run.exhausted for run in staged),
         "joint_best": joint_best,
         "joint_low": joint_low,
@@ -218,6 +218,6 @@ def _line(pair: Pair, setting: Setting, compared: Sequence[_Compared]) -> dict[s
         "joint_exhausted": sum(run.exhausted for run in joint),
         "encoders": len(ended),
         "encoders_with_pairs": len(ended) - len(missing),
-        "repeats_lacking_pairs": sum(one.n_lacking > 0 for one in compared),
+        "repeats_lacking_pairs": sum(repeat.n_lacking > 0 for repeat in compared),
         "missing": ", ".join(f"#{number}" for number in missing),
     }

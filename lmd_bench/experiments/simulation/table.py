@@ -116,13 +116,13 @@ def searched(
         configs: Complete; with `encoder_rank` where there is one.
         ranked: Whether the encoder was searched, too.
     """
-    known = search_space(sections)
+    space = search_space(sections)
     ranks = {config[ENCODER_RANK] for config in configs if ENCODER_RANK in config}
     if ranked and ranks:
-        known[ENCODER_RANK] = CategoricalDistribution(sorted(ranks))
-    shared = {k for k in known if len({json.dumps(c.get(k)) for c in configs}) < 2}
+        space[ENCODER_RANK] = CategoricalDistribution(sorted(ranks))
+    shared = {k for k in space if len({json.dumps(c.get(k)) for c in configs}) < 2}
     return {
-        key: within for key, within in common_space(known, configs).items() if key not in shared
+        key: within for key, within in common_space(space, configs).items() if key not in shared
     }
 
 

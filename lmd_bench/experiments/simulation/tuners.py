@@ -85,19 +85,19 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float,
 
     The bounds are NaN below two values.
     """
-    known = np.array([value for value in values if not isnan(value)])
-    if len(known) < 2:
-        return (float(known[0]) if len(known) else float("nan")), float("nan"), float("nan")
-    half = float(stdtrit(len(known) - 1, 0.5 + level / 2))
-    half *= float(np.std(known, ddof=1) / np.sqrt(len(known)))
-    mean = float(np.mean(known))
+    defined = np.array([value for value in values if not isnan(value)])
+    if len(defined) < 2:
+        return (float(defined[0]) if len(defined) else float("nan")), float("nan"), float("nan")
+    half = float(stdtrit(len(defined) - 1, 0.5 + level / 2))
+    half *= float(np.std(defined, ddof=1) / np.sqrt(len(defined)))
+    mean = float(np.mean(defined))
     return mean, mean - half, mean + half
 
 
 def mean_of(values: Iterable[float | None]) -> float:
     """Return the mean of the values that are known; NaN of none."""
-    known = [value for value in values if value is not None and not isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
+    defined = [value for value in values if value is not None and not isnan(value)]
+    return float(np.mean(defined)) if defined else float("nan")
 
 
 def _line(table: StudyTable, setting: Setting, runs: Sequence[Replay]) -> dict[str, object]:

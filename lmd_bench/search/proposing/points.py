@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from lmd_bench.core.errors import UserError, unknown
-from lmd_bench.core.schema import Config, Scalar, canonical_json
+from lmd_bench.core.schema import NO_CALIBRATION, Config, Scalar, canonical_json
 from lmd_bench.methods.catalogue import Method
 from lmd_bench.methods.settings import check_value, section_defaults
 from lmd_bench.methods.space import Space, search_space
@@ -58,8 +58,8 @@ def check_points(
         (method, default, ranged(search_space(method.sections, fixed, method.searched), ranges))
         for method, default, fixed in methods
     ]
-    known: Space = {key: within for _, _, space in spaces for key, within in space.items()}
-    checked = tuple({k: _checked(k, v, known) for k, v in point.items()} for point in points)
+    merged: Space = {key: within for _, _, space in spaces for key, within in space.items()}
+    checked = tuple({k: _checked(k, v, merged) for k, v in point.items()} for point in points)
     for point in checked:
         for method, default, space in spaces:
             lacking = [
@@ -80,20 +80,20 @@ def points_of(points: Points, space: Space, default: Config) -> tuple[Config, ..
 
     What a point leaves out has its default; what another method has is left away.
     """
-    found = [
+    complete = [
         {**default, **{key: value for key, value in point.items() if key in default}}
         for point in points
         if space.keys() & point.keys()
     ]
-    return tuple(found)
+    return tuple(complete)
 
 
-def _checked(key: str, value: Any, known: Space) -> Scalar:
-    if key not in known:
-        raise unknown("searched setting", key, known)
+def _checked(key: str, value: Any, space: Space) -> Scalar:
+    if key not in space:
+        raise unknown("searched setting", key, space)
     value = check_value(key, value, section_defaults(key.partition(".")[0]))
-    if not contains(known[key], value):
-        raise UserError(f"The point {key}: {value} lies outside its range, {known[key]}.")
+    if not contains(space[key], value):
+        raise UserError(f"The point {key}: {value} lies outside its range, {space[key]}.")
     return value
 
 
@@ -112,15 +112,17 @@ def read_warm_start(folder: Path, results: Path, methods: Iterable[Method]) -> W
             f"--warm-start {folder} is the folder of this search itself, which grows while it "
             "runs; name an earlier one, or another with --results."
         )
-    found = best_configs(open_store(folder).rows())
+    warm_start = best_configs(open_store(folder).rows())
     stages = [(method.representation, method.calibration) for method in methods]
-    wanted = {pair(*both) for both in stages} | {pair(one, "none") for one, _ in stages}
-    if not wanted & found.keys():
+    wanted = {pair(*both) for both in stages}
+    wanted |= {pair(representation, NO_CALIBRATION) for representation, _ in stages}
+    if not wanted & warm_start.keys():
+        stored = ", ".join(sorted(warm_start)) or "none at all"
         raise UserError(
             f"The results in {folder} hold no finished search trial of "
-            f"{', '.join(sorted(wanted))}; there are {', '.join(sorted(found)) or 'none at all'}."
+            f"{', '.join(sorted(wanted))}; there are {stored}."
         )
-    return found
+    return warm_start
 
 
 def best_configs(rows: Iterable[Row]) -> WarmStart:
@@ -132,11 +134,11 @@ def best_configs(rows: Iterable[Row]) -> WarmStart:
             studies.setdefault((name, row["study"]), []).append(row)
     best = [(name, top[0]) for (name, _), of in studies.items() if (top := ranked(of)[:1])]
     best.sort(key=lambda entry: (entry[1]["finished_at"], entry[1]["key"]), reverse=True)
-    found: dict[str, dict[str, Config]] = {}
+    of_pair: dict[str, dict[str, Config]] = {}
     for name, row in best:
         config = config_of(row)
-        found.setdefault(name, {}).setdefault(canonical_json(dict(config)), config)
-    return {name: tuple(configs.values())[:N_CONFIGS] for name, configs in found.items()}
+        of_pair.setdefault(name, {}).setdefault(canonical_json(dict(config)), config)
+    return {name: tuple(configs.values())[:N_CONFIGS] for name, configs in of_pair.items()}
 
 
 def warm_points(configs: Iterable[Config], space: Space, default: Config) -> tuple[Config, ...]:

@@ -138,8 +138,8 @@ class Proposals:
 def size(space: Space) -> int | None:
     """Return how many configs a space holds; None where a float makes them uncountable."""
     sizes = [_n_values(distribution) for distribution in space.values()]
-    known = [n for n in sizes if n is not None]
-    return prod(known) if len(known) == len(sizes) else None
+    finite = [n for n in sizes if n is not None]
+    return prod(finite) if len(finite) == len(sizes) else None
 
 
 def all_params(space: Space) -> list[Params]:

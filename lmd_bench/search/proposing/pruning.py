@@ -24,12 +24,12 @@ def median_rule(curves: Sequence[Curve], n_epochs: int, first: int, number: int)
     Source: the median stopping rule of Golovin et al., Google Vizier, KDD 2017, section 3.2.1, with
     the best so far of the others in place of their running mean.
     """
-    found: list[tuple[int, float]] = []
+    thresholds: list[tuple[int, float]] = []
     for epoch in range(first, n_epochs):
-        there = _best_by(curves, epoch)
-        if len(there) >= N_STARTUP:
-            found.append((epoch, median(there)))
-    return tuple(found)
+        scores = _best_by(curves, epoch)
+        if len(scores) >= N_STARTUP:
+            thresholds.append((epoch, median(scores)))
+    return tuple(thresholds)
 
 
 def halving(curves: Sequence[Curve], n_epochs: int, first: int, number: int) -> Thresholds:
@@ -37,13 +37,13 @@ def halving(curves: Sequence[Curve], n_epochs: int, first: int, number: int) -> 
 
     Source: asynchronous successive halving, Li et al., MLSys 2020, algorithm 2, with eta = 3.
     """
-    found: list[tuple[int, float]] = []
+    thresholds: list[tuple[int, float]] = []
     for epoch in rungs(first, n_epochs):
-        there = sorted(_best_by(curves, epoch), reverse=True)
-        n_kept = max(1, (len(there) + 1) // ETA)  # of these and the trial itself
-        if len(there) >= n_kept:
-            found.append((epoch, there[n_kept - 1]))
-    return tuple(found)
+        scores = sorted(_best_by(curves, epoch), reverse=True)
+        n_kept = max(1, (len(scores) + 1) // ETA)  # of these and the trial itself
+        if len(scores) >= n_kept:
+            thresholds.append((epoch, scores[n_kept - 1]))
+    return tuple(thresholds)
 
 
 def hyperband(curves: Sequence[Curve], n_epochs: int, first: int, number: int) -> Thresholds:
@@ -77,10 +77,10 @@ def check_pruner(name: str) -> None:
 
 def rungs(first: int, n_epochs: int) -> list[int]:
     """Return the epochs first, 3 first, 9 first, ... before the last one."""
-    found = [first]
-    while found[-1] < n_epochs:
-        found.append(found[-1] * ETA)
-    return found[:-1]
+    rung_epochs = [first]
+    while rung_epochs[-1] < n_epochs:
+        rung_epochs.append(rung_epochs[-1] * ETA)
+    return rung_epochs[:-1]
 
 
 def _best_by(curves: Sequence[Curve], epoch: int) -> list[float]:

@@ -70,8 +70,8 @@ def find_slots(request: SearchRequest) -> Slots:
     with _connected(_options(request.address, here)):
         import ray
 
-        there = ray.cluster_resources()
-        cores, gpus = int(there.get("CPU", 1)), int(there.get("GPU", 0))
+        offered = ray.cluster_resources()
+        cores, gpus = int(offered.get("CPU", 1)), int(offered.get("GPU", 0))
         wanted = request.gpus_per_trial == AUTO and gpus > 0
         return _share_out(request, cores, gpus, find_share(request) if wanted else None)
 

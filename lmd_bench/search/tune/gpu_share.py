@@ -23,8 +23,8 @@ def largest_config(default: Config, space: Space) -> dict[str, Scalar]:
             case IntDistribution(high=high):
                 config[key] = high
             case CategoricalDistribution(choices=choices):
-                known = [choice for choice in choices if choice is not None]
-                config[key] = max(known, key=lambda name: (len(str(name)), str(name)))
+                names = [choice for choice in choices if choice is not None]
+                config[key] = max(names, key=lambda name: (len(str(name)), str(name)))
             case _:
                 pass  # not searched
     return config

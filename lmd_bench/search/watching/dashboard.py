@@ -100,16 +100,16 @@ def common_space(space: Space, params: Sequence[Mapping[str, Any]]) -> Space:
     return common
 
 
-def _holding(known: BaseDistribution, values: Sequence[Any]) -> BaseDistribution:
-    if isinstance(known, CategoricalDistribution):
-        others = [value for value in dict.fromkeys(values) if value not in known.choices]
-        return CategoricalDistribution([*known.choices, *others])
-    assert isinstance(known, FloatDistribution | IntDistribution)
-    low, high = min(known.low, *values), max(known.high, *values)
-    if (low, high) == (known.low, known.high):
-        return known
-    log = known.log and low > 0
-    if isinstance(known, FloatDistribution):
+def _holding(shipped: BaseDistribution, values: Sequence[Any]) -> BaseDistribution:
+    if isinstance(shipped, CategoricalDistribution):
+        others = [value for value in dict.fromkeys(values) if value not in shipped.choices]
+        return CategoricalDistribution([*shipped.choices, *others])
+    assert isinstance(shipped, FloatDistribution | IntDistribution)
+    low, high = min(shipped.low, *values), max(shipped.high, *values)
+    if (low, high) == (shipped.low, shipped.high):
+        return shipped
+    log = shipped.log and low > 0
+    if isinstance(shipped, FloatDistribution):
         return FloatDistribution(low, high, log=log)
     return IntDistribution(int(low), int(high), log=log)
 

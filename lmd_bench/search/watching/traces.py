@@ -67,25 +67,25 @@ def write_search(results: Path, trace: SearchTrace) -> None:
 
 def read_searches(results: Path) -> list[SearchTrace]:
     """Return the plans of all searches in a folder, the latest last; unreadable ones are left."""
-    found: list[SearchTrace] = []
+    traces: list[SearchTrace] = []
     for data in _read_all(results / "searches"):
         try:
             studies = tuple(_planned(study) for study in data.pop("studies"))
-            found.append(SearchTrace(**data, studies=studies))
+            traces.append(SearchTrace(**data, studies=studies))
         except (TypeError, KeyError):  # of another version
             continue
-    return sorted(found, key=lambda trace: trace.started_at)
+    return sorted(traces, key=lambda trace: trace.started_at)
 
 
 def read_signs(results: Path) -> list[Sign]:
     """Return what was last heard of each trial that has left no row yet."""
-    found: list[Sign] = []
+    signs: list[Sign] = []
     for data in _read_all(results / "running"):
         try:
-            found.append(Sign(**data))
+            signs.append(Sign(**data))
         except TypeError:
             continue
-    return sorted(found, key=lambda sign: sign.name)
+    return sorted(signs, key=lambda sign: sign.name)
 
 
 class Heartbeat:
@@ -126,13 +126,13 @@ def _write(path: Path, data: dict[str, Any]) -> None:
 
 
 def _read_all(folder: Path) -> Sequence[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    contents: list[dict[str, Any]] = []
     for path in sorted(folder.glob("[!.]*.json")):
         try:
-            found.append(json.loads(path.read_text()))
+            contents.append(json.loads(path.read_text()))
         except (OSError, ValueError):  # just finished, or cut off
             continue
-    return found
+    return contents
 
 
 class TrialLog:
