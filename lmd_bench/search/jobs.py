@@ -9,6 +9,8 @@ from typing import Any
 
 from lmd_bench.core.schema import Config, DataSource, Row, TaskSpec, TrialContext, TrialSpec
 
+RETRIED = frozenset({"lost", "node_lost", "timeout", "oom", "error"})
+
 
 @dataclass(frozen=True)
 class Job:
@@ -104,9 +106,6 @@ def ranked(rows: list[Row], score: Callable[[Row], float | None] = value_of) -> 
     """Return the successful rows, best on val first; of equals the earlier trial comes first."""
     scored = [(value, row) for row in rows if (value := score(row)) is not None]
     return [row for _, row in sorted(scored, key=lambda pair: (-pair[0], pair[1]["trial_number"]))]
-
-
-RETRIED = frozenset({"lost", "node_lost", "timeout", "oom", "error"})
 
 
 def set_apart(rows: Iterable[Row], retry: bool) -> tuple[list[Row], list[Row]]:

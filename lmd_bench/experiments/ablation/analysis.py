@@ -106,6 +106,45 @@ def analyse(
     return TaskAnalysis(record, task, cells, tuple(corrected), tuple(rest), over)
 
 
+def read_ablations(
+    results: Path, name: str | None = None, clusters: tuple[str, str] | None = None
+) -> list[TaskAnalysis]:
+    """Return all ablations of a results folder, or those of one name, on each of their tasks.
+
+    Raises:
+        UserError: there is none, or what there is cannot be read.
+    """
+    return analyse_all(results, read_records(results, name), clusters)
+
+
+def analyse_all(
+    results: Path,
+    records: Sequence[AblationRecord],
+    clusters: tuple[str, str] | None = None,
+    rows: Sequence[Row] | None = None,
+) -> list[TaskAnalysis]:
+    """Return some ablations of a results folder, on each of their tasks.
+
+    Args:
+        results: the folder.
+        records: the ablations.
+        clusters: CSV and column of the lesions of the images; None: each image is its own.
+        rows: all rows of the folder, if they are read already.
+
+    Raises:
+        UserError: logits are damaged or of different images, or the clusters cannot be used.
+    """
+    store = open_store(results)
+    of_study: dict[str, list[Row]] = defaultdict(list)
+    for row in store.rows() if rows is None else rows:
+        of_study[row["study"]].append(row)
+    return [
+        analyse(record, task, read_scores(store, record, task, of_study), clusters)
+        for record in records
+        for task in record.tasks
+    ]
+
+
 def _shared_seeds(contrast: Contrast, cells: Mapping[str, CellScores]) -> tuple[int, ...]:
     if not contrast.weights:
         return ()
@@ -215,42 +254,3 @@ def _estimate(
     ]
     images = UNKNOWN if drawn is None else percentile_interval(drawn, over)
     return Estimate(float(np.mean(by_seed)), images, seed_interval(by_seed))
-
-
-def read_ablations(
-    results: Path, name: str | None = None, clusters: tuple[str, str] | None = None
-) -> list[TaskAnalysis]:
-    """Return all ablations of a results folder, or those of one name, on each of their tasks.
-
-    Raises:
-        UserError: there is none, or what there is cannot be read.
-    """
-    return analyse_all(results, read_records(results, name), clusters)
-
-
-def analyse_all(
-    results: Path,
-    records: Sequence[AblationRecord],
-    clusters: tuple[str, str] | None = None,
-    rows: Sequence[Row] | None = None,
-) -> list[TaskAnalysis]:
-    """Return some ablations of a results folder, on each of their tasks.
-
-    Args:
-        results: the folder.
-        records: the ablations.
-        clusters: CSV and column of the lesions of the images; None: each image is its own.
-        rows: all rows of the folder, if they are read already.
-
-    Raises:
-        UserError: logits are damaged or of different images, or the clusters cannot be used.
-    """
-    store = open_store(results)
-    of_study: dict[str, list[Row]] = defaultdict(list)
-    for row in store.rows() if rows is None else rows:
-        of_study[row["study"]].append(row)
-    return [
-        analyse(record, task, read_scores(store, record, task, of_study), clusters)
-        for record in records
-        for task in record.tasks
-    ]

@@ -13,6 +13,7 @@ from lmd_bench.experiments.ablation.factorial import Levels, aliases, factors_of
 from lmd_bench.experiments.ablation.record import AblationRecord
 
 Kind = Literal["change", "main", "interaction", "shapley", "total"]
+MOST_SHAPLEY = 6  # toggles whose exact shares are given: 64 cells
 
 
 @dataclass(frozen=True)
@@ -85,38 +86,6 @@ def design_sentence(record: AblationRecord) -> str:
     )
 
 
-def _shapley(record: AblationRecord) -> list[Contrast]:
-    if without_shares(record):
-        return []
-    points = [point.levels for point in record.points]
-    shares = [
-        Contrast("shapley", name, title, _by_cell(record, shapley_weights(points, factor)))
-        for factor, (name, title) in enumerate(record.toggles)
-    ]
-    total = _by_cell(record, total_weights(points))
-    return [*shares, Contrast("total", "all", "all on less all off", total)]
-
-
-def _by_cell(record: AblationRecord, weights: Sequence[float]) -> dict[str, float]:
-    sums: dict[str, float] = defaultdict(float)
-    for point, weight in zip(record.points, weights, strict=True):
-        sums[point.cell] += weight
-    return {cell: weight for cell, weight in sums.items() if abs(weight) > 1e-12}
-
-
-def _title(record: AblationRecord, effect: int) -> str:
-    return " × ".join(record.toggles[factor][1] for factor in factors_of(effect))
-
-
-def _generator(record: AblationRecord, word: int) -> str:
-    *own, bound = factors_of(word)
-    product = " × ".join(record.toggles[factor][0] for factor in own)
-    return f"{record.toggles[bound][0]} = {product}"
-
-
-MOST_SHAPLEY = 6  # toggles whose exact shares are given: 64 cells
-
-
 def effect_weights(points: Sequence[Levels], effect: int) -> tuple[float, ...]:
     """Return the contrast of a main effect or an interaction over the points of a design.
 
@@ -144,3 +113,32 @@ def shapley_weights(points: Sequence[Levels], factor: int) -> tuple[float, ...]:
 def total_weights(points: Sequence[Levels]) -> tuple[float, ...]:
     """Return the contrast of all toggles on less all off, what the Shapley values add up to."""
     return tuple(float(all(levels)) - float(not any(levels)) for levels in points)
+
+
+def _shapley(record: AblationRecord) -> list[Contrast]:
+    if without_shares(record):
+        return []
+    points = [point.levels for point in record.points]
+    shares = [
+        Contrast("shapley", name, title, _by_cell(record, shapley_weights(points, factor)))
+        for factor, (name, title) in enumerate(record.toggles)
+    ]
+    total = _by_cell(record, total_weights(points))
+    return [*shares, Contrast("total", "all", "all on less all off", total)]
+
+
+def _by_cell(record: AblationRecord, weights: Sequence[float]) -> dict[str, float]:
+    sums: dict[str, float] = defaultdict(float)
+    for point, weight in zip(record.points, weights, strict=True):
+        sums[point.cell] += weight
+    return {cell: weight for cell, weight in sums.items() if abs(weight) > 1e-12}
+
+
+def _title(record: AblationRecord, effect: int) -> str:
+    return " × ".join(record.toggles[factor][1] for factor in factors_of(effect))
+
+
+def _generator(record: AblationRecord, word: int) -> str:
+    *own, bound = factors_of(word)
+    product = " × ".join(record.toggles[factor][0] for factor in own)
+    return f"{record.toggles[bound][0]} = {product}"

@@ -34,6 +34,8 @@ _DROPPED = tuple(
     for score in sorted(reversed(_OTHERS), key=lambda score: -score.priority)
     if score.priority > 1
 )
+_STATES = {"failed": "failed", "missing": "missing", "partial": "incomplete"}
+FORMATS = ("table", "markdown", "latex", "csv", "json")
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,40 @@ def notes(analyses: Sequence[TaskAnalysis]) -> list[str]:
     )
 
 
-_STATES = {"failed": "failed", "missing": "missing", "partial": "incomplete"}
+def render(analyses: Sequence[TaskAnalysis], form: str, width: int | None = None) -> str:
+    """Return ablations as text, with a newline at its end.
+
+    Args:
+        analyses: what to show, a table or more for each.
+        form: one of `FORMATS`; csv and json carry fractions and every column, csv no notes.
+        width: columns of the terminal; a narrow one drops the less needed columns and says which.
+
+    Raises:
+        UserError: no such format.
+    """
+    if form not in FORMATS:
+        raise unknown("format", form, FORMATS)
+    if form == "csv":
+        return ablation_frame(analyses).to_csv(index=False)
+    if form == "json":
+        return _json(analyses)
+    makers: dict[str, Callable[[Sheet], list[str]]]
+    makers = {"markdown": _markdown, "latex": _latex, "table": lambda sheet: _text(sheet, width)}
+    mark = "% " if form == "latex" else ""
+    lines: list[str] = []
+    said: list[str] = []
+    for analysis in analyses:
+        header = header_lines(analysis)
+        if header != said:
+            lines += [*(mark + line for line in header), ""]
+            said = header
+        for sheet in sheets(analysis):
+            lines += [*makers[form](sheet), ""]
+    bullet = {"markdown": "- ", "latex": "% ", "table": "Note: "}[form]
+    lines += [f"{bullet}{note}." for note in notes(analyses)]
+    if form == "table" and width is not None:
+        lines = lay_out(lines, width)
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _cells(analysis: TaskAnalysis) -> Sheet:
@@ -182,45 +217,6 @@ def _points(estimate: Estimate) -> str:
 
 def _over_seeds(estimate: Estimate, n_seeds: int) -> str:
     return "–" if isnan(estimate.value) else f"{bounds(estimate.seeds, '+')} ({n_seeds})"
-
-
-FORMATS = ("table", "markdown", "latex", "csv", "json")
-
-
-def render(analyses: Sequence[TaskAnalysis], form: str, width: int | None = None) -> str:
-    """Return ablations as text, with a newline at its end.
-
-    Args:
-        analyses: what to show, a table or more for each.
-        form: one of `FORMATS`; csv and json carry fractions and every column, csv no notes.
-        width: columns of the terminal; a narrow one drops the less needed columns and says which.
-
-    Raises:
-        UserError: no such format.
-    """
-    if form not in FORMATS:
-        raise unknown("format", form, FORMATS)
-    if form == "csv":
-        return ablation_frame(analyses).to_csv(index=False)
-    if form == "json":
-        return _json(analyses)
-    makers: dict[str, Callable[[Sheet], list[str]]]
-    makers = {"markdown": _markdown, "latex": _latex, "table": lambda sheet: _text(sheet, width)}
-    mark = "% " if form == "latex" else ""
-    lines: list[str] = []
-    said: list[str] = []
-    for analysis in analyses:
-        header = header_lines(analysis)
-        if header != said:
-            lines += [*(mark + line for line in header), ""]
-            said = header
-        for sheet in sheets(analysis):
-            lines += [*makers[form](sheet), ""]
-    bullet = {"markdown": "- ", "latex": "% ", "table": "Note: "}[form]
-    lines += [f"{bullet}{note}." for note in notes(analyses)]
-    if form == "table" and width is not None:
-        lines = lay_out(lines, width)
-    return "\n".join(lines).rstrip() + "\n"
 
 
 def _text(sheet: Sheet, width: int | None) -> list[str]:

@@ -21,6 +21,7 @@ from lmd_bench.search.proposing.samplers import N_STARTUP, check_sampler
 from lmd_bench.store.store import open_store
 
 PARTS = ("samplers", "pruners", "stages")
+_LEARNING = ("tpe", "cmaes", "gp", "nsga2")  # their first N_STARTUP trials are drawn at random
 
 
 @dataclass(frozen=True)
@@ -174,9 +175,6 @@ def chosen_tables(tables: Sequence[StudyTable], methods: Sequence[str]) -> list[
                 f"There is no study of '{method}' here; choose from {', '.join(names)}."
             )
     return [table for table in tables if not methods or table.method in methods]
-
-
-_LEARNING = ("tpe", "cmaes", "gp", "nsga2")  # their first N_STARTUP trials are drawn at random
 
 
 def table_notes(tables: Sequence[StudyTable]) -> list[str]:

@@ -16,6 +16,8 @@ from lmd_bench.search.proposing.ranges import Ranges, contains, ranged
 from lmd_bench.store.store import open_store
 
 Points = tuple[Mapping[str, Scalar], ...]  # each {"section.key": value}, not all keys given
+N_CONFIGS = 3  # of each pair of stages, those of the latest studies
+WarmStart = Mapping[str, tuple[Config, ...]]  # "representation+calibration" -> configs
 
 
 def read_points(path: Path) -> Points:
@@ -88,19 +90,6 @@ def points_of(points: Points, space: Space, default: Config) -> tuple[Config, ..
     return tuple(complete)
 
 
-def _checked(key: str, value: Any, space: Space) -> Scalar:
-    if key not in space:
-        raise unknown("searched setting", key, space)
-    value = check_value(key, value, section_defaults(key.partition(".")[0]))
-    if not contains(space[key], value):
-        raise UserError(f"The point {key}: {value} lies outside its range, {space[key]}.")
-    return value
-
-
-N_CONFIGS = 3  # of each pair of stages, those of the latest studies
-WarmStart = Mapping[str, tuple[Config, ...]]  # "representation+calibration" -> configs
-
-
 def read_warm_start(folder: Path, results: Path, methods: Iterable[Method]) -> WarmStart:
     """Return the best config of each earlier study, by pair of stages, the latest study first.
 
@@ -158,3 +147,12 @@ def warm_points(configs: Iterable[Config], space: Space, default: Config) -> tup
 def pair(representation: str, calibration: str) -> str:
     """Return the name of a pair of stages."""
     return f"{representation}+{calibration}"
+
+
+def _checked(key: str, value: Any, space: Space) -> Scalar:
+    if key not in space:
+        raise unknown("searched setting", key, space)
+    value = check_value(key, value, section_defaults(key.partition(".")[0]))
+    if not contains(space[key], value):
+        raise UserError(f"The point {key}: {value} lies outside its range, {space[key]}.")
+    return value

@@ -13,6 +13,14 @@ from lmd_bench.search.jobs import Job
 from lmd_bench.search.queue import JobQueue, Signal
 
 LOST = "the process that ran it died; kill -9, out of host memory, or a node that went away"
+# what Ray's text of the error holds -> the status, and the cause in our words; the first that fits
+_DEATHS: tuple[tuple[str, Status, str], ...] = (
+    ("low on memory", "oom", "host memory ran out, and Ray's memory monitor killed the process"),
+    ("OutOfMemory", "oom", "host memory ran out, and Ray's memory monitor killed the process"),
+    ("node has died", "node_lost", "the node that it ran on went away"),
+    ("node was terminated", "node_lost", "the node that it ran on went away"),
+    ("node is dead", "node_lost", "the node that it ran on went away"),
+)
 
 
 class NodeLostError(Exception):
@@ -95,22 +103,6 @@ class QueueSearcher(Searcher):
         """Restore nothing: a search resumes from the store."""
 
 
-def _check_node() -> None:
-    here = ray.get_runtime_context().get_node_id()
-    if here not in {node["NodeID"] for node in ray.nodes() if node["Alive"]}:
-        raise NodeLostError("the Ray node of the search died")
-
-
-# what Ray's text of the error holds -> the status, and the cause in our words; the first that fits
-_DEATHS: tuple[tuple[str, Status, str], ...] = (
-    ("low on memory", "oom", "host memory ran out, and Ray's memory monitor killed the process"),
-    ("OutOfMemory", "oom", "host memory ran out, and Ray's memory monitor killed the process"),
-    ("node has died", "node_lost", "the node that it ran on went away"),
-    ("node was terminated", "node_lost", "the node that it ran on went away"),
-    ("node is dead", "node_lost", "the node that it ran on went away"),
-)
-
-
 class Witness(FIFOScheduler):
     """First come, first served; tells the searcher how trials died."""
 
@@ -137,3 +129,9 @@ def death(text: str) -> tuple[Status, str]:
         if words in text:
             return status, cause
     return "lost", LOST
+
+
+def _check_node() -> None:
+    here = ray.get_runtime_context().get_node_id()
+    if here not in {node["NodeID"] for node in ray.nodes() if node["Alive"]}:
+        raise NodeLostError("the Ray node of the search died")

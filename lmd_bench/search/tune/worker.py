@@ -18,6 +18,21 @@ from lmd_bench.search.watching.traces import Heartbeat, TrialLog
 from lmd_bench.store.mirror import Mirror
 
 REPORT_SECONDS = 0.2  # a report waits for the driver, and calibration epochs take milliseconds
+SECONDS = 1.0  # between two looks at whether the parent lives
+
+
+class Reporter:
+    """Passes a trial's epochs on to Tune, at most one in `REPORT_SECONDS`."""
+
+    def __init__(self) -> None:
+        """Start with a report that is due."""
+        self._last = float("-inf")
+
+    def __call__(self, progress: Progress) -> None:
+        """Report an epoch."""
+        if time.monotonic() - self._last >= REPORT_SECONDS:
+            tune.report(asdict(progress))
+            self._last = time.monotonic()
 
 
 def run_job(config: Mapping[str, Any]) -> None:
@@ -50,23 +65,6 @@ def run_job(config: Mapping[str, Any]) -> None:
     finally:
         heartbeat.close()
     tune.report({key: row[key] for key in ("key", "status", "val_balanced_accuracy")})
-
-
-class Reporter:
-    """Passes a trial's epochs on to Tune, at most one in `REPORT_SECONDS`."""
-
-    def __init__(self) -> None:
-        """Start with a report that is due."""
-        self._last = float("-inf")
-
-    def __call__(self, progress: Progress) -> None:
-        """Report an epoch."""
-        if time.monotonic() - self._last >= REPORT_SECONDS:
-            tune.report(asdict(progress))
-            self._last = time.monotonic()
-
-
-SECONDS = 1.0  # between two looks
 
 
 @cache  # one watch for each process, however many trials it runs

@@ -59,6 +59,60 @@ class Sign:
     val_balanced_accuracy: float | None = None
 
 
+class Heartbeat:
+    """Writes the sign of life of one trial; a disk that refuses it does not end the trial."""
+
+    def __init__(self, results: Path, key: str, study: str, name: str) -> None:
+        """Say that the trial has begun."""
+        self._path = results / "running" / f"{key}.json"
+        self._known = {"key": key, "study": study, "name": name}
+        self._last = float("-inf")
+        self._write({})
+
+    def __call__(self, progress: Progress) -> None:
+        """Say which epoch is over, at most once in `SECONDS`."""
+        if time.monotonic() - self._last >= SECONDS:
+            self._write(asdict(progress))
+
+    def close(self) -> None:
+        """Say that the trial is over."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def _write(self, heard: dict[str, Any]) -> None:
+        self._last = time.monotonic()
+        with suppress(OSError):
+            _write(self._path, {**self._known, **heard, "at": time.time()})
+
+
+class TrialLog:
+    """Appends to `logs/trials/<key>.log`; a disk that refuses it does not end the trial."""
+
+    def __init__(self, results: Path, key: str) -> None:
+        """Make the folder; the file comes with the first line."""
+        self._path = results / "logs" / "trials" / f"{key}.log"
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+
+    def say(self, text: str) -> None:
+        """Write a line, with the time in UTC before it."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with suppress(OSError), self._path.open("a") as file:
+            file.write(f"{now} {text}\n")
+
+    def __call__(self, progress: Progress) -> None:
+        """Write an epoch."""
+        self.say(
+            f"{progress.stage} epoch {progress.epoch}/{progress.n_epochs}: loss "
+            f"{progress.loss:.4g}, val balanced accuracy {progress.val_balanced_accuracy:.4f}"
+        )
+
+    def ended(self, row: Mapping[str, Any]) -> None:
+        """Write how the trial ended."""
+        cause = f", {row['cause']}" if row["cause"] else ""
+        self.say(f"{row['status']}{cause}, after {row['seconds']:.1f} s")
+
+
 def write_search(results: Path, trace: SearchTrace) -> None:
     """Store the plan of a search, over that of an earlier start of the same one."""
     name = content_hash([study.id for study in trace.studies])
@@ -88,32 +142,6 @@ def read_signs(results: Path) -> list[Sign]:
     return sorted(signs, key=lambda sign: sign.name)
 
 
-class Heartbeat:
-    """Writes the sign of life of one trial; a disk that refuses it does not end the trial."""
-
-    def __init__(self, results: Path, key: str, study: str, name: str) -> None:
-        """Say that the trial has begun."""
-        self._path = results / "running" / f"{key}.json"
-        self._known = {"key": key, "study": study, "name": name}
-        self._last = float("-inf")
-        self._write({})
-
-    def __call__(self, progress: Progress) -> None:
-        """Say which epoch is over, at most once in `SECONDS`."""
-        if time.monotonic() - self._last >= SECONDS:
-            self._write(asdict(progress))
-
-    def close(self) -> None:
-        """Say that the trial is over."""
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
-
-    def _write(self, heard: dict[str, Any]) -> None:
-        self._last = time.monotonic()
-        with suppress(OSError):
-            _write(self._path, {**self._known, **heard, "at": time.time()})
-
-
 def _planned(data: dict[str, Any]) -> PlannedStudy:
     return PlannedStudy(**data | {"points": tuple(data.get("points", ()))})
 
@@ -133,31 +161,3 @@ def _read_all(folder: Path) -> Sequence[dict[str, Any]]:
         except (OSError, ValueError):  # just finished, or cut off
             continue
     return contents
-
-
-class TrialLog:
-    """Appends to `logs/trials/<key>.log`; a disk that refuses it does not end the trial."""
-
-    def __init__(self, results: Path, key: str) -> None:
-        """Make the folder; the file comes with the first line."""
-        self._path = results / "logs" / "trials" / f"{key}.log"
-        with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-
-    def say(self, text: str) -> None:
-        """Write a line, with the time in UTC before it."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        with suppress(OSError), self._path.open("a") as file:
-            file.write(f"{now} {text}\n")
-
-    def __call__(self, progress: Progress) -> None:
-        """Write an epoch."""
-        self.say(
-            f"{progress.stage} epoch {progress.epoch}/{progress.n_epochs}: loss "
-            f"{progress.loss:.4g}, val balanced accuracy {progress.val_balanced_accuracy:.4f}"
-        )
-
-    def ended(self, row: Mapping[str, Any]) -> None:
-        """Write how the trial ended."""
-        cause = f", {row['cause']}" if row["cause"] else ""
-        self.say(f"{row['status']}{cause}, after {row['seconds']:.1f} s")
