@@ -42,6 +42,7 @@ from lmd_bench.store.store import Store
 
 GROUPS = ("many", "medium", "few")
 N_RESAMPLES = 10_000  # the smallest p is 2 / 10,001: low enough for Holm over 200 methods
+_HEADER = ("against", "bal. acc.", "p Holm", "over seeds", "McNemar", "detects")
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,23 @@ class Comparison:
     mcnemar_p: float  # of accuracy; over seeds, twice the median
     mcnemar_p_holm: float
     detectable: float  # true difference that would be shown with 80 % power
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """A CSV that says which lesion or patient each image is of."""
+
+    path: Path
+    column: str
+
+
+@dataclass(frozen=True)
+class TaskComparison:
+    """The comparisons of one task, and what could not be compared."""
+
+    task: str
+    comparisons: tuple[Comparison, ...]
+    notes: tuple[str, ...]
 
 
 def compare(
@@ -103,11 +121,11 @@ def compare(
     ]
     right, n_classes = np.column_stack(columns), len(first.groups)
     samples = resampled_recall(first.labels, right, n_classes, generator, clusters, n_resamples)
-    found = [
+    comparisons = [
         _comparison(first, other, seeds, samples[:, 2 * i] - samples[:, 2 * i + 1], clusters)
         for i, (other, seeds) in enumerate(pairs)
     ]
-    return _corrected(found), unpaired
+    return _corrected(comparisons), unpaired
 
 
 def class_recall(judged: Judged, seeds: Sequence[int]) -> Float[np.ndarray, "seeds classes"]:
@@ -116,6 +134,104 @@ def class_recall(judged: Judged, seeds: Sequence[int]) -> Float[np.ndarray, "see
     n_images = np.bincount(judged.labels, minlength=len(judged.groups))
     hits = np.array([np.bincount(judged.labels, column, len(judged.groups)) for column in right.T])
     return np.where(n_images > 0, hits / np.maximum(n_images, 1), np.nan)
+
+
+def compare_methods(
+    root: str | Path,
+    names: Sequence[str],
+    *,
+    with_all: bool = False,
+    rule: SelectionRule,
+    clusters: Clusters | None = None,
+) -> list[TaskComparison]:
+    """Return the first named method against the others, on each task that has it.
+
+    Args:
+        root: Folder of the results.
+        names: Methods, or labels of the leaderboard where a method has several studies.
+        with_all: Compare with every other confirmed method of the task.
+        rule: What selects the configuration of each study.
+        clusters: Lesions or patients of the images; None: each image is its own.
+
+    Raises:
+        UserError: unknown or too few methods, or none that was confirmed on one task.
+    """
+    if len(set(names)) < len(names) or not names or (len(names) == 1 and not with_all):
+        raise UserError(
+            "A comparison takes at least two different methods, or one and --with-all; "
+            f"{len(names)} came."
+        )
+    store, rows = read_rows(root, rule)
+    studies = group_studies(rows)
+    _check_names(names, studies)
+    tasks = [
+        _compare_task(store, task, members, names, with_all, rule, clusters)
+        for task, members in by_task(studies).items()
+        if any(_is(study, names[0]) for study in members)
+    ]
+    if not any(one.comparisons for one in tasks):
+        reasons = "; ".join(dict.fromkeys(note for one in tasks for note in one.notes))
+        raise UserError(
+            f"Nothing can be compared with {names[0]} in {root} ({reasons or 'no other method'}); "
+            "name methods that were confirmed on one task with the same seeds."
+        )
+    return tasks
+
+
+def comparison(
+    results: str | Path,
+    names: Sequence[str],
+    *,
+    with_all: bool = False,
+    rule: SelectionRule,
+    clusters: Clusters | None = None,
+) -> Answer:
+    """Return the comparison of `compare_methods` as a frame and a text.
+
+    Raises:
+        UserError: as `compare_methods`.
+    """
+    tasks = compare_methods(results, names, with_all=with_all, rule=rule, clusters=clusters)
+    return Answer(
+        {"rows": comparison_frame(tasks, rule)},
+        lambda: comparison_text(tasks, rule),
+        rule,
+        tuple(note for task in tasks for note in task.notes),
+    )
+
+
+def comparison_frame(tasks: Sequence[TaskComparison], rule: SelectionRule) -> pd.DataFrame:
+    """Return one line per pair and task; differences are fractions, intervals of 95 %."""
+    lines = [_line(task.task, pair) for task in tasks for pair in task.comparisons]
+    return pd.DataFrame(lines).assign(rule=rule.name, watermark=rule.watermark)
+
+
+def comparison_text(tasks: Sequence[TaskComparison], rule: SelectionRule) -> list[Part]:
+    """Return the comparisons for a terminal: one table per task, and what the numbers mean."""
+    pair = next(pair for task in tasks for pair in task.comparisons)
+    text: list[Part] = [
+        f"{pair.first} less the other, in points of balanced accuracy on test; above 0, "
+        f"{pair.first} is better.",
+        f"Configurations selected by {rule.name}; runs paired by image and seed.",
+        f"[ ]: 95 % over {pair.balanced_accuracy.interval.over}.",
+    ]
+    for task in tasks:
+        text += ["", task.task]
+        if task.comparisons:
+            text.append(Table(_HEADER, [_cells(pair) for pair in task.comparisons]))
+            groups = [[pair.other, *map(_points, _of_groups(pair))] for pair in task.comparisons]
+            text += ["", Table(("against", *GROUPS), groups)]
+        text += [f"Note: {note}." for note in task.notes]
+    text += [
+        "",
+        f"p Holm: paired bootstrap ({N_RESAMPLES} samples), Holm's correction over the methods of "
+        "a task. Over seeds: 95 % by Student's t over pairs of retrainings (number of seeds).",
+        "Many, medium, few: recall of the classes of each third by training images. "
+        "McNemar: exact, of accuracy, with Holm; over seeds twice the median p; (images that the "
+        "first : the other alone gets right). Detects: the true difference that is shown with "
+        "80 % power.",
+    ]
+    return text
 
 
 def _comparison(
@@ -161,130 +277,15 @@ def _difference(
     return Difference(value, percentile_interval(mean_recall(samples, classes), over))
 
 
-def _corrected(found: Sequence[Comparison]) -> list[Comparison]:
-    p, mcnemar_p = holm([one.p for one in found]), holm([one.mcnemar_p for one in found])
-    return [
-        replace(one, p_holm=a, mcnemar_p_holm=b)
-        for one, a, b in zip(found, p, mcnemar_p, strict=True)
-    ]
-
-
-_HEADER = ("against", "bal. acc.", "p Holm", "over seeds", "McNemar", "detects")
-
-
-@dataclass(frozen=True)
-class Clusters:
-    """A CSV that says which lesion or patient each image is of."""
-
-    path: Path
-    column: str
-
-
-@dataclass(frozen=True)
-class TaskComparison:
-    """The comparisons of one task, and what could not be compared."""
-
-    task: str
-    comparisons: tuple[Comparison, ...]
-    notes: tuple[str, ...]
-
-
-def compare_methods(
-    root: str | Path,
-    names: Sequence[str],
-    *,
-    with_all: bool = False,
-    rule: SelectionRule,
-    clusters: Clusters | None = None,
-) -> list[TaskComparison]:
-    """Return the first named method against the others, on each task that has it.
-
-    Args:
-        root: Folder of the results.
-        names: Methods, or labels of the leaderboard where a method has several studies.
-        with_all: Compare with every other confirmed method of the task.
-        rule: What selects the configuration of each study.
-        clusters: Lesions or patients of the images; None: each image is its own.
-
-    Raises:
-        UserError: unknown or too few methods, or none that was confirmed on one task.
-    """
-    if len(set(names)) < len(names) or not names or (len(names) == 1 and not with_all):
-        raise UserError(
-            "A comparison takes at least two different methods, or one and --with-all; "
-            f"{len(names)} came."
-        )
-    store, rows = read_rows(root, rule)
-    studies = group_studies(rows)
-    _check_names(names, studies)
-    found = [
-        _compare_task(store, task, members, names, with_all, rule, clusters)
-        for task, members in by_task(studies).items()
-        if any(_is(study, names[0]) for study in members)
-    ]
-    if not any(one.comparisons for one in found):
-        reasons = "; ".join(dict.fromkeys(note for one in found for note in one.notes))
-        raise UserError(
-            f"Nothing can be compared with {names[0]} in {root} ({reasons or 'no other method'}); "
-            "name methods that were confirmed on one task with the same seeds."
-        )
-    return found
-
-
-def comparison(
-    results: str | Path,
-    names: Sequence[str],
-    *,
-    with_all: bool = False,
-    rule: SelectionRule,
-    clusters: Clusters | None = None,
-) -> Answer:
-    """Return the comparison of `compare_methods` as a frame and a text.
-
-    Raises:
-        UserError: as `compare_methods`.
-    """
-    tasks = compare_methods(results, names, with_all=with_all, rule=rule, clusters=clusters)
-    return Answer(
-        {"rows": comparison_frame(tasks, rule)},
-        lambda: comparison_text(tasks, rule),
-        rule,
-        tuple(note for task in tasks for note in task.notes),
+def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    p, mcnemar_p = (
+        holm([comparison.p for comparison in comparisons]),
+        holm([comparison.mcnemar_p for comparison in comparisons]),
     )
-
-
-def comparison_frame(found: Sequence[TaskComparison], rule: SelectionRule) -> pd.DataFrame:
-    """Return one line per pair and task; differences are fractions, intervals of 95 %."""
-    lines = [_line(one.task, pair) for one in found for pair in one.comparisons]
-    return pd.DataFrame(lines).assign(rule=rule.name, watermark=rule.watermark)
-
-
-def comparison_text(found: Sequence[TaskComparison], rule: SelectionRule) -> list[Part]:
-    """Return the comparisons for a terminal: one table per task, and what the numbers mean."""
-    pair = next(pair for one in found for pair in one.comparisons)
-    text: list[Part] = [
-        f"{pair.first} less the other, in points of balanced accuracy on test; above 0, "
-        f"{pair.first} is better.",
-        f"Configurations selected by {rule.name}; runs paired by image and seed.",
-        f"[ ]: 95 % over {pair.balanced_accuracy.interval.over}.",
+    return [
+        replace(comparison, p_holm=a, mcnemar_p_holm=b)
+        for comparison, a, b in zip(comparisons, p, mcnemar_p, strict=True)
     ]
-    for one in found:
-        text += ["", one.task]
-        if one.comparisons:
-            text.append(Table(_HEADER, [_cells(pair) for pair in one.comparisons]))
-            groups = [[pair.other, *map(_points, _of_groups(pair))] for pair in one.comparisons]
-            text += ["", Table(("against", *GROUPS), groups)]
-        text += [f"Note: {note}." for note in one.notes]
-    text += [
-        "",
-        f"p Holm: paired bootstrap ({N_RESAMPLES} samples), Holm's correction over the methods of "
-        "a task. Over seeds: 95 % by Student's t over pairs of retrainings (number of seeds).",
-        "Many, medium, few: recall of the classes of each third by training images. "
-        "McNemar: exact, of accuracy, with Holm; over seeds twice the median p; (images that the "
-        "first : the other alone gets right). Detects: the true difference that is shown with "
-        "80 % power.",
-    ]
-    return text
 
 
 def _compare_task(
@@ -331,18 +332,18 @@ def _named(study: StudyRows, names: Sequence[str]) -> bool:
 
 
 def _study(name: str, members: Sequence[StudyRows]) -> StudyRows | None:
-    found = [study for study in members if _is(study, name)]
-    if len(found) > 1:
-        labels = ", ".join(f"'{study.label}'" for study in found)
-        raise UserError(f"'{name}' has several studies on {found[0].task}; name one: {labels}.")
-    return found[0] if found else None
+    matches = [study for study in members if _is(study, name)]
+    if len(matches) > 1:
+        labels = ", ".join(f"'{study.label}'" for study in matches)
+        raise UserError(f"'{name}' has several studies on {matches[0].task}; name one: {labels}.")
+    return matches[0] if matches else None
 
 
 def _check_names(names: Sequence[str], studies: Sequence[StudyRows]) -> None:
-    known = {study.method for study in studies} | {study.label for study in studies}
+    allowed = {study.method for study in studies} | {study.label for study in studies}
     for name in names:
-        if name not in known:
-            raise unknown("method", name, known)
+        if name not in allowed:
+            raise unknown("method", name, allowed)
 
 
 def _cells(pair: Comparison) -> list[str]:

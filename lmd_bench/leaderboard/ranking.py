@@ -31,6 +31,9 @@ from lmd_bench.stats.ranks import (
 )
 from lmd_bench.store.store import Store
 
+_WIDTH = 60  # of the picture's axis; less where long names leave less of 80 columns
+N_RESAMPLES = 2000
+
 
 @dataclass(frozen=True)
 class FirstPlace:
@@ -41,9 +44,6 @@ class FirstPlace:
     chances: tuple[float, ...]
     n_seeds: int
     left_out: tuple[str, ...]  # methods without a seed that all the others have
-
-
-_WIDTH = 60  # of the picture's axis; less where long names leave less of 80 columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +138,54 @@ def picture(ranking: Ranking) -> list[str]:
     return lines
 
 
+def first_place(
+    methods: Sequence[Judged],
+    generator: np.random.Generator,
+    clusters: Int64[np.ndarray, " images"] | None = None,
+    n_resamples: int = N_RESAMPLES,
+) -> FirstPlace:
+    """Return how often each method of a task comes first.
+
+    Args:
+        methods: Of one task.
+        generator: Draws images and seeds.
+        clusters: Lesion or patient of each image; None: each image is its own.
+        n_resamples: Draws.
+
+    Raises:
+        UserError: the methods were judged on different images.
+    """
+    for one, other in zip(methods, methods[1:], strict=False):
+        pair = f"{one.label} and {other.label}"
+        same_images(pair, (one.image_ids, one.labels), (other.image_ids, other.labels))
+    kept, seeds = _with_shared_seeds(methods)
+    first = kept[0]
+    right = np.concatenate([method.of_seeds(seeds) for method in kept], axis=1).astype(np.float64)
+    samples = resampled_recall(
+        first.labels, right, len(first.groups), generator, clusters, n_resamples
+    )
+    drawn = mean_recall(samples).reshape(n_resamples, len(kept), len(seeds))
+    weights = _seed_weights(len(seeds), n_resamples, generator)
+    chances = chances_of_first(np.einsum("rms,rs->rm", drawn, weights))
+    observed = _balanced_accuracy(first, right).reshape(len(kept), len(seeds)).mean(axis=1)
+    order = np.lexsort((-chances, -observed)).tolist()
+    return FirstPlace(
+        labels=tuple(kept[index].label for index in order),
+        scores=tuple(float(observed[index]) for index in order),
+        chances=tuple(float(chances[index]) for index in order),
+        n_seeds=len(seeds),
+        left_out=tuple(method.label for method in methods if method not in kept),
+    )
+
+
+def chances_of_first(
+    scores: Float[np.ndarray, "draws methods"],
+) -> Float[np.ndarray, " methods"]:
+    """Return the share of draws in which each method is highest; equal ones share the draw."""
+    best = scores >= scores.max(axis=1, keepdims=True) - 1e-12  # sums of another order round so
+    return (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
+
+
 def _over_tasks(ranking: Ranking, rule: SelectionRule) -> list[Part]:
     n_tasks, n_methods = ranking.scores.shape
     wins = win_rates(ranking.scores)
@@ -219,57 +267,6 @@ def _data(ranking: Ranking, places: dict[str, FirstPlace]) -> dict[str, Any]:
         "cliques": None if tests is None else tests.cliques,
         "first_places": {task: vars(place) for task, place in places.items()},
     }
-
-
-N_RESAMPLES = 2000
-
-
-def first_place(
-    methods: Sequence[Judged],
-    generator: np.random.Generator,
-    clusters: Int64[np.ndarray, " images"] | None = None,
-    n_resamples: int = N_RESAMPLES,
-) -> FirstPlace:
-    """Return how often each method of a task comes first.
-
-    Args:
-        methods: Of one task.
-        generator: Draws images and seeds.
-        clusters: Lesion or patient of each image; None: each image is its own.
-        n_resamples: Draws.
-
-    Raises:
-        UserError: the methods were judged on different images.
-    """
-    for one, other in zip(methods, methods[1:], strict=False):
-        pair = f"{one.label} and {other.label}"
-        same_images(pair, (one.image_ids, one.labels), (other.image_ids, other.labels))
-    kept, seeds = _with_shared_seeds(methods)
-    first = kept[0]
-    right = np.concatenate([method.of_seeds(seeds) for method in kept], axis=1).astype(np.float64)
-    samples = resampled_recall(
-        first.labels, right, len(first.groups), generator, clusters, n_resamples
-    )
-    drawn = mean_recall(samples).reshape(n_resamples, len(kept), len(seeds))
-    weights = _seed_weights(len(seeds), n_resamples, generator)
-    chances = chances_of_first(np.einsum("rms,rs->rm", drawn, weights))
-    observed = _balanced_accuracy(first, right).reshape(len(kept), len(seeds)).mean(axis=1)
-    order = np.lexsort((-chances, -observed)).tolist()
-    return FirstPlace(
-        labels=tuple(kept[index].label for index in order),
-        scores=tuple(float(observed[index]) for index in order),
-        chances=tuple(float(chances[index]) for index in order),
-        n_seeds=len(seeds),
-        left_out=tuple(method.label for method in methods if method not in kept),
-    )
-
-
-def chances_of_first(
-    scores: Float[np.ndarray, "draws methods"],
-) -> Float[np.ndarray, " methods"]:
-    """Return the share of draws in which each method is highest; equal ones share the draw."""
-    best = scores >= scores.max(axis=1, keepdims=True) - 1e-12  # sums of another order round so
-    return (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
 
 
 def _with_shared_seeds(methods: Sequence[Judged]) -> tuple[list[Judged], tuple[int, ...]]:

@@ -33,6 +33,8 @@ from lmd_bench.store.store import Store
 
 METRIC = "test_balanced_accuracy"
 Content = tuple[Any, ...]  # what shapes a run, but for its seed
+_PARTS = ("dataset", "protocol", "imbalance_factor", "n_max", "split_seed", "image_size")
+_BOUNDS = ("loss_seeds_low", "loss_seeds_high", "loss_images_low", "loss_images_high")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +78,8 @@ class Cell:
     @property
     def missing(self) -> tuple[int, ...]:
         """Return the seeds without a run."""
-        there = {*self.runs, *self.failed}
-        return tuple(seed for seed in self.target.seeds if seed not in there)
+        ended = {*self.runs, *self.failed}
+        return tuple(seed for seed in self.target.seeds if seed not in ended)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +90,9 @@ class Matrix:
     n_epochs: int
     tuned: tuple[Tuned, ...]  # in the order of rows and of columns
     cells: Mapping[tuple[str, str], Cell]  # (tuned at, used at) -> cell
+
+
+Losses = Mapping[tuple[str, str], Loss]
 
 
 def content_of(row: Row, task_fingerprint: str | None = None) -> Content:
@@ -137,84 +142,6 @@ def losses(
         for place, cell in cells.items()
         if place[0] != place[1]
     }
-
-
-def _runs(rows: Iterable[Row]) -> dict[Content, dict[int, Row]]:
-    """Return the runs on test by content and seed; of two, the one that ended well, then any."""
-    found: dict[Content, dict[int, Row]] = {}
-    for row in rows:
-        if row["phase"] in JUDGED_ON_TEST:
-            seeds = found.setdefault(content_of(row), {})
-            known = seeds.get(int(row["seed"]))
-            if known is None or (known["status"] != "ok" and row["status"] == "ok"):
-                seeds[int(row["seed"])] = row
-    return found
-
-
-def _tuned(
-    studies: Sequence[StudyRows], rule: SelectionRule, rows: Sequence[Row]
-) -> tuple[Tuned | None, list[str]]:
-    latest = [max(row["finished_at"] for row in study.trials) for study in studies]
-    ranked = sorted(zip(studies, latest, strict=True), key=lambda one: (len(one[0].trials), one[1]))
-    study = ranked[-1][0]
-    notes = [
-        f"{study.method} has several studies on {study.task}: {study.study} is taken, and not "
-        f"{other.study}; --study chooses"
-        for other, _ in ranked[:-1]
-    ]
-    selected = study.selected(rule)
-    if selected is None:
-        return None, [*notes, f"nothing to transfer from {study.method} on {study.task}: no trial"]
-    seeds = _seeds(study.rows) or _seeds(
-        row for row in rows if row["task_fingerprint"] == selected["task_fingerprint"]
-    )
-    if not seeds:
-        notes.append(f"nothing is confirmed on {study.task}, so no config can be used there")
-    return Tuned(study, selected, seeds), notes
-
-
-def _seeds(rows: Iterable[Row]) -> tuple[int, ...]:
-    return tuple(sorted({int(row["seed"]) for row in rows if row["phase"] == "confirm"}))
-
-
-def _order(one: Tuned) -> tuple[Any, ...]:
-    row = one.selected
-    return (row["dataset"], row["protocol"], row["imbalance_factor"] or 0.0, one.task)
-
-
-def _cell(source: Tuned, target: Tuned, runs: Mapping[Content, Mapping[int, Row]]) -> Cell:
-    content = content_of(source.selected, target.selected["task_fingerprint"])
-    there = {s: r for s, r in runs.get(content, {}).items() if s in target.seeds}
-    return Cell(
-        source,
-        target,
-        {seed: row for seed, row in sorted(there.items()) if row["status"] == "ok"},
-        {seed: row for seed, row in sorted(there.items()) if row["status"] != "ok"},
-        content == content_of(target.selected),
-    )
-
-
-def _loss(store: Store | None, native: Cell, cell: Cell) -> Loss:
-    shared = [seed for seed in native.runs if seed in cell.runs]
-    differences = [native.runs[seed][METRIC] - cell.runs[seed][METRIC] for seed in shared]
-    over_seeds = seed_interval(differences)
-    value = spread(differences).mean
-    if store is None or not shared or cell.same_config:
-        return Loss(value, over_seeds, None)
-    groups = native.target.selected["groups"]
-    sides = [
-        judged_runs(store, name, {seed: one.runs[seed] for seed in shared}, groups)
-        for name, one in (("the natively tuned", native), ("the transferred config", cell))
-    ]
-    if sides[0] is None or sides[1] is None:
-        return Loss(value, over_seeds, None)
-    generator = np.random.default_rng(derive_seed(0, "transfer", cell.target.task))
-    found, _ = compare(sides[0], [sides[1]], generator)
-    return Loss(value, over_seeds, found[0].balanced_accuracy.interval if found else None)
-
-
-_PARTS = ("dataset", "protocol", "imbalance_factor", "n_max", "split_seed", "image_size")
-Losses = Mapping[tuple[str, str], Loss]
 
 
 def transfer(
@@ -272,7 +199,7 @@ def command(cell: Cell, root: Path) -> str:
     """Return the command that fills a cell; empty where nothing is missing."""
     if not cell.missing:
         return ""
-    ends = [one.selected["task_fingerprint"][:8] for one in (cell.source, cell.target)]
+    ends = [tuned.selected["task_fingerprint"][:8] for tuned in (cell.source, cell.target)]
     method = shlex.quote(cell.source.study.method)
     return (
         f"lmd-bench transfer --method {method} --from {ends[0]} --to {ends[1]} "
@@ -320,6 +247,80 @@ def transfer_text(
     return [*lines, *(["", *(f"Note: {note}." for note in notes)] if notes else [])]
 
 
+def _runs(rows: Iterable[Row]) -> dict[Content, dict[int, Row]]:
+    """Return the runs on test by content and seed; of two, the one that ended well, then any."""
+    runs: dict[Content, dict[int, Row]] = {}
+    for row in rows:
+        if row["phase"] in JUDGED_ON_TEST:
+            seeds = runs.setdefault(content_of(row), {})
+            earlier = seeds.get(int(row["seed"]))
+            if earlier is None or (earlier["status"] != "ok" and row["status"] == "ok"):
+                seeds[int(row["seed"])] = row
+    return runs
+
+
+def _tuned(
+    studies: Sequence[StudyRows], rule: SelectionRule, rows: Sequence[Row]
+) -> tuple[Tuned | None, list[str]]:
+    latest = [max(row["finished_at"] for row in study.trials) for study in studies]
+    ranked = sorted(zip(studies, latest, strict=True), key=lambda one: (len(one[0].trials), one[1]))
+    study = ranked[-1][0]
+    notes = [
+        f"{study.method} has several studies on {study.task}: {study.study} is taken, and not "
+        f"{other.study}; --study chooses"
+        for other, _ in ranked[:-1]
+    ]
+    selected = study.selected(rule)
+    if selected is None:
+        return None, [*notes, f"nothing to transfer from {study.method} on {study.task}: no trial"]
+    seeds = _seeds(study.rows) or _seeds(
+        row for row in rows if row["task_fingerprint"] == selected["task_fingerprint"]
+    )
+    if not seeds:
+        notes.append(f"nothing is confirmed on {study.task}, so no config can be used there")
+    return Tuned(study, selected, seeds), notes
+
+
+def _seeds(rows: Iterable[Row]) -> tuple[int, ...]:
+    return tuple(sorted({int(row["seed"]) for row in rows if row["phase"] == "confirm"}))
+
+
+def _order(tuned: Tuned) -> tuple[Any, ...]:
+    row = tuned.selected
+    return (row["dataset"], row["protocol"], row["imbalance_factor"] or 0.0, tuned.task)
+
+
+def _cell(source: Tuned, target: Tuned, runs: Mapping[Content, Mapping[int, Row]]) -> Cell:
+    content = content_of(source.selected, target.selected["task_fingerprint"])
+    runs_by_seed = {s: r for s, r in runs.get(content, {}).items() if s in target.seeds}
+    return Cell(
+        source,
+        target,
+        {seed: row for seed, row in sorted(runs_by_seed.items()) if row["status"] == "ok"},
+        {seed: row for seed, row in sorted(runs_by_seed.items()) if row["status"] != "ok"},
+        content == content_of(target.selected),
+    )
+
+
+def _loss(store: Store | None, native: Cell, cell: Cell) -> Loss:
+    shared = [seed for seed in native.runs if seed in cell.runs]
+    differences = [native.runs[seed][METRIC] - cell.runs[seed][METRIC] for seed in shared]
+    over_seeds = seed_interval(differences)
+    value = spread(differences).mean
+    if store is None or not shared or cell.same_config:
+        return Loss(value, over_seeds, None)
+    groups = native.target.selected["groups"]
+    sides = [
+        judged_runs(store, name, {seed: one.runs[seed] for seed in shared}, groups)
+        for name, one in (("the natively tuned", native), ("the transferred config", cell))
+    ]
+    if sides[0] is None or sides[1] is None:
+        return Loss(value, over_seeds, None)
+    generator = np.random.default_rng(derive_seed(0, "transfer", cell.target.task))
+    found, _ = compare(sides[0], [sides[1]], generator)
+    return Loss(value, over_seeds, found[0].balanced_accuracy.interval if found else None)
+
+
 def _losses(matrix: Matrix, loss_of: Losses, names: Mapping[str, str]) -> list[Part]:
     header = ("tuned at", "used at", "loss", "over seeds", "over images")
     rows: list[list[str]] = []
@@ -359,9 +360,6 @@ def _loss_columns(loss: Loss | None) -> dict[str, float]:
     images = loss.over_images
     ends += [nan, nan] if images is None else [images.low, images.high]
     return {"loss": loss.value, **dict(zip(_BOUNDS, ends, strict=True))}
-
-
-_BOUNDS = ("loss_seeds_low", "loss_seeds_high", "loss_images_low", "loss_images_high")
 
 
 def _part(row: Mapping[str, Any], part: str) -> str:

@@ -19,6 +19,11 @@ from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent
 from lmd_bench.stats.best_so_far import best_of_hours, best_of_trials
 from lmd_bench.stats.intervals import Interval, seed_interval
 
+_SHOWN = 6  # points of a curve in a terminal
+_UNITS = {"trials": "trials", "hours": "h", "gpu_hours": "GPU-h"}
+FACTORS = ("method", "tuning", "seed")
+Design = Float[np.ndarray, "methods configs seeds"]
+
 
 @dataclass(frozen=True)
 class TuningGain:
@@ -31,8 +36,15 @@ class TuningGain:
     default_was_selected: bool
 
 
-_SHOWN = 6  # points of a curve in a terminal
-_UNITS = {"trials": "trials", "hours": "h", "gpu_hours": "GPU-h"}
+@dataclass(frozen=True)
+class Explained:
+    """Shares of the variance of one task's test scores; together 1."""
+
+    eta_squared: dict[str, float]  # method, tuning, seed, residual; NaN where all scores are equal
+    by_chance: dict[str, float]  # what they would be on average if scores were pure noise
+    labels: tuple[str, ...]  # the methods in the design
+    n_seeds: int
+    left_out: tuple[str, ...]
 
 
 def tuning(rows: Sequence[Row], rule: SelectionRule, unit: str = "trials") -> Answer:
@@ -93,62 +105,6 @@ def tuning_text(studies: Sequence[StudyRows], rule: SelectionRule, unit: Unit) -
     return lines
 
 
-def _curves(part: pd.DataFrame, unit: Unit) -> Table:
-    largest = float(part["spent"].max())
-    if unit == "trials":
-        points = np.unique(np.geomspace(1, largest, _SHOWN).round()).tolist()
-    else:
-        points = (largest * np.arange(1, _SHOWN + 1) / _SHOWN).tolist()
-    header = ["method", *(_spent(point, unit) for point in points)]
-    rows: list[list[str]] = []
-    for label, curve in part.groupby("label", sort=False):
-        row = [str(label)]
-        for point in points:
-            reached = curve[curve["spent"] <= point * (1 + 1e-9)]
-            ended = float(curve["spent"].max()) < point * (1 - 1e-9)
-            last = reached.iloc[-1] if len(reached) else None
-            if last is None or ended:  # the study did not spend that much
-                row.append("–")
-            elif last["found"] < 0.95:  # a mean of the lucky orders alone would mislead
-                row.append(f"{100 * last['found']:.0f} % found any")
-            else:
-                band = bounds(Interval(last["low"], last["high"], ""))
-                row.append(f"{percent(last['mean'])} {band}")
-        rows.append(row)
-    return Table(header, rows)
-
-
-def _spent(point: float, unit: Unit) -> str:
-    return "1 trial" if unit == "trials" and point == 1 else f"{point:.3g} {_UNITS[unit]}"
-
-
-def _gain(gain: TuningGain) -> list[str]:
-    if gain.default_was_selected:
-        return [gain.label, "the default was selected"]
-    return [
-        gain.label,
-        f"{percent(gain.gain, '+')} {bounds(gain.interval, '+')} ({gain.n_seeds})",
-    ]
-
-
-def _explained(members: Sequence[StudyRows], rule: SelectionRule) -> str:
-    found = explained(members, rule)
-    if found is None:
-        return (
-            "Variance: not split, which takes two methods whose tuned and default configurations "
-            "are confirmed on two seeds."
-        )
-    shares = ", ".join(
-        f"{name} {percent(found.eta_squared[name])} % ({percent(found.by_chance[name])} by chance)"
-        for name in (*FACTORS, "residual")
-    )
-    left_out = f"; left out: {', '.join(found.left_out)}" if found.left_out else ""
-    return (
-        f"Variance of test balanced accuracy over {len(found.labels)} methods x default and tuned "
-        f"x {found.n_seeds} seeds, eta squared: {shares}{left_out}."
-    )
-
-
 def curve_frame(
     studies: Sequence[StudyRows], rule: SelectionRule, unit: Unit = "trials"
 ) -> pd.DataFrame:
@@ -170,26 +126,6 @@ def curve_frame(
         parts.append(pd.DataFrame(columns))
     names = ["task", "label", "unit", "spent", "mean", "low", "high", "found"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=pd.Index(names))
-
-
-def _value(study: StudyRows, row: Row, rule: SelectionRule) -> float:
-    value = score(row, rule, study.runs(row))
-    return float("nan") if value is None else value
-
-
-FACTORS = ("method", "tuning", "seed")
-Design = Float[np.ndarray, "methods configs seeds"]
-
-
-@dataclass(frozen=True)
-class Explained:
-    """Shares of the variance of one task's test scores; together 1."""
-
-    eta_squared: dict[str, float]  # method, tuning, seed, residual; NaN where all scores are equal
-    by_chance: dict[str, float]  # what they would be on average if scores were pure noise
-    labels: tuple[str, ...]  # the methods in the design
-    n_seeds: int
-    left_out: tuple[str, ...]
 
 
 def tuning_gain(study: StudyRows, rule: SelectionRule) -> TuningGain | None:
@@ -253,6 +189,67 @@ def shares_by_chance(shape: Sequence[int]) -> dict[str, float]:
         name: (n_levels - 1) / (n_cells - 1) for name, n_levels in zip(FACTORS, shape, strict=True)
     }
     return shares | {"residual": 1 - sum(shares.values())}
+
+
+def _curves(part: pd.DataFrame, unit: Unit) -> Table:
+    largest = float(part["spent"].max())
+    if unit == "trials":
+        points = np.unique(np.geomspace(1, largest, _SHOWN).round()).tolist()
+    else:
+        points = (largest * np.arange(1, _SHOWN + 1) / _SHOWN).tolist()
+    header = ["method", *(_spent(point, unit) for point in points)]
+    rows: list[list[str]] = []
+    for label, curve in part.groupby("label", sort=False):
+        row = [str(label)]
+        for point in points:
+            reached = curve[curve["spent"] <= point * (1 + 1e-9)]
+            ended = float(curve["spent"].max()) < point * (1 - 1e-9)
+            last = reached.iloc[-1] if len(reached) else None
+            if last is None or ended:  # the study did not spend that much
+                row.append("–")
+            elif last["found"] < 0.95:  # a mean of the lucky orders alone would mislead
+                row.append(f"{100 * last['found']:.0f} % found any")
+            else:
+                band = bounds(Interval(last["low"], last["high"], ""))
+                row.append(f"{percent(last['mean'])} {band}")
+        rows.append(row)
+    return Table(header, rows)
+
+
+def _spent(point: float, unit: Unit) -> str:
+    return "1 trial" if unit == "trials" and point == 1 else f"{point:.3g} {_UNITS[unit]}"
+
+
+def _gain(gain: TuningGain) -> list[str]:
+    if gain.default_was_selected:
+        return [gain.label, "the default was selected"]
+    return [
+        gain.label,
+        f"{percent(gain.gain, '+')} {bounds(gain.interval, '+')} ({gain.n_seeds})",
+    ]
+
+
+def _explained(members: Sequence[StudyRows], rule: SelectionRule) -> str:
+    found = explained(members, rule)
+    if found is None:
+        return (
+            "Variance: not split, which takes two methods whose tuned and default configurations "
+            "are confirmed on two seeds."
+        )
+    shares = ", ".join(
+        f"{name} {percent(found.eta_squared[name])} % ({percent(found.by_chance[name])} by chance)"
+        for name in (*FACTORS, "residual")
+    )
+    left_out = f"; left out: {', '.join(found.left_out)}" if found.left_out else ""
+    return (
+        f"Variance of test balanced accuracy over {len(found.labels)} methods x default and tuned "
+        f"x {found.n_seeds} seeds, eta squared: {shares}{left_out}."
+    )
+
+
+def _value(study: StudyRows, row: Row, rule: SelectionRule) -> float:
+    value = score(row, rule, study.runs(row))
+    return float("nan") if value is None else value
 
 
 def _scores(study: StudyRows, source: Row | None) -> dict[int, float]:

@@ -30,6 +30,26 @@ from lmd_bench.stats.spread import spread
 from lmd_bench.store.store import Store
 
 
+@dataclass(frozen=True)
+class ProcedureSpread:
+    """What a study's search gives when its trials are drawn again."""
+
+    n_trials: int
+    score_mean: float  # of the rule, for the selected configuration
+    score_sd: float  # NaN below two trials beside the default
+    known: float  # chance that the selected configuration is a confirmed one
+    test_mean: float  # balanced accuracy on test of the selected configuration, where known
+    test_sd: float
+
+    @property
+    def over(self) -> str:
+        """Return what the spread is over, in words."""
+        return (
+            f"{self.n_trials} search trials drawn again; {100 * self.known:.0f} % of what would be "
+            "selected is confirmed"
+        )
+
+
 def intervals(
     store: Store,
     rows: Sequence[Row],
@@ -131,21 +151,6 @@ def class_frame(store: Store, studies: Sequence[StudyRows], rule: SelectionRule)
     return pd.DataFrame(lines).assign(rule=rule.name, watermark=rule.watermark)
 
 
-def _recall_and_images(
-    store: Store, study: StudyRows, rule: SelectionRule
-) -> tuple[Float[np.ndarray, " classes"], Int64[np.ndarray, " classes"]] | None:
-    """Return the mean recall and the images of each class, from logits or else from the rows."""
-    judged = read_judged(store, study, rule)
-    if judged is not None:
-        recall = class_recall(judged, judged.seeds).mean(axis=0)
-        return recall, np.bincount(judged.labels, minlength=len(recall)).astype(np.int64)
-    runs = list(study.ok_runs(study.selected(rule)).values())
-    if not runs or any(run["test_counts"] is None or run["test_recall"] is None for run in runs):
-        return None
-    recalls = np.array([run["test_recall"] for run in runs], dtype=np.float64)
-    return recalls.mean(axis=0), np.array(runs[0]["test_counts"], dtype=np.int64)
-
-
 def methods_text(frame: pd.DataFrame, rule: SelectionRule, known_clusters: bool) -> list[Part]:
     """Return the lines of `method_frame` as text, a table per task."""
     over = over_images(np.zeros(0, dtype=np.int64) if known_clusters else None)
@@ -202,79 +207,6 @@ def tasks_without_lines(studies: Sequence[StudyRows], frame: pd.DataFrame) -> li
     ]
 
 
-def _method(
-    study: StudyRows, judged: Judged, rule: SelectionRule, clusters: Clusters | None
-) -> Row:
-    ids = read_clusters(clusters.path, clusters.column, judged.image_ids) if clusters else None
-    per_seed = mean_recall(class_recall(judged, judged.seeds))
-    found = spread(per_seed.tolist())
-    generator = np.random.default_rng(derive_seed(0, "images", study.task))
-    right = judged.right.mean(axis=1, keepdims=True)
-    images = image_interval(judged.labels, right, len(judged.groups), generator, ids)
-    seeds = seed_interval(per_seed.tolist())
-    search = procedure_spread(study, rule)
-    assert search is not None, "a confirmed study has a trial that can be selected"
-    return {
-        "task": study.task,
-        "label": study.label,
-        "balanced_accuracy": found.mean,
-        "sd": found.sd,
-        "n_seeds": found.n,
-        "images_low": images.low,
-        "images_high": images.high,
-        "images_over": images.over,
-        "images_note": few_images_note(judged.labels),
-        "seeds_low": seeds.low,
-        "seeds_high": seeds.high,
-        "search_mean": search.score_mean,
-        "search_sd": search.score_sd,
-        "search_known": search.known,
-        "search_test_sd": search.test_sd,
-        "n_trials": search.n_trials,
-    }
-
-
-def _records(frame: pd.DataFrame) -> list[Row]:
-    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
-
-
-def _cells(row: Row) -> list[str]:
-    seeds = Interval(row["seeds_low"], row["seeds_high"], "")
-    return [
-        row["label"],
-        percent(row["balanced_accuracy"]),
-        bounds(Interval(row["images_low"], row["images_high"], "")),
-        f"{bounds(seeds)} ({row['n_seeds']})",
-        _with_sd(row["search_mean"], row["search_sd"]),
-        f"{100 * row['search_known']:.0f} %",
-        percent(row["search_test_sd"]),
-    ]
-
-
-def _with_sd(mean: float, sd: float) -> str:
-    return percent(mean) if isnan(sd) else f"{percent(mean)} ± {percent(sd)}"
-
-
-@dataclass(frozen=True)
-class ProcedureSpread:
-    """What a study's search gives when its trials are drawn again."""
-
-    n_trials: int
-    score_mean: float  # of the rule, for the selected configuration
-    score_sd: float  # NaN below two trials beside the default
-    known: float  # chance that the selected configuration is a confirmed one
-    test_mean: float  # balanced accuracy on test of the selected configuration, where known
-    test_sd: float
-
-    @property
-    def over(self) -> str:
-        """Return what the spread is over, in words."""
-        return (
-            f"{self.n_trials} search trials drawn again; {100 * self.known:.0f} % of what would be "
-            "selected is confirmed"
-        )
-
-
 def selection_chances(better_than_default: int, n_others: int, n_draws: int) -> list[float]:
     """Return the chance of each trial that beats the default to be selected, best first.
 
@@ -308,6 +240,74 @@ def procedure_spread(study: StudyRows, rule: SelectionRule) -> ProcedureSpread |
         sd = test_sd = float("nan")
     known = sum(w for w, test in zip(weights, tests, strict=True) if not isnan(test))
     return ProcedureSpread(len(trials), mean, sd, known / sum(weights), test_mean, test_sd)
+
+
+def _recall_and_images(
+    store: Store, study: StudyRows, rule: SelectionRule
+) -> tuple[Float[np.ndarray, " classes"], Int64[np.ndarray, " classes"]] | None:
+    """Return the mean recall and the images of each class, from logits or else from the rows."""
+    judged = read_judged(store, study, rule)
+    if judged is not None:
+        recall = class_recall(judged, judged.seeds).mean(axis=0)
+        return recall, np.bincount(judged.labels, minlength=len(recall)).astype(np.int64)
+    runs = list(study.ok_runs(study.selected(rule)).values())
+    if not runs or any(run["test_counts"] is None or run["test_recall"] is None for run in runs):
+        return None
+    recalls = np.array([run["test_recall"] for run in runs], dtype=np.float64)
+    return recalls.mean(axis=0), np.array(runs[0]["test_counts"], dtype=np.int64)
+
+
+def _method(
+    study: StudyRows, judged: Judged, rule: SelectionRule, clusters: Clusters | None
+) -> Row:
+    ids = read_clusters(clusters.path, clusters.column, judged.image_ids) if clusters else None
+    per_seed = mean_recall(class_recall(judged, judged.seeds))
+    seeds_spread = spread(per_seed.tolist())
+    generator = np.random.default_rng(derive_seed(0, "images", study.task))
+    right = judged.right.mean(axis=1, keepdims=True)
+    images = image_interval(judged.labels, right, len(judged.groups), generator, ids)
+    seeds = seed_interval(per_seed.tolist())
+    search = procedure_spread(study, rule)
+    assert search is not None, "a confirmed study has a trial that can be selected"
+    return {
+        "task": study.task,
+        "label": study.label,
+        "balanced_accuracy": seeds_spread.mean,
+        "sd": seeds_spread.sd,
+        "n_seeds": seeds_spread.n,
+        "images_low": images.low,
+        "images_high": images.high,
+        "images_over": images.over,
+        "images_note": few_images_note(judged.labels),
+        "seeds_low": seeds.low,
+        "seeds_high": seeds.high,
+        "search_mean": search.score_mean,
+        "search_sd": search.score_sd,
+        "search_known": search.known,
+        "search_test_sd": search.test_sd,
+        "n_trials": search.n_trials,
+    }
+
+
+def _records(frame: pd.DataFrame) -> list[Row]:
+    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
+
+
+def _cells(row: Row) -> list[str]:
+    seeds = Interval(row["seeds_low"], row["seeds_high"], "")
+    return [
+        row["label"],
+        percent(row["balanced_accuracy"]),
+        bounds(Interval(row["images_low"], row["images_high"], "")),
+        f"{bounds(seeds)} ({row['n_seeds']})",
+        _with_sd(row["search_mean"], row["search_sd"]),
+        f"{100 * row['search_known']:.0f} %",
+        percent(row["search_test_sd"]),
+    ]
+
+
+def _with_sd(mean: float, sd: float) -> str:
+    return percent(mean) if isnan(sd) else f"{percent(mean)} ± {percent(sd)}"
 
 
 def _ranked(study: StudyRows, rule: SelectionRule) -> list[tuple[float, Row]]:

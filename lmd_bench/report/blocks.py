@@ -13,6 +13,8 @@ from markupsafe import Markup
 from lmd_bench.core.text import rough
 from lmd_bench.report.drawing.canvas import Number
 
+Mark = Literal["", "best", "second", "missing", "chosen"]
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -149,9 +151,6 @@ def heads(*texts: str) -> tuple[Head, ...]:
 def notes(lines: Sequence[str]) -> tuple[Block, ...]:
     """Return notes as blocks; none for none."""
     return (Text(tuple(lines), "notes"),) if lines else ()
-
-
-Mark = Literal["", "best", "second", "missing", "chosen"]
 
 
 def percent(value: Number | None, sd: float = float("nan"), mark: Mark = "") -> Cell:

@@ -94,12 +94,12 @@ def read_confirmed(store: Store, study: StudyRows, rule: SelectionRule) -> Confi
     return Confirmed(study, selected, runs, tuple(judged), _missing(runs, judged, damaged))
 
 
-def lacking(found: Sequence[Confirmed]) -> list[str]:
+def lacking(members: Sequence[Confirmed]) -> list[str]:
     """Return a sentence on each kind of logits that are not there, and whose they are."""
     labels: dict[str, list[str]] = {}
-    for one in found:
-        if one.missing:
-            labels.setdefault(one.missing, []).append(one.study.label)
+    for confirmed in members:
+        if confirmed.missing:
+            labels.setdefault(confirmed.missing, []).append(confirmed.study.label)
     return [f"Missing: {why}, each of {', '.join(names)}." for why, names in labels.items()]
 
 

@@ -65,15 +65,17 @@ class Context:
     @cached_property
     def confirmed(self) -> Sequence[Confirmed]:
         """Return what is confirmed of each study's selected configuration, with its logits."""
-        found = (read_confirmed(self.store, study, self.rule) for study in self.studies)
-        return [one for one in found if one is not None]
+        read = (read_confirmed(self.store, study, self.rule) for study in self.studies)
+        return [confirmed for confirmed in read if confirmed is not None]
 
     @cached_property
     def searched(self) -> "Mapping[str, list[Searched]]":
         """Return the trials of each task's studies, as Optuna sees them."""
         from lmd_bench.report.searched import searched  # Optuna takes a second to import
 
-        return {task: [searched(study) for study in found] for task, found in self.tasks.items()}
+        return {
+            task: [searched(study) for study in studies] for task, studies in self.tasks.items()
+        }
 
     @cached_property
     def styles(self) -> Mapping[tuple[str, str], int]:

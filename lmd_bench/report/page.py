@@ -74,6 +74,30 @@ def page(context: Context, names: Sequence[str], at: datetime | None = None) -> 
     return _without_blank_lines(html)
 
 
+def write_report(
+    root: Path,
+    out: Path,
+    rule: str = VAL_BALANCED_ACCURACY.name,
+    only: Sequence[str] = (),
+) -> None:
+    """Write the report of a results folder, whole or not at all.
+
+    Args:
+        root: Folder of the results.
+        out: File to write.
+        rule: Name of the selection rule.
+        only: Names of sections; none stands for all.
+
+    Raises:
+        UserError: no such rule or section, no results that can be read, or the file cannot be
+            written.
+    """
+    names = check_names(only)
+    text = page(read_context(root, rule_named(rule)), names)
+    with asked_file(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def _kind(cell: Cell, numeric: bool) -> str:
     """Return the classes of a cell in the style sheet."""
     shade = "" if cell.shade is None else f"h{cell.shade}"
@@ -101,27 +125,3 @@ def _policy(style: str, script: str) -> str:
 def _hash(text: str) -> str:
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-def write_report(
-    root: Path,
-    out: Path,
-    rule: str = VAL_BALANCED_ACCURACY.name,
-    only: Sequence[str] = (),
-) -> None:
-    """Write the report of a results folder, whole or not at all.
-
-    Args:
-        root: Folder of the results.
-        out: File to write.
-        rule: Name of the selection rule.
-        only: Names of sections; none stands for all.
-
-    Raises:
-        UserError: no such rule or section, no results that can be read, or the file cannot be
-            written.
-    """
-    names = check_names(only)
-    text = page(read_context(root, rule_named(rule)), names)
-    with asked_file(out) as temporary:
-        temporary.write_text(text, encoding="utf-8")

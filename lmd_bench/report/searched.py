@@ -78,8 +78,8 @@ def _bare(trial: FrozenTrial) -> FrozenTrial:
     return create_trial(value=trial.value, params=trial.params, distributions=trial.distributions)
 
 
-def _setting(name: str, known: BaseDistribution) -> Setting:
-    if isinstance(known, CategoricalDistribution):
-        return Setting(name, choices=tuple(str(choice) for choice in known.choices))
-    assert isinstance(known, FloatDistribution | IntDistribution)
-    return Setting(name, float(known.low), float(known.high), known.log)
+def _setting(name: str, distribution: BaseDistribution) -> Setting:
+    if isinstance(distribution, CategoricalDistribution):
+        return Setting(name, choices=tuple(str(choice) for choice in distribution.choices))
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return Setting(name, float(distribution.low), float(distribution.high), distribution.log)

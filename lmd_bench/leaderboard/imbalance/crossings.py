@@ -32,10 +32,14 @@ class Gap:
     @property
     def verdict(self) -> Verdict:
         """Say whether the difference is beyond every spread that is known of it."""
-        known = [one for one in (self.over_seeds, self.over_images) if one and not isnan(one.low)]
-        if not known:
+        intervals = [
+            interval
+            for interval in (self.over_seeds, self.over_images)
+            if interval and not isnan(interval.low)
+        ]
+        if not intervals:
             return "not known"
-        holds_zero = any(one.low <= 0 <= one.high for one in known)
+        holds_zero = any(interval.low <= 0 <= interval.high for interval in intervals)
         return "within" if holds_zero else "beyond"
 
 

@@ -1,4 +1,4 @@
-"""Each metric on test against the imbalance factor, for every method: a tidy frame."""
+"""Metrics on test against the imbalance factor, for every method: a tidy frame, and curves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,12 +24,32 @@ from lmd_bench.store.from_logits import scores_on_test
 from lmd_bench.store.store import Store
 
 Line = dict[str, Any]
-
 _FAMILY = ("dataset", "protocol", "image_size", "split_seed", "n_max")  # all of a task but factor
 COLUMNS = (
     *("family", *_FAMILY, "imbalance_factor", "measured_factor", "task", "method", "label"),
     *("metric", "higher_is_better", "mean", "sd", "n_seeds", "n_undefined"),
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """One method at one factor."""
+
+    factor: float  # largest over smallest training class, as measured
+    name: str  # of the factor, as tables call it
+    scores: Mapping[int, float]  # seed -> metric on test; empty where nothing is confirmed
+    study: StudyRows
+
+    @cached_property
+    def spread(self) -> Spread:
+        """Return mean, SD (n - 1) and count over the retraining seeds."""
+        return spread(list(self.scores.values()))
+
+
+Curve = tuple[Point, ...]  # by rising factor
+
+
+Curves = dict[str, dict[str, Curve]]  # family of tasks -> method -> curve
 
 
 def imbalance_frame(
@@ -58,16 +78,16 @@ def imbalance_frame(
             continue
         runs = list(study.ok_runs(selected).values())
         place = place_of(study, selected)
-        for name, found in metric_spreads(runs, names, store).items():
+        for name, score in metric_spreads(runs, names, store).items():
             lines.append(
                 {
                     **place,
                     "metric": name,
                     "higher_is_better": METRICS[name].higher_is_better,
-                    "mean": found.spread.mean,
-                    "sd": found.spread.sd,
-                    "n_seeds": found.spread.n,
-                    "n_undefined": found.n_undefined,
+                    "mean": score.spread.mean,
+                    "sd": score.spread.sd,
+                    "n_seeds": score.spread.n,
+                    "n_undefined": score.n_undefined,
                 }
             )
     frame = pd.DataFrame(lines, columns=pd.Index(COLUMNS))
@@ -99,12 +119,6 @@ def measured_name(row: Mapping[Any, Any]) -> str:
     return f"natural ({row['measured_factor']:.3g})" if name == "natural" else name
 
 
-def _cell(row: Mapping[Any, Any]) -> str:
-    if isnan(row["mean"]):
-        return "–"
-    return f"{row['mean']:.3f}" + ("" if isnan(row["sd"]) else f" ± {row['sd']:.3f}")
-
-
 def place_of(study: StudyRows, row: Row) -> Line:
     """Return what a line says of the task and method of a study; `row` is any of its `ok` rows."""
     counts = [count for count in row["class_counts"] if count > 0]
@@ -119,25 +133,6 @@ def place_of(study: StudyRows, row: Row) -> Line:
         "method": study.method,
         "label": study.label,
     }
-
-
-@dataclass(frozen=True, eq=False)
-class Point:
-    """One method at one factor."""
-
-    factor: float  # largest over smallest training class, as measured
-    name: str  # of the factor, as tables call it
-    scores: Mapping[int, float]  # seed -> metric on test; empty where nothing is confirmed
-    study: StudyRows
-
-    @cached_property
-    def spread(self) -> Spread:
-        """Return mean, SD (n - 1) and count over the retraining seeds."""
-        return spread(list(self.scores.values()))
-
-
-Curve = tuple[Point, ...]  # by rising factor
-Curves = dict[str, dict[str, Curve]]  # family of tasks -> method -> curve
 
 
 def factor_curves(
@@ -168,3 +163,9 @@ def factor_curves(
         }
         for family, curves in sorted(found.items())
     }
+
+
+def _cell(row: Mapping[Any, Any]) -> str:
+    if isnan(row["mean"]):
+        return "–"
+    return f"{row['mean']:.3f}" + ("" if isnan(row["sd"]) else f" ± {row['sd']:.3f}")

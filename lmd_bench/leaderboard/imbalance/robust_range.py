@@ -63,7 +63,7 @@ def within_spread(
 
 def robust_ranges(curves: Curves, better: Literal[1, -1]) -> list[RobustRange]:
     """Return the range of every method, in each family the one within at most factors first."""
-    found: list[RobustRange] = []
+    all_ranges: list[RobustRange] = []
     for family, methods in curves.items():
         points = {p.study.task: p for curve in methods.values() for p in curve}
         tasks = sorted(points, key=lambda task: points[task].factor)
@@ -79,8 +79,8 @@ def robust_ranges(curves: Curves, better: Literal[1, -1]) -> list[RobustRange]:
             RobustRange(family, label, names, *(tuple(c) for c in zip(*lines, strict=True)))
             for label, lines in at.items()
         ]
-        found += sorted(ranges, key=lambda one: (-one.n_within, one.label))
-    return found
+        all_ranges += sorted(ranges, key=lambda robust: (-robust.n_within, robust.label))
+    return all_ranges
 
 
 def _spread_at(curve: Curve, task: str) -> tuple[float, float]:

@@ -108,20 +108,20 @@ def bootstrap(store: Store, rule: SelectionRule) -> OverImages:
     return over_images
 
 
-def crossing_frame(found: Sequence[Crossing], metric: str) -> pd.DataFrame:
+def crossing_frame(crossings: Sequence[Crossing], metric: str) -> pd.DataFrame:
     """Return one line for each change of order."""
     lines: list[dict[str, Any]] = []
-    for one in found:
+    for crossing in crossings:
         lines.append(
             {
-                "family": one.family,
+                "family": crossing.family,
                 "metric": metric,
-                "better_below": one.first,
-                "better_above": one.other,
-                "factor": one.at,
-                "verdict": one.verdict,
-                **_gap_columns("below", one.below),
-                **_gap_columns("above", one.above),
+                "better_below": crossing.first,
+                "better_above": crossing.other,
+                "factor": crossing.at,
+                "verdict": crossing.verdict,
+                **_gap_columns("below", crossing.below),
+                **_gap_columns("above", crossing.above),
             }
         )
     names = ("family", "metric", "better_below", "better_above", "factor", "verdict")
@@ -155,9 +155,9 @@ def range_frame(ranges: Sequence[RobustRange], metric: str) -> pd.DataFrame:
     )
 
 
-def crossing_text(found: Sequence[Crossing], metric: str) -> list[Part]:
+def crossing_text(crossings: Sequence[Crossing], metric: str) -> list[Part]:
     """Return the changes of order as text."""
-    if not found:
+    if not crossings:
         return [f"No two methods change their order in mean test {metric} between factors."]
     over = "over seeds (Student's t, paired)"
     over += " and over test images (paired bootstrap)" if metric == BOOTSTRAPPED else ""
@@ -168,16 +168,22 @@ def crossing_text(found: Sequence[Crossing], metric: str) -> list[Part]:
         "spread over searches, splits or data sets."
     ]
     families = {
-        one.family: [other for other in found if other.family == one.family] for one in found
+        crossing.family: [other for other in crossings if other.family == crossing.family]
+        for crossing in crossings
     }
     header = ("better below", "better above", "factor", "difference below", "above", "spread")
     for family, members in families.items():
         cells = [
             [
-                *(one.first, one.other, f"{one.at:.3g}", _side(one.below, metric)),
-                *(_side(one.above, metric), one.verdict),
+                *(
+                    crossing.first,
+                    crossing.other,
+                    f"{crossing.at:.3g}",
+                    _side(crossing.below, metric),
+                ),
+                *(_side(crossing.above, metric), crossing.verdict),
             ]
-            for one in members
+            for crossing in members
         ]
         lines += ["", family, Table(header, cells, n_keys=2)]
     return lines
@@ -196,13 +202,13 @@ def range_text(ranges: Sequence[RobustRange], metric: str) -> list[Part]:
     return lines
 
 
-def _range_cells(one: RobustRange) -> list[str]:
-    spans = [low if low == high else f"{low} to {high}" for low, high in one.ranges]
+def _range_cells(robust: RobustRange) -> list[str]:
+    spans = [low if low == high else f"{low} to {high}" for low, high in robust.ranges]
     unknown_at = [
-        name for name, inside in zip(one.names, one.within, strict=True) if inside is None
+        name for name, inside in zip(robust.names, robust.within, strict=True) if inside is None
     ]
-    count = f"{one.n_within} of {len(one.names)}"
-    return [one.label, count, ", ".join(spans) or "–", ", ".join(unknown_at) or "–"]
+    count = f"{robust.n_within} of {len(robust.names)}"
+    return [robust.label, count, ", ".join(spans) or "–", ", ".join(unknown_at) or "–"]
 
 
 def _side(gap: Gap, metric: str) -> str:

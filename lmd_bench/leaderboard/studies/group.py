@@ -29,8 +29,8 @@ class StudyRows:
     @cached_property
     def trials(self) -> list[Row]:
         """Return the search rows in the order of their numbers."""
-        found = [row for row in self.rows if row["phase"] == "search"]
-        return sorted(found, key=lambda row: (row["trial_number"], row["key"]))
+        searched = [row for row in self.rows if row["phase"] == "search"]
+        return sorted(searched, key=lambda row: (row["trial_number"], row["key"]))
 
     @cached_property
     def default(self) -> Row | None:
@@ -72,8 +72,8 @@ def group_studies(rows: Iterable[Row]) -> list[StudyRows]:
 
 def named_studies(groups: Iterable[Sequence[Row]]) -> list[StudyRows]:
     """Return studies of rows that are grouped already."""
-    found = list(groups)
-    names = [(task_label(rows[0]), rows[0]["method"]) for rows in found]
+    rows_of_studies = list(groups)
+    names = [(task_label(rows[0]), rows[0]["method"]) for rows in rows_of_studies]
     counts = Counter(names)
     return [
         StudyRows(
@@ -83,7 +83,7 @@ def named_studies(groups: Iterable[Sequence[Row]]) -> list[StudyRows]:
             label=study_label(method, rows[0]["study"], counts[task, method]),
             rows=tuple(rows),
         )
-        for (task, method), rows in zip(names, found, strict=True)
+        for (task, method), rows in zip(names, rows_of_studies, strict=True)
     ]
 
 
@@ -128,14 +128,14 @@ def ablated_studies(root: Path) -> frozenset[str]:
     A cell is a method taken apart, not a competitor, and has no budget of its own. A file that
     cannot be read names none; `lmd-bench ablate --table` says what is wrong with it.
     """
-    found: set[str] = set()
+    ids: set[str] = set()
     for path in sorted((root / FOLDER).glob("[!.]*.json")):
         try:
             tasks: list[Mapping[str, Any]] = json.loads(path.read_text())["tasks"]
-            found.update(str(study) for task in tasks for study in task["studies"].values())
+            ids.update(str(study) for task in tasks for study in task["studies"].values())
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
-    return frozenset(found)
+    return frozenset(ids)
 
 
 def left_out(cells: frozenset[str], studies: frozenset[str]) -> tuple[str, ...]:

@@ -19,6 +19,26 @@ from lmd_bench.store.store import Store, open_store
 Groups = Sequence[Sequence[Row]]  # the rows of each study
 
 
+class RowView(Mapping[str, Any]):
+    """One row of a table; reads like the dict of that row."""
+
+    __slots__ = ("_columns", "_number")
+
+    def __init__(self, columns: "_Columns", number: int) -> None:
+        """Look at row `number` of some columns."""
+        self._columns = columns
+        self._number = number
+
+    def __getitem__(self, name: str) -> Any:
+        return self._columns[name][self._number]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns.names)
+
+    def __len__(self) -> int:
+        return len(self._columns.names)
+
+
 def read_rows(root: str | Path, rule: SelectionRule) -> tuple[Store, Sequence[Row]]:
     """Return the store of a folder and the rows of it that can be read, no ablation's cells.
 
@@ -60,11 +80,11 @@ def read_grouped(
             f"There are no rows in {root}{broken}; run lmd-bench search first, or name another "
             "folder with --results."
         )
-    found, cells = _of_studies(scan), ablated_studies(root)
-    groups = [rows for rows in found if rows[0]["study"] not in cells] if cells else found
+    all_groups, cells = _of_studies(scan), ablated_studies(root)
+    groups = [rows for rows in all_groups if rows[0]["study"] not in cells] if cells else all_groups
     notes = unreadable(scan.damaged, root)
     if cells:
-        notes += left_out(cells, frozenset(rows[0]["study"] for rows in found))
+        notes += left_out(cells, frozenset(rows[0]["study"] for rows in all_groups))
     if rule.needs_val_counts:
         groups = [with_val_counts(store, rows) for rows in groups]
     return store, groups, notes
@@ -96,36 +116,6 @@ def unreadable(damaged: Sequence[Path], root: Path) -> tuple[str, ...]:
     return (note,) if damaged else ()
 
 
-def _of_studies(scan: Scan) -> Groups:
-    numbers = ordered(scan.table)
-    kept = np.isin(np.asarray(scan.table["phase"]).astype(str)[numbers], OF_A_STUDY)
-    return list(grouped_views(scan.table, STUDY_COLUMNS, numbers[kept]))
-
-
-def _names(paths: Sequence[Path], root: Path) -> str:
-    return ", ".join(path.relative_to(root).as_posix() for path in paths)
-
-
-class RowView(Mapping[str, Any]):
-    """One row of a table; reads like the dict of that row."""
-
-    __slots__ = ("_columns", "_number")
-
-    def __init__(self, columns: "_Columns", number: int) -> None:
-        """Look at row `number` of some columns."""
-        self._columns = columns
-        self._number = number
-
-    def __getitem__(self, name: str) -> Any:
-        return self._columns[name][self._number]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._columns.names)
-
-    def __len__(self) -> int:
-        return len(self._columns.names)
-
-
 def grouped_views(
     table: pa.Table, by: Sequence[str], numbers: Int64[np.ndarray, " rows"]
 ) -> Iterator[list[RowView]]:
@@ -144,6 +134,16 @@ def grouped_views(
     ends = np.flatnonzero(np.diff(first[group_of][arranged])) + 1
     for rows in np.split(numbers[arranged], ends) if len(numbers) else ():
         yield [RowView(columns, number) for number in rows.tolist()]
+
+
+def _of_studies(scan: Scan) -> Groups:
+    numbers = ordered(scan.table)
+    kept = np.isin(np.asarray(scan.table["phase"]).astype(str)[numbers], OF_A_STUDY)
+    return list(grouped_views(scan.table, STUDY_COLUMNS, numbers[kept]))
+
+
+def _names(paths: Sequence[Path], root: Path) -> str:
+    return ", ".join(path.relative_to(root).as_posix() for path in paths)
 
 
 def _codes(table: pa.Table, by: Sequence[str]) -> Int64[np.ndarray, " rows"]:

@@ -108,8 +108,8 @@ def _table(
 def _marks(values: Sequence[float], score: _Column) -> list[str]:
     """Return the command for each value: of the best, of the second, or none; equals share it."""
     commands = {1: "\\textbf", 2: "\\underline"}
-    found = places(values, score.shown, score.higher_is_better)
-    return [commands.get(place, "") for place in found]
+    ranks = places(values, score.shown, score.higher_is_better)
+    return [commands.get(place, "") for place in ranks]
 
 
 def _cell(line: Line, score: _Column, mark: str) -> str:

@@ -1,4 +1,4 @@
-"""The frame of a drawing: its size, what it is called, axes, grid lines, texts."""
+"""What every drawing is made of: scales, its frame with axes and grid lines, texts, markers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,10 @@ from typing import Literal
 from markupsafe import Markup
 
 Number = int | float  # a check of types takes `float` at its word
+Anchor = Literal["start", "middle", "end"]
+N_STYLES = 6
+_R = 3.4  # radius
+_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,6 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
 
-Anchor = Literal["start", "middle", "end"]
-
-
 @dataclass(frozen=True)
 class Axis:
     """One axis: what it shows, from where to where, and the numbers it names."""
@@ -47,13 +48,6 @@ class Axis:
     def scale(self, start: Number, end: Number) -> Scale:
         """Return the scale of this axis between two places."""
         return Scale(self.low, self.high, start, end, self.log)
-
-
-def percent_axis(low: Number, high: Number) -> Axis:
-    """Return an axis of percentages that holds two values; it names none below 0 or above 100."""
-    ticks = nice_ticks(low, high)
-    named = tuple(tick for tick in ticks if 0 <= tick <= 100)
-    return Axis("", named, min(low, *named, ticks[-1]), max(high, *named, ticks[0]))
 
 
 @dataclass(frozen=True)
@@ -76,6 +70,13 @@ class Frame:
     def y_range(self) -> tuple[Number, Number]:
         """Return the lower and upper end of the plot; y grows downwards."""
         return self.height - self.bottom, self.top
+
+
+def percent_axis(low: Number, high: Number) -> Axis:
+    """Return an axis of percentages that holds two values; it names none below 0 or above 100."""
+    ticks = nice_ticks(low, high)
+    named = tuple(tick for tick in ticks if 0 <= tick <= 100)
+    return Axis("", named, min(low, *named, ticks[-1]), max(high, *named, ticks[0]))
 
 
 def drawing(
@@ -154,10 +155,6 @@ def path(points: Sequence[tuple[Number, Number]], kind: str, *, closed: bool = F
     return Markup('<path class="{}" d="M{}{}"/>').format(kind, places, "Z" if closed else "")
 
 
-N_STYLES = 6
-_R = 3.4  # radius
-
-
 def marker(x: Number, y: Number, style: int) -> Markup:
     """Return the marker of a style at a place: circle, square, triangle, diamond, cross or bar."""
     shape = style % N_STYLES
@@ -183,9 +180,6 @@ def sample(style: int) -> Markup:
     ).format(style % N_STYLES, marker(17, 6, style))
 
 
-_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
-
-
 def nice_ticks(low: Number, high: Number, n_most: int = 6) -> list[float]:
     """Return round numbers from at or below `low` to at or above `high`, `n_most` at most.
 
@@ -208,5 +202,5 @@ def tick_text(value: Number) -> str:
 
 def extent(values: Sequence[Number]) -> tuple[Number, Number] | None:
     """Return the least and largest of the values that are finite; None where there is none."""
-    known = [value for value in values if isfinite(value)]
-    return (min(known), max(known)) if known else None
+    finite = [value for value in values if isfinite(value)]
+    return (min(finite), max(finite)) if finite else None

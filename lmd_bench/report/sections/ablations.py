@@ -32,23 +32,23 @@ def section(context: Context) -> Section | None:
     root = context.store.root
     if not ablated_studies(root):
         return None
-    found = analyse_all(root, read_records(root), rows=context.rows)
+    analyses = analyse_all(root, read_records(root), rows=context.rows)
     blocks: list[Block] = []
-    for number, one in enumerate(found):
-        command = context.command("ablate", one.record.name, "--table", rule=False)
-        blocks.append(Heading(f"{one.record.title} · {one.task.label}"))
-        blocks.append(Text(tuple(header_lines(one))))
-        if one.changes:
-            blocks.append(_figure(f"ablation-{number}", one, command))
-        blocks += [Listing(_table(sheet), command) for sheet in sheets(one)]
-        blocks += note_blocks([f"{note}." for note in notes([one])])
+    for number, analysis in enumerate(analyses):
+        command = context.command("ablate", analysis.record.name, "--table", rule=False)
+        blocks.append(Heading(f"{analysis.record.title} · {analysis.task.label}"))
+        blocks.append(Text(tuple(header_lines(analysis))))
+        if analysis.changes:
+            blocks.append(_figure(f"ablation-{number}", analysis, command))
+        blocks += [Listing(_table(sheet), command) for sheet in sheets(analysis)]
+        blocks += note_blocks([f"{note}." for note in notes([analysis])])
     return Section("Ablations", tuple(blocks))
 
 
-def _figure(name: str, one: TaskAnalysis, command: str) -> Figure:
-    reference = one.cells[one.record.reference].cell.title
-    title = f"Change of test balanced accuracy against {reference}, {one.task.label}"
-    lines = [_difference(one, effect) for effect in one.changes]
+def _figure(name: str, analysis: TaskAnalysis, command: str) -> Figure:
+    reference = analysis.cells[analysis.record.reference].cell.title
+    title = f"Change of test balanced accuracy against {reference}, {analysis.task.label}"
+    lines = [_difference(analysis, effect) for effect in analysis.changes]
     said = "; ".join(
         f"{line.label}: {'missing' if isnan(line.value) else f'{line.value:+.1f}'}"
         for line in lines
@@ -56,16 +56,16 @@ def _figure(name: str, one: TaskAnalysis, command: str) -> Figure:
     unit = f"points of balanced accuracy against {reference}"
     return Figure(
         title="What each cell changes",
-        caption=f"Test, in points; lines are 95 % intervals over {one.over}, paired.",
+        caption=f"Test, in points; lines are 95 % intervals over {analysis.over}, paired.",
         command=command,
         pictures=(Picture(forest(name, title, said, unit, lines), ""),),
     )
 
 
-def _difference(one: TaskAnalysis, effect: Effect) -> Difference:
+def _difference(analysis: TaskAnalysis, effect: Effect) -> Difference:
     estimate = effect.estimates[_SCORE]
     ends = (estimate.value, estimate.images.low, estimate.images.high)
-    return Difference(one.cells[effect.contrast.name].cell.title, *(100 * end for end in ends))
+    return Difference(analysis.cells[effect.contrast.name].cell.title, *(100 * end for end in ends))
 
 
 def _table(sheet: Sheet) -> Table:

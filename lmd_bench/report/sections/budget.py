@@ -86,7 +86,7 @@ def _figure(context: Context, name: str, task: str, unit: Unit) -> Figure | None
         caption=f"Best {context.rule.name} so far in %, by {_UNITS[unit]} spent.",
         command=context.command("tuning", "--against", unit),
         pictures=draw(name, task, unit, axes, series),
-        legend=tuple(Key(one.label, one.style) for one in series) if together else (),
+        legend=tuple(Key(curve.label, curve.style) for curve in series) if together else (),
         numbers=(_numbers(task, unit, curves),),
         task=task,
         size="half" if together else "small",

@@ -32,29 +32,29 @@ def _figure(context: Context, task: str, judged: list[Confirmed]) -> Figure:
     )
 
 
-def _map(task: str, one: Confirmed) -> Table:
-    counts = one.confusion()
+def _map(task: str, confirmed: Confirmed) -> Table:
+    counts = confirmed.confusion()
     totals = counts.sum(axis=1)
-    assert one.n_images is not None, "what has logits has test images"
+    assert confirmed.n_images is not None, "what has logits has test images"
     rows = [
         table_row(
-            words(f"{name}", f"n = {int(one.n_images[number])}"),
+            words(f"{name}", f"n = {int(confirmed.n_images[number])}"),
             *(
                 _share(int(n), int(totals[number]), right=number == column)
                 for column, n in enumerate(counts[number])
             ),
         )
-        for number, name in enumerate(one.class_names)
+        for number, name in enumerate(confirmed.class_names)
     ]
-    n_runs = f"{len(one.judged)} run{'' if len(one.judged) == 1 else 's'}"
+    n_runs = f"{len(confirmed.judged)} run{'' if len(confirmed.judged) == 1 else 's'}"
     right = 100 * float(np.trace(counts)) / float(counts.sum())
     return Table(
-        f"{one.study.label}, {n_runs}, {right:.1f} % of all images right",
-        (Head("true \\ taken for"), *(Head(name) for name in one.class_names)),
+        f"{confirmed.study.label}, {n_runs}, {right:.1f} % of all images right",
+        (Head("true \\ taken for"), *(Head(name) for name in confirmed.class_names)),
         tuple(rows),
         look="heat",
         task=task,
-        method=one.study.label,
+        method=confirmed.study.label,
     )
 
 

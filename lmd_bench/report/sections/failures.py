@@ -21,9 +21,9 @@ def section(context: Context) -> Section:
     """Return the failures of search, confirmation and trials by hand; it says if there are none."""
     root = context.store.root
     command = context.command("failures", rule=False)
-    found = failures([dict(row) for row in context.rows], root / "tracebacks")
-    n_failed = sum(failure.n_trials for failure in found)
-    if not found:
+    failed = failures([dict(row) for row in context.rows], root / "tracebacks")
+    n_failed = sum(failure.n_trials for failure in failed)
+    if not failed:
         return Section("Failures", (Text((f"None of {len(context.rows)} runs failed.",)),))
     rows = [
         table_row(
@@ -34,7 +34,7 @@ def section(context: Context) -> Section:
             duration(failure.seconds),
             key(failure.traceback.relative_to(root).as_posix()) if failure.traceback else missing(),
         )
-        for failure in found
+        for failure in failed
     ]
     heads = table_heads("Outcome", "Cause", "Runs", "Methods", "Cost", "Traceback")
     table = Table(

@@ -37,11 +37,11 @@ def _figure(context: Context, task: str, judged: list[Confirmed]) -> Figure:
     )
 
 
-def _picture(name: str, task: str, one: Confirmed) -> Picture:
-    error = one.calibration_error()
-    label = one.study.label
+def _picture(name: str, task: str, confirmed: Confirmed) -> Picture:
+    error = confirmed.calibration_error()
+    label = confirmed.study.label
     title = f"Reliability of {label} on {task}"
-    bins = one.bins()
+    bins = confirmed.bins()
     said = ", ".join(
         f"{100 * b.accuracy:.0f} % right at {100 * b.confidence:.0f} % confidence" for b in bins
     )
@@ -52,14 +52,14 @@ def _picture(name: str, task: str, one: Confirmed) -> Picture:
 def _numbers(task: str, judged: list[Confirmed]) -> Table:
     rows = [
         table_row(
-            words(one.study.label),
-            percent(found.confidence),
-            percent(found.accuracy),
-            count(found.n_images),
-            method=one.study.label,
+            words(confirmed.study.label),
+            percent(bin.confidence),
+            percent(bin.accuracy),
+            count(bin.n_images),
+            method=confirmed.study.label,
         )
-        for one in judged
-        for found in one.bins()
+        for confirmed in judged
+        for bin in confirmed.bins()
     ]
     heads = table_heads("Method", "Mean confidence, %", "Accuracy, %", "Images, all seeds")
     return Table(f"Bins of confidence, {task}", heads, tuple(rows), task=task)

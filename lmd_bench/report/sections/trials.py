@@ -37,60 +37,60 @@ def section(context: Context) -> Section | None:
     """Return the trials of each task; None where nothing was searched."""
     blocks: list[Block] = []
     for number, task in enumerate(context.tasks):
-        found = context.searched[task]
-        figure = _figure(context, f"trials-{number}", task, found)
+        members = context.searched[task]
+        figure = _figure(context, f"trials-{number}", task, members)
         blocks += [Heading(task, task=task), figure]
     return Section("All trials", (Text(_INTRO), *blocks)) if blocks else None
 
 
-def _figure(context: Context, name: str, task: str, found: list[Searched]) -> Figure:
+def _figure(context: Context, name: str, task: str, members: list[Searched]) -> Figure:
     pictures = [
         picture
-        for number, one in enumerate(found)
-        if (picture := _picture(context, f"{name}-{number}", task, one)) is not None
+        for number, member in enumerate(members)
+        if (picture := _picture(context, f"{name}-{number}", task, member)) is not None
     ]
     return Figure(
         title="Trials",
         caption=f"Settings and {context.rule.name} of the trials that ended well.",
         command=context.redraw("trials"),
         pictures=tuple(pictures),
-        numbers=tuple(_numbers(context, task, one) for one in found),
+        numbers=tuple(_numbers(context, task, member) for member in members),
         task=task,
     )
 
 
-def _values(context: Context, one: Searched) -> list[float]:
-    scores = (score(row, context.rule, one.study.runs(row)) for row in one.rows)
+def _values(context: Context, searched: Searched) -> list[float]:
+    scores = (score(row, context.rule, searched.study.runs(row)) for row in searched.rows)
     return [float("nan") if value is None else value for value in scores]
 
 
-def _picture(context: Context, name: str, task: str, one: Searched) -> Picture | None:
-    values = _values(context, one)
+def _picture(context: Context, name: str, task: str, searched: Searched) -> Picture | None:
+    values = _values(context, searched)
     bounds = extent(values)
-    if bounds is None or not one.varied:
+    if bounds is None or not searched.varied:
         return None
     low, high = (100 * bounds[0], 100 * bounds[1]) if bounds[0] < bounds[1] else (0.0, 100.0)
     last = Setting(f"{context.rule.name}, %", low, high)
     ranked = sorted((value for value in values if not isnan(value)), reverse=True)
     upper = ranked[max(0, round(len(ranked) / 4) - 1)]
-    selected = one.study.selected(context.rule)
+    selected = searched.study.selected(context.rule)
     tracks = [
         Track(
             {**_shown(trial.params), last.label: 100 * value},
             _kind(value, upper, selected is not None and row["key"] == selected["key"]),
         )
-        for row, trial, value in zip(one.rows, one.trials, values, strict=True)
+        for row, trial, value in zip(searched.rows, searched.trials, values, strict=True)
         if not isnan(value)
     ]
     n_failed = len(values) - len(ranked)
     failed = f", {n_failed} without a value" if n_failed else ""
-    label = one.study.label
+    label = searched.study.label
     description = (
-        f"{len(ranked)} trials over {', '.join(one.varied)}; from {100 * bounds[0]:.1f} to "
+        f"{len(ranked)} trials over {', '.join(searched.varied)}; from {100 * bounds[0]:.1f} to "
         f"{100 * bounds[1]:.1f} %."
     )
     svg = parallel_chart(
-        name, f"Trials of {label} on {task}", description, [*one.settings(), last], tracks
+        name, f"Trials of {label} on {task}", description, [*searched.settings(), last], tracks
     )
     return Picture(svg, f"{label} · {len(ranked)} trials{failed}", task, label)
 
@@ -107,19 +107,21 @@ def _shown(params: dict[str, int | float | str | bool]) -> dict[str, Value]:
     }
 
 
-def _numbers(context: Context, task: str, one: Searched) -> Table:
-    selected = one.study.selected(context.rule)
+def _numbers(context: Context, task: str, searched: Searched) -> Table:
+    selected = searched.study.selected(context.rule)
     rows: list[TableRow] = []
-    for row, trial, value in zip(one.rows, one.trials, _values(context, one), strict=True):
+    for row, trial, value in zip(
+        searched.rows, searched.trials, _values(context, searched), strict=True
+    ):
         chosen = selected is not None and row["key"] == selected["key"]
         status = row["status"] if row["status"] != "ok" or not chosen else "ok, selected"
         cells = [count(row["trial_number"]), percent(value), words(status)]
-        cells += [_setting(trial.params.get(name)) for name in one.varied]
+        cells += [_setting(trial.params.get(name)) for name in searched.varied]
         rows.append(TableRow((*cells, key(row["key"]))))
-    names = [Head(name) for name in one.varied]
+    names = [Head(name) for name in searched.varied]
     heads = (Head("Trial"), Head("Val, %"), Head("Outcome"), *names, Head("Row"))
-    caption = f"Trials of {one.study.label}, {task}"
-    return Table(caption, heads, tuple(rows), sortable=True, task=task, method=one.study.label)
+    caption = f"Trials of {searched.study.label}, {task}"
+    return Table(caption, heads, tuple(rows), sortable=True, task=task, method=searched.study.label)
 
 
 def _setting(value: int | float | str | bool | None) -> Cell:
