@@ -92,14 +92,14 @@ def memory_of(pid: int, field: str) -> int:
 
 def children_of(pid: int) -> list[int]:
     """Return the processes below a process, of all its threads."""
-    found: list[int] = []
+    processes: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*"):
         try:
             below = [int(child) for child in (task / "children").read_text().split()]
         except (FileNotFoundError, ProcessLookupError):
             continue
-        found += below + [deeper for child in below for deeper in children_of(child)]
-    return found
+        processes += below + [deeper for child in below for deeper in children_of(child)]
+    return processes
 
 
 def watch(command: list[str], environment: dict[str, str]) -> tuple[float, dict[str, float]]:
@@ -219,11 +219,11 @@ def sharing(options: argparse.Namespace) -> None:
     for copied in (True, False):
         pipes, runs = [], []
         for _ in range(3):
-            here, there = context.Pipe()
-            run = context.Process(target=hold, args=(options.folder, copied, there))
+            ours, theirs = context.Pipe()
+            run = context.Process(target=hold, args=(options.folder, copied, theirs))
             run.start()
-            here.recv()
-            pipes.append(here)
+            ours.recv()
+            pipes.append(ours)
             runs.append(run)
         totals = [sum(memory_of(run.pid, "Pss") for run in runs)]
         for pipe in pipes:

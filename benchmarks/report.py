@@ -62,23 +62,23 @@ def study_rows(
         {**default, **drawn.ask({k: v for k, v in space.items() if k in default}).params}
         for _ in range(n_trials - 1)
     ]
-    found: list[tuple[Row, list[tuple[Any, ...]]]] = []
+    searched: list[tuple[Row, list[tuple[Any, ...]]]] = []
     for number, config in enumerate(configs):
         skill = base + 0.1 * float(np.log10(config["training.lr"] / 0.05)) + rng.normal(0, 0.03)
         context = TrialContext(Path(), trial_number=number, is_default=number == 0)
         failed = number > 0 and rng.random() < 0.05
         row = _row(spec_of(config, 7, "search"), context, skill, failed, n_images, rng)[0]
-        found.append((row, []))
-    trials = [row for row, _ in found if row["status"] == "ok"]
+        searched.append((row, []))
+    trials = [row for row, _ in searched if row["status"] == "ok"]
     best = max(trials, key=lambda row: row["val_balanced_accuracy"])
-    for source in {row["key"]: row for row in (best, found[0][0])}.values():
+    for source in {row["key"]: row for row in (best, searched[0][0])}.values():
         context = TrialContext(
             Path(), trial_number=source["trial_number"], source_key=source["key"]
         )
         for seed in range(N_SEEDS):
             spec = spec_of(json.loads(source["config_json"]), seed, "confirm")
             skill = source["val_balanced_accuracy"] + rng.normal(0, 0.01)
-            found.append(_row(spec, context, skill, False, n_images, rng))
+            searched.append(_row(spec, context, skill, False, n_images, rng))
     return found
 
 

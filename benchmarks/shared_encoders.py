@@ -44,10 +44,10 @@ def run(task: TaskSpec, pair: str, epochs: int, results: Path) -> tuple[dict[str
     return row, seconds
 
 
-def same(there: Path, here: Path, key: str) -> bool:
+def same(first: Path, second: Path, key: str) -> bool:
     """Say whether two folders hold the same logits of a trial, bit by bit."""
-    one, other = (open_store(folder).read_logits(key)["val"] for folder in (there, here))
-    return one[0] == other[0] and np.array_equal(one[2], other[2])
+    left, right = (open_store(folder).read_logits(key)["val"] for folder in (first, second))
+    return left[0] == right[0] and np.array_equal(left[2], right[2])
 
 
 def main() -> None:
@@ -65,7 +65,7 @@ def main() -> None:
     hardware.n_cores = lambda: 1  # threads that wait for one another would count as work
     ways = ("balanced", 0, image_size, arguments.n_max)
     (task,) = task_specs([arguments.dataset], [factor], *ways)
-    pairs = [f"{one}+{other}" for other in CALIBRATIONS for one in REPRESENTATIONS]
+    pairs = [f"{stage1}+{stage2}" for stage2 in CALIBRATIONS for stage1 in REPRESENTATIONS]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         run(task, "cross_entropy+crt", 1, root / "warm")  # imports and images cost neither side

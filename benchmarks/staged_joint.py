@@ -59,11 +59,11 @@ def main() -> None:
     n = len(METHODS)
     for seed in arguments.seeds:
         folder = out / str(seed)
-        both = (
+        searches = (
             search(folder / "staged", arguments.hours, seed, more),
             search(folder / "joint", arguments.hours * (n + 1) / n, seed, more, "--joint"),
         )
-        if any([one.wait() for one in both]):
+        if any([search_run.wait() for search_run in searches]):
             raise SystemExit("a search failed; the same command goes on")
     print("| seed | method | search | trials | best val | test | core-hours of all |")
     print("|---|---|---|---|---|---|---|")

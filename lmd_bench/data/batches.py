@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 Pixels = UInt8[Tensor, "batch height width 3"]
+Labels = Int64[Tensor, " batch"]
 
 
 class MappedPixels:
@@ -46,14 +47,12 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batch(
-        self, indices: Int64[Tensor, " batch"]
-    ) -> tuple[UInt8[Tensor, "batch height width 3"], Int64[Tensor, " batch"]]:
+    def batch(self, indices: Int64[Tensor, " batch"]) -> tuple[Pixels, Labels]:
         """Return pixels and labels at `indices`, which lie on the CPU, on the trial's device."""
-        there = indices.to(self.labels.device)
+        on_device = indices.to(self.labels.device)
         # Streamed pixels take the indices from the CPU: from the GPU they would wait for it.
-        at = indices if isinstance(self.pixels, MappedPixels) else there
-        return self.pixels[at], self.labels[there]
+        rows = indices if isinstance(self.pixels, MappedPixels) else on_device
+        return self.pixels[rows], self.labels[on_device]
 
 
 def steps_per_epoch(n_images: int, batch_size: int) -> int:

@@ -9,13 +9,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.data.batches import ImageSet, generator
-from lmd_bench.data.views import Images, Pixels, make_view
+from lmd_bench.data.batches import ImageSet, Labels, Pixels, generator
+from lmd_bench.data.views import Images, make_view
 from lmd_bench.data.views.mixing import MIXINGS, Draw
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.representation._base import Representation, Targets, WantedView
-
-Labels = Int64[Tensor, " batch"]
 
 
 @dataclass(frozen=True)

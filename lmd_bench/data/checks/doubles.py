@@ -28,14 +28,14 @@ def crossing_groups(table: ImageTable, split: Split) -> tuple[Crossing, ...]:
     """Return the groups shared by train and val, train and test, val and test; pairs with any."""
     rows = {"train": split.train, "val": split.val, "test": split.test}
     counts = {name: _group_counts(table, of) for name, of in rows.items()}
-    found: list[Crossing] = []
+    crossings: list[Crossing] = []
     for first, second in combinations(rows, 2):
         shared = sorted(counts[first].keys() & counts[second].keys())
         if shared:
             n_first = sum(counts[first][group] for group in shared)
             n_second = sum(counts[second][group] for group in shared)
-            found.append(Crossing((first, second), tuple(shared), (n_first, n_second)))
-    return tuple(found)
+            crossings.append(Crossing((first, second), tuple(shared), (n_first, n_second)))
+    return tuple(crossings)
 
 
 def _group_counts(table: ImageTable, rows: Int64[np.ndarray, " rows"]) -> dict[str, int]:

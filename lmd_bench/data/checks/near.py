@@ -50,7 +50,7 @@ def difference_hashes(
 def near_identical(
     bits: Bool[np.ndarray, "images bits"],
     split: Split,
-    known: Collection[tuple[int, ...]] = (),
+    identical: Collection[tuple[int, ...]] = (),
     threshold: int = THRESHOLD,
 ) -> tuple[NearPair, ...]:
     """Return the pairs in two splits whose hashes differ in at most `threshold` bits.
@@ -58,13 +58,13 @@ def near_identical(
     Args:
         bits: hashes of all images of the table.
         split: rows of the table; only pairs across it are compared.
-        known: sets of rows already found to be identical, whose pairs are left out.
+        identical: sets of rows whose files or pixels are the same, whose pairs are left out.
         threshold: bits.
 
     Returns:
         nearest pairs first.
     """
-    set_of = {row: i for i, rows in enumerate(known) for row in rows}
+    set_of = {row: i for i, rows in enumerate(identical) for row in rows}
     named = {"train": split.train, "val": split.val, "test": split.test}
     pairs = [
         NearPair(rows, (first, second), distance)

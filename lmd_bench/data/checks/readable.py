@@ -41,4 +41,4 @@ def unreadable_images(
         return None
 
     with ThreadPoolExecutor(n_threads) as pool:
-        return tuple(found for found in pool.map(tried, sources) if found is not None)
+        return tuple(fault for fault in pool.map(tried, sources) if fault is not None)

@@ -76,10 +76,10 @@ class Dataset(ABC):
 
     def paths(self, root: Path | None, table: ImageTable) -> tuple[Path | None, ...]:
         """Return the file of each image, None where it is missing. Lists the folders once."""
-        found: dict[str, Path] = {}
+        path_of: dict[str, Path] = {}
         for entry in self.files(root):
-            found.setdefault(Path(entry.name).stem, Path(entry.path))
-        return tuple(found.get(image_id) for image_id in table.image_ids)
+            path_of.setdefault(Path(entry.name).stem, Path(entry.path))
+        return tuple(path_of.get(image_id) for image_id in table.image_ids)
 
     def missing(self, root: Path | None, table: ImageTable) -> Bool[np.ndarray, " images"]:
         """Return True for each listed image that has no file."""

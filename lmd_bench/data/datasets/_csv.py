@@ -1,51 +1,10 @@
-"""Reading a data set's CSVs, with an error that names the file, the line and what was expected."""
+"""Checks of a data set's CSVs, with an error that names the file, the line and what is allowed."""
 
-import csv
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lmd_bench.core.errors import UserError
-
-Row = dict[str, str]
-FIRST_LINE = 2  # of the first row: line 1 is the header
-
-
-def read_rows(file: Path, columns: Sequence[str], how_to_get: str) -> list[Row]:
-    """Return the rows of a CSV as text; row i stands on line i + FIRST_LINE.
-
-    Raises:
-        UserError: the file is absent, not UTF-8, lacks one of `columns`, holds no row, or has a
-            row that is longer or shorter than its header.
-    """
-    if not file.is_file():
-        raise UserError(f"{file} does not exist. {how_to_get}")
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            lines = list(csv.reader(stream))
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{file} is not UTF-8 text ({error.reason} at byte {error.start}); "
-            "download it again, or save it as UTF-8."
-        ) from error
-    except csv.Error as error:
-        raise UserError(f"{file} is not a CSV file ({error}); download it again.") from error
-    header = lines[0] if lines else []
-    absent = [column for column in columns if column not in header]
-    if absent:
-        raise UserError(
-            f"{file} lacks the column {', '.join(absent)}; it needs {', '.join(columns)} and has "
-            f"{', '.join(header) or 'nothing'}: put the published file in its place."
-        )
-    rows = [line for line in lines[1:] if line]
-    if not rows:
-        raise UserError(f"{file} lists no image; put the published file in its place.")
-    for number, line in enumerate(rows, start=FIRST_LINE):
-        if len(line) != len(header):
-            raise UserError(
-                f"{file}, line {number}: {len(line)} values where the header has {len(header)}; "
-                "download the file again."
-            )
-    return [dict(zip(header, (value.strip() for value in line), strict=True)) for line in rows]
+from lmd_bench.data.csv_rows import FIRST_LINE, Row
 
 
 def check_ids(file: Path, image_ids: Sequence[str]) -> None:
@@ -78,7 +37,7 @@ def label_of(file: Path, number: int, name: str, class_names: Sequence[str]) -> 
     if name in class_names:
         return class_names.index(name)
     raise UserError(
-        f"{file}, line {number}: unknown label {name!r}; allowed are {_listed(class_names)}."
+        f"{file}, line {number}: unknown label {name!r}; allowed are {', '.join(class_names)}."
     )
 
 
@@ -97,7 +56,3 @@ def one_hot(file: Path, number: int, row: Row, class_names: Sequence[str]) -> in
         f"{file}, line {number}: image {row['image']} has {', '.join(values)} for "
         f"{', '.join(class_names)}; exactly one class must be 1 and the others 0."
     )
-
-
-def _listed(names: Collection[str]) -> str:
-    return ", ".join(names)

@@ -17,8 +17,8 @@ import numpy as np
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TableColumns
+from lmd_bench.data.csv_rows import FIRST_LINE, Row, read_rows
 from lmd_bench.data.datasets._base import Dataset
-from lmd_bench.data.datasets._csv import FIRST_LINE, Row, read_rows
 from lmd_bench.data.table import DatasetCard, ImageTable
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
@@ -95,7 +95,9 @@ class Folder(Dataset):
         file = Path(self.tables[0])
         optional = (columns.group_column, columns.split_column)
         wanted = [columns.image_column, columns.label_column, *filter(None, optional)]
-        rows = read_rows(file, wanted, "--images-csv names the CSV that lists the images.")
+        rows = read_rows(
+            file, wanted, how_to_get="--images-csv names the CSV that lists the images."
+        )
         numbered = list(enumerate(rows, start=FIRST_LINE))
         ids = [_checked_id(file, i, row[columns.image_column]) for i, row in numbered]
         _refuse_twice(file, ids, [f"line {i}" for i, _ in numbered])
@@ -121,14 +123,16 @@ class _Files:
             self._by_name.setdefault(relative.rpartition("/")[2], []).append(path)
 
     def find(self, image_id: str) -> Path | None:
-        found = self._by_path.get(image_id) or self._by_name.get(image_id, [])
-        if len(found) > 1:
-            listed = " and ".join(str(path.relative_to(self._root)) for path in sorted(found)[:2])
+        candidates = self._by_path.get(image_id) or self._by_name.get(image_id, [])
+        if len(candidates) > 1:
+            listed = " and ".join(
+                str(path.relative_to(self._root)) for path in sorted(candidates)[:2]
+            )
             raise UserError(
                 f"Image {image_id} could be {listed} in {self._root}; name it by its path below "
                 "that folder, and keep one file of each name."
             )
-        return found[0] if found else None
+        return candidates[0] if candidates else None
 
 
 def _images_below(folder: Path) -> Iterator[os.DirEntry[str]]:

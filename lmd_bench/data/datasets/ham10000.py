@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from lmd_bench.data.csv_rows import FIRST_LINE, read_rows
 from lmd_bench.data.datasets._base import Dataset
-from lmd_bench.data.datasets._csv import FIRST_LINE, check_ids, label_of, read_rows
+from lmd_bench.data.datasets._csv import check_ids, label_of
 from lmd_bench.data.table import DatasetCard, ImageTable
 
 METADATA = "HAM10000_metadata.csv"
@@ -40,7 +41,7 @@ class Ham10000(Dataset):
     def read(self, root: Path | None) -> ImageTable:
         """Return all images listed in the metadata, in its order."""
         file = self.check_root(root) / METADATA
-        rows = read_rows(file, ("image_id", "lesion_id", "dx"), self.card.how_to_get)
+        rows = read_rows(file, ("image_id", "lesion_id", "dx"), how_to_get=self.card.how_to_get)
         image_ids = tuple(row["image_id"] for row in rows)
         check_ids(file, image_ids)
         names = self.card.class_names

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from lmd_bench.data.csv_rows import FIRST_LINE, read_rows
 from lmd_bench.data.datasets._base import Dataset
-from lmd_bench.data.datasets._csv import FIRST_LINE, check_ids, label_of, read_rows
+from lmd_bench.data.datasets._csv import check_ids, label_of
 from lmd_bench.data.table import DatasetCard, ImageTable
 
 IMAGES = "labeled-images"
@@ -80,7 +81,7 @@ class HyperKvasir(Dataset):
     def read(self, root: Path | None) -> ImageTable:
         """Return all images of `image-labels.csv`, in its order, each its own group."""
         file, names = self.check_root(root) / LABELS, self.card.class_names
-        rows = read_rows(file, ("Video file", "Finding"), self.card.how_to_get)
+        rows = read_rows(file, ("Video file", "Finding"), how_to_get=self.card.how_to_get)
         image_ids = tuple(row["Video file"] for row in rows)
         check_ids(file, image_ids)
         labels = [

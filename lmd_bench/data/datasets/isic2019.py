@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.data.csv_rows import FIRST_LINE, read_rows
 from lmd_bench.data.datasets._base import Dataset
-from lmd_bench.data.datasets._csv import FIRST_LINE, check_ids, one_hot, read_rows
+from lmd_bench.data.datasets._csv import check_ids, one_hot
 from lmd_bench.data.table import DatasetCard, ImageTable
 
 GROUND_TRUTH = "ISIC_2019_Training_GroundTruth.csv"
@@ -50,7 +51,7 @@ class Isic2019(Dataset):
         """Return all images of the ground truth, in its order, with their lesions."""
         folder = self.check_root(root)
         file, names = folder / GROUND_TRUTH, self.card.class_names
-        rows = read_rows(file, ("image", *names), self.card.how_to_get)
+        rows = read_rows(file, ("image", *names), how_to_get=self.card.how_to_get)
         image_ids = tuple(row["image"] for row in rows)
         check_ids(file, image_ids)
         labels = [one_hot(file, i, row, names) for i, row in enumerate(rows, FIRST_LINE)]
@@ -69,6 +70,6 @@ class Isic2019(Dataset):
         )
 
     def _lesions(self, file: Path) -> dict[str, str]:
-        rows = read_rows(file, ("image", "lesion_id"), self.card.how_to_get)
+        rows = read_rows(file, ("image", "lesion_id"), how_to_get=self.card.how_to_get)
         check_ids(file, [row["image"] for row in rows])
         return {row["image"]: row["lesion_id"] for row in rows}

@@ -23,8 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.data.csv_rows import FIRST_LINE, read_rows
 from lmd_bench.data.datasets._base import Dataset
-from lmd_bench.data.datasets._csv import FIRST_LINE, check_ids, one_hot, read_rows
+from lmd_bench.data.datasets._csv import check_ids, one_hot
 from lmd_bench.data.table import DatasetCard, ImageTable
 
 SPLIT_FILES = {"train": "training.csv", "val": "validation.csv", "test": "testing.csv"}
@@ -69,7 +70,7 @@ class IsicArchive(Dataset):
         labels: list[int] = []
         for split, name in SPLIT_FILES.items():
             file = folder / name
-            rows = read_rows(file, ("image", *names), self.card.how_to_get)
+            rows = read_rows(file, ("image", *names), how_to_get=self.card.how_to_get)
             ids = [row["image"] for row in rows]
             check_ids(file, ids)
             _check_one_split(file, split_of, ids)
@@ -85,7 +86,7 @@ class IsicArchive(Dataset):
         )
 
     def _lesions(self, file: Path, listed: dict[str, str]) -> dict[str, str]:
-        rows = read_rows(file, ("isic_id", "lesion_id"), self.card.how_to_get)
+        rows = read_rows(file, ("isic_id", "lesion_id"), how_to_get=self.card.how_to_get)
         check_ids(file, [row["isic_id"] for row in rows])
         lesions = {row["isic_id"]: row["lesion_id"] for row in rows}
         if lesions.keys().isdisjoint(listed):

@@ -22,6 +22,7 @@ from lmd_bench.core.schema import canonical_json
 from lmd_bench.data.table import ImageTable
 
 PARTIAL = ".partial"
+PixelBlock = UInt8[np.ndarray, "chunk size size 3"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +99,7 @@ def write_folder(
     table: ImageTable,
     image_size: int,
     n_missing: int,
-    blocks: Iterator[UInt8[np.ndarray, "chunk size size 3"]],
+    blocks: Iterator[PixelBlock],
     progress: Callable[[int, int], None] | None,
 ) -> None:
     """Write the folder under another name and rename it; the caller holds its lock.
@@ -169,7 +170,7 @@ def _write_pixels(
     folder: Path,
     table: ImageTable,
     image_size: int,
-    blocks: Iterator[UInt8[np.ndarray, "chunk size size 3"]],
+    blocks: Iterator[PixelBlock],
     progress: Callable[[int, int], None] | None,
 ) -> str:
     """Write images.npy and return the fingerprint of table, size and pixels."""

@@ -11,15 +11,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.data.datasets import Dataset
 from lmd_bench.data.datasets._decode import UnreadableImageError
+from lmd_bench.data.images.cache import PixelBlock
 
 Source = tuple[str, Path | None]  # an image's id and file
-Pixels = UInt8[np.ndarray, "chunk size size 3"]
-Chunk = tuple[Pixels, list[str]]  # pixels, and what is wrong with those that could not be read
+Chunk = tuple[PixelBlock, list[str]]  # pixels, and what is wrong with those that could not be read
 
 _CHUNK = 64  # images that a thread decodes at a time, fewer where they are large
 _CHUNK_BYTES = 8 * 2**20
@@ -28,7 +27,7 @@ _NAMED = 5  # unreadable images that an error names; of the rest it gives the co
 
 def decode_all(
     data: Dataset, sources: Sequence[Source], image_size: int, n_threads: int
-) -> Iterator[Pixels]:
+) -> Iterator[PixelBlock]:
     """Yield the pixels of `sources` in order, a chunk at a time.
 
     An unreadable image is black, and the others are still looked at: the error after the last

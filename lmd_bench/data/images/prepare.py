@@ -18,9 +18,9 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, content_hash
 from lmd_bench.data import datasets
 from lmd_bench.data.datasets import Dataset
+from lmd_bench.data.images.cache import PixelBlock, locked, open_folder, write_folder
 from lmd_bench.data.images.cache import PreparedImages as PreparedImages
-from lmd_bench.data.images.cache import locked, open_folder, write_folder
-from lmd_bench.data.images.decoding import Pixels, Source, decode_all
+from lmd_bench.data.images.decoding import Source, decode_all
 from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.rare_classes import settle_rare_classes
 
@@ -147,7 +147,7 @@ def _write(
         )
 
 
-def _unchanged(raw: _Raw, blocks: Iterator[Pixels]) -> Generator[Pixels, None, None]:
+def _unchanged(raw: _Raw, blocks: Iterator[PixelBlock]) -> Generator[PixelBlock, None, None]:
     """Yield the blocks, and refuse them at the end if a file is no longer what it was."""
     yield from blocks
     now = _look(raw.data, raw.root)
@@ -194,7 +194,9 @@ def _present(data: Dataset, root: Path | None, source: DataSource) -> _Present:
     return _Present(settled, rows, sources, n_missing)
 
 
-def _rows_of(blocks: Iterator[Pixels], rows: Int64[np.ndarray, " rows"]) -> Iterator[Pixels]:
+def _rows_of(
+    blocks: Iterator[PixelBlock], rows: Int64[np.ndarray, " rows"]
+) -> Iterator[PixelBlock]:
     """Yield the images at `rows`, which rise, of a stream of all images."""
     start = 0
     for block in blocks:

@@ -52,8 +52,8 @@ def nested_specs(
     specs = tuple(replace(spec, imbalance_factor=factor) for factor in ordered)
     if spec.n_max is None and spec.protocol in TRAIN_COUNTS:
         counts = TRAIN_COUNTS[spec.protocol](table, spec.split_seed)
-        n_max = None if fit(counts, specs) else _found_n_max(counts, specs, len(table))
-        specs = tuple(replace(one, n_max=n_max) for one in specs)
+        n_max = None if fit(counts, specs) else _common_n_max(counts, specs, len(table))
+        specs = tuple(replace(spec, n_max=n_max) for spec in specs)
     check_nested(table, specs, source)
     return specs
 
@@ -61,15 +61,15 @@ def nested_specs(
 def fit(counts: Counts, specs: Sequence[TaskSpec], *, exactly: bool = False) -> bool:
     """Say whether all tasks can be had and nest; `exactly`: with one size of the largest class."""
     try:
-        found = [counts(spec) for spec in specs]
+        class_sizes = [counts(spec) for spec in specs]
     except UserError:
         return False
     nest = all(
         small <= large
-        for larger, smaller in pairwise(found)
+        for larger, smaller in pairwise(class_sizes)
         for large, small in zip(larger, smaller, strict=True)
     )
-    return nest and (not exactly or len({max(one) for one in found}) == 1)
+    return nest and (not exactly or len({max(sizes) for sizes in class_sizes}) == 1)
 
 
 def largest_n_max(counts: Counts, specs: Sequence[TaskSpec], most: int) -> int | None:
@@ -126,7 +126,7 @@ def _most(counts: Counts, specs: Sequence[TaskSpec], n_images: int) -> int:
     return min(max(available), int(smallest * (min(available) + 1)))
 
 
-def _found_n_max(counts: Counts, specs: Sequence[TaskSpec], n_images: int) -> int:
+def _common_n_max(counts: Counts, specs: Sequence[TaskSpec], n_images: int) -> int:
     most = _most(counts, specs, n_images)
     n_max = largest_n_max(counts, specs, most)
     if n_max is not None:

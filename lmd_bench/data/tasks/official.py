@@ -17,8 +17,8 @@ from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.split import Split, sorted_rows
-from lmd_bench.data.tasks.splits._reading import Listed, Published, SplitName
 from lmd_bench.data.tasks.splits.find import read_published
+from lmd_bench.data.tasks.splits.published import Listed, Published, SplitName
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 _SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
@@ -71,23 +71,23 @@ def _matched(table: ImageTable, published: Published, dataset: str, allow_missin
     """Return the rows of the published images, each at most once."""
     row_of = _Names(table.image_ids)
     rows: Rows = {name: [] for name in _SPLITS}
-    found: dict[int, Listed] = {}
+    present: dict[int, Listed] = {}
     missing: list[Listed] = []
     for listed in published.images:
         row = row_of.find(listed.name)
         if row is None:
             missing.append(listed)
             continue
-        if row in found:
+        if row in present:
             raise UserError(
                 f"The split in {published.path} lists image {table.image_ids[row]} twice, in "
-                f"{found[row].split} and in {listed.split}; an image belongs to one split, once."
+                f"{present[row].split} and in {listed.split}; an image belongs to one split, once."
             )
-        found[row] = listed
+        present[row] = listed
         rows[listed.split].append(row)
-    if missing and (not found or not allow_missing):
-        raise _absent(published, missing, dataset, any_found=bool(found))
-    _check_labels(table, found, published)
+    if missing and (not present or not allow_missing):
+        raise _absent(published, missing, dataset, any_found=bool(present))
+    _check_labels(table, present, published)
     return rows
 
 
@@ -129,13 +129,13 @@ def _stem(name: str) -> str:
     return file.stem if file.suffix.lower() in _SUFFIXES else file.name
 
 
-def _check_labels(table: ImageTable, found: Mapping[int, Listed], published: Published) -> None:
+def _check_labels(table: ImageTable, present: Mapping[int, Listed], published: Published) -> None:
     """Refuse a split that sorts its images into other classes than the data set does.
 
     A split may spell a class in its own way (`hemorrhoids`, `hemorroids`, `9`): its name stands for
     the class that most of its images have here.
     """
-    labels = {row: listed.label for row, listed in found.items() if listed.label is not None}
+    labels = {row: listed.label for row, listed in present.items() if listed.label is not None}
     counts: dict[str, Counter[int]] = {}
     for row, label in labels.items():
         counts.setdefault(label, Counter())[int(table.labels[row])] += 1

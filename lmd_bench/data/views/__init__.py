@@ -14,7 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lmd_bench.data.views._draws import Images, Pixels, chosen, on_device
+from lmd_bench.data.batches import Pixels
+from lmd_bench.data.views._draws import Images, chosen, on_device
 from lmd_bench.data.views.randaugment import randaugment_view
 from lmd_bench.data.views.simaugment import simaugment_view
 from lmd_bench.data.views.strong import strong_view

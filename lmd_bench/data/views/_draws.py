@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-Pixels = UInt8[Tensor, "batch height width 3"]
 Images = Float[Tensor, "batch 3 height width"]
 
 

@@ -9,8 +9,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.seeding import derive_seed
+from lmd_bench.data.batches import Pixels
 from lmd_bench.data.images.prepare import PreparedImages
-from lmd_bench.data.views import IMAGENET_MEAN, IMAGENET_STD, Images, Pixels, View, make_view
+from lmd_bench.data.views import IMAGENET_MEAN, IMAGENET_STD, Images, View, make_view
 from lmd_bench.data.views.mixing import draw_mixture, join
 
 VIEWS: tuple[View, ...] = ("weak", "strong", "randaugment", "simaugment")

@@ -26,9 +26,9 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from lmd_bench.data.batches import Labels
 from lmd_bench.data.views._draws import Images
 
-Labels = Int64[Tensor, " batch"]
 Mixing = Literal["mixup", "cutmix", "remix", "cmo"]
 
 

@@ -81,7 +81,7 @@ def test_the_distance_is_the_number_of_different_bits_and_the_threshold_is_inclu
 def test_pairs_already_known_to_be_identical_are_left_out():
     bits = np.zeros((3, 512), dtype=np.bool_)
     split = Split(sorted_rows([0]), sorted_rows([]), sorted_rows([1, 2]))
-    found = near_identical(bits, split, known=[(0, 1)])
+    found = near_identical(bits, split, identical=[(0, 1)])
     assert [pair.rows for pair in found] == [(0, 2)]
 
 

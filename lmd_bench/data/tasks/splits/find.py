@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.data.tasks.splits._reading import Published
 from lmd_bench.data.tasks.splits.hyper_kvasir_folds import fold_files, read_folds
 from lmd_bench.data.tasks.splits.lmd_csv import is_lmd, read_lmd
 from lmd_bench.data.tasks.splits.monica_lists import families, read_lists
+from lmd_bench.data.tasks.splits.published import Published
 from lmd_bench.data.tasks.splits.written import is_written, read_written
 
 
@@ -27,11 +27,11 @@ def read_published(path: Path, split_seed: int) -> Published:
     if path.is_dir() and is_lmd(path):
         return read_lmd(path)
     folds, lists = fold_files(path), families(path)
-    found = folds + [family.file("train") for family in lists]
-    if len(found) > 1:
+    candidates = folds + [family.file("train") for family in lists]
+    if len(candidates) > 1:
         raise UserError(
             f"{path} holds several splits; name one with --split-dir: "
-            f"{', '.join(str(file) for file in found)}."
+            f"{', '.join(str(file) for file in candidates)}."
         )
     if folds:
         return read_folds(folds[0], split_seed)

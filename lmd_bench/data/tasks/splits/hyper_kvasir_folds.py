@@ -14,7 +14,8 @@ import re
 from pathlib import Path
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.data.tasks.splits._reading import Listed, Published, SplitName, read_table
+from lmd_bench.data.csv_rows import read_rows
+from lmd_bench.data.tasks.splits.published import Listed, Published, SplitName
 
 _NAME = re.compile(r"\d+_fold_split\.csv")
 _COLUMNS = ("file-name", "class-name", "split-index")
@@ -32,7 +33,7 @@ def read_folds(file: Path, split_seed: int) -> Published:
     Raises:
         UserError: a file that cannot be read, or fewer than two folds.
     """
-    rows = read_table(file, _COLUMNS, delimiter=";")
+    rows = read_rows(file, _COLUMNS, delimiter=";")
     folds = sorted({row["split-index"] for row in rows})
     if len(folds) < 2:
         raise UserError(f"{file} has one fold; train and test need at least two.")

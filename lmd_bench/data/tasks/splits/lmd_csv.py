@@ -8,7 +8,8 @@ Ids have no suffix. An `overall.csv` beside them is not read.
 from pathlib import Path
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.data.tasks.splits._reading import Listed, Published, Row, SplitName, read_table
+from lmd_bench.data.csv_rows import Row, read_rows
+from lmd_bench.data.tasks.splits.published import Listed, Published, SplitName
 
 FILES: dict[SplitName, str] = {
     "train": "training.csv",
@@ -31,7 +32,7 @@ def read_lmd(folder: Path) -> Published:
     images: list[Listed] = []
     for split, name in FILES.items():
         file = folder / name
-        for number, row in enumerate(read_table(file), start=2):
+        for number, row in enumerate(read_rows(file), start=2):
             images.append(_listed(file, number, row, split))
     return Published(folder, tuple(images))
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.data.tasks.splits._reading import Listed, Published, SplitName
+from lmd_bench.data.tasks.splits.published import Listed, Published, SplitName
 
 _NAME = re.compile(r"(?P<before>(?:.+_)?)(?P<split>train|val|test)(?P<after>(?:_.+)?)\.(npy|txt)")
 _SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
@@ -38,13 +38,13 @@ class Family(NamedTuple):
 def families(path: Path) -> list[Family]:
     """Return the complete families of lists in a folder; for one list, the family it is of."""
     candidates = [path] if path.is_file() else sorted(path.iterdir())
-    found: dict[Family, None] = {}
+    complete: dict[Family, None] = {}
     for file in candidates:
         if match := _NAME.fullmatch(file.name):
             family = Family(file.parent, match["before"], match["after"], file.suffix)
             if all(family.file(split).is_file() for split in _SPLITS):
-                found[family] = None
-    return list(found)
+                complete[family] = None
+    return list(complete)
 
 
 def read_lists(family: Family) -> Published:

@@ -19,10 +19,11 @@ import numpy as np
 from jaxtyping import Int64
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.data.csv_rows import read_rows
 from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.split import Split
-from lmd_bench.data.tasks.splits._reading import Listed, Published, read_table
 from lmd_bench.data.tasks.splits.lmd_csv import FILES
+from lmd_bench.data.tasks.splits.published import Listed, Published
 
 ABOUT = "split.json"
 _COLUMNS = ("image", "label", "class_name", "group")
@@ -81,7 +82,7 @@ def read_written(folder: Path) -> Published:
                 f"{file} is not the file that {folder / ABOUT} describes; write the split again, "
                 f"or delete {ABOUT} and keep the columns of LMD's split files."
             )
-        rows = read_table(file, _COLUMNS)
+        rows = read_rows(file, _COLUMNS)
         images += [Listed(row["image"], split, row["class_name"]) for row in rows]
     return Published(folder, tuple(images))
 

@@ -47,7 +47,7 @@ def test_other_columns_are_refused_by_name(tmp_path):
 def test_a_file_that_is_not_text_is_refused(tmp_path):
     write(tmp_path, "image,A", "i1,1", "i2,1", "i3,1")
     (tmp_path / "testing.csv").write_bytes(b"image,A\n\xff\xfe,1\n")
-    with pytest.raises(UserError, match=r"testing.csv cannot be read"):
+    with pytest.raises(UserError, match=r"testing.csv is not UTF-8 text"):
         read_lmd(tmp_path)
 
 

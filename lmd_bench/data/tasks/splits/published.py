@@ -1,0 +1,25 @@
+"""What a published split says, however its files are laid out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+SplitName = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One image as a split file names it."""
+
+    name: str  # an id, a file name or a path
+    split: SplitName
+    label: str | None = None  # the class in the file's own words or numbers; None: not stated
+
+
+@dataclass(frozen=True)
+class Published:
+    """A split as it was published, before it is matched with the images that are present."""
+
+    path: Path  # what was read, for messages
+    images: tuple[Listed, ...]
+    seeded: bool = False  # the split seed chose among what was published, such as folds
