@@ -79,7 +79,7 @@ def study_rows(
             spec = spec_of(json.loads(source["config_json"]), seed, "confirm")
             skill = source["val_balanced_accuracy"] + rng.normal(0, 0.01)
             searched.append(_row(spec, context, skill, False, n_images, rng))
-    return found
+    return searched
 
 
 def _row(

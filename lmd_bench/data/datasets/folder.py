@@ -123,16 +123,14 @@ class _Files:
             self._by_name.setdefault(relative.rpartition("/")[2], []).append(path)
 
     def find(self, image_id: str) -> Path | None:
-        candidates = self._by_path.get(image_id) or self._by_name.get(image_id, [])
-        if len(candidates) > 1:
-            listed = " and ".join(
-                str(path.relative_to(self._root)) for path in sorted(candidates)[:2]
-            )
+        matches = self._by_path.get(image_id) or self._by_name.get(image_id, [])
+        if len(matches) > 1:
+            listed = " and ".join(str(path.relative_to(self._root)) for path in sorted(matches)[:2])
             raise UserError(
                 f"Image {image_id} could be {listed} in {self._root}; name it by its path below "
                 "that folder, and keep one file of each name."
             )
-        return candidates[0] if candidates else None
+        return matches[0] if matches else None
 
 
 def _images_below(folder: Path) -> Iterator[os.DirEntry[str]]:
