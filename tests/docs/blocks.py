@@ -4,16 +4,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-import lmd_bench
-
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
-needs_interface = pytest.mark.skipif(
-    not hasattr(lmd_bench, "open_results"), reason="the public interface is not there yet"
-)
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,

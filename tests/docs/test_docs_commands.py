@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lmd_bench.cli import app
-from tests.docs.blocks import ALL, ROOT, Block, needs_interface
+from tests.docs.blocks import ALL, ROOT, Block
 
 # `console` is what Typer writes: the usage lines of docs/cli.md.
 LANGUAGES = {"bash", "python", "text", "yaml", "console"}
@@ -76,13 +76,11 @@ def test_the_commands_of_the_pages_that_start_ray_run(block: Block, folder: Path
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 
-@needs_interface
 @_named("python", slow=False)
 def test_the_quick_python_of_the_pages_runs(block: Block, folder: Path):
     exec(compile(block.text, block.name, "exec"), {"__name__": "__main__"})
 
 
-@needs_interface
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @_named("python", slow=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.blocks import ROOT, needs_interface
+from tests.docs.blocks import ROOT
 
 EXAMPLES = ROOT / "examples"
 NOTEBOOK = EXAMPLES / "read_results.ipynb"
@@ -55,7 +55,6 @@ def test_an_example_imports_nothing_below_the_public_interface(example: Path):
     assert "lmd_bench" in imported
 
 
-@needs_interface
 def test_the_notebook_counts_the_rrl_encoders_kept_before_rrl_began(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
@@ -66,13 +65,11 @@ def test_the_notebook_counts_the_rrl_encoders_kept_before_rrl_began(
     )
 
 
-@needs_interface
 def test_own_folder_trains_two_methods_on_the_images_that_it_draws(tmp_path: Path):
     printed = _run(EXAMPLES / "own_folder.py", str(tmp_path), folder=tmp_path)
     assert "cross_entropy+logistic_regression: balanced accuracy on val" in printed
 
 
-@needs_interface
 def test_a_method_can_be_added_as_one_file_and_one_yaml(tmp_path: Path):
     # In a copy of the package: other tests look for plug-ins while this one runs.
     for name in ("lmd_bench", "search_spaces"):
@@ -83,7 +80,6 @@ def test_a_method_can_be_added_as_one_file_and_one_yaml(tmp_path: Path):
     assert sorted(tmp_path.rglob("*.yaml")) == before
 
 
-@needs_interface
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_search_from_python_prints_its_leaderboard(tmp_path: Path):
