@@ -89,12 +89,12 @@ def confirm(
     results: Results = RESULTS,
 ) -> None:
     """Retrain the configs of search trials on the task's confirmation seeds, and judge on test."""
-    from lmd_bench.cli.progress import epoch_bars
+    from lmd_bench.cli.progress import epoch_bars, image_progress
     from lmd_bench.experiments.confirm import confirm as confirmed
 
     source, all_well = data.source(split_dir), True
-    with epoch_bars() as on_epoch:
-        for row in confirmed(results.resolve(), key, source, command_line(), on_epoch):
+    with image_progress() as on_images, epoch_bars() as on_epoch:
+        for row in confirmed(results.resolve(), key, source, command_line(), on_epoch, on_images):
             _print_confirmation(row)
             all_well &= row["status"] == "ok"
     if not all_well:

@@ -68,14 +68,14 @@ def reproduce(
     key: Key, data: DataOptions, split_dir: SplitDir = None, results: Results = RESULTS
 ) -> None:
     """Run a row's trial again from nothing; exit code 1 if something else comes out."""
-    from lmd_bench.cli.progress import epoch_bars
+    from lmd_bench.cli.progress import epoch_bars, image_progress
     from lmd_bench.experiments import reproduce
     from lmd_bench.store.store import open_store
 
     store = open_store(results)
     row = store.find(key)
-    with epoch_bars() as on_epoch:
-        repeated = reproduce.reproduce(store, row, data.source(split_dir), on_epoch)
+    with image_progress() as on_images, epoch_bars() as on_epoch:
+        repeated = reproduce.reproduce(store, row, data.source(split_dir), on_epoch, on_images)
     name = f"{row['key']} ({row['method']}, {row['phase']}, seed {row['seed']})"
     print(f"{name}: {repeated.verdict}")
     if repeated.verdict == "bit-equal":

@@ -114,17 +114,20 @@ def transfer(
                 err=format != "table",
             )
         else:
+            from lmd_bench.cli.progress import image_progress
             from lmd_bench.experiments.transfer import run_transfers
             from lmd_bench.search.display import make_display
 
-            code = run_transfers(
-                specs,
-                results.resolve(),
-                data.source(split_dir),
-                resources.fields(),
-                command_line(),
-                make_display(resources.verbose, on_stderr=format != "table"),
-            )
+            with image_progress() as progress:
+                code = run_transfers(
+                    specs,
+                    results.resolve(),
+                    data.source(split_dir),
+                    resources.fields(),
+                    command_line(),
+                    make_display(resources.verbose, on_stderr=format != "table"),
+                    progress,
+                )
     if not dry_run:
         emit(transfer_answer(results, chosen, rule), format)
     raise typer.Exit(code)

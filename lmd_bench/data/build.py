@@ -132,16 +132,19 @@ def build_tasks(
     return tuple(built)
 
 
-def check_tasks(tasks: Iterable[tuple[TaskSpec, str]], source: DataSource) -> None:
+def check_tasks(
+    tasks: Iterable[tuple[TaskSpec, str]], source: DataSource, progress: OnImages | None = None
+) -> None:
     """Check that the data here are those that rows were made from.
 
     Args:
         tasks: each with the fingerprint that its rows have.
         source: where the data lie on this machine.
+        progress: called as images are decoded; never where the cache holds them.
 
     Raises:
         UserError: they give another task.
     """
     for spec, expected in tasks:
-        ((_, here),) = build_tasks([spec], source)
+        ((_, here),) = build_tasks([spec], source, progress)
         check_fingerprint(spec, here, expected)

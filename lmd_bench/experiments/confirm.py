@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, OnEpoch, Row, TrialSpec, no_report
-from lmd_bench.data.build import check_tasks
+from lmd_bench.data.build import OnImages, check_tasks
 from lmd_bench.store.rows import spec_of
 from lmd_bench.store.store import open_store
 from lmd_bench.training.device import context_here
@@ -22,6 +22,7 @@ def confirm(
     source: DataSource,
     command: str,
     on_epoch: OnEpoch = no_report,
+    on_images: OnImages | None = None,
 ) -> Iterator[Row]:
     """Run what is missing of the confirmation of each search row; yield all its rows, old and new.
 
@@ -31,6 +32,7 @@ def confirm(
         source: Where the images lie.
         command: The command line, for the rows.
         on_epoch: Is told of each epoch of a trial.
+        on_images: Called as images are decoded.
 
     Raises:
         UserError: no such row, no seeds to share, or other data than the row was made from.
@@ -48,7 +50,7 @@ def confirm(
     for row in selected:
         spec = checked_spec(row)
         seeds = confirmation_seeds(rows, row)
-        check_tasks([(spec.task, spec.task_fingerprint)], source)
+        check_tasks([(spec.task, spec.task_fingerprint)], source, on_images)
         context = replace(
             context_here(results, row["dataset"], source, command),
             trial_number=row["trial_number"],

@@ -21,7 +21,7 @@ from lmd_bench.core.schema import (
     TrialSpec,
     no_report,
 )
-from lmd_bench.data.build import check_tasks
+from lmd_bench.data.build import OnImages, check_tasks
 from lmd_bench.methods.catalogue import method_of
 from lmd_bench.methods.settings import check_value, default_config, section_config
 from lmd_bench.stats.metrics import METRICS
@@ -58,7 +58,11 @@ class Reproduction:
 
 
 def reproduce(
-    store: Store, row: Row, source: DataSource, on_epoch: OnEpoch = no_report
+    store: Store,
+    row: Row,
+    source: DataSource,
+    on_epoch: OnEpoch = no_report,
+    on_images: OnImages | None = None,
 ) -> Reproduction:
     """Run the trial of a row again and compare what it gives.
 
@@ -67,6 +71,7 @@ def reproduce(
         row: Of a trial that ran to its end, well or not.
         source: Where the data lie on this machine.
         on_epoch: Is told of each epoch of the new run.
+        on_images: Called as images are decoded.
 
     Raises:
         UserError: a row whose process died, or that an older pipeline made; data that are not
@@ -82,7 +87,7 @@ def reproduce(
     altered = _altered(row, spec)
     if altered:
         return Reproduction("different", (altered,), (), tuple(_other_plugins(spec)))
-    check_tasks([(spec.task, spec.task_fingerprint)], source)
+    check_tasks([(spec.task, spec.task_fingerprint)], source, on_images)
     _check_config(spec)
     with tempfile.TemporaryDirectory(prefix="lmd-bench-reproduce-") as folder:
         again = _run(spec, row, Path(folder), source, on_epoch)

@@ -13,7 +13,7 @@ from typing import Any
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, Row, TrialSpec
 from lmd_bench.core.text import factor_name, task_slug
-from lmd_bench.data.build import check_tasks
+from lmd_bench.data.build import OnImages, check_tasks
 from lmd_bench.experiments.confirm import checked_spec
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.studies.read import read_rows
@@ -139,6 +139,7 @@ def run_transfers(
     resources: Mapping[str, Any],
     command: str,
     display: Display,
+    progress: OnImages | None = None,
 ) -> int:
     """Run transfers as one search; return the exit code.
 
@@ -149,12 +150,13 @@ def run_transfers(
         resources: Fields of `SearchRequest` on the machine.
         command: The command line that rows keep.
         display: Is told what happens.
+        progress: Called as images are decoded.
 
     Raises:
         UserError: data other than those of the rows.
     """
     tasks = {spec.task_fingerprint: spec.task for spec, _ in specs.values()}
-    check_tasks(((task, fingerprint) for fingerprint, task in tasks.items()), source)
+    check_tasks(((task, fingerprint) for fingerprint, task in tasks.items()), source, progress)
     methods = {spec.method for spec, _ in specs.values()}
     request = SearchRequest(
         methods=tuple(resolve_method(name) for name in sorted(methods)),

@@ -24,9 +24,14 @@ FACTS = {
 }
 
 
-def _row(number: int = 0, source: str = "", seed: int = 0, **measured) -> dict:
+TOY = TaskSpec(dataset="toy", imbalance_factor=10.0)
+
+
+def _row(
+    number: int = 0, source: str = "", seed: int = 0, task: TaskSpec = TOY, **measured
+) -> dict:
     spec = TrialSpec(
-        task=TaskSpec(dataset="toy", imbalance_factor=10.0),
+        task=task,
         task_fingerprint="0123456789",
         method="crt",
         representation="cross_entropy",
@@ -74,6 +79,29 @@ def test_a_failed_trial_is_not_confirmed(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match=r"failed \(loss nan\)"):
         next(confirm(tmp_path, [row["key"]], DataSource(), "command"))
+
+
+def test_images_that_are_prepared_for_a_row_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LMD_BENCH_CACHE", str(tmp_path / "cache"))
+    task = TaskSpec("synthetic", imbalance_factor=20.0, image_size=8, n_max=100)
+    store, row = open_store(tmp_path, create=True), _row(0, task=task)
+    store.write(row)
+    store.write(_row(1, source="other", seed=4, task=task))
+    told: list[str] = []
+
+    with pytest.raises(UserError, match="the trials are of task"):
+        next(
+            confirm(
+                tmp_path,
+                [row["key"]],
+                DataSource(),
+                "command",
+                on_images=lambda name, *_: told.append(name),
+            )
+        )
+    assert set(told) == {"synthetic"}
 
 
 def test_the_seeds_are_those_of_the_tasks_other_runs() -> None:

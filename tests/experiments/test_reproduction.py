@@ -119,6 +119,27 @@ def test_other_data_than_the_rows_are_refused(tmp_path: Path) -> None:
         reproduce(store, row, DataSource())
 
 
+def test_images_that_are_prepared_for_a_row_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LMD_BENCH_CACHE", str(tmp_path / "cache"))
+    row = {**made("cross_entropy"), "dataset": "synthetic", "image_size": 8, "n_max": 100}
+    row |= {"imbalance_factor": 20.0}
+    row["key"] = spec_of(row).key
+    told: list[tuple[str, int, int]] = []
+
+    with pytest.raises(UserError, match="the trials are of task"):
+        reproduce(
+            open_store(tmp_path / "results", create=True),
+            row,
+            DataSource(),
+            on_images=lambda *point: told.append(point),
+        )
+    assert told
+    assert {name for name, _, _ in told} == {"synthetic"}
+    assert told[-1][1] == told[-1][2]
+
+
 def test_a_lost_trial_cannot_be_repeated(tmp_path: Path) -> None:
     store = open_store(tmp_path, create=True)
     with pytest.raises(UserError, match="has no outcome to repeat"):
