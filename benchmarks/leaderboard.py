@@ -33,7 +33,6 @@ from lmd_bench.store.store import open_store
 N_TRIALS, N_SEEDS = 94, 3  # of a study; its best and its default config are confirmed
 CLASSES = ["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"]
 NOW = "2026-01-01T00:00:00+00:00"
-REPEATS = 3
 
 
 def study_rows(number: int, rng: random.Random) -> list[Row]:
@@ -121,7 +120,7 @@ def before(root: Path) -> str:
     return render(build(rows), "table", width=200)
 
 
-def timed(code: str, root: Path) -> tuple[float, float, float]:
+def timed(code: str, root: Path, repeats: int) -> tuple[float, float, float]:
     """Return the median and processor seconds of a statement in new processes, and peak MiB.
 
     Processor seconds, of all threads, say what it costs where other work shares the cores.
@@ -138,7 +137,7 @@ def timed(code: str, root: Path) -> tuple[float, float, float]:
     )
     runs = [
         [float(word) for word in _last_line([sys.executable, "-c", script, str(root)]).split()]
-        for _ in range(REPEATS)
+        for _ in range(repeats)
     ]
     seconds, cpu, peak = zip(*runs, strict=True)
     return statistics.median(seconds), statistics.median(cpu), max(peak) / 1024
@@ -157,9 +156,9 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for the stores, made where they lack")
     parser.add_argument("--smallest", action="store_true", help="a size that shows that it runs")
     arguments = parser.parse_args()
+    repeats = 3
     if arguments.smallest:
-        arguments.rows, arguments.single = 400, 100
-        globals().update(REPEATS=1)
+        arguments.rows, arguments.single, repeats = 400, 100, 1
     with tempfile.TemporaryDirectory() as scratch:
         base = arguments.keep or Path(scratch)
         single, compacted = base / f"{arguments.single}", base / f"{arguments.rows}-compacted"
@@ -175,7 +174,7 @@ def main() -> None:
             (compacted, after, "now"),
             (compacted, "load(root)", "now, without the printing"),
         ):
-            seconds, cpu, mib = timed(code, root)
+            seconds, cpu, mib = timed(code, root, repeats)
             cells = f"{root.name} | {name} | {seconds:.2f} | {cpu:.2f} | {mib:.0f} MiB"
             print(f"| {cells} |", flush=True)
 

@@ -186,7 +186,7 @@ def decoders(options: argparse.Namespace) -> None:
 # --- sharing
 
 
-def hold(folder: Path | None, copied: bool, pipe: Connection) -> None:
+def hold(folder: Path, copied: bool, pipe: Connection) -> None:
     """Open the array when told to, read every image as a trial does, and wait to be ended."""
     prepared = opened(folder)
     rows = np.arange(len(prepared.table))
@@ -204,9 +204,7 @@ def hold(folder: Path | None, copied: bool, pipe: Connection) -> None:
     pipe.recv()
 
 
-def opened(folder: Path | None) -> PreparedImages:
-    if folder is None:
-        return prepare_images("synthetic", 64)
+def opened(folder: Path) -> PreparedImages:
     prepared = open_folder(folder)
     if prepared is None:
         raise SystemExit(f"{folder} holds no prepared images")
@@ -215,10 +213,11 @@ def opened(folder: Path | None) -> PreparedImages:
 
 def sharing(options: argparse.Namespace) -> None:
     size = opened(options.folder).mapped().nbytes
+    numbers = ", ".join(str(number) for number in range(1, options.trials + 1))
     context = multiprocessing.get_context("spawn")
     for copied in (True, False):
         pipes, runs = [], []
-        for _ in range(3):
+        for _ in range(options.trials):
             ours, theirs = context.Pipe()
             run = context.Process(target=hold, args=(options.folder, copied, theirs))
             run.start()
@@ -232,7 +231,7 @@ def sharing(options: argparse.Namespace) -> None:
             totals.append(sum(memory_of(run.pid, "Pss") for run in runs))
         added = [100 * (after - before) / size for before, after in pairwise(totals)]
         shares = ", ".join(f"{share:.1f} %" for share in added)
-        print(f"{'copied' if copied else 'mapped'}: PSS added by trials 1, 2, 3: {shares} of")
+        print(f"{'copied' if copied else 'mapped'}: PSS added by trials {numbers}: {shares} of")
         print(f"  an array of {size / MIB:,.0f} MiB")
         for pipe, run in zip(pipes, runs, strict=True):
             pipe.send("end")
@@ -242,12 +241,14 @@ def sharing(options: argparse.Namespace) -> None:
 # --- batches
 
 
-def milliseconds(take: Callable[[torch.Tensor], object], n_images: int, repeats: int) -> float:
+def milliseconds(
+    take: Callable[[torch.Tensor], object], n_images: int, batch_size: int, repeats: int
+) -> float:
     seconds = []
     for seed in range(repeats):
         order = torch.randperm(n_images, generator=torch.Generator().manual_seed(seed))
         started = time.perf_counter()
-        take(order[:BATCH])
+        take(order[:batch_size])
         seconds.append(time.perf_counter() - started)
     return 1000 * statistics.median(seconds)
 
@@ -268,9 +269,11 @@ def batches(options: argparse.Namespace) -> None:
         optimiser.step()
 
     mapped[:]  # in the page cache, as after the first epoch
-    whole = milliseconds(step, len(rows), 5)
+    whole = milliseconds(step, len(rows), options.batch_size, 5)
     for name, pixels in (("tensor of its own, indexed", held), ("map, gathered", mapped)):
-        taken = milliseconds(lambda indices, p=pixels: p[indices], len(rows), 100)
+        taken = milliseconds(
+            lambda indices, p=pixels: p[indices], len(rows), options.batch_size, 100
+        )
         print(
             f"{prepared.image_size} px, {options.threads} threads: {name} {taken:.2f} ms, "
             f"{100 * taken / whole:.2f} % of a step of {whole:.0f} ms"
@@ -289,10 +292,15 @@ def main() -> None:
     parser.add_argument("--root", type=Path)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--trials", type=int, default=3, help="that share one array")
+    parser.add_argument("--batch-size", type=int, default=BATCH)
     parser.add_argument("--smallest", action="store_true", help="a size that shows that it runs")
     options = parser.parse_args()
     if options.smallest:
-        options.images, options.size = 20, 32
+        options.images, options.size = 4, 8
+        options.trials, options.batch_size = 1, 4
+    if options.folder is None and options.what in (None, "sharing", "batches"):
+        options.folder = prepare_images("synthetic", 8 if options.smallest else 64).folder
     for name, run in ways.items():
         if options.what in (None, name):
             run(options)

@@ -19,9 +19,7 @@ from lmd_bench.data.batches import ImageSet
 from lmd_bench.methods.calibration._base import Stage1
 from lmd_bench.methods.models.model import build_model
 
-N, WIDTH, CLASSES, VAL = 10_000, 512, 8, 800
-N_HEADS, EPOCHS, BATCH = 100, 10, 512
-REPEATS = 3
+WIDTH, CLASSES, BATCH = 512, 8, 512
 
 
 def problem(n: int, seed: int, ratio: float) -> tuple[Tensor, Tensor]:
@@ -33,16 +31,17 @@ def problem(n: int, seed: int, ratio: float) -> tuple[Tensor, Tensor]:
     return torch.relu(centres[labels] + torch.randn(n, WIDTH, generator=rng)), labels
 
 
-def calibrations() -> None:
+def calibrations(n_train: int, n_val: int, repeats: int) -> None:
     """Time each calibration that asks for cached features alone."""
-    (features, labels), (val_features, val_labels) = problem(N, 1, 100.0), problem(VAL, 2, 1.0)
-    print(f"| calibration | seconds, median of {REPEATS} |\n|---|---|")
+    features, labels = problem(n_train, 1, 100.0)
+    val_features, val_labels = problem(n_val, 2, 1.0)
+    print(f"| calibration | seconds, median of {repeats} |\n|---|---|")
     for name in plugins.names("calibration"):
         if name == "icc":  # its E-step trains the encoder on images
             continue
         config = plugins.load("calibration", name).Config()
         times: list[float] = []
-        for _ in range(REPEATS):
+        for _ in range(repeats):
             model = build_model("resnet18", CLASSES, pretrained=False, seed=0)
             pixels = [torch.zeros(len(y), 1, 1, 3, dtype=torch.uint8) for y in (labels, val_labels)]
             sets = (ImageSet(pixels[0], labels), ImageSet(pixels[1], val_labels))
@@ -54,13 +53,13 @@ def calibrations() -> None:
         print(f"| `{name}` | {statistics.median(times):.2f} |", flush=True)
 
 
-def batched() -> None:
-    """Train 100 cRT heads one by one and as one product, on the same draws."""
-    features, labels = problem(N, 1, 100.0)
-    steps = EPOCHS * (N // BATCH)
+def batched(n_train: int, n_heads: int, n_epochs: int) -> None:
+    """Train cRT heads one by one and as one product, on the same draws."""
+    features, labels = problem(n_train, 1, 100.0)
+    steps = n_epochs * (n_train // BATCH)
     rng = torch.Generator().manual_seed(0)
-    draws = torch.randint(N, (steps, BATCH), generator=rng)
-    rates = torch.logspace(-2, 0, N_HEADS)
+    draws = torch.randint(n_train, (steps, BATCH), generator=rng)
+    rates = torch.logspace(-2, 0, n_heads)
 
     def train(rates: Tensor) -> None:
         heads = len(rates)
@@ -83,7 +82,7 @@ def batched() -> None:
     for rate in rates:
         train(rate[None])
     alone = time.perf_counter() - started
-    print("| 100 heads | one by one | at once | ratio |\n|---|---|---|---|")
+    print(f"| {n_heads} heads | one by one | at once | ratio |\n|---|---|---|---|")
     print(
         f"| {steps} steps of {BATCH} | {alone:.1f} s | {together:.1f} s | {alone / together:.1f}x |"
     )
@@ -96,12 +95,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--smallest", action="store_true", help="a size that shows that it runs")
     arguments = parser.parse_args()
+    n_train, n_val, n_heads, n_epochs, repeats = 10_000, 800, 100, 10, 3
     if arguments.smallest:
-        globals().update(N=600, VAL=80, N_HEADS=3, EPOCHS=1, REPEATS=1)
+        n_train, n_val, n_heads, n_epochs, repeats = 600, 80, 3, 1, 1
     torch.set_num_threads(arguments.threads)
-    for name, run in (("calibrations", calibrations), ("batched", batched)):
-        if arguments.what in (None, name):
-            run()
+    if arguments.what != "batched":
+        calibrations(n_train, n_val, repeats)
+    if arguments.what != "calibrations":
+        batched(n_train, n_heads, n_epochs)
 
 
 if __name__ == "__main__":
