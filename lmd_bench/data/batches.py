@@ -1,4 +1,4 @@
-"""Images of a split on the trial's device: batches of an epoch, and prediction over all of them."""
+"""Images of a split on the trial's device, and the order in which an epoch takes them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

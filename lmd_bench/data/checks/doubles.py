@@ -1,4 +1,7 @@
-"""Lesions or patients with images in two splits: a model is then tested on what it learned."""
+"""What lies in a data set or its splits twice: a model is then tested on what it learned.
+
+Groups (lesions, patients) with images in two splits; files, and pixels, that are the same.
+"""
 
 import hashlib
 from collections import Counter
@@ -38,22 +41,17 @@ def crossing_groups(table: ImageTable, split: Split) -> tuple[Crossing, ...]:
     return tuple(crossings)
 
 
-def _group_counts(table: ImageTable, rows: Int64[np.ndarray, " rows"]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for row in rows:
-        counts[table.groups[row]] = counts.get(table.groups[row], 0) + 1
-    return counts
-
-
 def file_digests(files: Sequence[Path | None], n_threads: int) -> tuple[str | None, ...]:
     """Return the SHA-256 of each file; None for an image that has no file of its own.
 
     Raises:
         OSError: a file cannot be read.
     """
-    uses = Counter(files)  # an archive holds many images: its digest says nothing of one
+    # An archive holds many images, so its digest says nothing of any of them.
+    uses = Counter(files)
     own = [file if file is not None and uses[file] == 1 else None for file in files]
-    with ThreadPoolExecutor(n_threads) as pool:  # hashing releases the interpreter's lock
+    # Threads are enough: hashing releases the interpreter's lock.
+    with ThreadPoolExecutor(n_threads) as pool:
         return tuple(pool.map(_digest, own))
 
 
@@ -69,6 +67,13 @@ def identical_sets(digests: Sequence[str | None]) -> tuple[tuple[int, ...], ...]
         if digest is not None:
             rows.setdefault(digest, []).append(row)
     return tuple(tuple(same) for same in rows.values() if len(same) > 1)
+
+
+def _group_counts(table: ImageTable, rows: Int64[np.ndarray, " rows"]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[table.groups[row]] = counts.get(table.groups[row], 0) + 1
+    return counts
 
 
 def _digest(file: Path | None) -> str | None:

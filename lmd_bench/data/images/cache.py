@@ -68,8 +68,10 @@ def open_folder(folder: Path) -> PreparedImages | None:
         size = meta["image_size"]
         prepared = PreparedImages(table, size, meta["fingerprint"], meta["n_missing"], folder)
         shape = prepared.mapped().shape
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a file cut short
+    # ValueError: a file cut short.
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
+    # Files that open one by one need not be of one preparation.
     whole = shape == (meta["n_images"], size, size, 3) and len(table) == meta["n_images"]
     return prepared if whole else None
 
@@ -120,7 +122,8 @@ def write_folder(
     partial = folder.with_name(folder.name + PARTIAL)
     try:
         _sweep(folder)
-        for left_over in (partial, folder):  # of a killed run; an incomplete copy
+        # What a killed run left, and an incomplete copy of the folder that was not opened.
+        for left_over in (partial, folder):
             shutil.rmtree(left_over, ignore_errors=True)
         _check_space(cache, len(table) * image_size * image_size * 3)
         partial.mkdir()
@@ -130,7 +133,8 @@ def write_folder(
         partial.rename(folder)
     except OSError as error:
         raise cannot_write(cache, str(error)) from error
-    finally:  # also when the blocks fail or a person interrupts: a full disk must not stay full
+    # Also when the blocks fail or a person interrupts: a full disk must not stay full.
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
@@ -155,7 +159,8 @@ def _sweep(folder: Path) -> None:
         try:
             with _lock(owner).acquire(timeout=0):
                 shutil.rmtree(partial, ignore_errors=True)
-        except OSError:  # held by another run (a Timeout is one), or another person's
+        # Held by another run (a Timeout is an OSError), or another person's.
+        except OSError:
             continue
 
 
@@ -188,8 +193,9 @@ def _write_pixels(
             done += len(block)
             if progress is not None:
                 progress(done, len(table))
+        # The new name must not outlive a power cut without the pixels.
         stream.flush()
-        os.fsync(stream.fileno())  # the new name must not outlive a power cut without the pixels
+        os.fsync(stream.fileno())
     assert done == len(table), f"{done} images decoded for a table of {len(table)}"
     return digest.hexdigest()[:20]
 

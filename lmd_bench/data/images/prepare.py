@@ -59,6 +59,7 @@ def prepare(
     raw = _look(data, paths.data_root(name, source.root))
     key = _source_hash(raw, image_size, source)
     folder = paths.cache_root() / f"{name}-{image_size}px-{key}"
+    # A whole folder never changes, so it is opened without the lock.
     if (prepared := open_folder(folder)) is not None:
         return prepared
     with locked(folder):
@@ -114,6 +115,7 @@ def _source_hash(raw: _Raw, image_size: int, source: DataSource) -> str:
             "size": image_size,
             "root": str(raw.root),
             "allow_missing": source.allow_missing,
+            # Not as it was typed: its resolved path and its content are among the tables.
             "columns": data.columns and asdict(data.columns) | {"images_csv": ""},
             "rare_classes": [source.rare_classes, source.rare_below],
             "tables": raw.tables,
@@ -150,6 +152,7 @@ def _write(
 def _unchanged(raw: _Raw, blocks: Iterator[PixelBlock]) -> Generator[PixelBlock, None, None]:
     """Yield the blocks, and refuse them at the end if a file is no longer what it was."""
     yield from blocks
+    # The folder is named by what was seen first, and would hold pixels of something else.
     now = _look(raw.data, raw.root)
     changed = sorted(
         {name for name, _ in raw.tables.items() ^ now.tables.items()}
@@ -180,11 +183,13 @@ def _present(data: Dataset, root: Path | None, source: DataSource) -> _Present:
     n_missing = int(missing.sum())
     if n_missing and (n_missing == len(table) or not source.allow_missing):
         listed = ", ".join(data.tables)
+        # Where no image is here, the folder is the wrong one: --allow-missing would not help.
         go_on = "" if n_missing == len(table) else "; --allow-missing goes on with those present"
         raise UserError(
             f"{n_missing} of {len(table)} images listed in {listed} are missing from {root}, first "
             f"{table.image_ids[int(missing.argmax())]}{go_on}. {data.card.how_to_get}"
         )
+    # After the missing images are left out: a class may have become rare by that alone.
     with_file = np.flatnonzero(~missing)
     settled, kept = settle_rare_classes(
         table.take(with_file), source.rare_classes, source.rare_below

@@ -83,6 +83,7 @@ def train_counts(
     Raises:
         UserError: the factor or n_max cannot be had, naming those that can.
     """
+    # Of classes with equally few images left, the one that is rarer in the whole data set.
     head, rarest = order[0], min(reversed(order), key=lambda label: available[label])
     if not available[rarest]:
         raise UserError(
@@ -98,6 +99,7 @@ def train_counts(
             spec.imbalance_factor, start, n_min, class_names[rarest], available[rarest]
         )
     profile = exponential_counts(n_max, spec.imbalance_factor, len(order))
+    # The profile rounds each class by itself; both ends are set, so that their ratio is exact.
     kept = list(available)
     for label, n_profile in zip(order, profile, strict=True):
         kept[label] = min(available[label], max(n_profile, n_min))
@@ -132,7 +134,8 @@ def _hold_out(
     }
     taken: dict[str, list[int]] = {"test": [], "val": []}
     owner: dict[str, str] = {}  # group -> the split that opened it
-    for label in reversed(by_count(counts)):  # the rarest class chooses first
+    # The rarest class chooses first: it has the fewest groups to choose from.
+    for label in reversed(by_count(counts)):
         _take_class(table, label, seed, wanted, taken, owner)
     return taken, set(owner)
 
@@ -160,6 +163,7 @@ def _take_class(
         if split is None:
             return
         owner[group] = split
+        # What the split has no use for stays out of everything, since its group is opened.
         rows = rows_of[group][: lacking[split]]
         taken[split].extend(rows)
         lacking[split] -= len(rows)
@@ -184,13 +188,15 @@ def _largest_class(available: int, name: str, n_max: int | None) -> int:
 
 def _exact_ends(start: int, factor: float) -> tuple[int, int]:
     """Return (n_max, n_min) with n_max <= `start` and n_max / n_min = `factor`."""
-    ratio = Fraction(str(factor))  # the decimal that was typed, not its nearest binary number
+    # The decimal that was typed, not its nearest binary number.
+    ratio = Fraction(str(factor))
     n_min = math.floor(start / ratio)
     if n_min < 1:
         raise UserError(
             f"Imbalance factor {factor:g} leaves no image in the smallest class: with {start} "
             f"training images in the largest class the largest possible factor is {start}."
         )
+    # n_min * factor is whole where n_min is a multiple of the denominator.
     whole = n_min // ratio.denominator * ratio.denominator
     n_min = whole or n_min
     return round(n_min * ratio), n_min

@@ -86,6 +86,7 @@ def largest_n_max(counts: Counts, specs: Sequence[TaskSpec], most: int) -> int |
     # Every task brings n_max down to a multiple of its factor, so no other number need be tried.
     multiples = {ceil(k * f) for f in factors if f > 1 for k in range(1, int(most / f) + 1)}
     tried = sorted(multiples or range(1, most + 1), reverse=True)
+    # First at one size of the largest class: the tasks then differ in the other classes alone.
     for exactly in (True, False):
         for n_max in (n for n in tried if n >= max(factors)):
             if fit(counts, [replace(spec, n_max=n_max) for spec in specs], exactly=exactly):
@@ -121,6 +122,7 @@ def check_nested(
 
 def _most(counts: Counts, specs: Sequence[TaskSpec], n_images: int) -> int:
     """Return a bound of every n_max that can be had, from what the protocol itself refuses."""
+    # floor(n_max / factor) may not pass the rarest class; it is largest at the smallest factor.
     available = counts(replace(specs[0], imbalance_factor=None, n_max=None))
     smallest = next((s.imbalance_factor for s in specs if s.imbalance_factor), float(n_images))
     return min(max(available), int(smallest * (min(available) + 1)))
@@ -137,6 +139,7 @@ def _common_n_max(counts: Counts, specs: Sequence[TaskSpec], n_images: int) -> i
 def _cannot_be_had(counts: Counts, specs: Sequence[TaskSpec], n_images: int) -> str:
     """Say which factors are too many, and which of them the data can give."""
     offers: list[str] = []
+    # Without the smallest factors, or without the largest: of each, the most that still go.
     for parts in (
         [specs[start:] for start in range(1, len(specs))],
         [specs[:end] for end in range(len(specs) - 1, 0, -1)],

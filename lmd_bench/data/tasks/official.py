@@ -22,6 +22,7 @@ from lmd_bench.data.tasks.splits.published import Listed, Published, SplitName
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 _SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+_SHARE = 0.2  # of each class's train images that val gets, rounded up
 Rows = dict[SplitName, list[int]]
 
 
@@ -52,6 +53,47 @@ def cut_official(table: ImageTable, spec: TaskSpec, source: DataSource) -> Split
             f"{spec.split_seed} would give it a second name; leave it out."
         )
     return Split(*(sorted_rows(rows[name]) for name in _SPLITS))
+
+
+def hold_out(
+    table: ImageTable, train: Sequence[int], split_seed: int
+) -> tuple[list[int], list[int]]:
+    """Return the rows left in train, and those held out for val: whole groups, by class.
+
+    Each class gives a fifth of its images or, where the last group is larger, a few more; a class
+    whose images lie in one group gives none. The rarest class chooses its groups first.
+
+    Args:
+        table: the images.
+        train: rows of the published train set.
+        split_seed: of the draw.
+    """
+    labels = table.labels[list(train)]
+    counts = np.bincount(labels, minlength=len(table.class_names))
+    val_groups: set[str] = set()
+    # Groups that a rarer class had its choice of: what it left in train stays there.
+    decided: set[str] = set()
+    for label in np.argsort(counts, kind="stable"):
+        rows = [row for row, of in zip(train, labels, strict=True) if of == label]
+        wanted = math.ceil(_SHARE * len(rows))
+        n_taken = sum(table.groups[row] in val_groups for row in rows)
+        groups = list(dict.fromkeys(table.groups[row] for row in rows))
+        sizes = {group: 0 for group in groups}
+        for row in rows:
+            sizes[table.groups[row]] += 1
+        name = table.class_names[label]
+        seed = derive_seed(split_seed, "protocol", "official", "val", name)
+        for i in np.random.default_rng(seed).permutation(len(groups)):
+            group = groups[i]
+            # The last free group of a class stays in train.
+            if n_taken >= wanted or n_taken + sizes[group] >= len(rows):
+                continue
+            if group not in decided:
+                val_groups.add(group)
+                n_taken += sizes[group]
+        decided.update(groups)
+    val = [row for row in train if table.groups[row] in val_groups]
+    return [row for row in train if table.groups[row] not in val_groups], val
 
 
 def _rows(table: ImageTable, spec: TaskSpec, source: DataSource) -> tuple[Rows, bool]:
@@ -151,46 +193,3 @@ def _check_labels(table: ImageTable, present: Mapping[int, Listed], published: P
             f"class than the data set, first {table.image_ids[wrong[0]]}: {labels[wrong[0]]} "
             f"there, {names[int(table.labels[wrong[0]])]} here; take files of one release."
         )
-
-
-_SHARE = 0.2  # of each class's train images, rounded up
-
-
-def hold_out(
-    table: ImageTable, train: Sequence[int], split_seed: int
-) -> tuple[list[int], list[int]]:
-    """Return the rows left in train, and those held out for val: whole groups, by class.
-
-    Each class gives a fifth of its images or, where the last group is larger, a few more; a class
-    whose images lie in one group gives none. The rarest class chooses its groups first.
-
-    Args:
-        table: the images.
-        train: rows of the published train set.
-        split_seed: of the draw.
-    """
-    labels = table.labels[list(train)]
-    counts = np.bincount(labels, minlength=len(table.class_names))
-    val_groups: set[str] = set()
-    decided: set[str] = set()
-    for label in np.argsort(counts, kind="stable"):
-        rows = [row for row, of in zip(train, labels, strict=True) if of == label]
-        wanted = math.ceil(_SHARE * len(rows))
-        n_taken = sum(table.groups[row] in val_groups for row in rows)
-        groups = list(dict.fromkeys(table.groups[row] for row in rows))
-        sizes = {group: 0 for group in groups}
-        for row in rows:
-            sizes[table.groups[row]] += 1
-        name = table.class_names[label]
-        seed = derive_seed(split_seed, "protocol", "official", "val", name)
-        for i in np.random.default_rng(seed).permutation(len(groups)):
-            group = groups[i]
-            # The last free group of a class stays in train.
-            if n_taken >= wanted or n_taken + sizes[group] >= len(rows):
-                continue
-            if group not in decided:
-                val_groups.add(group)
-                n_taken += sizes[group]
-        decided.update(groups)
-    val = [row for row in train if table.groups[row] in val_groups]
-    return [row for row in train if table.groups[row] not in val_groups], val
