@@ -10,18 +10,20 @@ from typer import BadParameter
 from lmd_bench.cli import app
 from lmd_bench.core import plugins
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
+from lmd_bench.core.schema import DataSource, TaskSpec, TrialContext, TrialSpec
 from lmd_bench.experiments.transfer import (
     Chosen,
     is_task,
     missing_cells,
+    run_transfers,
     transfer_specs,
 )
 from lmd_bench.leaderboard import load
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 from lmd_bench.leaderboard.transfer import matrices
+from lmd_bench.search.display import make_display
 from lmd_bench.store.lineage import describe, lineage
-from lmd_bench.store.rows import make_row
+from lmd_bench.store.rows import make_row, spec_of
 from lmd_bench.store.store import open_store
 
 FACTS = {
@@ -123,6 +125,28 @@ def test_unknown_names_and_a_rule_that_sees_test_are_refused(tmp_path: Path) -> 
             ["transfer", "--study", "no", "--table", "--results", str(tmp_path)],
             standalone_mode=False,
         )
+
+
+def test_images_that_are_prepared_for_transfers_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LMD_BENCH_CACHE", str(tmp_path / "cache"))
+    row = _rows(20.0, 1)[0]
+    task = TaskSpec("synthetic", imbalance_factor=20.0, image_size=8, n_max=100)
+    spec = replace(spec_of(row), task=task)
+    told: list[str] = []
+
+    with pytest.raises(UserError, match="the trials are of task"):
+        run_transfers(
+            {spec.key: (spec, row)},
+            tmp_path,
+            DataSource(),
+            {},
+            "command",
+            make_display(verbose=False),
+            lambda name, *_: told.append(name),
+        )
+    assert set(told) == {"synthetic"}
 
 
 def test_a_dry_run_says_how_much_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
