@@ -38,7 +38,7 @@ def main(folder: Path) -> None:
     images = folder / "images"
     draw(images)
 
-    task = lb.load_task("folder", data_root=images, imbalance_factor=5, image_size=32)
+    task = lb.load_task("folder", data_root=images, imbalance_factor=5, image_size=16)
     print(f"training images of each class: {task.class_counts}")
 
     for method in ("cross_entropy", "cross_entropy+logistic_regression"):
@@ -47,7 +47,7 @@ def main(folder: Path) -> None:
             method,
             data_root=images,
             imbalance_factor=5,
-            image_size=32,
+            image_size=16,
             epochs=2,
             results=folder / "results",
         )

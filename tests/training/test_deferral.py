@@ -9,7 +9,7 @@ from lmd_bench.methods import best_epoch
 from lmd_bench.methods.best_epoch import first_judged
 from lmd_bench.methods.catalogue import named_methods
 from lmd_bench.methods.config import TrainingConfig
-from lmd_bench.methods.space import default_config, section_config
+from lmd_bench.methods.settings import default_config, section_config
 from lmd_bench.training import loop
 from lmd_bench.training.loop import train
 from tests import tiny
