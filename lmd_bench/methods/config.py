@@ -52,3 +52,10 @@ def require(condition: bool, sentence: str) -> None:
     """Raise ValueError with `sentence` unless `condition` holds: for the checks of a Config."""
     if not condition:
         raise ValueError(sentence)
+
+
+def require_sgd(lr: float, n_epochs: int, batch_size: int) -> None:
+    """Raise ValueError unless SGD can train a head with these: for the checks of a Config."""
+    require(lr > 0, f"lr={lr} must be above 0")
+    require(n_epochs >= 1, f"n_epochs={n_epochs} must be at least 1")
+    require(batch_size >= 1, f"batch_size={batch_size} must be at least 1")

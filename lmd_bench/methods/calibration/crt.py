@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.calibration._sgd import fit_head, fresh_head
-from lmd_bench.methods.config import require
+from lmd_bench.methods.config import require_sgd
 
 VERSION = 2
 
@@ -42,9 +42,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse values that no training can run with."""
-        require(self.lr > 0, f"lr={self.lr} must be above 0")
-        require(self.n_epochs >= 1, f"n_epochs={self.n_epochs} must be at least 1")
-        require(self.batch_size >= 1, f"batch_size={self.batch_size} must be at least 1")
+        require_sgd(self.lr, self.n_epochs, self.batch_size)
 
 
 class Crt(Calibration):

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.calibration._sgd import fit_head
-from lmd_bench.methods.config import require
+from lmd_bench.methods.config import require, require_sgd
 from lmd_bench.methods.models.heads import AlignedHead
 
 VERSION = 2
@@ -50,9 +50,7 @@ class Config:
     def __post_init__(self) -> None:
         """Refuse values that no training can run with."""
         require(self.rho >= 0, f"rho={self.rho} must not be negative")
-        require(self.lr > 0, f"lr={self.lr} must be above 0")
-        require(self.n_epochs >= 1, f"n_epochs={self.n_epochs} must be at least 1")
-        require(self.batch_size >= 1, f"batch_size={self.batch_size} must be at least 1")
+        require_sgd(self.lr, self.n_epochs, self.batch_size)
 
 
 def class_weights(counts: Int64[Tensor, " classes"], rho: float) -> Float[Tensor, " classes"]:
