@@ -19,6 +19,15 @@ OF_A_STUDY: tuple[Phase, ...] = ("search", "confirm")  # these rows make a study
 JUDGED_ON_TEST: tuple[Phase, ...] = ("confirm", "transfer")  # runs of a config chosen before
 Status = Literal["ok", "diverged", "oom", "error", "lost", "node_lost", "timeout", "pruned"]
 RareClasses = Literal["refuse", "drop", "merge"]
+# Settings that came after the first keys, each at the value under which everything is as it was
+# before. A key and a row leave out those that have it, so that old rows keep their keys.
+ADDED_SETTINGS: Config = {
+    "training.features": "last",
+    "training.tune": "full",
+    "training.weights": "",
+    "training.layer_decay": 1.0,
+    "training.head_lr_factor": 1.0,
+}
 TASK_COLUMNS = (
     *("dataset", "protocol", "imbalance_factor", "image_size"),
     *("split_seed", "n_max", "task_fingerprint"),
@@ -99,7 +108,7 @@ class TrialSpec:
 
     def key_under(self, pipeline: int) -> str:
         """Return the key of this trial's row if that version of the pipeline makes it."""
-        return content_hash([pipeline, asdict(self)])
+        return content_hash([pipeline, asdict(self) | {"config": keyed(self.config)}])
 
     @property
     def stage1_config(self) -> Config:
@@ -116,7 +125,7 @@ class TrialSpec:
                 "task": self.task_fingerprint,
                 "representation": self.representation,
                 "version": self.versions.get(self.representation, 0),
-                "config": self.stage1_config,
+                "config": keyed(self.stage1_config),
                 "seed": self.seed,
                 "n_epochs": self.n_epochs,
             }
@@ -251,6 +260,18 @@ class TrialRow(TypedDict):
     git_commit: str | None
     python_version: str
     library_versions_json: str
+
+
+def keyed(config: Config) -> dict[str, Scalar]:
+    """Return what a key or a row says of a config: all but added settings that change nothing."""
+    return {key: value for key, value in config.items() if ADDED_SETTINGS.get(key) != value}
+
+
+def complete(config: Config) -> dict[str, Scalar]:
+    """Return a config that `keyed` made, or that is older than a setting, with all its settings."""
+    sections = {key.partition(".")[0] for key in config}
+    added = {k: v for k, v in ADDED_SETTINGS.items() if k.partition(".")[0] in sections}
+    return {**added, **config}
 
 
 def canonical_json(data: Any) -> str:

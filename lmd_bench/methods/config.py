@@ -8,14 +8,20 @@ from typing import Literal
 class TrainingConfig:
     """How every encoder is trained, whatever the representation; ranges in training.yaml."""
 
-    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
-    pretrained: bool = False  # ImageNet weights of torchvision
+    backbone: str = "resnet18"  # of any source of encoders; docs/encoders.md lists them
+    pretrained: bool = False  # the weights that the source has for it
+    weights: str = ""  # a file of the trunk's weights; in a config by its hash, "sha256:..."
+    features: Literal["last", "penultimate", "both"] = "last"  # what heads and calibrations see
+    # How much is trained: all of it, a small network on the encoder's features, or a head alone.
+    tune: Literal["full", "adapter", "frozen"] = "full"
     # How the first layers see an image. "small": a 3x3 convolution of stride 1 and no pooling,
     # without which images below 96 px reach the last stage as a map of 1 or 4 places.
     stem: Literal["auto", "imagenet", "small"] = "auto"
     batch_size: int = 128
     optimiser: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.05  # at the default batch of 128; the default follows the batch in proportion
+    head_lr_factor: float = 1.0  # of the lr, for all that stands on the encoder
+    layer_decay: float = 1.0  # factor of the lr from a layer of the encoder to the one below it
     warmup_epochs: float = 0.0  # over which the lr rises linearly from 0
     momentum: float = 0.9  # of SGD; AdamW has its own
     weight_decay: float = 5.0e-4
@@ -36,6 +42,9 @@ class TrainingConfig:
         """Refuse values that no training can run with."""
         require(self.batch_size >= 2, f"batch_size={self.batch_size} must be at least 2")
         require(self.lr > 0, f"lr={self.lr} must be above 0")
+        factor, decay = self.head_lr_factor, self.layer_decay
+        require(factor > 0, f"head_lr_factor={factor} must be above 0")
+        require(0 < decay <= 1, f"layer_decay={decay} must lie in (0, 1]")
         require(self.warmup_epochs >= 0, f"warmup_epochs={self.warmup_epochs} must not be negative")
         require(0 <= self.momentum < 1, f"momentum={self.momentum} must lie in [0, 1)")
         require(self.weight_decay >= 0, f"weight_decay={self.weight_decay} must not be negative")

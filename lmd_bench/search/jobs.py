@@ -7,7 +7,15 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from lmd_bench.core.schema import Config, DataSource, Row, TaskSpec, TrialContext, TrialSpec
+from lmd_bench.core.schema import (
+    Config,
+    DataSource,
+    Row,
+    TaskSpec,
+    TrialContext,
+    TrialSpec,
+    complete,
+)
 
 RETRIED = frozenset({"lost", "node_lost", "timeout", "oom", "error"})
 
@@ -59,7 +67,7 @@ def stage1_part(config: Config, representation: str) -> Config:
 
 def config_of(row: Row) -> Config:
     """Return the config of a row."""
-    return json.loads(row["config_json"])
+    return complete(json.loads(row["config_json"]))
 
 
 def value_of(row: Row) -> float | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from optuna.distributions import distribution_to_json
 
-from lmd_bench.core.schema import NO_CALIBRATION, Config, TaskSpec, TrialSpec, content_hash
+from lmd_bench.core.schema import NO_CALIBRATION, Config, TaskSpec, TrialSpec, content_hash, keyed
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.core.text import task_slug
 from lmd_bench.methods.catalogue import Method, named_methods
@@ -176,7 +176,7 @@ def identity(
     The budget is no part of it: a search with more trials goes on with the study that is stored.
     """
     ranges = {key: distribution_to_json(distribution) for key, distribution in space.items()}
-    return content_hash([default, ranges, versions, seed, stands_on or "", *points])[:8]
+    return content_hash([keyed(default), ranges, versions, seed, stands_on or "", *points])[:8]
 
 
 def study_id(request: SearchRequest, method: Method, task: str, pruner: str, identity: str) -> str:

@@ -15,6 +15,8 @@ from lmd_bench.core.schema import (
     TrialRow,
     TrialSpec,
     canonical_json,
+    complete,
+    keyed,
 )
 from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.provenance import provenance
@@ -39,7 +41,7 @@ def make_row(spec: TrialSpec, context: TrialContext, **measured: Any) -> TrialRo
         "versions_json": canonical_json(dict(spec.versions)),
         **asdict(spec.task),
         "task_fingerprint": spec.task_fingerprint,
-        "config_json": canonical_json(dict(spec.config)),
+        "config_json": canonical_json(keyed(spec.config)),
         "seed": spec.seed,
         "n_epochs": spec.n_epochs,
         **provenance(),
@@ -73,7 +75,7 @@ def spec_of(row: Row) -> TrialSpec:
         method=row["method"],
         representation=row["representation"],
         calibration=row["calibration"],
-        config=json.loads(row["config_json"]),
+        config=complete(json.loads(row["config_json"])),
         seed=row["seed"],
         n_epochs=row["n_epochs"],
         phase=row["phase"],
