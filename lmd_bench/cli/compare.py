@@ -11,7 +11,10 @@ from lmd_bench.cli.options import RESULTS, Results
 
 Format = Annotated[Literal["table", "csv", "json"], typer.Option(help="Of what is printed.")]
 Lesions = Annotated[
-    Path | None, typer.Option(help="CSV with image_id and a column of lesions or patients.")
+    Path | None,
+    typer.Option(
+        help="CSV with image_id and a column of lesions or patients; default: those stored."
+    ),
 ]
 LesionColumn = Annotated[str, typer.Option(help="That column.")]
 
@@ -30,8 +33,8 @@ def compare(
 ) -> None:
     """Compare methods on the same test images: differences, intervals, paired tests, power."""
     from lmd_bench.cli.emit import check_format, emit
-    from lmd_bench.leaderboard.compare import Clusters
     from lmd_bench.leaderboard.results import open_results
+    from lmd_bench.leaderboard.studies.predictions import Clusters
 
     check_format(format)
     lesions = Clusters(clusters, cluster_column) if clusters else None
@@ -71,8 +74,8 @@ def intervals(
 ) -> None:
     """Show each method's test score with its spread over images, over seeds and over searches."""
     from lmd_bench.cli.emit import check_format, emit
-    from lmd_bench.leaderboard.compare import Clusters
     from lmd_bench.leaderboard.results import open_results
+    from lmd_bench.leaderboard.studies.predictions import Clusters
 
     check_format(format)
     lesions = Clusters(clusters, cluster_column) if clusters else None

@@ -1,5 +1,7 @@
 """What a data set is: its card, and a table of one row per image."""
 
+import hashlib
+from collections.abc import Container
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,3 +48,24 @@ class ImageTable:
             groups=tuple(self.groups[row] for row in rows),
             splits=None if self.splits is None else tuple(self.splits[row] for row in rows),
         )
+
+
+def own_group(image_id: str) -> str:
+    """Return the group of an image whose lesion or patient is not known."""
+    return f"image:{image_id}"
+
+
+def hashed_groups(table: ImageTable, image_ids: Container[str], salt: str) -> dict[str, str]:
+    """Return the hash of the lesion or patient of each of these images that has one.
+
+    Args:
+        table: The images of a data set.
+        image_ids: Those that are asked for.
+        salt: The fingerprint of the data. Only who has the data knows it, so that ids of patients,
+            which are few and easily guessed, cannot be found from their hashes.
+    """
+    return {
+        image_id: hashlib.sha256(f"{salt}:{group}".encode()).hexdigest()[:20]
+        for image_id, group in zip(table.image_ids, table.groups, strict=True)
+        if image_id in image_ids and group != own_group(image_id)
+    }

@@ -21,8 +21,9 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
 from lmd_bench.leaderboard.studies.predictions import (
+    Clusters,
     Judged,
-    read_clusters,
+    clusters_of,
     read_judged,
     same_images,
 )
@@ -70,14 +71,6 @@ class Comparison:
     mcnemar_p: float  # of accuracy; over seeds, twice the median
     mcnemar_p_holm: float
     detectable: float  # true difference that would be shown with 80 % power
-
-
-@dataclass(frozen=True)
-class Clusters:
-    """A CSV that says which lesion or patient each image is of."""
-
-    path: Path
-    column: str
 
 
 @dataclass(frozen=True)
@@ -151,7 +144,7 @@ def compare_methods(
         names: Methods, or labels of the leaderboard where a method has several studies.
         with_all: Compare with every other confirmed method of the task.
         rule: What selects the configuration of each study.
-        clusters: Lesions or patients of the images; None: each image is its own.
+        clusters: Lesions or patients of the images; None: those stored with the logits.
 
     Raises:
         UserError: unknown or too few methods, or none that was confirmed on one task.
@@ -315,7 +308,7 @@ def _compare_task(
     if not judged or chosen[0].label in unread:
         return TaskComparison(task, (), tuple(notes))
     first, others = judged[0], judged[1:]
-    ids = read_clusters(clusters.path, clusters.column, first.image_ids) if clusters else None
+    ids = clusters_of(first, clusters)
     generator = np.random.default_rng(derive_seed(0, "compare", task))
     pairs, unpaired = compare(first, others, generator, ids)
     notes += [note] if (note := few_images_note(first.labels)) else []

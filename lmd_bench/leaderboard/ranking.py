@@ -15,7 +15,7 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.board import Leaderboard, build
 from lmd_bench.leaderboard.studies.group import by_task, group_studies
-from lmd_bench.leaderboard.studies.predictions import Judged, read_judged, same_images
+from lmd_bench.leaderboard.studies.predictions import Judged, clusters_of, read_judged, same_images
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.text import Part, Table, p_value, percent
 from lmd_bench.stats.bootstrap import mean_recall, resampled_recall
@@ -113,7 +113,7 @@ def first_places(store: Store, rows: Sequence[Row], rule: SelectionRule) -> dict
         methods = [j for study in members if (j := read_judged(store, study, rule)) is not None]
         if len(methods) > 1:
             generator = np.random.default_rng(derive_seed(0, "first place", task))
-            found[task] = first_place(methods, generator)
+            found[task] = first_place(methods, generator, clusters_of(methods[0]))
     return found
 
 

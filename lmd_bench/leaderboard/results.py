@@ -16,10 +16,11 @@ from jaxtyping import Float, Int64
 
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.board import load
-from lmd_bench.leaderboard.compare import Clusters, comparison
+from lmd_bench.leaderboard.compare import comparison
 from lmd_bench.leaderboard.imbalance.text import imbalance
 from lmd_bench.leaderboard.ranking import ranks
 from lmd_bench.leaderboard.studies.budget import parse_budget
+from lmd_bench.leaderboard.studies.predictions import Clusters
 from lmd_bench.leaderboard.studies.read import open_folder, read_rows
 from lmd_bench.leaderboard.studies.rules import (
     VAL_BALANCED_ACCURACY,
@@ -98,7 +99,7 @@ class Results:
             others: Methods; None: every other confirmed method of each task.
             with_all: Every other confirmed method, those of `others` first.
             rule: What selects the configuration of each study.
-            clusters: Lesions or patients of the images; None: each image is its own.
+            clusters: Lesions or patients of the images; None: those stored with the logits.
 
         Raises:
             UserError: unknown methods, or none that was confirmed on one task.
@@ -120,7 +121,7 @@ class Results:
         Args:
             rule: What selects the configuration of each study.
             by_class: The recall of each class instead.
-            clusters: Lesions or patients of the images; None: each image is its own.
+            clusters: Lesions or patients of the images; None: those stored with the logits.
 
         Raises:
             UserError: no such rule, or no logits of test.

@@ -24,7 +24,7 @@ from lmd_bench.core.text import factor_name
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.compare import compare
 from lmd_bench.leaderboard.studies.group import StudyRows, group_studies
-from lmd_bench.leaderboard.studies.predictions import judged_runs
+from lmd_bench.leaderboard.studies.predictions import clusters_of, judged_runs
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent
 from lmd_bench.stats.intervals import Interval, seed_interval
@@ -317,7 +317,7 @@ def _loss(store: Store | None, native: Cell, cell: Cell) -> Loss:
     if sides[0] is None or sides[1] is None:
         return Loss(value, over_seeds, None)
     generator = np.random.default_rng(derive_seed(0, "transfer", cell.target.task))
-    found, _ = compare(sides[0], [sides[1]], generator)
+    found, _ = compare(sides[0], [sides[1]], generator, clusters_of(sides[0]))
     return Loss(value, over_seeds, found[0].balanced_accuracy.interval if found else None)
 
 

@@ -12,9 +12,9 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Row
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.answer import Answer
-from lmd_bench.leaderboard.compare import Clusters, class_recall
+from lmd_bench.leaderboard.compare import class_recall
 from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
-from lmd_bench.leaderboard.studies.predictions import Judged, read_clusters, read_judged
+from lmd_bench.leaderboard.studies.predictions import Clusters, Judged, clusters_of, read_judged
 from lmd_bench.leaderboard.studies.rules import SelectionRule, score
 from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent
 from lmd_bench.stats.bootstrap import mean_recall
@@ -22,7 +22,6 @@ from lmd_bench.stats.intervals import (
     Interval,
     few_images_note,
     image_interval,
-    over_images,
     seed_interval,
 )
 from lmd_bench.stats.proportions import EXACT_BELOW, recall_interval
@@ -65,7 +64,7 @@ def intervals(
         rows: Of any number of studies.
         rule: What selects the configuration of each study.
         by_class: The recall of each class instead.
-        clusters: Lesions or patients of the images; None: each image is its own.
+        clusters: Lesions or patients of the images; None: those stored with the logits.
 
     Raises:
         UserError: no confirmed run has logits of test.
@@ -86,10 +85,7 @@ def intervals(
     def text() -> list[Part]:
         places = {task: place for place, task in enumerate(by_task(studies))}
         ordered = frame.sort_values("task", key=lambda tasks: tasks.map(places), kind="stable")
-        if by_class:
-            parts = classes_text(ordered, rule)
-        else:
-            parts = methods_text(ordered, rule, clusters is not None)
+        parts = classes_text(ordered, rule) if by_class else methods_text(ordered, rule)
         return [*parts, *(["", *(f"Note: {note}." for note in notes)] if notes else [])]
 
     return Answer({"rows": frame}, text, rule, tuple(notes))
@@ -110,7 +106,7 @@ def method_frame(
         store: Where the logits lie.
         studies: Of any number of tasks.
         rule: What selects the configuration of each study.
-        clusters: Lesions or patients of the images; None: each image is its own.
+        clusters: Lesions or patients of the images; None: those stored with the logits.
     """
     lines: list[Row] = []
     for study in studies:
@@ -151,9 +147,9 @@ def class_frame(store: Store, studies: Sequence[StudyRows], rule: SelectionRule)
     return pd.DataFrame(lines).assign(rule=rule.name, watermark=rule.watermark)
 
 
-def methods_text(frame: pd.DataFrame, rule: SelectionRule, known_clusters: bool) -> list[Part]:
+def methods_text(frame: pd.DataFrame, rule: SelectionRule) -> list[Part]:
     """Return the lines of `method_frame` as text, a table per task."""
-    over = over_images(np.zeros(0, dtype=np.int64) if known_clusters else None)
+    over = "; ".join(frame["images_over"].unique())
     lines: list[Part] = [
         "Balanced accuracy on test in %, mean over the retraining seeds of one configuration, "
         f"selected by {rule.name}.",
@@ -260,7 +256,7 @@ def _recall_and_images(
 def _method(
     study: StudyRows, judged: Judged, rule: SelectionRule, clusters: Clusters | None
 ) -> Row:
-    ids = read_clusters(clusters.path, clusters.column, judged.image_ids) if clusters else None
+    ids = clusters_of(judged, clusters)
     per_seed = mean_recall(class_recall(judged, judged.seeds))
     seeds_spread = spread(per_seed.tolist())
     generator = np.random.default_rng(derive_seed(0, "images", study.task))

@@ -99,5 +99,6 @@ LOGITS = pa.schema(
         _value("split", _TEXT),
         _value("label", pa.int16()),
         _value("logits", pa.list_(pa.float32())),
+        pa.field("group", _TEXT),
     ]
 )

@@ -34,7 +34,8 @@ from lmd_bench.store.row_files import (
 )
 from lmd_bench.store.rows import check_row
 
-LogitRow = tuple[str, str, int, Sequence[float]]  # image id, split, label, logits
+# Image id, split, label, logits, and the hash of the group where the image has one.
+LogitRow = tuple[str, str, int, Sequence[float]] | tuple[str, str, int, Sequence[float], str | None]
 SplitLogits = tuple[
     tuple[str, ...], Int64[np.ndarray, " images"], Float[np.ndarray, "images classes"]
 ]
@@ -54,11 +55,12 @@ class Store:
 
         Args:
             row: All columns, as `make_row` gives them.
-            logits: Image id, split, label and logits of each judged image.
+            logits: Image id, split, label and logits of each judged image, and its group.
         """
         check_row(row)
         # Logits before the row: whoever sees the row may read them.
-        rows = [dict(zip(LOGITS.names, item, strict=True)) for item in logits]
+        # An image that is its own group needs none, so the last value may be absent.
+        rows = [dict(zip(LOGITS.names, item, strict=False)) for item in logits]
         if rows:
             write_table(pa.Table.from_pylist(rows, LOGITS), self.logits_file(row["key"]))
         table = pa.Table.from_pylist([row], COLUMNS)
@@ -177,6 +179,22 @@ class Store:
             split: (tuple(image_ids[mask]), labels[mask], logits[mask])
             for split, mask in masks.items()
         }
+
+    def read_groups(self, key: str) -> dict[str, tuple[str | None, ...]]:
+        """Return the hashed lesion or patient of each image by split, in the order of the logits.
+
+        None for an image that is its own group. Empty where no logits were kept, or where an
+        earlier version wrote them without groups.
+        """
+        table = read_table(self.logits_file(key), ("split", "group"))
+        if table is None or "group" not in table.column_names:
+            return {}
+        groups: dict[str, list[str | None]] = {}
+        for split, group in zip(
+            table["split"].to_pylist(), table["group"].to_pylist(), strict=True
+        ):
+            groups.setdefault(split, []).append(group)
+        return {split: tuple(of_split) for split, of_split in groups.items()}
 
     def trial_file(self, key: str) -> Path:
         """Return where the row of a trial lies until it is compacted."""

@@ -92,10 +92,17 @@ def task_columns(task: Task, scores: Scores) -> dict[str, Any]:
     }
 
 
-def logit_rows(scores: Scores) -> list[tuple[str, str, int, list[float]]]:
-    """Return the rows of the file of logits: image, split, label, logits."""
+def logit_rows(
+    scores: Scores, groups: Mapping[str, str]
+) -> list[tuple[str, str, int, list[float], str | None]]:
+    """Return the rows of the file of logits: image, split, label, logits, group.
+
+    Args:
+        scores: ids, labels and logits by split.
+        groups: image -> hash of its group, of the images that have one.
+    """
     return [
-        (image_id, split, int(label), [float(value) for value in logits])
+        (image_id, split, int(label), [float(value) for value in logits], groups.get(image_id))
         for split, (ids, labels, matrix) in scores.items()
         for image_id, label, logits in zip(ids, labels, matrix, strict=True)
     ]

@@ -29,6 +29,7 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.data.images import prepare as images
 from lmd_bench.data.images.prepare import PreparedImages
+from lmd_bench.data.table import hashed_groups
 from lmd_bench.data.tasks.task import Task, build_task, check_fingerprint, open_test
 from lmd_bench.methods.calibration._base import Calibrated, Stage1
 from lmd_bench.methods.models.model import predict
@@ -84,7 +85,8 @@ def execute_trial(spec: TrialSpec, context: TrialContext, on_epoch: OnEpoch) -> 
     row = make_row(
         spec, context, seconds=seconds, started_at=started, finished_at=_now(), **measured
     )
-    open_store(context.results, create=True).write(row, logit_rows(scores))
+    groups = _groups_of(scores, spec, context)
+    open_store(context.results, create=True).write(row, logit_rows(scores, groups))
     return row
 
 
@@ -197,6 +199,15 @@ def _scores(
         raise DivergedError("the final classifier gives logits that are not finite")
     ids = tuple(prepared.table.image_ids[index] for index in indices)
     return ids, prepared.table.labels[indices], logits
+
+
+def _groups_of(scores: Scores, spec: TrialSpec, context: TrialContext) -> dict[str, str]:
+    """Return the hashed group of each judged image that has one."""
+    if not scores:
+        return {}
+    prepared, _ = load_task(spec, context)
+    judged = {image_id for ids, _, _ in scores.values() for image_id in ids}
+    return hashed_groups(prepared.table, judged, salt=prepared.fingerprint)
 
 
 def _image_set(

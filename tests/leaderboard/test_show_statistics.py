@@ -11,9 +11,9 @@ from scipy.stats import binomtest
 
 from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
-from lmd_bench.leaderboard.compare import Clusters
 from lmd_bench.leaderboard.results import open_results
 from lmd_bench.leaderboard.studies.group import group_studies
+from lmd_bench.leaderboard.studies.predictions import Clusters
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 from lmd_bench.leaderboard.tables.text import lay_out
 from lmd_bench.leaderboard.tuning import tuning_text
@@ -77,6 +77,25 @@ def test_lesions_make_the_interval_over_images_wider(filled: Path) -> None:
         plain["images_low"],
         plain["images_high"],
     )
+
+
+def test_lesions_that_the_store_holds_are_taken_without_being_asked_for(filled: Path) -> None:
+    path = filled / "lesions.csv"
+    lesions = [number // 4 for number in range(104)]
+    pairs = pd.DataFrame({"image_id": [f"i{i:03}" for i in range(104)]})
+    pairs.assign(lesion_id=lesions).to_csv(path, index=False)
+    store = open_store(filled)
+    studies = group_studies(store.rows())
+    by_csv = method_frame(store, studies, RULE, Clusters(path, "lesion_id"))
+
+    for row in store.rows():
+        for ids, labels, logits in store.read_logits(row["key"]).values():
+            images = zip(ids, labels.tolist(), logits.tolist(), strict=True)
+            store.write(
+                row, [(i, "test", y, z, f"hash {lesions[int(i[1:])]}") for i, y, z in images]
+            )
+
+    pd.testing.assert_frame_equal(method_frame(store, studies, RULE), by_csv)
 
 
 def test_the_recall_of_a_class_has_the_interval_that_its_size_asks_for(filled: Path) -> None:

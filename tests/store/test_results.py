@@ -159,6 +159,26 @@ def test_logits_come_back_by_split_in_their_order(store: Store) -> None:
     assert logits.tolist() == [[0.5, 1.5], [2.0, 0.0]]
 
 
+def test_groups_come_back_in_the_order_of_the_logits(store: Store) -> None:
+    row = a_row()
+    rows = [("b", "val", 1, [0.5, 1.5], "g1"), ("a", "val", 0, [2.0, 0.0], None)]
+    store.write(row, [*rows, ("c", "test", 0, [1.0, 0.0], "g2")])
+
+    assert store.read_groups(row["key"]) == {"val": ("g1", None), "test": ("g2",)}
+    assert store.read_logits(row["key"])["val"][0] == ("b", "a")
+
+
+def test_logits_of_an_earlier_version_are_read_and_have_no_groups(store: Store) -> None:
+    row = a_row()
+    store.write(row, [("a", "val", 0, [2.0, 0.0])])
+    path = store.logits_file(row["key"])
+    pq.write_table(pq.read_table(path).drop_columns("group"), path)
+
+    assert store.read_groups(row["key"]) == {}
+    assert store.read_logits(row["key"])["val"][0] == ("a",)
+    assert store.read_groups("0" * 20) == {}
+
+
 def test_a_row_without_logits_has_none(store: Store) -> None:
     row = a_row()
     store.write(row)

@@ -247,3 +247,17 @@ def test_images_below_96_px_get_the_small_stem_unless_another_is_named():
     large = dataclasses.replace(TASK, image_size=96)
     spec = dataclasses.replace(make_spec(**{"training.stem": "auto"}), task=large)
     assert resolve(spec).stem == "imagenet"
+
+
+def test_lesions_are_kept_with_the_logits_as_hashes_that_name_none(tmp_path: Path):
+    row = run(make_spec("cross_entropy", phase="confirm"), tmp_path)
+    store = open_store(tmp_path)
+    table = images.prepare("synthetic", DataSource(), 16).table
+    lesion_of = dict(zip(table.image_ids, table.groups, strict=True))
+
+    ids, groups = (store.read_logits(row["key"])["test"][0], store.read_groups(row["key"])["test"])
+
+    hash_of = dict(zip((lesion_of[image_id] for image_id in ids), groups, strict=True))
+    assert len(set(hash_of.values())) == len(hash_of) < len(ids)
+    assert all(hash_of[lesion_of[i]] == g for i, g in zip(ids, groups, strict=True))
+    assert all(g is not None and len(g) == 20 for g in groups)

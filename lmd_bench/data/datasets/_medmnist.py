@@ -27,7 +27,7 @@ from PIL import Image
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.data.datasets._base import Dataset
-from lmd_bench.data.table import DatasetCard, ImageTable
+from lmd_bench.data.table import DatasetCard, ImageTable, own_group
 
 SPLITS = ("train", "val", "test")
 SIZES = (28, 64, 128, 224)  # pixels, square
@@ -93,7 +93,7 @@ class MedMnist(Dataset):
         return ImageTable(
             image_ids=tuple(ids),
             labels=np.concatenate(labels),
-            groups=tuple(f"image:{image_id}" for image_id in ids),
+            groups=tuple(own_group(image_id) for image_id in ids),
             class_names=self.card.class_names,
             splits=tuple(image_id.partition("-")[0] for image_id in ids),
         )

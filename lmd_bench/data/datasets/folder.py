@@ -19,7 +19,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TableColumns
 from lmd_bench.data.csv_rows import FIRST_LINE, Row, read_rows
 from lmd_bench.data.datasets._base import Dataset
-from lmd_bench.data.table import DatasetCard, ImageTable
+from lmd_bench.data.table import DatasetCard, ImageTable, own_group
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 SPLITS = {
@@ -157,7 +157,7 @@ def _table(
     return ImageTable(
         image_ids=tuple(ids),
         labels=np.array([label_of[name] for name in names], dtype=np.int64),
-        groups=tuple(g or f"image:{i}" for g, i in zip(groups, ids, strict=True)),
+        groups=tuple(g or own_group(i) for g, i in zip(groups, ids, strict=True)),
         class_names=class_names,
         splits=None if splits is None else tuple(splits),
     )

@@ -11,7 +11,7 @@ import numpy as np
 from lmd_bench.data.csv_rows import FIRST_LINE, read_rows
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._csv import check_ids, label_of
-from lmd_bench.data.table import DatasetCard, ImageTable
+from lmd_bench.data.table import DatasetCard, ImageTable, own_group
 
 METADATA = "HAM10000_metadata.csv"
 
@@ -49,6 +49,6 @@ class Ham10000(Dataset):
         return ImageTable(
             image_ids=image_ids,
             labels=np.array(labels, dtype=np.int64),
-            groups=tuple(row["lesion_id"] or f"image:{row['image_id']}" for row in rows),
+            groups=tuple(row["lesion_id"] or own_group(row["image_id"]) for row in rows),
             class_names=names,
         )

@@ -19,7 +19,7 @@ import numpy as np
 from lmd_bench.data.csv_rows import FIRST_LINE, read_rows
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._csv import check_ids, label_of
-from lmd_bench.data.table import DatasetCard, ImageTable
+from lmd_bench.data.table import DatasetCard, ImageTable, own_group
 
 IMAGES = "labeled-images"
 LABELS = f"{IMAGES}/image-labels.csv"
@@ -90,6 +90,6 @@ class HyperKvasir(Dataset):
         return ImageTable(
             image_ids=image_ids,
             labels=np.array(labels, dtype=np.int64),
-            groups=tuple(f"image:{image_id}" for image_id in image_ids),
+            groups=tuple(own_group(image_id) for image_id in image_ids),
             class_names=names,
         )

@@ -14,7 +14,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.data.csv_rows import FIRST_LINE, read_rows
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._csv import check_ids, one_hot
-from lmd_bench.data.table import DatasetCard, ImageTable
+from lmd_bench.data.table import DatasetCard, ImageTable, own_group
 
 GROUND_TRUTH = "ISIC_2019_Training_GroundTruth.csv"
 METADATA = "ISIC_2019_Training_Metadata.csv"
@@ -65,7 +65,7 @@ class Isic2019(Dataset):
         return ImageTable(
             image_ids=image_ids,
             labels=np.array(labels, dtype=np.int64),
-            groups=tuple(lesions[image_id] or f"image:{image_id}" for image_id in image_ids),
+            groups=tuple(lesions[image_id] or own_group(image_id) for image_id in image_ids),
             class_names=names,
         )
 

@@ -26,7 +26,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.data.csv_rows import FIRST_LINE, read_rows
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._csv import check_ids, one_hot
-from lmd_bench.data.table import DatasetCard, ImageTable
+from lmd_bench.data.table import DatasetCard, ImageTable, own_group
 
 SPLIT_FILES = {"train": "training.csv", "val": "validation.csv", "test": "testing.csv"}
 METADATA = "metadata.csv"
@@ -80,7 +80,7 @@ class IsicArchive(Dataset):
         return ImageTable(
             image_ids=tuple(split_of),
             labels=np.array(labels, dtype=np.int64),
-            groups=tuple(lesions.get(i) or f"image:{i}" for i in split_of),
+            groups=tuple(lesions.get(i) or own_group(i) for i in split_of),
             class_names=names,
             splits=tuple(split_of.values()),
         )

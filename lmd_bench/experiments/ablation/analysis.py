@@ -19,7 +19,7 @@ from lmd_bench.experiments.ablation.contrasts import Contrast, changes, effects
 from lmd_bench.experiments.ablation.record import AblationRecord, TaskRecord, read_records
 from lmd_bench.experiments.ablation.scores import SCORES, CellScores, read_scores
 from lmd_bench.leaderboard.compare import N_RESAMPLES
-from lmd_bench.leaderboard.studies.predictions import Judged, read_clusters, same_images
+from lmd_bench.leaderboard.studies.predictions import Clusters, Judged, clusters_of, same_images
 from lmd_bench.stats.bootstrap import mean_recall, resampled_recall
 from lmd_bench.stats.intervals import Interval, over_images, percentile_interval, seed_interval
 from lmd_bench.stats.paired import bootstrap_p, holm
@@ -78,7 +78,7 @@ def analyse(
         record: the ablation.
         task: the task.
         cells: what is known of each cell.
-        clusters: CSV and column of the lesions of the images; None: each image is its own.
+        clusters: CSV and column of the lesions of the images; None: those stored with the logits.
         n_resamples: bootstrap samples.
 
     Raises:
@@ -88,11 +88,8 @@ def analyse(
     seeds = [_shared_seeds(contrast, cells) for contrast in contrasts]
     columns = _columns(contrasts, seeds, cells)
     judged = _checked([cells[name].judged for name, _ in columns])
-    ids = None
-    if clusters and judged:
-        from pathlib import Path
-
-        ids = read_clusters(Path(clusters[0]), clusters[1], judged[0].image_ids)
+    given = Clusters(Path(clusters[0]), clusters[1]) if clusters else None
+    ids = clusters_of(judged[0], given) if judged else None
     samples = _samples(columns, judged, ids, derive_seed(0, "ablation", task.label), n_resamples)
     over = over_images(ids)
     analysed = [
@@ -128,7 +125,7 @@ def analyse_all(
     Args:
         results: the folder.
         records: the ablations.
-        clusters: CSV and column of the lesions of the images; None: each image is its own.
+        clusters: CSV and column of the lesions of the images; None: those stored with the logits.
         rows: all rows of the folder, if they are read already.
 
     Raises:

@@ -21,7 +21,7 @@ from lmd_bench.leaderboard.imbalance.curves import (
 )
 from lmd_bench.leaderboard.imbalance.robust_range import RobustRange, robust_ranges
 from lmd_bench.leaderboard.studies.group import group_studies
-from lmd_bench.leaderboard.studies.predictions import Judged, read_judged
+from lmd_bench.leaderboard.studies.predictions import Judged, clusters_of, read_judged
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent
 from lmd_bench.stats.intervals import Interval
@@ -102,7 +102,7 @@ def bootstrap(store: Store, rule: SelectionRule) -> OverImages:
         if one is None or two is None:
             return None
         generator = np.random.default_rng(derive_seed(0, "images", first.study.task))
-        found, _ = compare(one, [two], generator)
+        found, _ = compare(one, [two], generator, clusters_of(one))
         return found[0].balanced_accuracy.interval if found else None
 
     return over_images

@@ -15,6 +15,14 @@ from lmd_bench.stats.bootstrap import cluster_numbers
 from lmd_bench.store.store import Store
 
 
+@dataclass(frozen=True)
+class Clusters:
+    """A CSV that says which lesion or patient each image is of."""
+
+    path: Path
+    column: str
+
+
 @dataclass(frozen=True, eq=False)
 class Judged:
     """The selected configuration of one study, judged on test once for each retraining seed."""
@@ -25,6 +33,7 @@ class Judged:
     labels: Int64[np.ndarray, " images"]
     right: Bool[np.ndarray, "images seeds"]
     groups: tuple[str, ...]  # many, medium or few, for each class
+    clusters: Int64[np.ndarray, " images"] | None = None  # lesions or patients, where known
 
     def of_seeds(self, seeds: Sequence[int]) -> Bool[np.ndarray, "images chosen"]:
         """Return what was right with these seeds."""
@@ -62,6 +71,7 @@ def judged_runs(
     """
     columns: dict[int, Bool[np.ndarray, " images"]] = {}
     seen: tuple[tuple[str, ...], np.ndarray] | None = None
+    clusters: Int64[np.ndarray, " images"] | None = None
     for seed, row in runs.items():
         found = store.read_logits(row["key"])
         if "test" not in found:
@@ -72,11 +82,28 @@ def judged_runs(
         if seen is not None:
             same_images(label, seen, images)
         seen = images
+        if clusters is None:
+            clusters = _stored_clusters(store, row["key"], order)
         columns[seed] = (logits.argmax(axis=1) == labels)[order]
     if seen is None:
         return None
     right = np.column_stack(list(columns.values()))
-    return Judged(label, tuple(columns), seen[0], seen[1], right, tuple(groups))
+    return Judged(label, tuple(columns), seen[0], seen[1], right, tuple(groups), clusters)
+
+
+def clusters_of(
+    judged: Judged, given: Clusters | None = None
+) -> Int64[np.ndarray, " images"] | None:
+    """Return the lesion or patient of each image: that of a CSV, or else what the store holds.
+
+    None where neither says any: each image is then its own.
+
+    Raises:
+        UserError: the CSV cannot be used.
+    """
+    if given is not None:
+        return read_clusters(given.path, given.column, judged.image_ids)
+    return judged.clusters
 
 
 def same_images(
@@ -122,3 +149,12 @@ def read_clusters(
         raise UserError(f"{path} names none of the test images, such as {image_ids[0]}.")
     names = [f"g:{cluster_of[i]}" if i in cluster_of else f"i:{i}" for i in image_ids]
     return cluster_numbers(names)
+
+
+def _stored_clusters(
+    store: Store, key: str, order: Int64[np.ndarray, " images"]
+) -> Int64[np.ndarray, " images"] | None:
+    groups = store.read_groups(key).get("test", ())
+    if not any(groups):
+        return None
+    return cluster_numbers([groups[index] or f"image:{index}" for index in order])

@@ -5,7 +5,7 @@ import pytest
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TaskSpec
-from lmd_bench.data.table import ImageTable
+from lmd_bench.data.table import ImageTable, hashed_groups, own_group
 from lmd_bench.data.tasks import task as task_module
 from lmd_bench.data.tasks.protocols import cut
 from lmd_bench.data.tasks.split import Split
@@ -79,3 +79,15 @@ def test_a_class_absent_from_val_is_refused(monkeypatch):
     monkeypatch.setattr(task_module, "cut", lambda table, spec, source: split)
     with pytest.raises(UserError, match="Class c has no image in val"):
         build_task(make_table(), SPEC, "data")
+
+
+def test_groups_are_hashed_with_the_fingerprint_and_an_image_of_its_own_has_none():
+    labels = np.zeros(3, dtype=np.int64)
+    table = ImageTable(("a", "b", "c"), labels, ("patient 7", "patient 7", own_group("c")), ("k",))
+
+    first, other = (hashed_groups(table, table.image_ids, salt) for salt in ("data", "others"))
+
+    assert first.keys() == {"a", "b"}
+    assert first["a"] == first["b"] != other["a"]
+    assert "patient" not in first["a"]
+    assert hashed_groups(table, {"b"}, "data") == {"b": first["b"]}
