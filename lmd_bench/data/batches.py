@@ -1,11 +1,11 @@
 """Images of a split on the trial's device, and the order in which an epoch takes them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
 Pixels = UInt8[Tensor, "batch height width 3"]
@@ -37,21 +37,67 @@ class MappedPixels:
         return batch.to(self._device, non_blocking=pinned)
 
 
+class StoredViews:
+    """Images of which features are stored, not pixels; a view is a choice among those stored.
+
+    Indexed like the pixels of a split it gives a part of itself; nothing is read before `view`.
+    """
+
+    def __init__(
+        self,
+        of_view: Mapping[str, Float32[np.ndarray, "copies images width"]],
+        rows: Int64[np.ndarray, " rows"],
+        device: torch.device,
+    ) -> None:
+        """Stand for `rows` of stored features.
+
+        Args:
+            of_view: of each view that has some, in copies that differ; `test` is always there.
+            rows: of the images.
+            device: where features are wanted.
+        """
+        self._of_view = of_view
+        self._rows = rows
+        self._device = device
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def width(self) -> int:
+        """Return how many features an image has."""
+        return self._of_view["test"].shape[2]
+
+    def __getitem__(self, index: slice | Int64[Tensor, " batch"]) -> "StoredViews":
+        """Return the images at positions of the split."""
+        rows = self._rows[index if isinstance(index, slice) else index.cpu().numpy()]
+        return StoredViews(self._of_view, rows, self._device)
+
+    def view(self, name: str, seed: int) -> Float32[Tensor, "images width"]:
+        """Return for each image one of the copies of a view, drawn from the seed.
+
+        Where only the test view is stored, as of features that a person brings, every view is it.
+        """
+        copies = self._of_view.get(name, self._of_view["test"])
+        drawn = torch.randint(len(copies), (len(self),), generator=generator(seed)).numpy()
+        return torch.from_numpy(copies[drawn, self._rows]).to(self._device)
+
+
 @dataclass(frozen=True)
 class ImageSet:
     """Images of one split; what is taken from it lies on the trial's device."""
 
-    pixels: UInt8[Tensor, "images height width 3"] | MappedPixels
+    pixels: UInt8[Tensor, "images height width 3"] | MappedPixels | StoredViews
     labels: Int64[Tensor, " images"]  # on the trial's device
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batch(self, indices: Int64[Tensor, " batch"]) -> tuple[Pixels, Labels]:
+    def batch(self, indices: Int64[Tensor, " batch"]) -> tuple[Pixels | StoredViews, Labels]:
         """Return pixels and labels at `indices`, which lie on the CPU, on the trial's device."""
         on_device = indices.to(self.labels.device)
-        # Streamed pixels take the indices from the CPU: from the GPU they would wait for it.
-        rows = indices if isinstance(self.pixels, MappedPixels) else on_device
+        # What is streamed takes the indices from the CPU: from the GPU it would wait for it.
+        rows = on_device if isinstance(self.pixels, Tensor) else indices
         return self.pixels[rows], self.labels[on_device]
 
 

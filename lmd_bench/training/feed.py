@@ -9,8 +9,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.data.batches import ImageSet, Labels, Pixels, generator
-from lmd_bench.data.views import Images, make_view
+from lmd_bench.data.batches import ImageSet, Labels, Pixels, StoredViews, generator
+from lmd_bench.data.views import Views, make_view
 from lmd_bench.data.views.mixing import MIXINGS, Draw
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.representation._base import Representation, Targets, WantedView
@@ -25,7 +25,7 @@ class Feed:
     config: TrainingConfig
     seed: int
 
-    def batch(self, indices: Int64[Tensor, " batch"], step: int) -> tuple[list[Images], Targets]:
+    def batch(self, indices: Int64[Tensor, " batch"], step: int) -> tuple[list[Views], Targets]:
         """Return the views that the method wants and their targets, for images at `indices`."""
         pixels, labels = self.train_set.batch(indices)
         second = self._second(len(indices), step)
@@ -39,7 +39,7 @@ class Feed:
 
     def parts(
         self, indices: Int64[Tensor, " batch"], step: int, n_parts: int
-    ) -> Callable[[], Iterable[tuple[list[Images], Targets]]]:
+    ) -> Callable[[], Iterable[tuple[list[Views], Targets]]]:
         """Return what gives the batch in `n_parts` parts, each made when it is needed."""
         if n_parts == 1:
             whole = self.batch(indices, step)
@@ -50,24 +50,24 @@ class Feed:
             feed.batch(chunk, step) for feed, chunk in zip(feeds, chunks, strict=True) if len(chunk)
         )
 
-    def _view(self, wanted: WantedView, pixels: Pixels, seed: int) -> Images:
+    def _view(self, wanted: WantedView, pixels: Pixels | StoredViews, seed: int) -> Views:
         return make_view("weak" if wanted == "weak" else self.config.augmentation, pixels, seed)
 
-    def _second(self, n: int, step: int) -> tuple[Pixels, Labels] | None:
+    def _second(self, n: int, step: int) -> tuple[Pixels | StoredViews, Labels] | None:
         weights = self.method.second_weights()
         return None if weights is None else self._drawn(weights, n, "second", step)
 
     def _drawn(
         self, weights: Float[Tensor, " classes"], n: int, what: str, step: int
-    ) -> tuple[Pixels, Labels]:
+    ) -> tuple[Pixels | StoredViews, Labels]:
         """Return n images drawn with replacement by the weight of an image of each class."""
         rng = generator(derive_seed(self.seed, what, step))
         of_images = weights[self.train_set.labels.cpu()]
         return self.train_set.batch(torch.multinomial(of_images, n, True, generator=rng))
 
     def _mixed(
-        self, views: list[Images], targets: Targets, step: int
-    ) -> tuple[list[Images], Targets]:
+        self, views: list[Views], targets: Targets, step: int
+    ) -> tuple[list[Views], Targets]:
         """Return the batch with its images joined in pairs, or as it is by chance or config."""
         config, seed = self.config, derive_seed(self.seed, "mixing", step)
         if config.mixing == "none":
@@ -90,7 +90,7 @@ class Feed:
         first, *others = (Targets(*pair, mixed.share) for pair in mixed.labels)
         return mixed.views, replace(first, second=others[0] if others else None)
 
-    def _pasted(self, n: int, step: int) -> tuple[list[Images], Labels]:
+    def _pasted(self, n: int, step: int) -> tuple[list[Views], Labels]:
         """Return the views of n images of all classes alike, and their labels."""
         # 1 / n_j: each class is pasted as often as any other
         weights = 1.0 / self.method.class_counts.cpu().double()

@@ -6,6 +6,8 @@ a GPU; the pixels differ only by the rounding of float32. `strong.py`, `randaugm
 `simaugment.py` say, transform by transform, how a view differs from its published recipe. The weak
 view flips as the recipe does, and the test view only normalises; LMD resizes its test images with
 another resampler than its training images, here one antialiased resize serves both (`images.py`).
+
+Where features stand for images, a view is one of those that were stored (`batches.StoredViews`).
 """
 
 from collections.abc import Callable, Mapping
@@ -14,8 +16,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lmd_bench.data.batches import Pixels
-from lmd_bench.data.views._draws import Images, chosen, on_device
+from lmd_bench.data.batches import Pixels, StoredViews
+from lmd_bench.data.views._draws import Images, Views, chosen, on_device
 from lmd_bench.data.views.randaugment import randaugment_view
 from lmd_bench.data.views.simaugment import simaugment_view
 from lmd_bench.data.views.strong import strong_view
@@ -34,11 +36,13 @@ _AFTER_FLIPS: Mapping[str, Callable[[Images, torch.Generator], Images]] = {
 }
 
 
-def make_view(view: View, pixels: Pixels, seed: int) -> Images:
+def make_view(view: View, pixels: Pixels | StoredViews, seed: int) -> Views:
     """Return one view of a batch; the same seed gives the same view.
 
     The flips of two views of one batch are independent when their seeds differ.
     """
+    if isinstance(pixels, StoredViews):
+        return pixels.view(view, seed)
     if view == "test":
         return normalise(to_float(pixels))
     rng = torch.Generator().manual_seed(seed)

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 Images = Float[Tensor, "batch 3 height width"]
+Views = Float[Tensor, "batch *rest"]  # images, or features that stand for them
 
 
 def chosen(rng: torch.Generator, n: int, probability: float) -> Bool[Tensor, " {n}"]:

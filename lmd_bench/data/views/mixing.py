@@ -27,7 +27,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from lmd_bench.data.batches import Labels
-from lmd_bench.data.views._draws import Images
+from lmd_bench.data.views._draws import Views
 
 Mixing = Literal["mixup", "cutmix", "remix", "cmo"]
 
@@ -42,19 +42,19 @@ class Draw:
     remix_ratio: float  # kappa
     remix_threshold: float  # tau
     # As many training images as it is asked for, each class alike, in the views of the batch.
-    pasted: Callable[[int], tuple[list[Images], Labels]]
+    pasted: Callable[[int], tuple[list[Views], Labels]]
 
 
 @dataclass(frozen=True)
 class Mixed:
     """A batch whose images are joined with their partners."""
 
-    views: list[Images]
+    views: list[Views]
     labels: list[tuple[Labels, Labels]]  # an image's own and its partner's
     share: float  # of an image's own label, in [0, 1]
 
 
-def mixup(views: Sequence[Images], labels: Sequence[Labels], draw: Draw) -> Mixed:
+def mixup(views: Sequence[Views], labels: Sequence[Labels], draw: Draw) -> Mixed:
     """Return each image blended with its partner.
 
     Args:
@@ -66,7 +66,7 @@ def mixup(views: Sequence[Images], labels: Sequence[Labels], draw: Draw) -> Mixe
     return _with_partners(views, labels, mixture)
 
 
-def remix(views: Sequence[Images], labels: Sequence[Labels], draw: Draw) -> Mixed:
+def remix(views: Sequence[Views], labels: Sequence[Labels], draw: Draw) -> Mixed:
     """Return mixup's images, whose labels favour the rarer class (Eq. 3)."""
     blended = mixup(views, labels, draw)
     counts, ratio, threshold = draw.class_counts, draw.remix_ratio, draw.remix_threshold
@@ -74,13 +74,13 @@ def remix(views: Sequence[Images], labels: Sequence[Labels], draw: Draw) -> Mixe
     return Mixed(blended.views, pairs, blended.share)
 
 
-def cutmix(views: Sequence[Images], labels: Sequence[Labels], draw: Draw) -> Mixed:
+def cutmix(views: Sequence[Views], labels: Sequence[Labels], draw: Draw) -> Mixed:
     """Return each image with a box of its partner's."""
     mixture = draw_mixture(len(labels[0]), draw.alpha, draw.seed, _size(views))
     return _with_partners(views, labels, mixture)
 
 
-def cmo(views: Sequence[Images], labels: Sequence[Labels], draw: Draw) -> Mixed:
+def cmo(views: Sequence[Views], labels: Sequence[Labels], draw: Draw) -> Mixed:
     """Return each image with a box of one that is drawn from all classes alike."""
     mixture = draw_mixture(len(labels[0]), draw.alpha, draw.seed, _size(views))
     pasted_views, pasted = draw.pasted(len(labels[0]))
@@ -88,7 +88,7 @@ def cmo(views: Sequence[Images], labels: Sequence[Labels], draw: Draw) -> Mixed:
     return Mixed(joined, [(own, pasted) for own in labels], mixture.share)
 
 
-MIXINGS: Mapping[Mixing, Callable[[Sequence[Images], Sequence[Labels], Draw], Mixed]] = {
+MIXINGS: Mapping[Mixing, Callable[[Sequence[Views], Sequence[Labels], Draw], Mixed]] = {
     "mixup": mixup,
     "cutmix": cutmix,
     "remix": remix,
@@ -128,7 +128,7 @@ def draw_mixture(
     return Mixture(partners, 1.0 - area, (top, bottom, left, right))
 
 
-def join(images: Images, partners: Images, mixture: Mixture) -> Images:
+def join(images: Views, partners: Views, mixture: Mixture) -> Views:
     """Return each image joined with its partner."""
     if mixture.box is None:
         return images.lerp(partners, 1.0 - mixture.share)
@@ -173,11 +173,11 @@ def _cut(side: int, share: float, middle: float) -> tuple[int, int]:
     return max(0, centre - half), min(side, centre + half)
 
 
-def _with_partners(views: Sequence[Images], labels: Sequence[Labels], mixture: Mixture) -> Mixed:
+def _with_partners(views: Sequence[Views], labels: Sequence[Labels], mixture: Mixture) -> Mixed:
     partners = mixture.partners.to(labels[0].device, non_blocking=True)
     joined = [join(view, view[partners], mixture) for view in views]
     return Mixed(joined, [(own, own[partners]) for own in labels], mixture.share)
 
 
-def _size(views: Sequence[Images]) -> tuple[int, int]:
+def _size(views: Sequence[Views]) -> tuple[int, int]:
     return views[0].shape[-2], views[0].shape[-1]

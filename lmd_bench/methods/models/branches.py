@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-Images = Float[Tensor, "batch 3 height width"]
+from lmd_bench.data.views import Views
 
 
 class BranchedEncoder(nn.Module):
@@ -35,12 +35,12 @@ class BranchedEncoder(nn.Module):
         self.shared = nn.Sequential(*parts[:-1])
         self.branches = nn.ModuleList(copy.deepcopy(parts[-1]) for _ in range(n_branches))
 
-    def forward(self, images: Images) -> Float[Tensor, "batch features"]:
+    def forward(self, images: Views) -> Float[Tensor, "batch features"]:
         """Return the features of all branches, side by side."""
         shared = self.shared(images)
         return torch.cat([pooled(branch(shared)) for branch in self.branches], dim=1)
 
-    def each(self, images: Iterable[Images]) -> list[Float[Tensor, "batch features"]]:
+    def each(self, images: Iterable[Views]) -> list[Float[Tensor, "batch features"]]:
         """Return the features of each branch for images of its own."""
         pairs = zip(self.branches, images, strict=True)
         return [pooled(branch(self.shared(image))) for branch, image in pairs]

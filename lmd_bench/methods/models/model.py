@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.data.batches import ImageSet
-from lmd_bench.data.views import make_view
+from lmd_bench.data.views import Views, make_view
 
 Stem = Literal["imagenet", "small"]
 SMALL_BELOW = 96  # pixels: there the stock stem leaves the last stage a map of 1x1 or 2x2
@@ -35,7 +35,7 @@ class Model(nn.Module):
         self.signed_features = signed_features
 
     def forward(
-        self, images: Float[Tensor, "batch 3 height width"]
+        self, images: Views
     ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, "batch classes"]]:
         """Return features and logits, both float32.
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lmd_bench.core.schema import Scalar
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import generator
+from lmd_bench.data.views import Views
 from lmd_bench.methods.models.model import Model
 
 # "student" is the view that training.augmentation names, the same for every method;
@@ -84,7 +85,7 @@ class Representation(ABC):
     @abstractmethod
     def loss(
         self,
-        views: Sequence[Float[Tensor, "batch 3 height width"]],
+        views: Sequence[Views],
         targets: Targets,
         step: int,
     ) -> Float[Tensor, ""]:

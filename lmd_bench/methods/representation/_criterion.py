@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from lmd_bench.data.views import Views
 from lmd_bench.methods.representation._base import Representation, Targets
 
 Features = Float[Tensor, "batch features"]
@@ -19,7 +20,7 @@ class Criterion(Representation):
 
     def loss(
         self,
-        views: Sequence[Float[Tensor, "batch 3 height width"]],
+        views: Sequence[Views],
         targets: Targets,
         step: int,
     ) -> Float[Tensor, ""]:

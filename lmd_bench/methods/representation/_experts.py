@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from lmd_bench.data.views import Views
 from lmd_bench.methods.models.branches import BranchedEncoder
 from lmd_bench.methods.models.heads import ExpertsHead
 from lmd_bench.methods.representation._base import Representation, Targets
@@ -37,7 +38,7 @@ class Experts(Representation):
 
     def loss(
         self,
-        views: Sequence[Float[Tensor, "batch 3 height width"]],
+        views: Sequence[Views],
         targets: Targets,
         step: int,
     ) -> Float[Tensor, ""]:

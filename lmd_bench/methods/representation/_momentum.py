@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from lmd_bench.core.seeding import derive_seed
+from lmd_bench.data.views import Views
 from lmd_bench.methods.representation._base import Representation
 from lmd_bench.methods.representation._contrastive import Projection
 
@@ -48,7 +49,7 @@ class MomentumContrast(Representation):
         self.queue = Queue(self.config.queue_size, self.config.n_dims, device)
 
     @torch.no_grad()
-    def keys(self, images: Float[Tensor, "batch 3 height width"]) -> Keys:
+    def keys(self, images: Views) -> Keys:
         """Return the teacher's embeddings."""
         encoder, projection = self.teacher
         features = encoder(images).float()

@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lmd_bench.data.views import Views
 from lmd_bench.methods.config import require
 from lmd_bench.methods.models.branches import BranchedEncoder
 from lmd_bench.methods.representation._base import Representation, Targets, WantedView
@@ -72,7 +73,7 @@ class Bbn(Representation):
 
     def loss(
         self,
-        views: Sequence[Float[Tensor, "batch 3 height width"]],
+        views: Sequence[Views],
         targets: Targets,
         step: int,
     ) -> Float[Tensor, ""]:

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from lmd_bench.core.schema import Scalar
 from lmd_bench.core.seeding import derive_seed
+from lmd_bench.data.views import Views
 from lmd_bench.methods.config import require
 from lmd_bench.methods.models.heads import CosineHead
 from lmd_bench.methods.representation._base import Representation, Targets, WantedView
@@ -85,7 +86,7 @@ class Bcl(Representation):
 
     def loss(
         self,
-        views: Sequence[Float[Tensor, "batch 3 height width"]],
+        views: Sequence[Views],
         targets: Targets,
         step: int,
     ) -> Float[Tensor, ""]:

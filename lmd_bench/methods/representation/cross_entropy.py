@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from lmd_bench.data.views import Views
 from lmd_bench.methods.representation._base import Representation, Targets
 
 VERSION = 1
@@ -29,7 +30,7 @@ class CrossEntropy(Representation):
 
     def loss(
         self,
-        views: Sequence[Float[Tensor, "batch 3 height width"]],
+        views: Sequence[Views],
         targets: Targets,
         step: int,
     ) -> Float[Tensor, ""]:

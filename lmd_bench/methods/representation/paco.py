@@ -29,6 +29,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from lmd_bench.core.schema import Scalar
+from lmd_bench.data.views import Views
 from lmd_bench.methods.config import require
 from lmd_bench.methods.representation._base import Targets, WantedView
 from lmd_bench.methods.representation._momentum import KeyLabels, Keys, MomentumContrast
@@ -100,7 +101,7 @@ class Paco(MomentumContrast):
 
     def loss(
         self,
-        views: Sequence[Float[Tensor, "batch 3 height width"]],
+        views: Sequence[Views],
         targets: Targets,
         step: int,
     ) -> Float[Tensor, ""]:

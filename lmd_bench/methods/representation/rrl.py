@@ -44,6 +44,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lmd_bench.core.schema import Scalar
+from lmd_bench.data.views import Views
 from lmd_bench.methods.config import require
 from lmd_bench.methods.representation._base import Representation, Targets, WantedView
 from lmd_bench.methods.representation._momentum import ema_alpha, ema_decay, move_towards
@@ -128,7 +129,7 @@ class Rrl(Representation):
 
     def loss(
         self,
-        views: Sequence[Float[Tensor, "batch 3 height width"]],
+        views: Sequence[Views],
         targets: Targets,
         step: int,
     ) -> Float[Tensor, ""]:

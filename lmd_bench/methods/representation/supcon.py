@@ -26,6 +26,7 @@ from torch import Tensor
 
 from lmd_bench.core.schema import Scalar
 from lmd_bench.core.seeding import derive_seed
+from lmd_bench.data.views import Views
 from lmd_bench.methods.config import require
 from lmd_bench.methods.representation._base import Representation, Targets, WantedView
 from lmd_bench.methods.representation._contrastive import Projection, supervised_contrastive
@@ -62,7 +63,7 @@ class SupCon(Representation):
 
     def loss(
         self,
-        views: Sequence[Float[Tensor, "batch 3 height width"]],
+        views: Sequence[Views],
         targets: Targets,
         step: int,
     ) -> Float[Tensor, ""]:
