@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
     from lmd_bench.core.errors import UserError
+    from lmd_bench.core.outside import add as add_plugins
     from lmd_bench.data.build import load_task, prepare_images
     from lmd_bench.data.listing import list_datasets
     from lmd_bench.leaderboard.board import Leaderboard
@@ -23,6 +24,7 @@ __all__ = [
     "Results",
     "UserError",
     "__version__",
+    "add_plugins",
     "list_datasets",
     "list_methods",
     "load_task",
@@ -37,6 +39,7 @@ _HOMES = {
     "Leaderboard": "leaderboard.board",
     "Results": "leaderboard.results",
     "UserError": "core.errors",
+    "add_plugins": "core.outside",
     "list_datasets": "data.listing",
     "list_methods": "methods.catalogue",
     "load_task": "data.build",
@@ -45,6 +48,8 @@ _HOMES = {
     "run_search": "search.options",
     "train_trial": "training.single",
 }
+# public name -> what it is called there, where that differs
+_NAMES = {"add_plugins": "add"}
 
 
 def __getattr__(name: str) -> Any:
@@ -54,7 +59,7 @@ def __getattr__(name: str) -> Any:
         return package_version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), _NAMES.get(name, name))
     globals()[name] = value
     return value
 

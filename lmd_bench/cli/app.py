@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.models import CommandInfo
 
+from lmd_bench.cli.option_groups import with_plugins
 from lmd_bench.core.errors import UserError
 from lmd_bench.data.options import TaskOptions
 
@@ -33,12 +34,23 @@ PANELS = {
 }
 
 
+# What looks up methods or data sets by name takes --plugin.
+LOOKING_UP = {
+    *PANELS["Run"],
+    *PANELS["Data and methods"],
+    *("simulate", "reproduce"),
+}
+
+
 def arrange() -> None:
     """Put the commands, once all are registered, in their panels and in order."""
     panel_of = {name: panel for panel, names in PANELS.items() for name in names}
     places = list(panel_of)
     for command in app.registered_commands:
-        command.rich_help_panel = panel_of[command_name(command)]
+        name = command_name(command)
+        command.rich_help_panel = panel_of[name]
+        if name in LOOKING_UP and command.callback is not None:
+            command.callback = with_plugins(command.callback)
     app.registered_commands.sort(key=lambda command: places.index(command_name(command)))
 
 

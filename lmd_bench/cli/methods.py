@@ -33,6 +33,7 @@ def methods(
 def show_methods() -> None:
     """Print a line for each named method, then the stages that any pair may be made of."""
     from lmd_bench.core import plugins
+    from lmd_bench.core.outside import outside
     from lmd_bench.methods.catalogue import ALL, groups, list_methods
 
     listed = list_methods()
@@ -49,6 +50,9 @@ def show_methods() -> None:
     console.print(f"group {ALL}: every method above")
     console.print(f"representations: {', '.join(plugins.names('representation'))}")
     console.print(f"calibrations: {', '.join(plugins.names('calibration'))}")
+    for plugin in outside():
+        line = f"{plugin.kind.removesuffix('s')} {plugin.name} is from outside: {plugin.path}"
+        console.print(line, markup=False, soft_wrap=True)
     console.print("Any representation+calibration is a method; lmd-bench methods NAME shows one.")
 
 

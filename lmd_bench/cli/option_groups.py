@@ -4,12 +4,19 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
 from lmd_bench.cli import completion
+from lmd_bench.core import outside
 from lmd_bench.core.options import Option
+
+_PLUGIN_HELP = (
+    "A method or data set of your own: its file, or a folder of such; repeat. Also "
+    "LMD_BENCH_PLUGINS."
+)
 
 
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
@@ -42,6 +49,28 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     vars(flat)["__signature__"] = signature
     flat.__annotations__ = {p.name: p.annotation for p in parameters}
     return flat
+
+
+def with_plugins(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take `--plugin`, for what it looks up by name."""
+
+    @wraps(command)
+    def taking(plugin: list[Path] | None = None, **values: Any) -> None:
+        outside.add(plugin or ())
+        command(**values)
+
+    told = typer.Option(metavar="PATH", help=_PLUGIN_HELP, rich_help_panel="Plug-ins")
+    own = inspect.Parameter(
+        "plugin",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[list[Path] | None, told],
+    )
+    others = inspect.signature(command).parameters.values()
+    parameters = [*(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in others), own]
+    vars(taking)["__signature__"] = inspect.Signature(parameters)
+    taking.__annotations__ = {p.name: p.annotation for p in parameters}
+    return taking
 
 
 def _parameters(group: type) -> list[inspect.Parameter]:

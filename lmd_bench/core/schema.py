@@ -99,7 +99,8 @@ class TrialSpec:
     n_epochs: int  # stage-1 epochs
     phase: Phase = "search"
     study: str = ""
-    versions: Mapping[str, int] = field(default_factory=dict[str, int])  # plug-in -> version
+    # plug-in -> version; of one from outside the package a text, with the hash of its source
+    versions: Mapping[str, int | str] = field(default_factory=dict[str, int | str])
 
     @property
     def key(self) -> str:

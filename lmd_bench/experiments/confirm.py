@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.core.plugins import check_versions
 from lmd_bench.core.schema import DataSource, OnEpoch, Row, TrialSpec, no_report
 from lmd_bench.data.build import OnImages, check_tasks
 from lmd_bench.store.rows import spec_of
@@ -67,7 +68,8 @@ def checked_spec(row: Row) -> TrialSpec:
     """Return the trial that a row is of.
 
     Raises:
-        UserError: this version of lmd-bench would run another trial than the row says.
+        UserError: this version of lmd-bench, or a plug-in's file, would run another trial than the
+            row says.
     """
     spec = spec_of(row)
     if spec.key != row["key"]:
@@ -75,6 +77,7 @@ def checked_spec(row: Row) -> TrialSpec:
             f"Trial {row['key']} was run by lmd-bench {row['package_version']}, whose trials "
             "differ from those of this version; run the search again, or install that version."
         )
+    check_versions(spec.versions)
     return spec
 
 

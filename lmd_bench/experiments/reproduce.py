@@ -11,6 +11,7 @@ from math import isnan
 from pathlib import Path
 from typing import Literal
 
+from lmd_bench.core import plugins
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import (
     JUDGED_ON_TEST,
@@ -84,6 +85,7 @@ def reproduce(
         )
     spec = spec_of(row)
     _check_pipeline(row, spec)
+    plugins.check_versions(spec.versions)
     altered = _altered(row, spec)
     if altered:
         return Reproduction("different", (altered,), (), tuple(_other_plugins(spec)))

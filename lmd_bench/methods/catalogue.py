@@ -43,11 +43,11 @@ class Method:
         return ("training", self.representation, self.calibration)
 
     @property
-    def versions(self) -> dict[str, int]:
+    def versions(self) -> dict[str, int | str]:
         """Return the version of each stage's plug-in as it is here."""
         return {
-            self.representation: int(plugins.load("representation", self.representation).VERSION),
-            self.calibration: int(plugins.load("calibration", self.calibration).VERSION),
+            self.representation: plugins.version("representation", self.representation),
+            self.calibration: plugins.version("calibration", self.calibration),
         }
 
 

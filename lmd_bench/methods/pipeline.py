@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from lmd_bench.core.plugins import plugin_class
+from lmd_bench.core.plugins import check_versions, plugin_class
 from lmd_bench.core.schema import TrialSpec
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.best_epoch import full_objective_share
@@ -78,8 +78,10 @@ def resolve(spec: TrialSpec) -> Pipeline:
     """Return what a trial runs.
 
     Raises:
-        UserError: a plug-in that is not there, or a value that its Config refuses.
+        UserError: a plug-in that is not there or, from outside the package, not as it was; or a
+            value that its Config refuses.
     """
+    check_versions(spec.versions)
     training: TrainingConfig = section_config("training", spec.config)
     return Pipeline(
         training=training,

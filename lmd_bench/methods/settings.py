@@ -137,7 +137,7 @@ def check_value(key: str, value: Any, config: Mapping[str, Scalar]) -> Scalar:
     if key not in config:
         raise unknown("setting", key, config)
     section, _, name = key.partition(".")
-    hint = _hints(section)[name]
+    hint = _hints(_config_class(section))[name]
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             choices = ", ".join(str(choice) for choice in get_args(hint))
@@ -176,8 +176,8 @@ def _as_float(value: Any) -> Any:
 
 
 @cache
-def _hints(section: str) -> dict[str, Any]:
-    return get_type_hints(_config_class(section))
+def _hints(config_class: type) -> dict[str, Any]:
+    return get_type_hints(config_class)
 
 
 def _config_class(section: str) -> Any:

@@ -44,17 +44,10 @@ def search_space(
 
 
 def _read_ranges(section: str) -> dict[str, dict[str, Any]]:
-    root = paths.search_spaces()
     if section == "training":
-        return _load_yaml(root / "training.yaml")
+        return yaml.safe_load((paths.search_spaces() / "training.yaml").read_text())
     kind = "representation" if section in plugins.names("representation") else "calibration"
-    return _load_yaml(root / kind / f"{section}.yaml")
-
-
-def _load_yaml(path: Any) -> dict[str, dict[str, Any]]:
-    if not path.is_file():
-        raise UserError(f"Search space {path.name} is missing; expected it in {path.parent}.")
-    return yaml.safe_load(path.read_text()) or {}
+    return plugins.space(kind, section)
 
 
 def _distribution(key: str, entry: Mapping[str, Any]) -> BaseDistribution:

@@ -38,7 +38,7 @@ class StudySpec:
     sampler: str
     pruner: str
     objectives: tuple[str, ...]  # metrics on val that the sampler is told
-    versions: Mapping[str, int]  # plug-in -> version
+    versions: Mapping[str, int | str]  # plug-in -> version
     requested: bool  # False: it only feeds other studies and is not confirmed
     points: tuple[Config, ...] = ()  # complete, tried right after the default
     stands_on: str | None = None  # the representation study whose encoders it calibrates
@@ -166,7 +166,7 @@ def _study(
 def identity(
     default: Config,
     space: Space,
-    versions: Mapping[str, int],
+    versions: Mapping[str, int | str],
     seed: int,
     stands_on: str | None,
     points: Sequence[Config],

@@ -6,21 +6,31 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from lmd_bench.core.outside import outside
 from lmd_bench.core.schema import canonical_json
 
 LIBRARIES = ("torch", "torchvision", "optuna", "ray", "numpy", "pandas", "pyarrow")
 
 
-@cache
 def provenance() -> dict[str, str | None]:
-    """Return the provenance columns of every row that this process writes."""
-    versions = {name: _version(name) for name in LIBRARIES}
-    return {
+    """Return the provenance columns of every row that this process writes.
+
+    Plug-ins from outside stand among the libraries, as `plugin:name`, with what they hash to.
+    """
+    columns, libraries = _environment()
+    used = {f"plugin:{plugin.name}": plugin.digest for plugin in outside()}
+    return {**columns, "library_versions_json": canonical_json(libraries | used)}
+
+
+@cache
+def _environment() -> tuple[dict[str, str | None], dict[str, str]]:
+    columns = {
         "package_version": package_version(),
         "git_commit": git_commit(Path(__file__).resolve().parents[1]),
         "python_version": platform.python_version(),
-        "library_versions_json": canonical_json({k: v for k, v in versions.items() if v}),
     }
+    versions = {name: _version(name) for name in LIBRARIES}
+    return columns, {name: version for name, version in versions.items() if version}
 
 
 def package_version() -> str:

@@ -27,11 +27,11 @@ def load(name: str, columns: TableColumns | None = None) -> Dataset:
 
 
 def _find(name: str) -> Dataset:
-    if name in REFUSED:
-        raise UserError(REFUSED[name])
     names = plugins.names("datasets")
     if name in names:
         return _create(name)
+    if name in REFUSED:
+        raise UserError(REFUSED[name])
     for dataset in map(_create, names):
         if name in dataset.aliases:
             return dataset
@@ -41,4 +41,9 @@ def _find(name: str) -> Dataset:
 def _create(name: str) -> Dataset:
     dataset = plugins.plugin_class("datasets", name)()
     assert isinstance(dataset, Dataset)
+    if dataset.card.name != name:
+        raise UserError(
+            f"The card of data set '{name}' calls it '{dataset.card.name}'; give the plug-in's "
+            "file and its card the same name."
+        )
     return dataset

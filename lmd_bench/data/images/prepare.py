@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from lmd_bench.core import paths
+from lmd_bench.core import paths, plugins
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, content_hash
 from lmd_bench.data import datasets
@@ -110,7 +110,7 @@ def _source_hash(raw: _Raw, image_size: int, source: DataSource) -> str:
     data = raw.data
     return content_hash(
         {
-            "dataset": [data.card.name, data.version, data.card.class_names],
+            "dataset": [data.card.name, _version(data), data.card.class_names],
             "decoder": DECODER_VERSION,
             "size": image_size,
             "root": str(raw.root),
@@ -122,6 +122,11 @@ def _source_hash(raw: _Raw, image_size: int, source: DataSource) -> str:
             "files": sorted([path, *stat] for path, stat in raw.images.items()),
         }
     )
+
+
+def _version(data: Dataset) -> int | str:
+    # With the hash of its file where it is from outside: an edit there may change what is read.
+    return plugins.version("datasets", data.card.name)
 
 
 def _write(

@@ -7,6 +7,7 @@ import ray
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from lmd_bench.core.outside import shipped
 from lmd_bench.core.schema import Progress, Status
 from lmd_bench.search.display import Display
 from lmd_bench.search.jobs import Job
@@ -62,7 +63,7 @@ class QueueSearcher(Searcher):
             return "FINISHED" if job is Signal.DONE else None
         self._jobs[trial_id] = job
         self._display.started(job)
-        return {"job": job.to_payload()}
+        return {"job": job.to_payload(), "plugins": shipped()}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Show an epoch of a running trial."""

@@ -12,6 +12,7 @@ from typing import Any
 from ray import tune
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.core.outside import adopt
 from lmd_bench.core.schema import Progress
 from lmd_bench.search.jobs import from_payload, job_name
 from lmd_bench.search.watching.traces import Heartbeat, TrialLog
@@ -41,6 +42,8 @@ def run_job(config: Mapping[str, Any]) -> None:
 
     # A raylet that is killed leaves its workers behind, with the locks of the encoders they train.
     end_with_parent()
+    # Before anything else here looks for a plug-in: this may be another machine.
+    adopt(config["plugins"])
     job = from_payload(config["job"])
     heartbeat = Heartbeat(job.context.results, job.key, job.spec.study, job_name(job))
     log = TrialLog(job.context.results, job.key)
