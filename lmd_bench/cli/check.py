@@ -57,15 +57,21 @@ def _show(console: Console, spec: TaskSpec, report: SplitReport) -> None:
     split = report.split
     factor = factor_name(spec.imbalance_factor, "factor ")
     missing = f", {report.n_missing} listed ones missing" if report.n_missing else ""
+    of_features = report.n_constant is not None
+    size = "" if of_features else f" at {spec.image_size} px"
+    read = "the file of features can be read" if of_features else "all files can be read"
     console.print(
         f"[bold]{spec.dataset}[/bold], {len(report.table)} images present{missing}; protocol "
         f"{spec.protocol}, {factor}, split seed {spec.split_seed}: {len(split.train)} train, "
-        f"{len(split.val)} val, {len(split.test)} test\nsplit hash {report.fingerprint} at "
-        f"{spec.image_size} px\n{_GOOD} all files can be read"
+        f"{len(split.val)} val, {len(split.test)} test\nsplit hash {report.fingerprint}{size}\n"
+        f"{_GOOD} {read}"
     )
+    if report.n_constant:
+        console.print(f"      {_count(report.n_constant, 'column')} of one value for all images")
     _show_crossing(console, spec.dataset, report)
     _show_identical(console, report)
-    _show_near(console, report)
+    if not of_features:
+        _show_near(console, report)
     _show_classes(console, report)
 
 
@@ -85,7 +91,8 @@ def _show_crossing(console: Console, dataset: str, report: SplitReport) -> None:
 
 
 def _show_identical(console: Console, report: SplitReport) -> None:
-    what = "byte-identical files" if report.by_file else "images with identical pixels"
+    kind = "pixels" if report.n_constant is None else "features"
+    what = "byte-identical files" if report.by_file else f"images with identical {kind}"
     if not report.identical:
         console.print(f"{_GOOD} no {what}")
         return

@@ -44,10 +44,12 @@ def prepare(
     with image_progress() as progress:
         prepared = prepare_dataset(dataset, data.source(), image_size, progress)
     missing = f", {prepared.n_missing} missing" if prepared.n_missing else ""
-    print(
-        f"{dataset}: {len(prepared.table)} images at {image_size} px{missing}; "
-        f"fingerprint {prepared.fingerprint}, in {prepared.folder}"
+    what = (
+        f"{prepared.features().shape[1]} features of {len(prepared.table)} images"
+        if prepared.holds_features
+        else f"{len(prepared.table)} images at {image_size} px"
     )
+    print(f"{dataset}: {what}{missing}; fingerprint {prepared.fingerprint}, in {prepared.folder}")
 
 
 @app.command()

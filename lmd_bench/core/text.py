@@ -37,8 +37,9 @@ def factor_name(factor: float | None, prefix: str = "") -> str:
 def task_slug(task: TaskSpec, fingerprint: str) -> str:
     """Return how a task is called in ids, like `ham10000-balanced-if100-64px-split0-3fa2b01c`."""
     factor = f"if{factor_name(task.imbalance_factor)}"
-    size, split = f"{task.image_size}px", f"split{task.split_seed}"
-    return "-".join((task.dataset, task.protocol, factor, size, split, fingerprint[:8]))
+    size = [f"{task.image_size}px"] if task.image_size else []  # features have none
+    split = f"split{task.split_seed}"
+    return "-".join((task.dataset, task.protocol, factor, *size, split, fingerprint[:8]))
 
 
 def task_label(row: Row) -> str:
@@ -46,4 +47,5 @@ def task_label(row: Row) -> str:
     parts = [row["dataset"], row["protocol"], factor_name(row["imbalance_factor"], "IF ")]
     parts += [f"n_max {row['n_max']}"] if row["n_max"] is not None else []
     parts += [f"split {row['split_seed']}"] if row["split_seed"] else []
-    return " · ".join([*parts, f"{row['image_size']} px", row["task_fingerprint"][:8]])
+    parts += [f"{row['image_size']} px"] if row["image_size"] else []
+    return " · ".join([*parts, row["task_fingerprint"][:8]])

@@ -9,7 +9,7 @@ from lmd_bench.core.machine import n_cores
 from lmd_bench.core.options import NATURAL, from_keywords, parse_factors
 from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.data import datasets
-from lmd_bench.data.images.cache import PreparedImages
+from lmd_bench.data.images.cache import NO_IMAGES, PreparedImages
 from lmd_bench.data.images.prepare import prepare
 from lmd_bench.data.options import DataOptions, TaskAndData
 from lmd_bench.data.tasks.protocols import PROTOCOLS
@@ -83,9 +83,18 @@ def task_specs(
     if protocol not in PROTOCOLS:
         raise unknown("protocol", protocol, PROTOCOLS)
     factors = list(factors)
+    cards = [datasets.load(name).card for name in names]
     return [
-        TaskSpec(datasets.load(name).card.name, protocol, factor, split_seed, image_size, n_max)
-        for name in names
+        # Features have no size in pixels, whatever was asked for.
+        TaskSpec(
+            card.name,
+            protocol,
+            factor,
+            split_seed,
+            NO_IMAGES if card.features else image_size,
+            n_max,
+        )
+        for card in cards
         for factor in factors
     ]
 

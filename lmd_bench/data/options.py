@@ -35,6 +35,10 @@ class DataOptions:
     data_root: Annotated[
         Path | None, Option("Folder of the raw images; default $LMD_BENCH_DATA/<dataset>.")
     ] = None
+    features: Annotated[
+        Path | None,
+        Option("File of --dataset features: .npz, .parquet or .safetensors with ids."),
+    ] = None
     allow_missing: Annotated[bool, Option("Go on with the images that are present.")] = False
     images_csv: Annotated[Path | None, Option("CSV that lists the images of --dataset folder.")] = (
         None
@@ -60,10 +64,16 @@ class DataOptions:
         """Return the data source that the options name.
 
         Raises:
-            UserError: only a part of what describes a CSV was given.
+            UserError: only a part of what describes a CSV was given, or two sources of images.
         """
+        if self.features is not None and self.data_root is not None:
+            raise UserError(
+                "--features names a file in place of images and --data-root a folder of images; "
+                "leave one of them out."
+            )
         return DataSource(
-            root=self.data_root,
+            # To a data set of features its file is what the folder is to others.
+            root=self.features or self.data_root,
             allow_missing=self.allow_missing,
             split_dir=split_dir,
             columns=self._columns(),

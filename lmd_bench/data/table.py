@@ -24,6 +24,7 @@ class DatasetCard:
     group: str | None = None  # what a group is ("lesion"), None where there is none
     splits: str | None = None  # published splits and how protocol `official` gets them
     downloads: bool = True  # False: drawn on the fly, needs no files
+    features: bool = False  # True: it holds features in place of images
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,8 @@ def search_command(lines: Sequence[BoardLine], methods: Sequence[str], results: 
     first = lines[0]
     words = ["lmd-bench", "search", "--dataset", first.dataset, "--protocol", first.protocol]
     words += ["--imbalance-factor", factor_name(first.imbalance_factor)]
-    words += ["--image-size", str(first.image_size)]
+    # Features have no size.
+    words += ["--image-size", str(first.image_size)] if first.image_size else []
     words += ["--split-seed", str(first.split_seed)] if first.split_seed else []
     words += [] if first.n_max is None else ["--n-max", str(first.n_max)]
     words += ["--method", ",".join(methods)]

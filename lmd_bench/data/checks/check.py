@@ -22,6 +22,7 @@ from lmd_bench.data.checks.doubles import (
 )
 from lmd_bench.data.checks.near import NearPair, difference_hashes, near_identical
 from lmd_bench.data.checks.readable import Unreadable, unreadable_images
+from lmd_bench.data.datasets._feature_file import n_constant
 from lmd_bench.data.images.prepare import PreparedImages
 from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.protocols import cut
@@ -40,11 +41,12 @@ class SplitReport:
     n_missing: int  # listed images without a file
     fingerprint: str  # of the task
     identical: tuple[tuple[int, ...], ...]  # sets of rows with one content
-    by_file: bool  # identical files; False: identical pixels, where images have no files
+    by_file: bool  # identical files; False: identical pixels or features, where these have none
     crossing: tuple[Crossing, ...]
     near: tuple[NearPair, ...]
     classes: tuple[ClassSize, ...]
     smallest_difference: float  # of balanced accuracy on test, 0 to 1
+    n_constant: int | None = None  # columns of one value for all images; None: of images
 
     @property
     def anything_wrong(self) -> bool:
@@ -84,7 +86,8 @@ def check(
         identical=identical,
         by_file=by_file,
         crossing=crossing_groups(table, split),
-        near=near_identical(_hashes(prepared), split, identical),
+        near=() if prepared.holds_features else _near(prepared, split, identical),
+        n_constant=n_constant(prepared.features()) if prepared.holds_features else None,
         classes=classes,
         smallest_difference=smallest_difference([size.n_test for size in classes]),
     )
@@ -102,6 +105,8 @@ def split_names(split: Split, n_images: int) -> tuple[str, ...]:
 def _unreadable(dataset: str, source: DataSource) -> tuple[Unreadable, ...]:
     """Return the unreadable images; none where the data are at fault in another way."""
     data = datasets.load(dataset, source.columns)
+    if data.card.features:
+        return ()
     root = paths.data_root(data.card.name, source.root)
     table = data.read(root)
     missing = data.missing(root, table)
@@ -115,6 +120,9 @@ def _unreadable(dataset: str, source: DataSource) -> tuple[Unreadable, ...]:
 def _identical(
     prepared: PreparedImages, dataset: str, source: DataSource
 ) -> tuple[bool, tuple[tuple[int, ...], ...]]:
+    if prepared.holds_features:
+        vectors = prepared.features()
+        return False, identical_sets([vector.tobytes().hex() for vector in vectors])
     data = datasets.load(dataset, source.columns)
     files = data.paths(paths.data_root(data.card.name, source.root), prepared.table)
     try:
@@ -125,6 +133,12 @@ def _identical(
         return True, identical_sets(digests)
     blocks = map(pixel_digests, _blocks(prepared))
     return False, identical_sets([digest for block in blocks for digest in block])
+
+
+def _near(
+    prepared: PreparedImages, split: Split, identical: tuple[tuple[int, ...], ...]
+) -> tuple[NearPair, ...]:
+    return near_identical(_hashes(prepared), split, identical)
 
 
 def _hashes(prepared: PreparedImages) -> Bool[np.ndarray, "images bits"]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TableColumns
@@ -19,6 +19,9 @@ from lmd_bench.data.datasets._decode import decode
 from lmd_bench.data.table import DatasetCard, ImageTable
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+
+# of some images, or the features that a data set has in their place
+PixelBlock = UInt8[np.ndarray, "block size size 3"] | Float32[np.ndarray, "block width"]
 
 
 class Dataset(ABC):
@@ -85,12 +88,11 @@ class Dataset(ABC):
         """Return True for each listed image that has no file."""
         return np.array([path is None for path in self.paths(root, table)], dtype=np.bool_)
 
-    def stream(
-        self, root: Path | None, size: int
-    ) -> Iterator[UInt8[np.ndarray, "block size size 3"]] | None:
+    def stream(self, root: Path | None, size: int) -> Iterator[PixelBlock] | None:
         """Return all images in blocks, in the order of the table, if they lie in one archive.
 
-        None, as here, where each image is had on its own by `image`.
+        None, as here, where each image is had on its own by `image`. A data set of features gives
+        these in place of pixels.
         """
         return None
 

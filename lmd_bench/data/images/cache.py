@@ -1,6 +1,7 @@
 """Folders of prepared images in the cache: written whole or not at all, opened, locked, swept.
 
-A folder holds `images.npy` (uint8), `index.parquet` and `meta.json`. It is written under another
+A folder holds `images.npy` (uint8), `index.parquet` and `meta.json`; that of a data set of features
+holds `features.npy` (float32) in place of the images. It is written under another
 name, `<folder>.partial`, by the one process that holds `<folder>.lock`, and renamed when complete.
 """
 
@@ -15,14 +16,15 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float32, Int64, UInt8
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import canonical_json
+from lmd_bench.data.datasets._base import PixelBlock
 from lmd_bench.data.table import ImageTable
 
 PARTIAL = ".partial"
-PixelBlock = UInt8[np.ndarray, "chunk size size 3"]
+NO_IMAGES = 0  # the image size of a data set of features
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +32,7 @@ class PreparedImages:
     """The images of a data set at one size; the pixels stay on disk until they are read."""
 
     table: ImageTable  # images present, in the order of the pixels
-    image_size: int  # pixels, square
+    image_size: int  # pixels, square; 0: there are features in place of images
     fingerprint: str  # of ids, labels, groups, declared splits, size and pixels
     n_missing: int  # listed images that were left out
     folder: Path
@@ -46,9 +48,18 @@ class PreparedImages:
 
         Writing to them changes this process's view alone, page by page, and ends the sharing.
         """
-        # Mode "c", as torch takes no array that cannot be written.
-        file = self.folder / "images.npy"
-        return np.asarray(np.load(file, mmap_mode="c", allow_pickle=False))
+        assert not self.holds_features
+        return _mapped(self.folder, self.image_size)
+
+    @property
+    def holds_features(self) -> bool:
+        """Return whether there are features in place of images."""
+        return self.image_size == NO_IMAGES
+
+    def features(self) -> Float32[np.ndarray, "images width"]:
+        """Return the features of a data set of such, on the memory map."""
+        assert self.holds_features
+        return _mapped(self.folder, self.image_size)
 
 
 def open_folder(folder: Path) -> PreparedImages | None:
@@ -67,12 +78,13 @@ def open_folder(folder: Path) -> PreparedImages | None:
         )
         size = meta["image_size"]
         prepared = PreparedImages(table, size, meta["fingerprint"], meta["n_missing"], folder)
-        shape = prepared.mapped().shape
+        shape = _mapped(folder, size).shape
     # ValueError: a file cut short.
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     # Files that open one by one need not be of one preparation.
-    whole = shape == (meta["n_images"], size, size, 3) and len(table) == meta["n_images"]
+    expected = (size, size, 3) if size != NO_IMAGES else shape[1:]
+    whole = shape == (meta["n_images"], *expected) and len(table) == meta["n_images"]
     return prepared if whole else None
 
 
@@ -146,6 +158,15 @@ def cannot_write(cache: Path, reason: str) -> UserError:
     )
 
 
+def _mapped(folder: Path, image_size: int) -> np.ndarray:
+    # Mode "c", as torch takes no array that cannot be written.
+    return np.asarray(np.load(_array(folder, image_size), mmap_mode="c", allow_pickle=False))
+
+
+def _array(folder: Path, image_size: int) -> Path:
+    return folder / ("features.npy" if image_size == NO_IMAGES else "images.npy")
+
+
 def _lock(folder: Path) -> FileLock:
     return FileLock(folder.with_name(f"{folder.name}.lock"))
 
@@ -178,15 +199,18 @@ def _write_pixels(
     blocks: Iterator[PixelBlock],
     progress: Callable[[int, int], None] | None,
 ) -> str:
-    """Write images.npy and return the fingerprint of table, size and pixels."""
+    """Write the array and return the fingerprint of table, size and pixels (or features)."""
     digest = hashlib.sha256(canonical_json(_identity(table, image_size)).encode())
-    shape = (len(table), image_size, image_size, 3)
     done = 0
     # Written in sequence, not through a memory map: a full disk is then an error, not a crash.
-    with (folder / "images.npy").open("wb") as stream:
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(stream, header)
+    with _array(folder, image_size).open("wb") as stream:
         for block in blocks:
+            # Only the first block says what all are made of.
+            if not done:
+                descr = np.lib.format.dtype_to_descr(block.dtype)
+                shape = (len(table), *block.shape[1:])
+                header = {"descr": descr, "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(stream, header)
             content = np.ascontiguousarray(block).data
             stream.write(content)
             digest.update(content)

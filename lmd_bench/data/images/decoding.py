@@ -14,8 +14,8 @@ import numpy as np
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.data.datasets import Dataset
+from lmd_bench.data.datasets._base import PixelBlock
 from lmd_bench.data.datasets._decode import UnreadableImageError
-from lmd_bench.data.images.cache import PixelBlock
 
 Source = tuple[str, Path | None]  # an image's id and file
 Chunk = tuple[PixelBlock, list[str]]  # pixels, and what is wrong with those that could not be read

@@ -18,7 +18,8 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, content_hash
 from lmd_bench.data import datasets
 from lmd_bench.data.datasets import Dataset
-from lmd_bench.data.images.cache import PixelBlock, locked, open_folder, write_folder
+from lmd_bench.data.datasets._base import PixelBlock
+from lmd_bench.data.images.cache import NO_IMAGES, locked, open_folder, write_folder
 from lmd_bench.data.images.cache import PreparedImages as PreparedImages
 from lmd_bench.data.images.decoding import Source, decode_all
 from lmd_bench.data.table import ImageTable
@@ -42,7 +43,7 @@ def prepare(
         dataset: name or alias of a data set.
         source: where its raw files lie and how they are read; without a root,
             `$LMD_BENCH_DATA/<dataset>` is taken.
-        image_size: pixels, square.
+        image_size: pixels, square; a data set of features has none.
         n_threads: images decoded at once.
         progress: called with the images done and all images after each chunk.
 
@@ -50,15 +51,18 @@ def prepare(
         UserError: an unknown data set, absent or faulty files, missing or unreadable images, files
             that change meanwhile, or a cache folder that cannot be written.
     """
-    if not SMALLEST <= image_size <= LARGEST:
+    data = datasets.load(dataset, source.columns)
+    name = data.card.name
+    if data.card.features:
+        image_size = NO_IMAGES
+    elif not SMALLEST <= image_size <= LARGEST:
         raise UserError(
             f"Image size {image_size} is not allowed; give {SMALLEST} to {LARGEST} pixels."
         )
-    data = datasets.load(dataset, source.columns)
-    name = data.card.name
     raw = _look(data, paths.data_root(name, source.root))
     key = _source_hash(raw, image_size, source)
-    folder = paths.cache_root() / f"{name}-{image_size}px-{key}"
+    size = "" if data.card.features else f"{image_size}px-"
+    folder = paths.cache_root() / f"{name}-{size}{key}"
     # A whole folder never changes, so it is opened without the lock.
     if (prepared := open_folder(folder)) is not None:
         return prepared

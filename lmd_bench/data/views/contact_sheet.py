@@ -31,6 +31,8 @@ def write_contact_sheet(prepared: PreparedImages, out: Path, per_class: int, see
     """
     if out.suffix.lower() not in FORMATS:
         raise UserError(f"--out {out} is no picture; its name must end in {', '.join(FORMATS)}.")
+    if prepared.holds_features:
+        raise UserError("A data set of features has no images, so there are no views to look at.")
     rows = some_of_each_class(prepared.table.labels, per_class, seed)
     pixels = torch.from_numpy(prepared.read(rows))
     names = [prepared.table.class_names[label] for label in prepared.table.labels[rows]]

@@ -124,8 +124,9 @@ def place_of(study: StudyRows, row: Row) -> Line:
     counts = [count for count in row["class_counts"] if count > 0]
     n_max = "" if row["n_max"] is None else f" · n_max {row['n_max']}"
     split = f" · split {row['split_seed']}" if row["split_seed"] else ""
+    size = f" · {row['image_size']} px" if row["image_size"] else ""  # features have none
     return {
-        "family": f"{row['dataset']} · {row['protocol']}{n_max}{split} · {row['image_size']} px",
+        "family": f"{row['dataset']} · {row['protocol']}{n_max}{split}{size}",
         **{name: row[name] for name in _FAMILY},
         "imbalance_factor": row["imbalance_factor"],
         "measured_factor": max(counts) / min(counts) if counts else float("nan"),

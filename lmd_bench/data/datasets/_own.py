@@ -1,0 +1,108 @@
+"""A person's own CSV: which images it lists, and of what class, group and split each is."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import TableColumns
+from lmd_bench.data.csv_rows import FIRST_LINE, Row, read_rows
+from lmd_bench.data.table import ImageTable, own_group
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def read_listed(file: Path, columns: TableColumns) -> ImageTable:
+    """Return the images that a CSV lists, in its order.
+
+    Raises:
+        UserError: a column, class or name that is absent or not allowed, or an image listed twice.
+    """
+    optional = (columns.group_column, columns.split_column)
+    wanted = [columns.image_column, columns.label_column, *filter(None, optional)]
+    rows = read_rows(file, wanted, how_to_get="--images-csv names the CSV that lists the images.")
+    numbered = list(enumerate(rows, start=FIRST_LINE))
+    ids = [_checked_id(file, i, row[columns.image_column]) for i, row in numbered]
+    refuse_twice(file, ids, [f"line {i}" for i, _ in numbered])
+    labels = [_filled(file, i, row, columns.label_column) for i, row in numbered]
+    groups = [row[columns.group_column] if columns.group_column else "" for row in rows]
+    splits = None
+    if columns.split_column is not None:
+        splits = [split_name(row[columns.split_column], f"{file}, line {i}") for i, row in numbered]
+    return table_of(ids, labels, groups, splits)
+
+
+def table_of(
+    ids: Sequence[str], names: Sequence[str], groups: Sequence[str], splits: list[str] | None
+) -> ImageTable:
+    """Return the table of images whose classes are given by name, and are sorted by it."""
+    class_names = tuple(sorted(set(names)))
+    label_of = {name: label for label, name in enumerate(class_names)}
+    return ImageTable(
+        image_ids=tuple(ids),
+        labels=np.array([label_of[name] for name in names], dtype=np.int64),
+        groups=tuple(g or own_group(i) for g, i in zip(groups, ids, strict=True)),
+        class_names=class_names,
+        splits=None if splits is None else tuple(splits),
+    )
+
+
+def without_suffix(file: Path | PurePosixPath) -> str:
+    """Return a path in POSIX form without the ending of an image; another dot stays."""
+    return (file.with_suffix("") if file.suffix.lower() in SUFFIXES else file).as_posix()
+
+
+def split_name(value: str, place: str) -> str:
+    """Return train, val or test for what a person calls it.
+
+    Raises:
+        UserError: another name.
+    """
+    if value.lower() in SPLITS:
+        return SPLITS[value.lower()]
+    raise UserError(f"{place}: unknown split {value!r}; allowed are {', '.join(SPLITS)}.")
+
+
+def refuse_twice(source: Path, ids: Sequence[str], places: Sequence[str]) -> None:
+    """Refuse images that are listed twice.
+
+    Raises:
+        UserError: naming the first such image and both places.
+    """
+    first: dict[str, str] = {}
+    for image_id, place in zip(ids, places, strict=True):
+        if image_id in first:
+            raise UserError(
+                f"{source}, {place}: image {image_id} was there before, {first[image_id]} (its "
+                "ending does not count); every image must be listed once."
+            )
+        first[image_id] = place
+
+
+def _checked_id(file: Path, number: int, value: str) -> str:
+    path = PurePosixPath(value)
+    if not value or path.is_absolute() or ".." in path.parts or set("\\:\0") & set(value):
+        raise UserError(
+            f"{file}, line {number}: the image {value!r} is not allowed; give a file name or a "
+            "path below the data folder, with '/' and without '..'."
+        )
+    return without_suffix(path)
+
+
+def _filled(file: Path, number: int, row: Row, column: str) -> str:
+    if not row[column]:
+        raise UserError(
+            f"{file}, line {number}: column {column} is empty; every image needs a class, so fill "
+            "it in or remove the row."
+        )
+    return row[column]
