@@ -79,7 +79,7 @@ def prepared_images(options: argparse.Namespace) -> images.PreparedImages:
 def bare_step(model: Model, batches: Sequence[Tensor], labels: Tensor) -> Callable[[int], object]:
     """Return a forward, backward and optimiser step; other batches get a forward of a teacher."""
     optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    teacher = build_model("resnet18", CLASSES, pretrained=False, seed=1).to(labels.device)
+    teacher = build_model(TrainingConfig(), CLASSES, seed=1).to(labels.device)
 
     def step(_: int) -> None:
         with autocast(labels.device):
@@ -99,7 +99,7 @@ def real_step(
 ) -> Callable[[int], object]:
     """Return the step that a search takes, after RRL's warm-up."""
     device = train_set.labels.device
-    model = build_model("resnet18", CLASSES, pretrained=False, seed=0).to(device)
+    model = build_model(TrainingConfig(), CLASSES, seed=0).to(device)
     plugin: Any = plugins.plugin_class("representation", name)
     settings = plugins.load("representation", name).Config()
     method = plugin(settings, model, torch.bincount(train_set.labels, minlength=CLASSES), 1, 0)
@@ -133,7 +133,7 @@ def steps(options: argparse.Namespace) -> None:
     for name, n_forwards in (("cross_entropy", 1), ("rrl", 2)):
         for view in ("strong", "weak", "randaugment"):
             for place, train_set in sets.items():
-                model = build_model("resnet18", CLASSES, pretrained=False, seed=0).to(device)
+                model = build_model(TrainingConfig(), CLASSES, seed=0).to(device)
                 config = TrainingConfig(augmentation=view)
                 pair = {
                     "bare": bare_step(model.train(), [fixed] * n_forwards, labels[:size]),

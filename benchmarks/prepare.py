@@ -38,6 +38,7 @@ from lmd_bench.data.datasets.isic2019 import GROUND_TRUTH, IMAGES, METADATA, Isi
 from lmd_bench.data.datasets.synthetic import draw
 from lmd_bench.data.images.cache import PreparedImages, open_folder
 from lmd_bench.data.views import make_view
+from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.model import build_model
 
 CPU = torch.device("cpu")
@@ -259,7 +260,7 @@ def batches(options: argparse.Namespace) -> None:
     rows = np.arange(min(len(prepared.table), 6000))
     mapped = MappedPixels(prepared.mapped(), rows, CPU)
     held = torch.from_numpy(prepared.read(rows))
-    model = build_model("resnet18", 8, pretrained=False, seed=0)
+    model = build_model(TrainingConfig(), 8, seed=0)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
 
     def step(indices: torch.Tensor) -> None:

@@ -17,6 +17,7 @@ from lmd_bench.core import plugins
 from lmd_bench.core.schema import no_report
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.methods.calibration._base import Stage1
+from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.model import build_model
 
 WIDTH, CLASSES, BATCH = 512, 8, 512
@@ -42,7 +43,7 @@ def calibrations(n_train: int, n_val: int, repeats: int) -> None:
         config = plugins.load("calibration", name).Config()
         times: list[float] = []
         for _ in range(repeats):
-            model = build_model("resnet18", CLASSES, pretrained=False, seed=0)
+            model = build_model(TrainingConfig(), CLASSES, seed=0)
             pixels = [torch.zeros(len(y), 1, 1, 3, dtype=torch.uint8) for y in (labels, val_labels)]
             sets = (ImageSet(pixels[0], labels), ImageSet(pixels[1], val_labels))
             cached = (features, val_features)

@@ -11,6 +11,7 @@ from lmd_bench.core.schema import no_report
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.methods.best_epoch import KeptState
 from lmd_bench.methods.calibration._base import Stage1
+from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.model import Model, build_model, predict
 from lmd_bench.methods.representation._base import Representation
 from lmd_bench.training.loop import Fitted
@@ -39,9 +40,8 @@ def model(
 ) -> Model:
     """Return a fresh ResNet-18 for three classes."""
     return build_model(
-        "resnet18",
+        TrainingConfig(),
         len(COUNTS),
-        pretrained=False,
         seed=seed,
         make_encoder=make_encoder,
         make_head=make_head,

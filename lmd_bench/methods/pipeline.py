@@ -14,7 +14,7 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.best_epoch import full_objective_share
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.config import TrainingConfig
-from lmd_bench.methods.models.model import Model, Stem, build_model, stem_for
+from lmd_bench.methods.models.model import Model, build_model
 from lmd_bench.methods.representation._base import Representation
 from lmd_bench.methods.settings import section_config
 
@@ -24,30 +24,30 @@ class Pipeline:
     """What a trial runs: the shared training, and each stage's class with its own config."""
 
     training: TrainingConfig
-    stem: Stem
+    image_size: int  # of the task's images
     representation: type[Representation]
     representation_config: Any  # the plug-in's own frozen Config
     calibration: type[Calibration]
     calibration_config: Any
 
     def new_model(
-        self, n_classes: int, seed: int, device: torch.device, *, load_pretrained: bool = True
+        self, n_classes: int, seed: int, device: torch.device, *, with_weights: bool = True
     ) -> Model:
-        """Return the model before stage 1: the backbone with the head that stage 1 asks for.
+        """Return the model before stage 1: the encoder with the head that stage 1 asks for.
 
         Args:
             n_classes: K.
             seed: of the trial; the initialisation draws from a seed derived of it.
             device: that it is moved to.
-            load_pretrained: False where the weights are overwritten right after.
+            with_weights: False where they are overwritten right after.
         """
         own = self.representation_config
         model = build_model(
-            self.training.backbone,
+            self.training,
             n_classes,
-            pretrained=self.training.pretrained and load_pretrained,
             seed=derive_seed(seed, "initialisation"),
-            stem=self.stem,
+            image_size=self.image_size,
+            with_weights=with_weights,
             make_encoder=partial(self.representation.make_encoder, own),
             make_head=partial(self.representation.make_head, own),
         )
@@ -85,7 +85,7 @@ def resolve(spec: TrialSpec) -> Pipeline:
     training: TrainingConfig = section_config("training", spec.config)
     return Pipeline(
         training=training,
-        stem=stem_for(training.stem, spec.task.image_size, pretrained=training.pretrained),
+        image_size=spec.task.image_size,
         representation=plugin_class("representation", spec.representation),
         representation_config=section_config(spec.representation, spec.config),
         calibration=plugin_class("calibration", spec.calibration),

@@ -12,12 +12,19 @@ import yaml
 from lmd_bench.core import plugins
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.schema import Config, Scalar
+from lmd_bench.methods.backbones import check_backbone, pretrained_default
 from lmd_bench.methods.catalogue import Method
 from lmd_bench.methods.config import TrainingConfig
 
 # What a torchvision or timm recipe takes where the defaults of SGD would not do.
 _OPTIMISER_DEFAULTS: dict[str, dict[str, Scalar]] = {
     "adamw": {"training.lr": 1.0e-3, "training.weight_decay": 0.05}
+}
+# What weights that are there already survive: AdamW at 1e-3 has forgotten them after an epoch.
+_LOADED_DEFAULTS: dict[str, Scalar] = {
+    "training.lr": 2.0e-4,
+    "training.weight_decay": 0.05,
+    "training.head_lr_factor": 10.0,
 }
 
 
@@ -45,24 +52,45 @@ def default_config(method: Method, overrides: Config | None = None) -> dict[str,
     given = {**method.settings, **(overrides or {})}
     for key, value in {**own, **given}.items():
         config[key] = check_value(key, value, config)
-    config |= {k: v for k, v in _following(config).items() if k not in given}
+    check_backbone(str(config["training.backbone"]))
+    own_recipe = "training.pretrained" in method.settings
+    config |= {k: v for k, v in _following(config, given, own_recipe).items() if k not in given}
     for section in method.sections:
         section_config(section, config)
     return config
 
 
-def _following(config: Config) -> dict[str, Scalar]:
-    """Return the defaults that follow from the optimiser and the batch where nobody gave them.
+def _following(config: Config, given: Config, own_recipe: bool) -> dict[str, Scalar]:
+    """Return the defaults that follow from the encoder, the optimiser and the batch.
 
-    The lr of a default is meant for batches of 128 and follows the batch in proportion.
+    An encoder that starts from weights is trained by AdamW, its head faster than itself. The lr of
+    a default is meant for batches of 128 and follows the batch in proportion.
+
+    Args:
+        config: complete.
+        given: what a person or the method set.
+        own_recipe: the method says itself how it trains the weights that it starts from.
 
     Source: Goyal et al., Accurate, Large Minibatch SGD, 2017, section 2.1.
     URL: https://arxiv.org/abs/1706.02677
     """
-    defaults = _OPTIMISER_DEFAULTS.get(str(config["training.optimiser"]), {})
+    pretrained = bool(
+        given.get("training.pretrained", pretrained_default(str(config["training.backbone"])))
+    )
+    loaded = (pretrained or bool(config["training.weights"])) and not own_recipe
+    optimiser = "adamw" if loaded else config["training.optimiser"]
+    optimiser = str(given.get("training.optimiser", optimiser))
+    defaults = _OPTIMISER_DEFAULTS.get(optimiser, {})
+    if loaded and optimiser == "adamw":
+        defaults = _LOADED_DEFAULTS
     lr = float(defaults.get("training.lr", config["training.lr"]))
     scale = int(config["training.batch_size"]) / TrainingConfig.batch_size
-    return {**defaults, "training.lr": lr * scale}
+    return {
+        **defaults,
+        "training.pretrained": pretrained,
+        "training.optimiser": optimiser,
+        "training.lr": lr * scale,
+    }
 
 
 def section_config(section: str, config: Config) -> Any:

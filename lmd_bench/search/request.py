@@ -16,6 +16,8 @@ from lmd_bench.search.proposing.samplers import check_sampler
 from lmd_bench.stats.metrics import METRICS
 
 METRIC = "balanced_accuracy"  # by which trials are selected, whatever the objectives are
+# Never searched, and ranges follow them even where they are defaults.
+_DECIDES_RANGES = ("training.optimiser", "training.pretrained", "training.weights")
 OBJECTIVES = tuple(name for name, metric in METRICS.items() if metric.objective)
 
 
@@ -119,6 +121,7 @@ class SearchRequest:
         return default_config(method, {k: v for k, v in self.overrides.items() if k in settings})
 
     def fixed_of(self, method: Method) -> Mapping[str, Scalar]:
-        """Return what is not searched for a method: its settings and the overrides it has."""
+        """Return what is not searched for a method: its settings, overrides, and how it starts."""
         default = self.default_of(method)
-        return {k: default[k] for k in (*method.settings, *self.overrides) if k in default}
+        keys = (*method.settings, *self.overrides, *_DECIDES_RANGES)
+        return {k: default[k] for k in keys if k in default}

@@ -174,7 +174,7 @@ def _load(folder: Path, spec: TrialSpec, pipeline: Pipeline, data: TrialData) ->
     state = _read_tensors(folder / f"{name}.safetensors")
     if state is None:
         return None
-    model = pipeline.new_model(data.n_classes, spec.seed, data.device, load_pretrained=False)
+    model = pipeline.new_model(data.n_classes, spec.seed, data.device, with_weights=False)
     model.load_state_dict(state)
     curve = tuple(Progress(**point) for point in facts["curve"])
     return Encoder(

@@ -14,7 +14,8 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet, epoch_batches, steps_per_epoch
 from lmd_bench.methods.best_epoch import BestOnVal, KeptState, first_judged
 from lmd_bench.methods.config import TrainingConfig
-from lmd_bench.methods.models.model import autocast, predict
+from lmd_bench.methods.models.encoder import parameter_groups
+from lmd_bench.methods.models.model import Model, autocast, predict
 from lmd_bench.methods.probe import probe_balanced_accuracy
 from lmd_bench.methods.representation._base import Representation
 from lmd_bench.training.feed import Feed
@@ -48,7 +49,7 @@ def train(
         DivergedError: a loss that is not finite.
     """
     model = method.model
-    optimiser = make_optimiser([*model.parameters(), *method.extra.parameters()], config)
+    optimiser = make_optimiser(model, method.extra, config)
     # A split smaller than a batch is one batch, not none.
     batch_size = min(config.batch_size, len(train_set))
     n_steps = steps_per_epoch(len(train_set), batch_size)
@@ -108,14 +109,21 @@ def probe_score(
     )
 
 
-def make_optimiser(
-    parameters: Iterable[nn.Parameter], config: TrainingConfig
-) -> torch.optim.Optimizer:
-    """Return the optimiser that a config names."""
+def make_optimiser(model: Model, extra: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Return the optimiser that a config names, the lr of each part of the model set.
+
+    Args:
+        model: encoder and head.
+        extra: what a method trains with them; it stands on the encoder, as the head does.
+        config: how they are trained.
+    """
+    above = [*model.head.parameters(), *extra.parameters()]
+    groups = parameter_groups(model.encoder, config.lr, config.layer_decay)
+    groups.append({"params": above, "lr": config.lr * config.head_lr_factor})
     if config.optimiser == "adamw":
-        return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
+        return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
     return torch.optim.SGD(
-        parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+        groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
     )
 
 

@@ -163,7 +163,7 @@ def test_the_learning_rate_rises_and_then_falls_by_half_a_cosine():
 @pytest.mark.parametrize(("name", "kind"), [("sgd", torch.optim.SGD), ("adamw", torch.optim.AdamW)])
 def test_the_optimiser_is_the_one_that_is_named(name, kind):
     config = TrainingConfig(optimiser=name, lr=0.003, weight_decay=0.02)
-    optimiser = make_optimiser(nn.Linear(2, 2).parameters(), config)
+    optimiser = make_optimiser(tiny.model(), nn.ModuleList(), config)
     assert type(optimiser) is kind
     group = optimiser.param_groups[0]
     assert (group["lr"], group["weight_decay"]) == (0.003, 0.02)

@@ -9,43 +9,41 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lmd_bench.data.views import Views
+from lmd_bench.methods.models.encoder import Encoder
 
 
 class BranchedEncoder(nn.Module):
-    """A ResNet whose last stage (`layer4`) or last block is there once for each branch.
+    """An encoder whose last stage or last block is there once for each branch.
 
     The features are those of all branches, one after the other. The branches start from the same
     weights; what they are trained for drives them apart.
     """
 
-    def __init__(self, resnet: nn.Module, n_branches: int, last: Literal["stage", "block"]) -> None:
-        """Take a torchvision ResNet apart.
+    def __init__(self, encoder: Encoder, n_branches: int, last: Literal["stage", "block"]) -> None:
+        """Take an encoder apart.
 
         Args:
-            resnet: without a classifier.
+            encoder: that can be split.
             n_branches: E.
             last: what a branch has to itself.
+
+        Raises:
+            UserError: it cannot be split.
         """
         super().__init__()
-        parts = list(resnet.children())[:-2]  # without average pooling and classifier
-        if last == "block":
-            *kept, block = parts.pop().children()
-            parts += [nn.Sequential(*kept), block]
+        self.shared, own, neck = encoder.split(last)
         self.n_branches = n_branches
-        self.shared = nn.Sequential(*parts[:-1])
-        self.branches = nn.ModuleList(copy.deepcopy(parts[-1]) for _ in range(n_branches))
+        self.width = n_branches * encoder.width
+        self.branches = nn.ModuleList(copy.deepcopy(own) for _ in range(n_branches))
+        self.necks = nn.ModuleList(copy.deepcopy(neck) for _ in range(n_branches))
 
     def forward(self, images: Views) -> Float[Tensor, "batch features"]:
         """Return the features of all branches, side by side."""
         shared = self.shared(images)
-        return torch.cat([pooled(branch(shared)) for branch in self.branches], dim=1)
+        ends = zip(self.branches, self.necks, strict=True)
+        return torch.cat([neck(branch(shared)) for branch, neck in ends], dim=1)
 
     def each(self, images: Iterable[Views]) -> list[Float[Tensor, "batch features"]]:
         """Return the features of each branch for images of its own."""
-        pairs = zip(self.branches, images, strict=True)
-        return [pooled(branch(self.shared(image))) for branch, image in pairs]
-
-
-def pooled(maps: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels"]:
-    """Return the mean of each channel's map."""
-    return maps.mean(dim=(2, 3))
+        ends = zip(self.branches, self.necks, images, strict=True)
+        return [neck(branch(self.shared(image))) for branch, neck, image in ends]

@@ -12,6 +12,7 @@ from lmd_bench.core.schema import Scalar
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import generator
 from lmd_bench.data.views import Views
+from lmd_bench.methods.models.encoder import Encoder
 from lmd_bench.methods.models.model import Model
 
 # "student" is the view that training.augmentation names, the same for every method;
@@ -92,8 +93,8 @@ class Representation(ABC):
         """Return the loss of one batch; `views` are in the order of the class's `views`."""
 
     @staticmethod
-    def make_encoder(config: Any, encoder: nn.Module) -> nn.Module:
-        """Return the encoder to be trained, made of a ResNet without classifier."""
+    def make_encoder(config: Any, encoder: Encoder) -> nn.Module:
+        """Return what is trained, made of an encoder; its `width` is the number of features."""
         return encoder
 
     @staticmethod

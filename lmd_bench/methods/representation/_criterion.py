@@ -35,7 +35,7 @@ class Criterion(Representation):
         """Return the mean loss of a batch.
 
         Args:
-            features: post-ReLU, float32.
+            features: float32.
             logits: of the training head, float32.
             labels: classes.
             step: optimiser steps taken before this one.

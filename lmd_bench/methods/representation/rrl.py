@@ -160,7 +160,7 @@ class Rrl(Representation):
         teacher_logits: Logits,
     ) -> Float[Tensor, ""]:
         config: Config = self.config
-        # Gram matrices of post-ReLU features overflow half precision
+        # Gram matrices of features overflow half precision
         with torch.autocast(features.device.type, enabled=False):
             f_s, f_t = features.float(), teacher_features.float()
             return (

@@ -24,7 +24,7 @@ def test_branches_share_all_but_their_last_layers():
         sum(p.numel() for p in BranchedEncoder(tiny.model().encoder, n, "block").parameters())
         for n in (1, 3)
     )
-    block = sum(p.numel() for p in tiny.model().encoder.layer4[1].parameters())
+    block = sum(p.numel() for p in tiny.model().encoder.network.layer4[1].parameters())
     assert three - one == 2 * block
 
 

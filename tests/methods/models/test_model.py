@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from lmd_bench.methods.models.model import build_model, stem_for
+from lmd_bench.methods.config import TrainingConfig
+from lmd_bench.methods.models.encoder import stem_for
+from lmd_bench.methods.models.model import build_model
 
 
 @pytest.mark.parametrize(
@@ -12,21 +14,21 @@ from lmd_bench.methods.models.model import build_model, stem_for
     [
         ("auto", 32, False, "small"),
         ("auto", 95, False, "small"),
-        ("auto", 96, False, "imagenet"),
-        ("auto", 32, True, "imagenet"),
+        ("auto", 96, False, "own"),
+        ("auto", 32, True, "own"),
         ("small", 224, False, "small"),
-        ("imagenet", 32, False, "imagenet"),
+        ("imagenet", 32, False, "own"),
     ],
 )
 def test_the_stem_follows_from_the_image_size(setting, size: int, pretrained: bool, stem: str):
-    assert stem_for(setting, size, pretrained=pretrained) == stem
+    assert stem_for(TrainingConfig(stem=setting, pretrained=pretrained), size) == stem
 
 
 def last_map(stem) -> torch.Size:
     """Return the shape of the last stage's map of an image of 32 px."""
-    model = build_model("resnet18", 3, pretrained=False, seed=0, stem=stem)
+    model = build_model(TrainingConfig(stem=stem), 3, seed=0)
     shapes: list[torch.Size] = []
-    model.encoder.get_submodule("layer4").register_forward_hook(
+    model.encoder.network.get_submodule("layer4").register_forward_hook(
         lambda module, inputs, output: shapes.append(output.shape)
     )
     model.eval()(torch.zeros(1, 3, 32, 32))
@@ -40,7 +42,7 @@ def test_the_small_stem_leaves_the_last_stage_a_map_of_four_by_four():
 
 def test_the_small_stem_repeats_with_its_seed_and_is_drawn_at_torchvisions_scale():
     first, again, other = (
-        build_model("resnet18", 3, pretrained=False, seed=seed, stem="small").encoder
+        build_model(TrainingConfig(stem="small"), 3, seed=seed).encoder.network
         for seed in (0, 0, 1)
     )
     weights = [
