@@ -1,5 +1,6 @@
 """The errors: one sentence for a person's mistake, and the one of a training that diverged."""
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -14,6 +15,28 @@ def unknown(kind: str, given: str, choices: Iterable[str]) -> UserError:
     near = get_close_matches(given, names, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return UserError(f"Unknown {kind} '{given}'; choose from {', '.join(names)}.{hint}")
+
+
+class BrokenPlaceError(UserError):
+    """What a machine lacks and another may have: its GPU, or its way to the files."""
+
+
+DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+class DiskError(BrokenPlaceError):
+    """A disk that is full, read-only or forbidden: no other machine may do better."""
+
+
+def file_error(doing: str, error: OSError) -> BrokenPlaceError:
+    """Return the error for files that cannot be used, by what the operating system says.
+
+    Args:
+        doing: What was tried, as the beginning of a sentence.
+        error: What came of it.
+    """
+    kind = DiskError if error.errno in DISK else BrokenPlaceError
+    return kind(f"{doing} ({error}); mend that, then the same command goes on.")
 
 
 class PrunedError(Exception):

@@ -3,6 +3,7 @@
 Each is written under a name of its own that begins with a dot, brought to the disk, and renamed.
 """
 
+import errno
 import os
 import shutil
 import uuid
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lmd_bench.core.errors import UserError
+from lmd_bench.core.errors import DISK, UserError
 
 
 @contextmanager
@@ -30,6 +31,8 @@ def whole_file(final: Path, *, sync: bool = True) -> Iterator[Path]:
         if sync:
             _sync(temporary)
         os.replace(temporary, final)
+        if sync:
+            sync_folder(final.parent)
     finally:
         # A full disk must not fill further.
         with suppress(OSError):
@@ -42,7 +45,8 @@ def whole_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
 
     Args:
         final: a name that is free, or an empty folder; its parent must be there.
-        replace: whether a folder of that name, and what it holds, is removed just before.
+        replace: whether a folder of that name, and what it holds, is removed just before; one
+            that another process puts there at this moment stays in place of this one.
 
     Raises:
         OSError: it cannot be written, or the name is taken; nothing is left behind.
@@ -54,9 +58,16 @@ def whole_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
         for path in temporary.rglob("*"):
             if path.is_file():
                 _sync(path)
+        sync_folder(temporary)
         if replace:
-            shutil.rmtree(final, ignore_errors=True)
-        os.replace(temporary, final)
+            _put_aside(final)
+        try:
+            os.replace(temporary, final)
+        except OSError as error:
+            # Where locks do not hold, another machine may have put the same there meanwhile.
+            if not (replace and error.errno in (errno.ENOTEMPTY, errno.EEXIST)):
+                raise
+        sync_folder(final.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -75,15 +86,56 @@ def asked_file(final: Path) -> Iterator[Path]:
         raise UserError(f"{final} cannot be written ({error.strerror or error}).") from error
 
 
+def takes_files(folder: Path, n_bytes: int = 64 * 2**20) -> bool:
+    """Say whether a file of `n_bytes` can be written in a folder now; it is removed at once."""
+    probe = temporary_name(folder / "probe")
+    try:
+        with probe.open("wb") as file:
+            # Reserved where the file system can, which takes no time; else written.
+            try:
+                os.posix_fallocate(file.fileno(), 0, n_bytes)
+            except (AttributeError, OSError) as error:
+                if isinstance(error, OSError) and error.errno in DISK:
+                    raise
+                for _ in range(n_bytes // 2**20):
+                    file.write(bytes(2**20))
+                file.flush()
+                os.fsync(file.fileno())
+        return True
+    except OSError:
+        return False
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+
+
 def temporary_name(final: Path) -> Path:
     """Return a name of this process for a file that is still being written."""
     return final.with_name(f".{final.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
 
 
 def publish(temporary: Path, final: Path) -> None:
-    """Give a finished file its name; what it holds is on the disk before."""
+    """Give a finished file its name; what it holds is on the disk before, its name after."""
     _sync(temporary)
     os.replace(temporary, final)
+    sync_folder(final.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's names on the disk: else a crash of the machine may keep data without them."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    # Some file systems cannot, and do it by themselves.
+    with suppress(OSError):
+        os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def _put_aside(folder: Path) -> None:
+    """Remove a folder at once: who looks at its name sees all of it or nothing."""
+    aside = temporary_name(folder)
+    with suppress(OSError):
+        os.replace(folder, aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

@@ -251,6 +251,8 @@ class TrialRow(TypedDict):
     seconds: float
     standalone_seconds: float
     device: str
+    host: str | None
+    gpu_uuid: str | None
     gpu_share: float
     n_threads: int
     peak_memory_mib: float | None

@@ -4,16 +4,21 @@ Built from the store, so that the same request after any kind of death runs what
 """
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
 
 from lmd_bench.core.schema import Status, TrialRow
 from lmd_bench.search.jobs import Job, Row, is_stale, ranked, value_of
+from lmd_bench.search.places import AT_ONCE, Place, Places
 from lmd_bench.search.proposing.study import Study
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.sources import Source, Store
 from lmd_bench.store.rows import make_row
+
+MOST_LOSSES = 2  # of one job, after which it is written off
+MOST_TURNS = 2  # after which a job runs even where it was lost before: there is no other place
 
 
 class Signal(Enum):
@@ -30,12 +35,20 @@ class JobQueue:
     which is a row in the store.
     """
 
-    def __init__(self, source: Source, store: Store) -> None:
-        """Read what the store holds of the source's jobs."""
+    def __init__(
+        self, source: Source, store: Store, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Read what the store holds of the source's jobs; `clock` gives seconds."""
         self.running: dict[str, Job] = {}
+        self.places = Places(clock)
+        self.said: list[str] = []  # what a person is to be told, taken by who shows it
+        self._clock = clock
         self._source = source
         self._store = store
         self._losses: Counter[str] = Counter()
+        self._lost_at: dict[str, set[Place]] = defaultdict(set)
+        self._turns: Counter[str] = Counter()  # how often a job was turned away
+        self._turned_away: list[Job] = []  # from a place, before they began
         self._put_back: list[Job] = []
         self._alone: list[Job] = []  # these run when nothing else does
         self._trained: set[str] = set()  # encoders known to be in the cache
@@ -64,8 +77,11 @@ class JobQueue:
         # A suspect runs now, and nothing may run beside it.
         if any(job.key in self.running for job in self._alone):
             return Signal.WAIT
-        # What was lost with an innocent worker goes first: others may wait for its result.
-        job = self._put_back.pop(0) if self._put_back else self._source.propose()
+        # What was lost waits for what has not been tried: where a place is broken, its slot is the
+        # first to be free again, and would get the lost job at once.
+        job = self._turned_away.pop(0) if self._turned_away else self._source.propose()
+        if job is None and self._put_back:
+            job = self._put_back.pop(0)
         job = job or self._next_retraining()
         # Suspects come last, one by one. Each stays in the list until it has ended, which is what
         # holds the others off above.
@@ -74,12 +90,46 @@ class JobQueue:
         if job is None:
             return Signal.WAIT if self.running else Signal.DONE
         self.running[job.key] = job
-        self._started[job.key] = datetime.now(UTC), time.monotonic()
+        self._started[job.key] = datetime.now(UTC), self._clock()
         return job
+
+    def placed(self, key: str, place: Place) -> bool:
+        """Say whether a running job may go on where it has landed; else it waits for another place.
+
+        Its slot is then to be held until `may_release`, so that no other job lands there.
+        """
+        job = self.running[key]
+        unwelcome = place in self._lost_at[key] and self.places.others(place)
+        if self.places.usable(place) and not (unwelcome and self._turns[key] < MOST_TURNS):
+            self.places.begins(key, place, job.spec.method)
+            self._started[key] = datetime.now(UTC), self._clock()
+            return True
+        self._turns[key] += 1
+        del self.running[key]
+        # A suspect stays in the list of those that run alone.
+        if all(other.key != key for other in self._alone):
+            self._turned_away.append(job)
+        return False
+
+    def may_release(self, key: str, place: Place) -> bool:
+        """Say whether a slot that is held may be given to other jobs.
+
+        Args:
+            key: Of the job that was turned away there.
+            place: Of the slot.
+        """
+        if not self.places.usable(place):
+            return self.finished
+        return all(job.key != key for job in self._turned_away)
 
     def complete(self, key: str, row: Row) -> None:
         """Take the row of a running job."""
         job = self.running.pop(key)
+        if row["status"] == "error" and row["seconds"] < AT_ONCE:
+            self._fault(key, row["cause"])
+        elif row["status"] in ("ok", "pruned", "diverged"):
+            self.places.went_well(key)
+        self.places.leaves(key)
         self._alone = [other for other in self._alone if other.key != key]
         # A trial that ended well has trained its encoder, or found it in the cache.
         if value_of(row) is not None:
@@ -109,16 +159,29 @@ class JobQueue:
         `alone` is for a death of unknown origin: the job is then tried again with no other job
         beside it, so that the guilty one takes no innocent one along.
         """
+        place = self.places.of(key)
+        if place is not None:
+            self._lost_at[key].add(place)
+        if status == "lost":
+            self._fault(key, cause)
+        self.places.leaves(key)
         # Once may be the machine's fault; a job that kills its worker twice would do so for ever.
         self._losses[key] += 1
-        if self._losses[key] < 2:
+        if self._losses[key] < MOST_LOSSES:
             job = self.running.pop(key)
             (self._alone if alone else self._put_back).append(job)
             return None
-        row = _lost_row(self.running[key], status, cause, self._started[key])
+        started, clock = self._started[key]
+        job, seconds = self.running[key], self._clock() - clock
+        row = _lost_row(job, status, cause, place, started, seconds)
         self._store.write(row)
         self.complete(key, row)
         return row
+
+    def preempted(self, key: str) -> None:
+        """Put back a job whose node was taken away; that is nobody's fault, and counts nowhere."""
+        self.places.leaves(key)
+        self._turned_away.append(self.running.pop(key))
 
     def pending(self, study_id: str) -> list[Job]:
         """Return the retrainings of a study that are neither done nor running."""
@@ -133,7 +196,7 @@ class JobQueue:
     @property
     def finished(self) -> bool:
         """Say whether nothing runs and nothing is left to run."""
-        if self.running or self._put_back or self._alone:
+        if self.running or self._turned_away or self._put_back or self._alone:
             return False
         searched = all(study.done or self.blocked(study) for study in self.studies.values())
         return searched and not any(self.pending(id) for id in self.retrainings)
@@ -158,12 +221,8 @@ class JobQueue:
             )
         if not study.done or not study.spec.requested:
             return ""
-        jobs = self.retrainings[name]
-        if not jobs and self.request.confirm_seeds:
-            return (
-                f"{name}: nothing to confirm, because all {len(study.rows)} trials failed "
-                f"({_causes(study.rows)})."
-            )
+        if not ranked(study.rows):
+            return f"{name}: no trial of {len(study.rows)} succeeded ({_causes(study.rows)})."
         return self._all_failed(name, "confirmations")
 
     def _all_failed(self, name: str, kind: str = "runs") -> str:
@@ -173,9 +232,13 @@ class JobQueue:
             return f"{name}: all {len(rows)} {kind} failed ({_causes(rows)})."
         return ""
 
+    def _fault(self, key: str, cause: str) -> None:
+        for place in self.places.fault(key, cause):
+            self.said.append(f"{place} is out of use: trials fail there in a row ({cause}).")
+
     def _next_retraining(self) -> Job | None:
         """Return the retraining that starts next; None if all have started."""
-        held = {job.key for job in (*self._put_back, *self._alone)}
+        held = {job.key for job in (*self._turned_away, *self._put_back, *self._alone)}
         unstarted: list[Job] = []
         started: dict[str, float] = {}  # the share of a study's retrainings, by its id
         for id, jobs in self.retrainings.items():
@@ -196,14 +259,15 @@ class JobQueue:
         return min(unstarted, key=order, default=None)
 
 
-def _lost_row(job: Job, status: Status, cause: str, began: tuple[datetime, float]) -> TrialRow:
-    started, clock = began
-    seconds = time.monotonic() - clock
+def _lost_row(
+    job: Job, status: Status, cause: str, place: Place | None, started: datetime, seconds: float
+) -> TrialRow:
     return make_row(
         job.spec,
         job.context,
         status=status,
-        cause=cause,
+        cause=f"{cause} ({place})" if place else cause,
+        host=place.host if place else None,
         seconds=seconds,
         standalone_seconds=seconds,
         started_at=started.isoformat(timespec="seconds"),

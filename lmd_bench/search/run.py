@@ -1,20 +1,20 @@
 """Runs a search: Ray Tune drives the queue on a cluster until nothing is left."""
 
-import importlib
 import json
-import logging
 import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from optuna.distributions import distribution_to_json
 
-from lmd_bench.core.errors import UserError
+from lmd_bench.core.errors import DiskError, UserError
+from lmd_bench.core.files import takes_files
 from lmd_bench.core.text import task_slug
 from lmd_bench.search.display import Display, make_display
 from lmd_bench.search.plan import StudyPlan, plan
@@ -23,12 +23,14 @@ from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.sources import Searched, Source, Store
 from lmd_bench.search.tune.claims import claimed
 from lmd_bench.search.tune.cluster import LOCAL, cluster, find_slots, prepare_environment
+from lmd_bench.search.tune.quiet import quiet
 from lmd_bench.search.tune.slots import Slots
 from lmd_bench.search.watching.traces import PlannedStudy, SearchTrace, write_search
 from lmd_bench.store.mirror import Mirror, MirroredStore
 from lmd_bench.store.store import open_store
 
 MOST_DEATHS = 3  # of Tune, in a row, without a finished trial in between
+MOST_TRIALS = 100_000  # at once
 MakeSource = Callable[[SearchRequest], Source]
 INTERRUPTED = 130  # the exit code of a shell command that Ctrl-C ended
 
@@ -67,32 +69,49 @@ def run_search(
     # The store comes first: a mirror may hold rows of other machines, which are then not run again.
     store = _store(request)
     log = request.results / "logs" / "ray.log"
-    with _quiet(log, request.verbose):
+    with quiet(log, request.verbose):
         slots = find_slots(request)
     # From here on the request says what each trial really gets, which goes into its row.
     sized = replace(request, cpus_per_trial=slots.cpus, gpus_per_trial=slots.gpus)
-    queue = JobQueue(source(sized), store)
-    before = queue.n_stored()
-    began = time.time()
+    work = source(sized)
+    # Claimed before it is read: what another search stores after the look would be run again, and
+    # a search that is refused must not write its plan over that of the one that runs.
+    with ExitStack() as claim:
+        try:
+            claim.enter_context(claimed(request.results, work.ids()))
+        except DiskError:
+            # A finished search only reads, so a folder that nobody may write to will do.
+            if not JobQueue(source(sized), store).finished:
+                raise
+        outcome = _run_claimed(JobQueue(work, store), slots, display, log)
+    _say(outcome, display)
+    return outcome
+
+
+def _run_claimed(queue: JobQueue, slots: Slots, display: Display, log: Path) -> SearchOutcome:
+    results, before, began = queue.request.results, queue.n_stored(), time.time()
+
+    def leave_trace() -> None:
+        # For people alone: a disk that refuses it ends no search.
+        with suppress(OSError):
+            write_search(results, _trace(queue, slots, began))
+
     # What is planned lies in the folder before the first trial starts, for `lmd-bench status`.
-    write_search(request.results, _trace(queue, slots, began))
+    leave_trace()
     stopped, failure = False, ""
     display.open(queue, slots.n_slots)
     try:
-        # A finished search only reads, so it needs neither Ray nor a claim on its studies.
+        # A finished search only reads, so it needs no Ray.
         if not queue.finished:
-            with claimed(request.results, {*queue.studies, *queue.retrainings}):
-                failure = _work_through(queue, slots, display, log)
+            failure = _work_through(queue, slots, display, log, leave_trace)
     except KeyboardInterrupt:
         stopped = True
     finally:
         display.close()
         # Budgets and confirmations that were "at most" before are known by now.
-        write_search(request.results, _trace(queue, slots, began))
+        leave_trace()
     problems = (*queue.problems(), *([failure] if failure else []))
-    outcome = SearchOutcome(queue.n_stored(), queue.n_stored() - before, stopped, problems)
-    _say(outcome, display)
-    return outcome
+    return SearchOutcome(queue.n_stored(), queue.n_stored() - before, stopped, problems)
 
 
 def _store(request: SearchRequest) -> Store:
@@ -113,7 +132,8 @@ def _trace(queue: JobQueue, slots: Slots, began: float) -> SearchTrace:
             spec = jobs[0].spec
             task = task_slug(spec.task, spec.task_fingerprint)
             studies.append(PlannedStudy(id, spec.method, task, trials=0, confirmations=len(jobs)))
-    return SearchTrace(queue.request.command, began, slots.n_slots, tuple(studies))
+    out = tuple(f"{place}: {cause}" for place, cause in queue.places.out.items())
+    return SearchTrace(queue.request.command, began, slots.n_slots, tuple(studies), out)
 
 
 def _planned(queue: JobQueue, study: StudyPlan) -> PlannedStudy:
@@ -139,7 +159,13 @@ def _say(outcome: SearchOutcome, display: Display) -> None:
     display.note(f"{outcome.n_stored} trials are stored: {outcome.n_run} run now, {old} before.")
 
 
-def _work_through(queue: JobQueue, slots: Slots, display: Display, log: Path) -> str:
+def _work_through(
+    queue: JobQueue,
+    slots: Slots,
+    display: Display,
+    log: Path,
+    leave_trace: Callable[[], None] = lambda: None,
+) -> str:
     """Run the queue to its end; return why that was not possible, or nothing.
 
     Raises:
@@ -157,16 +183,24 @@ def _work_through(queue: JobQueue, slots: Slots, display: Display, log: Path) ->
     deaths, cause = 0, "it ended early"
     while not queue.finished:
         before = queue.n_stored()
-        searcher = QueueSearcher(queue, display)
         request = queue.request
+        searcher = QueueSearcher(
+            queue,
+            display,
+            slots.n_slots,
+            changed=leave_trace,
+            disk_works=partial(takes_files, request.results),
+        )
         ray = cluster(request.address, slots, request.verbose)
-        with _quiet(log, request.verbose), ray, _stoppable():
+        with quiet(log, request.verbose), ray, _stoppable():
             try:
                 _fit(searcher, request, slots)
             # Ray's memory monitor kills a worker with an error that Tune does not survive.
             except (RayError, TuneError, NodeLostError) as error:
                 cause = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             searcher.all_lost(f"Ray Tune died while it ran ({cause})")
+            # A new cluster names its nodes anew.
+            queue.places.forget()
         if searcher.refusal:
             raise UserError(searcher.refusal)
         # A death after a finished trial is a new one; deaths in a row are the same fault for ever.
@@ -182,9 +216,10 @@ def _work_through(queue: JobQueue, slots: Slots, display: Display, log: Path) ->
 def _fit(searcher: Any, request: SearchRequest, slots: Slots) -> None:
     from ray import tune
 
-    from lmd_bench.search.tune.adapters import Witness
+    from lmd_bench.search.tune.adapters import Rounds, Witness
     from lmd_bench.search.tune.worker import run_job
 
+    witness = Witness(searcher)
     # Workers on other machines have to see Tune's folder, though nothing in it is kept.
     folder = None if request.address == LOCAL else request.results
     # `num_samples=-1`: the searcher says when it is over, for only the queue knows.
@@ -195,9 +230,11 @@ def _fit(searcher: Any, request: SearchRequest, slots: Slots) -> None:
             tune.with_resources(run_job, {"cpu": slots.cpus, "gpu": slots.gpus}),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=Witness(searcher),
+                scheduler=witness,
                 num_samples=-1,
-                max_concurrent_trials=slots.n_slots,
+                # The searcher itself gives no more jobs than there are slots. Trials that hold a
+                # broken slot come on top, and without a number Tune starts one after another.
+                max_concurrent_trials=MOST_TRIALS,
                 reuse_actors=True,
                 trial_name_creator=_trial_name,
                 trial_dirname_creator=_trial_name,
@@ -206,6 +243,7 @@ def _fit(searcher: Any, request: SearchRequest, slots: Slots) -> None:
                 name="search",
                 storage_path=scratch,
                 verbose=1 if request.verbose else 0,
+                callbacks=[Rounds(witness.release)],
                 failure_config=tune.FailureConfig(max_failures=0),  # the queue tries again itself
             ),
         )
@@ -229,30 +267,3 @@ def _stoppable() -> Iterator[None]:
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _quiet(log: Path, verbose: bool) -> Iterator[None]:
-    """Send what Ray prints and logs to a file: it would garble the display."""
-    prepare_environment()
-    if verbose:
-        yield
-        return
-    importlib.import_module("ray")  # makes the logger that is changed here
-
-    log.parent.mkdir(parents=True, exist_ok=True)
-    # Ray's logger holds the streams that it found at import, so leading those away is not enough:
-    # its handlers give way to one for the file as well.
-    logger = logging.getLogger("ray")
-    handlers, to_file = list(logger.handlers), logging.FileHandler(log)
-    for handler in handlers:
-        logger.removeHandler(handler)
-    logger.addHandler(to_file)
-    try:
-        with log.open("a", buffering=1) as file, redirect_stdout(file), redirect_stderr(file):
-            yield
-    finally:
-        logger.removeHandler(to_file)
-        to_file.close()
-        for handler in handlers:
-            logger.addHandler(handler)

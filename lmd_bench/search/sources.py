@@ -51,6 +51,10 @@ class Source(Protocol):
     studies: dict[str, Study]  # that propose trials, by id
     retrainings: dict[str, list[Job]]  # known by now, done or not, by the id of their study
 
+    def ids(self) -> set[str]:
+        """Return the studies whose rows it may add to, known before the store is read."""
+        ...
+
     def read(self, store: Store) -> Stored:
         """Take up what the store holds, once, before anything else."""
         ...
@@ -72,6 +76,11 @@ class Searched:
         self.request = request
         self.studies: dict[str, Study] = {}
         self.retrainings: dict[str, list[Job]] = {}
+        self._specs = study_specs(request)
+
+    def ids(self) -> set[str]:
+        """Return the ids of its studies; confirmations go by those."""
+        return {spec.id for spec in self._specs}
 
     def read(self, store: Store) -> Stored:
         """Rebuild each study from its rows: it then proposes what it would have without a break."""
@@ -80,7 +89,7 @@ class Searched:
             by_study.setdefault(row["study"], []).append(row)
         stored = Stored()
         kind = LockstepStudy if self.request.deterministic else Study
-        for spec in study_specs(self.request):
+        for spec in self._specs:
             stand, again = set_apart(by_study.get(spec.id, []), self.request.retry_failed)
             self.studies[spec.id] = kind(spec, _of_search(stand), _of_search(again))
             # Every confirmation counts, also one of a config that is no longer the selected one
@@ -144,6 +153,10 @@ class Fixed:
         self.retrainings: dict[str, list[Job]] = {}
         for job in jobs:
             self.retrainings.setdefault(job.spec.study, []).append(job)
+
+    def ids(self) -> set[str]:
+        """Return the studies that its jobs go by."""
+        return set(self.retrainings)
 
     def read(self, store: Store) -> Stored:
         """Look up each job by its key."""

@@ -80,6 +80,8 @@ COLUMNS = pa.schema(
         _value("seconds", _REAL),
         _value("standalone_seconds", _REAL),
         _value("device", _TEXT),
+        pa.field("host", _TEXT),
+        pa.field("gpu_uuid", _TEXT),
         _value("gpu_share", _REAL),
         _value("n_threads", _INT),
         pa.field("peak_memory_mib", _REAL),

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
-from lmd_bench.core.errors import UserError
+from lmd_bench.core.errors import UserError, file_error
 from lmd_bench.core.files import publish, temporary_name
+from lmd_bench.core.locks import Timeout, locked
 from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.row_files import in_order, newest, read_table, scan
 from lmd_bench.store.store import Store, open_store
@@ -48,12 +48,14 @@ def compact(root: Path) -> Compaction:
     """
     store = open_store(root)
     try:
-        with FileLock(root / ".compact.lock", timeout=0):
+        with locked(root / ".compact.lock", timeout=0):
             return _compact(store)
     except Timeout as error:
         raise UserError(
             f"Another lmd-bench compact is at work in {root}; wait until it has ended."
         ) from error
+    except OSError as error:
+        raise file_error(f"The results in {root} cannot be compacted", error) from error
 
 
 def _compact(store: Store) -> Compaction:
@@ -119,7 +121,6 @@ def write_compacted(table: pa.Table, root: Path) -> Path:
     finally:
         # A full disk must not fill further.
         temporary.unlink(missing_ok=True)
-    _sync(folder)
     return final
 
 
@@ -163,12 +164,3 @@ def _mark(path: Path) -> Mark | None:
     except FileNotFoundError:
         return None
     return status.st_ino, status.st_mtime_ns, status.st_size
-
-
-def _sync(folder: Path) -> None:
-    """Put a folder's new names on the disk, before old names are removed."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

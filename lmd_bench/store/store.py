@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 from jaxtyping import Float, Int64
 
-from lmd_bench.core.errors import UserError
+from lmd_bench.core.errors import BrokenPlaceError, UserError
 from lmd_bench.core.files import whole_file
 from lmd_bench.core.schema import SCHEMA_VERSION, Phase, Row, TrialRow, canonical_json
 from lmd_bench.store.columns import COLUMNS, LOGITS
@@ -246,7 +246,7 @@ def _create(root: Path, marker: Path) -> None:
             with whole_file(marker) as temporary:
                 temporary.write_text(json.dumps(text) + "\n")
     except OSError as error:
-        raise UserError(
+        raise BrokenPlaceError(
             f"The results folder {root} cannot be made ({error.strerror}); name another with "
             "--results."
         ) from error

@@ -1,5 +1,6 @@
 """Which device a trial runs on, what its row says of it, and where the pixels lie."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from lmd_bench.core import paths
+from lmd_bench.core.errors import BrokenPlaceError
 from lmd_bench.core.machine import n_cores
 from lmd_bench.core.schema import DataSource, Row, TrialContext
 from lmd_bench.data.batches import MappedPixels, gather
@@ -41,13 +43,31 @@ def device_of(context: TrialContext) -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def check_device(device: torch.device) -> None:
+    """Check that a device takes work.
+
+    Raises:
+        BrokenPlaceError: it does not; another may.
+    """
+    try:
+        torch.zeros(1, device=device).add_(1).cpu()
+    except torch.OutOfMemoryError:
+        # A matter of what else runs there; the trial finds out.
+        return
+    # torch has a dozen types for a GPU that is not there, and asserts where it was built without.
+    except (RuntimeError, AssertionError) as error:
+        text = " ".join(str(error).split())[:200]
+        raise BrokenPlaceError(f"the device {device} cannot be used ({text})") from error
+
+
 def device_columns(device: torch.device, context: TrialContext) -> Row:
     """Return what the trial ran on."""
+    columns = {"host": socket.gethostname(), "n_threads": context.n_threads}
     if device.type == "cpu":
-        return {"device": "cpu", "n_threads": context.n_threads}
-    return {
+        return columns | {"device": "cpu"}
+    return columns | {
         "device": torch.cuda.get_device_name(device),
-        "n_threads": context.n_threads,
+        "gpu_uuid": str(torch.cuda.get_device_properties(device).uuid),
         "peak_memory_mib": torch.cuda.max_memory_allocated(device) / 2**20,
     }
 

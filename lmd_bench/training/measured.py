@@ -1,7 +1,9 @@
 """What a row says of the device, of the epochs, and of how a trial failed."""
 
+import socket
 import traceback
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -46,7 +48,7 @@ def failure_columns(
         "encoder_key": spec.encoder_key,
         "fidelity": watch.n_epochs,
         "curve": curve_columns(p for p in watch.seen if np.isfinite(p.loss)),
-        **device_columns(device_of(context), context),
+        **_device_as_far_as_known(context),
     }
 
 
@@ -108,11 +110,21 @@ def logit_rows(
     ]
 
 
+def _device_as_far_as_known(context: TrialContext) -> dict[str, Any]:
+    # A GPU that just failed may not even tell its name, and the row is to say how it failed.
+    try:
+        return dict(device_columns(device_of(context), context))
+    except (RuntimeError, AssertionError):
+        return {"host": socket.gethostname(), "n_threads": context.n_threads}
+
+
 def _write_traceback(error: Exception, spec: TrialSpec, context: TrialContext) -> None:
     folder = context.results / "tracebacks"
-    folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / f"{spec.key}.txt") as temporary:
-        temporary.write_text("".join(traceback.format_exception(error)))
+    # The row is worth more than the traceback; a disk that refuses both is found out by the row.
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(folder / f"{spec.key}.txt") as temporary:
+            temporary.write_text("".join(traceback.format_exception(error)))
 
 
 def _status(error: Exception) -> Status:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from lmd_bench.core.errors import DivergedError, UserError
+from lmd_bench.core.errors import DivergedError, UserError, file_error
 from lmd_bench.core.schema import (
     JUDGED_ON_TEST,
     DataSource,
@@ -36,7 +36,7 @@ from lmd_bench.methods.models.model import predict
 from lmd_bench.methods.pipeline import resolve
 from lmd_bench.store.rows import make_row
 from lmd_bench.store.store import open_store
-from lmd_bench.training.device import device_columns, device_of, open_pixels
+from lmd_bench.training.device import check_device, device_columns, device_of, open_pixels
 from lmd_bench.training.encoders import TrialData, cached_features, obtain
 from lmd_bench.training.limits import Watch
 from lmd_bench.training.measured import (
@@ -56,7 +56,8 @@ def execute_trial(spec: TrialSpec, context: TrialContext, on_epoch: OnEpoch) -> 
     """Run a trial, write its row and return it; an ordinary failure is a row with its cause.
 
     Raises:
-        UserError: the data, the config or the disk are not usable; no trial could run.
+        BrokenPlaceError: this machine's GPU or its way to the files; another may run it.
+        UserError: the data or the config are not usable; no trial could run.
         torch.AcceleratorError: the GPU refuses this process from now on; a new one may go on.
     """
     started = _now()
@@ -64,15 +65,13 @@ def execute_trial(spec: TrialSpec, context: TrialContext, on_epoch: OnEpoch) -> 
     scores: Scores = {}
     watch = Watch(on_epoch, context)
     try:
+        check_device(device_of(context))
         measured, scores = _with_less_memory(spec, context, watch)
     except (UserError, torch.AcceleratorError):
         raise
     except OSError as error:
-        # A full disk or a lost share would fail every trial after this one too.
-        raise UserError(
-            f"A trial could not read or write its files ({error}); mend that, then the same "
-            "command goes on."
-        ) from error
+        # No fault of the trial's: it is no row, and runs again.
+        raise file_error("A trial could not read or write its files", error) from error
     except Exception as error:
         # The worker's border: whatever a stage raises is a row.
         measured = failure_columns(error, spec, context, watch)
@@ -86,7 +85,10 @@ def execute_trial(spec: TrialSpec, context: TrialContext, on_epoch: OnEpoch) -> 
         spec, context, seconds=seconds, started_at=started, finished_at=_now(), **measured
     )
     groups = _groups_of(scores, spec, context)
-    open_store(context.results, create=True).write(row, logit_rows(scores, groups))
+    try:
+        open_store(context.results, create=True).write(row, logit_rows(scores, groups))
+    except OSError as error:
+        raise file_error("A trial could not write its row", error) from error
     return row
 
 

@@ -168,7 +168,7 @@ def _array(folder: Path, image_size: int) -> Path:
 
 
 def _lock(folder: Path) -> FileLock:
-    return FileLock(folder.with_name(f"{folder.name}.lock"))
+    return FileLock(folder.with_name(f"{folder.name}.lock"), fallback_to_soft=False)
 
 
 def _sweep(folder: Path) -> None:

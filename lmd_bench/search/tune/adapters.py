@@ -1,9 +1,11 @@
 """The queue as a Tune `Searcher`: Tune asks it for trials and tells it how they ended."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
@@ -11,9 +13,11 @@ from lmd_bench.core.outside import shipped
 from lmd_bench.core.schema import Progress, Status
 from lmd_bench.search.display import Display
 from lmd_bench.search.jobs import Job
+from lmd_bench.search.places import Place
 from lmd_bench.search.queue import JobQueue, Signal
 
-LOST = "the process that ran it died; kill -9, out of host memory, or a node that went away"
+LOST = "the process that ran it died"
+PREEMPTED = "the node that it ran on was taken away"
 # what Ray's text of the error holds -> the status, and the cause in our words; the first that fits
 _DEATHS: tuple[tuple[str, Status, str], ...] = (
     ("low on memory", "oom", "host memory ran out, and Ray's memory monitor killed the process"),
@@ -22,6 +26,8 @@ _DEATHS: tuple[tuple[str, Status, str], ...] = (
     ("node was terminated", "node_lost", "the node that it ran on went away"),
     ("node is dead", "node_lost", "the node that it ran on went away"),
 )
+_NOT_COUNTED = "Failure # 0 "  # what Tune writes of a death that is a preemption
+_LONGEST = 300  # characters of a cause
 
 
 class NodeLostError(Exception):
@@ -31,13 +37,34 @@ class NodeLostError(Exception):
 class QueueSearcher(Searcher):
     """Hands jobs of a queue to Tune. The queue and the store know the state, this knows none."""
 
-    def __init__(self, queue: JobQueue, display: Display) -> None:
-        """Serve `queue`, and show on `display` what happens."""
+    def __init__(
+        self,
+        queue: JobQueue,
+        display: Display,
+        n_slots: int,
+        *,
+        changed: Callable[[], None] = lambda: None,
+        disk_works: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Serve `queue`.
+
+        Args:
+            queue: What is run.
+            display: Is shown what happens.
+            n_slots: Trials at once.
+            changed: Is called when a place was put out of use.
+            disk_works: Whether this process can write where a worker says that it cannot.
+        """
         super().__init__()
         self.refusal = ""  # what a worker found wrong with the data or the request
+        self.n_slots = n_slots
         self._queue = queue
         self._display = display
+        self._changed = changed
+        self._disk_works = disk_works
         self._jobs: dict[str, Job] = {}  # by Tune's trial id
+        self._held: dict[str, tuple[str, Place]] = {}  # trials that hold a slot: job, place
+        self._refused: set[str] = set()  # what workers of some place refused
         self._deaths: dict[str, tuple[Status, str]] = {}  # how a worker died, and why
         self._suspicious = False  # a job was lost since the node was last looked at
 
@@ -58,6 +85,9 @@ class QueueSearcher(Searcher):
         # What one worker refuses, every worker would: let those that run come to their end.
         if self.refusal:
             return None if self._jobs else "FINISHED"
+        # A slot that is held is no slot for the time being, and a cluster may have others.
+        if len(self._jobs) >= self.n_slots:
+            return None
         job = self._queue.next()
         if isinstance(job, Signal):
             return "FINISHED" if job is Signal.DONE else None
@@ -77,19 +107,56 @@ class QueueSearcher(Searcher):
         """Take note of how the worker of a trial died, just before Tune tells that it did."""
         self._deaths[trial_id] = (status, cause)
 
+    def placed(self, trial_id: str, place: Place) -> bool:
+        """Say whether a trial may go on where it has landed; else it holds its slot."""
+        job = self._jobs[trial_id]
+        if self._queue.placed(job.key, place):
+            return True
+        del self._jobs[trial_id]
+        self._held[trial_id] = (job.key, place)
+        return False
+
+    def may_release(self, trial_id: str) -> bool:
+        """Say whether a trial that holds a slot may be ended."""
+        return bool(self.refusal) or self._queue.may_release(*self._held[trial_id])
+
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Take the end of a trial, which the store tells more of than Tune does."""
-        job = self._jobs.pop(trial_id)
-        self.refusal = self.refusal or (result or {}).get("refusal", "")
-        if self.refusal:  # the search is about to end with it
+        # It held a slot for nobody.
+        if self._held.pop(trial_id, None) is not None:
             return
-        # Tune says only that it ended; the queue looks for the row that the worker wrote.
+        job, told = self._jobs.pop(trial_id), result or {}
         status, cause = self._deaths.pop(trial_id, ("lost", LOST))
-        row = self._queue.ended(job.key, cause, status=status)
+        if not error and (text := told.get("broken") or told.get("refusal", "")):
+            if self._ends_search(job, text, told):
+                self.refusal = text
+                return
+            status, cause = "error", text[:_LONGEST]
+        if error and cause == PREEMPTED:
+            self._queue.preempted(job.key)
+            row = None
+        else:
+            # Tune says only that it ended; the queue looks for the row that the worker wrote.
+            row = self._queue.ended(job.key, cause, status=status)
         self._suspicious = self._suspicious or row is None
         self._display.finished(job, row)
+        if self._queue.said:
+            self._changed()
+        while self._queue.said:
+            self._display.note(self._queue.said.pop(0))
+
+    def _ends_search(self, job: Job, text: str, told: dict[str, Any]) -> bool:
+        """Say whether what a worker could not use, no worker could."""
+        if "broken" in told:
+            return bool(told.get("disk")) and not self._disk_works()
+        # Data that one machine lacks may be on another; what two places refuse, all would.
+        place = self._queue.places.of(job.key)
+        alone = place is None or not self._queue.places.others(place)
+        refused_before = text in self._refused
+        self._refused.add(text)
+        return alone or refused_before
 
     def all_lost(self, cause: str) -> None:
         """Put back what ran when Tune itself died; nobody knows which trial was to blame."""
@@ -105,31 +172,71 @@ class QueueSearcher(Searcher):
 
 
 class Witness(FIFOScheduler):
-    """First come, first served; tells the searcher how trials died."""
+    """First come, first served; tells the searcher where trials run and how they died."""
 
     def __init__(self, searcher: QueueSearcher) -> None:
         """Tell `searcher`."""
         super().__init__()
         self._searcher = searcher
+        self._held: dict[str, tuple[Any, Any]] = {}  # Tune's controller and trial, by its id
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune pickles its scheduler for a restore that is never used."""
         return {}
 
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Let a trial go on, unless it has landed where its job is not to run."""
+        if "node" not in result:
+            return self.CONTINUE
+        place = Place(result["node"], result["host"], result["gpu"])
+        if self._searcher.placed(trial.trial_id, place):
+            return self.CONTINUE
+        # Neither on nor ended: the worker waits, and its slot with it.
+        self._held[trial.trial_id] = (tune_controller, trial)
+        return self.NOOP
+
+    def release(self) -> None:
+        """End the trials whose slots may be given to other jobs."""
+        free = [trial_id for trial_id in self._held if self._searcher.may_release(trial_id)]
+        for controller, trial in [self._held.pop(trial_id) for trial_id in free]:
+            controller.stop_trial(trial)
+
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Read what Ray says of a trial's death."""
+        self._held.pop(trial.trial_id, None)
         file = trial.error_file
         text = Path(file).read_text(errors="replace") if file and Path(file).is_file() else ""
         self._searcher.died(trial.trial_id, *death(text))
         super().on_trial_error(tune_controller, trial)
 
 
+class Rounds(Callback):
+    """Calls something after each of Tune's rounds, ten a second and more."""
+
+    def __init__(self, *each: Callable[[], None]) -> None:
+        """Call `each`."""
+        self._each = each
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Do so."""
+        for call in self._each:
+            call()
+
+
 def death(text: str) -> tuple[Status, str]:
     """Return the status and cause of a death that Ray describes with `text`."""
+    if text.startswith(_NOT_COUNTED):
+        return "node_lost", PREEMPTED
     for words, status, cause in _DEATHS:
         if words in text:
             return status, cause
-    return "lost", LOST
+    # An exception that left the process unsound is the last line of Ray's text.
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if "Traceback" in text or "ray::" in text:
+        return "lost", lines[-1][:_LONGEST]
+    detail = text.partition("Worker exit detail:")[2] or text.partition("finishing this task.")[2]
+    detail = " ".join(detail.split())
+    return "lost", f"{LOST}: {detail}"[:_LONGEST] if detail else LOST
 
 
 def _check_node() -> None:

@@ -9,9 +9,10 @@ from dataclasses import asdict
 from functools import cache
 from typing import Any
 
+import ray
 from ray import tune
 
-from lmd_bench.core.errors import UserError
+from lmd_bench.core.errors import BrokenPlaceError, DiskError, UserError
 from lmd_bench.core.outside import adopt
 from lmd_bench.core.schema import Progress
 from lmd_bench.search.jobs import from_payload, job_name
@@ -38,12 +39,16 @@ class Reporter:
 
 def run_job(config: Mapping[str, Any]) -> None:
     """Run the job of a Tune trial. Ordinary failures are rows; what raises ends the worker."""
-    from lmd_bench.training.trial import execute_trial  # torch, which the driver does not need
-
     # A raylet that is killed leaves its workers behind, with the locks of the encoders they train.
     end_with_parent()
+    # First of all, before torch is imported: what dies from here on died at this place.
+    # Where the job is not to run here, the driver leaves this unanswered until it ends the trial,
+    # so that nothing else lands here meanwhile.
+    tune.report(here())
     # Before anything else here looks for a plug-in: this may be another machine.
     adopt(config["plugins"])
+    from lmd_bench.training.trial import execute_trial  # torch, which the driver does not need
+
     job = from_payload(config["job"])
     heartbeat = Heartbeat(job.context.results, job.key, job.spec.study, job_name(job))
     log = TrialLog(job.context.results, job.key)
@@ -61,13 +66,26 @@ def run_job(config: Mapping[str, Any]) -> None:
         log.ended(row)
         if job.context.mirror:
             Mirror(job.context.mirror, job.context.results).push([job.key])
-    except UserError as error:  # the data or the request, so no other trial would run either
+    except UserError as error:
+        # No row: of a machine's fault, or of data or a request that no trial could run with.
         log.say(str(error))
-        tune.report({"refusal": str(error)})
+        kind = "broken" if isinstance(error, BrokenPlaceError) else "refusal"
+        tune.report({kind: str(error), "disk": isinstance(error, DiskError)})
         return
     finally:
         heartbeat.close()
     tune.report({key: row[key] for key in ("key", "status", "val_balanced_accuracy")})
+
+
+def here() -> dict[str, str]:
+    """Return the place of this process, as plain data."""
+    context = ray.get_runtime_context()
+    gpus = context.get_accelerator_ids().get("GPU", [])
+    return {
+        "node": context.get_node_id(),
+        "host": socket.gethostname(),
+        "gpu": "+".join(str(gpu) for gpu in gpus),
+    }
 
 
 @cache  # one watch for each process, however many trials it runs

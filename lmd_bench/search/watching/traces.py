@@ -42,6 +42,7 @@ class SearchTrace:
     started_at: float  # Unix time
     n_slots: int
     studies: tuple[PlannedStudy, ...]
+    out_of_use: tuple[str, ...] = ()  # GPUs and nodes that failed in a row, each with the cause
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,8 @@ def read_searches(results: Path) -> list[SearchTrace]:
     for data in _read_all(results / "searches"):
         try:
             studies = tuple(_planned(study) for study in data.pop("studies"))
-            traces.append(SearchTrace(**data, studies=studies))
+            out = tuple(data.pop("out_of_use", ()))
+            traces.append(SearchTrace(**data, studies=studies, out_of_use=out))
         except (TypeError, KeyError):  # of another version
             continue
     return sorted(traces, key=lambda trace: trace.started_at)
