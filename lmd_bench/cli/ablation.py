@@ -76,9 +76,7 @@ def ablate(
     from lmd_bench.experiments.ablation.run import AskedFor, plan_ablation, record_of, run_ablation
 
     factors = parse_factors(imbalance_factor or ["natural"])
-    specs = task_specs(
-        split_commas(dataset), factors, cut.protocol, cut.split_seed, cut.image_size, cut.n_max
-    )
+    specs = task_specs(split_commas(dataset), factors, *cut.ways)
     with image_progress() as progress:
         design, request = plan_ablation(
             AskedFor(file, tuple(settings or ()), asked.mode, asked.retune, asked.base_from),

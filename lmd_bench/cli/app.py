@@ -92,7 +92,7 @@ def one_task(dataset: str, factor: str, cut: TaskOptions) -> "TaskSpec":
     factors = parse_factors([factor])
     if len(factors) != 1:
         raise UserError(f"This command takes one imbalance factor, but '{factor}' came.")
-    specs = task_specs([dataset], factors, cut.protocol, cut.split_seed, cut.image_size, cut.n_max)
+    specs = task_specs([dataset], factors, *cut.ways)
     return specs[0]
 
 

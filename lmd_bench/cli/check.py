@@ -16,6 +16,7 @@ from lmd_bench.data.checks.check import SplitReport, check, split_names
 from lmd_bench.data.checks.class_sizes import FEWEST, POWER, smallest_difference
 from lmd_bench.data.checks.near import THRESHOLD
 from lmd_bench.data.checks.readable import Unreadable
+from lmd_bench.data.options import protocol_option
 from lmd_bench.data.tasks.splits.written import write_split
 
 _SHOWN = 5  # names of a finding; the rest is counted
@@ -56,13 +57,14 @@ def _show_unreadable(
 def _show(console: Console, spec: TaskSpec, report: SplitReport) -> None:
     split = report.split
     factor = factor_name(spec.imbalance_factor, "factor ")
+    protocol = protocol_option(spec.protocol)
     missing = f", {report.n_missing} listed ones missing" if report.n_missing else ""
     of_features = report.n_constant is not None
     size = "" if of_features else f" at {spec.image_size} px"
     read = "the file of features can be read" if of_features else "all files can be read"
     console.print(
         f"[bold]{spec.dataset}[/bold], {len(report.table)} images present{missing}; protocol "
-        f"{spec.protocol}, {factor}, split seed {spec.split_seed}: {len(split.train)} train, "
+        f"{protocol}, {factor}, split seed {spec.split_seed}: {len(split.train)} train, "
         f"{len(split.val)} val, {len(split.test)} test\nsplit hash {report.fingerprint}{size}\n"
         f"{_GOOD} {read}"
     )

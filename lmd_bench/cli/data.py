@@ -163,15 +163,17 @@ def _show_factors(console: Console, name: str, present: "ImageTable") -> None:
 
     from lmd_bench.core.schema import TaskSpec
     from lmd_bench.core.text import factor_name
+    from lmd_bench.data.options import TaskOptions
     from lmd_bench.data.tasks.protocols import cut
 
+    protocol, *_ = TaskOptions().ways
     tasks: dict[str, list[int]] = {}
     refused: list[str] = []
     kept = ""
     for factor in FACTORS:
         title = factor_name(factor)
         try:
-            split = cut(present, TaskSpec(name, imbalance_factor=factor))
+            split = cut(present, TaskSpec(name, protocol, factor))
         except UserError as error:
             refused.append(f"{title}: {error}")
             continue

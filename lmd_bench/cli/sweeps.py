@@ -44,7 +44,8 @@ def sweep(
     # A mistake is told before images are prepared.
     resolve_methods(split_commas(options.method or [CORE]))
     cut = options.task
-    common = TaskSpec("", cut.protocol, None, cut.split_seed, cut.image_size, cut.n_max)
+    protocol, split_seed, image_size, n_max = cut.ways
+    common = TaskSpec("", protocol, None, split_seed, image_size, n_max)
     source = options.data.source(cut.split_dir)
     datasets, factors = split_commas(options.dataset), options.factors(FACTORS)
     with image_progress() as progress:

@@ -28,6 +28,10 @@ ADDED_SETTINGS: Config = {
     "training.layer_decay": 1.0,
     "training.head_lr_factor": 1.0,
 }
+# Protocols whose val and test hold unequal numbers of images of each class that say nothing of how
+# frequent classes are: what depends on that (NLL, ECE, AUPRC, ...) is computed as if all were
+# equally frequent.
+EQUAL_PRIOR = frozenset({"balanced_v2"})
 TASK_COLUMNS = (
     *("dataset", "protocol", "imbalance_factor", "image_size"),
     *("split_seed", "n_max", "task_fingerprint"),
@@ -39,7 +43,7 @@ class TaskSpec:
     """What a person asks for: data set x protocol x imbalance factor x split seed x image size."""
 
     dataset: str
-    protocol: str = "balanced"
+    protocol: str = "balanced"  # as rows call it: the first version of `balanced`
     imbalance_factor: float | None = None  # n_max / n_min of train; None keeps what exists
     split_seed: int = 0
     image_size: int = 64  # pixels, square

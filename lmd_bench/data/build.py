@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.machine import n_cores
@@ -11,7 +11,7 @@ from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.data import datasets
 from lmd_bench.data.images.cache import NO_IMAGES, PreparedImages
 from lmd_bench.data.images.prepare import prepare
-from lmd_bench.data.options import DataOptions, TaskAndData
+from lmd_bench.data.options import DataOptions, Protocol, TaskAndData
 from lmd_bench.data.tasks.protocols import PROTOCOLS
 from lmd_bench.data.tasks.task import Task, build_task, check_fingerprint
 
@@ -61,8 +61,7 @@ def load_task(
     asked = from_keywords(TaskAndData, options)
     cut, source = asked.task, asked.data.source(asked.task.split_dir)
     factors = parse_factors([NATURAL if imbalance_factor is None else str(imbalance_factor)])
-    ways = (cut.protocol, cut.split_seed, cut.image_size, cut.n_max)
-    (spec,) = task_specs([dataset], factors, *ways)
+    (spec,) = task_specs([dataset], factors, *cut.ways)
     prepared = prepare_dataset(spec.dataset, source, spec.image_size, progress)
     return build_task(prepared.table, spec, prepared.fingerprint, source)
 
@@ -77,11 +76,19 @@ def task_specs(
 ) -> list[TaskSpec]:
     """Return the tasks of every data set at every factor.
 
+    Args:
+        names: Of data sets.
+        factors: n_max / n_min of train; None keeps what exists.
+        protocol: As rows call it, and `TaskOptions.ways` says; so are the other three.
+        split_seed: Of the splits.
+        image_size: Pixels, square.
+        n_max: Images of the largest train class.
+
     Raises:
         UserError: an unknown data set or protocol.
     """
     if protocol not in PROTOCOLS:
-        raise unknown("protocol", protocol, PROTOCOLS)
+        raise unknown("protocol", protocol, get_args(Protocol))
     factors = list(factors)
     cards = [datasets.load(name).card for name in names]
     return [

@@ -8,7 +8,10 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.options import Option
 from lmd_bench.core.schema import DataSource, RareClasses, TableColumns
 
-Protocol = Literal["balanced", "lmd", "official"]
+Protocol = Literal["balanced", "natural", "lmd", "official", "balanced_v1", "balanced_v2"]
+# What a person asks for -> what rows call it, where the two differ: the first version of `balanced`
+# had no other, so its rows say `balanced`.
+_IN_ROWS = {"balanced": "balanced_v2", "balanced_v1": "balanced"}
 
 
 @dataclass(frozen=True)
@@ -18,12 +21,20 @@ class TaskOptions:
     panel: ClassVar[str] = "Task"
 
     image_size: Annotated[int, Option("Side of the square images, in pixels.", low=8)] = 64
-    protocol: Annotated[Protocol, Option("How splits are cut.")] = "balanced"
+    protocol: Annotated[
+        Protocol, Option("How splits are cut; balanced is the newest version of it.")
+    ] = "balanced"
     split_dir: Annotated[
         Path | None, Option("Folder, or one file in it, of published splits for official.")
     ] = None
     split_seed: Annotated[int, Option("Seed of the splits.", low=0, high=2**32 - 1)] = 0
     n_max: Annotated[int | None, Option("Images of the largest train class.")] = None
+
+    @property
+    def ways(self) -> tuple[str, int, int, int | None]:
+        """Return the protocol as rows call it, the split seed, the image size and n_max."""
+        protocol = _IN_ROWS.get(self.protocol, self.protocol)
+        return protocol, self.split_seed, self.image_size, self.n_max
 
 
 @dataclass(frozen=True)
@@ -101,3 +112,8 @@ class TaskAndData:
 
     task: TaskOptions
     data: DataOptions
+
+
+def protocol_option(in_rows: str) -> str:
+    """Return what a person asks for to get the protocol that rows call so."""
+    return next((asked for asked, name in _IN_ROWS.items() if name == in_rows), in_rows)

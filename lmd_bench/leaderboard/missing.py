@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from lmd_bench.core.schema import Row
 from lmd_bench.core.text import factor_name
+from lmd_bench.data.options import protocol_option
 from lmd_bench.leaderboard.line import BoardLine
 from lmd_bench.leaderboard.studies.group import StudyRows, outcomes
 from lmd_bench.leaderboard.studies.rules import SelectionRule
@@ -108,7 +109,8 @@ def by_command(gaps: Iterable[Gap]) -> list[Gap]:
 def search_command(lines: Sequence[BoardLine], methods: Sequence[str], results: str) -> str:
     """Return the search of methods on the task of some lines, at the budget of the largest."""
     first = lines[0]
-    words = ["lmd-bench", "search", "--dataset", first.dataset, "--protocol", first.protocol]
+    words = ["lmd-bench", "search", "--dataset", first.dataset, "--protocol"]
+    words += [protocol_option(first.protocol)]
     words += ["--imbalance-factor", factor_name(first.imbalance_factor)]
     # Features have no size.
     words += ["--image-size", str(first.image_size)] if first.image_size else []

@@ -12,6 +12,7 @@ from lmd_bench.core.schema import Row
 from lmd_bench.leaderboard.studies.group import StudyRows
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.report.drawing.reliability import Bin
+from lmd_bench.stats.metrics import equal_prior
 from lmd_bench.stats.probabilities import expected_calibration_error, log_probabilities
 from lmd_bench.store.store import SplitLogits, Store
 
@@ -64,15 +65,25 @@ class Confirmed:
         p = np.exp(log_probabilities(logits))
         confidence, right = p.max(axis=1), p.argmax(axis=1) == labels
         place = np.minimum((confidence * N_BINS).astype(int), N_BINS - 1)
+        weights = equal_prior(self.selected["protocol"], labels)
+        w = np.ones(len(labels)) if weights is None else weights
         return [
-            Bin(float(confidence[inside].mean()), float(right[inside].mean()), int(inside.sum()))
+            Bin(
+                float(np.average(confidence[inside], weights=w[inside])),
+                float(np.average(right[inside], weights=w[inside])),
+                int(inside.sum()),
+            )
             for inside in (place == number for number in range(N_BINS))
             if inside.any()
         ]
 
     def calibration_error(self) -> float:
         """Return the expected calibration error, mean over runs."""
-        errors = [expected_calibration_error(labels, z) for _, labels, z in self.judged]
+        protocol = self.selected["protocol"]
+        errors = [
+            expected_calibration_error(labels, z, equal_prior(protocol, labels))
+            for _, labels, z in self.judged
+        ]
         return float(np.mean(errors))
 
 

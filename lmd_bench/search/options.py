@@ -189,10 +189,7 @@ class SearchOptions:
         return task_specs(
             split_commas(self.dataset),
             self.factors(),
-            cut.protocol,
-            cut.split_seed,
-            cut.image_size,
-            cut.n_max,
+            *cut.ways,
         )
 
     def request(

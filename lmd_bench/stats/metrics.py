@@ -1,7 +1,9 @@
 """Metrics of a classifier's logits: pure NumPy functions; each metric knows its direction.
 
-An undefined value is NaN, never a number: the recall of a class without images, the mean recall of
-a group without such classes.
+Where val and test hold as many images of a class as could be had, and not as many as are met in
+practice, `equal_prior` weights the images so that all classes count the same. An undefined value is
+NaN, never a number: the recall of a class without images, the mean recall of a group without such
+classes.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,8 +13,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int64
 
+from lmd_bench.core.schema import EQUAL_PRIOR
 from lmd_bench.stats.discrimination import macro_auc, macro_auprc
 from lmd_bench.stats.probabilities import (
+    Weights,
     brier_score,
     classwise_calibration_error,
     expected_calibration_error,
@@ -29,12 +33,13 @@ Group = Literal["many", "medium", "few"]
 class Metric:
     """A named number of labels and logits, and where it is shown.
 
-    `function` takes labels and logits. A metric of a group is the mean recall of its classes.
+    `function` takes labels, logits and the weight of each image, or None. A metric of a group is
+    the mean recall of its classes.
     """
 
     name: str
     title: str
-    function: Callable[[Labels, Logits], float] | None
+    function: Callable[[Labels, Logits, Weights], float] | None
     higher_is_better: bool = True
     percent: bool = True  # tables show 100 times the value
     on_val: bool = True  # rows hold it of val and of test, else of test alone
@@ -45,12 +50,30 @@ class Metric:
     group: Group | None = None
     short: str = ""  # the title in the head of a narrow column; empty: the title
 
-    def value(self, labels: Labels, logits: Logits, groups: Sequence[str] = ()) -> float:
+    def value(
+        self,
+        labels: Labels,
+        logits: Logits,
+        groups: Sequence[str] = (),
+        weights: Weights = None,
+    ) -> float:
         """Return the metric; a metric of a group needs the group of each class."""
         if self.function is not None:
-            return self.function(labels, logits)
+            return self.function(labels, logits, weights)
         assert self.group is not None, f"{self.name} has neither a function nor a group"
         return group_recall(per_class_recall(labels, logits), groups, self.group)
+
+
+def equal_prior(protocol: str, labels: Labels) -> Weights:
+    """Return the weights by which every class counts the same; None where images count the same.
+
+    Args:
+        protocol: That cut the images, as rows call it.
+        labels: Index of the true class of each image.
+    """
+    if protocol not in EQUAL_PRIOR:
+        return None
+    return 1.0 / np.bincount(labels)[labels]
 
 
 def per_class_recall(labels: Labels, logits: Logits) -> Recall:
@@ -74,37 +97,37 @@ def images_of_classes(labels: Labels, logits: Logits) -> Int64[np.ndarray, " cla
     return np.bincount(labels, minlength=logits.shape[1]).astype(np.int64)
 
 
-def balanced_accuracy(labels: Labels, logits: Logits) -> float:
+def balanced_accuracy(labels: Labels, logits: Logits, weights: Weights = None) -> float:
     """Return the mean recall over the classes that have images, in [0, 1]."""
     recall = per_class_recall(labels, logits)
     return float(recall[~np.isnan(recall)].mean())
 
 
-def macro_f1(labels: Labels, logits: Logits) -> float:
+def macro_f1(labels: Labels, logits: Logits, weights: Weights = None) -> float:
     """Return the mean F1 over the classes that have images, in [0, 1].
 
     F1 = 2 TP / (2 TP + FP + FN). It is defined for every class with images: one that is never
     predicted has F1 = 0, although its precision is undefined.
     """
-    confusion = _confusion(labels, logits)
+    confusion = _confusion(labels, logits, weights)
     n_images, n_predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     present = n_images > 0
     f1 = 2 * confusion.diagonal()[present] / (n_images + n_predicted)[present]
     return float(f1.mean())
 
 
-def accuracy(labels: Labels, logits: Logits) -> float:
+def accuracy(labels: Labels, logits: Logits, weights: Weights = None) -> float:
     """Return the share of images that are predicted right, in [0, 1]."""
-    confusion = _confusion(labels, logits)
+    confusion = _confusion(labels, logits, weights)
     return float(confusion.trace() / confusion.sum())
 
 
-def worst_class_recall(labels: Labels, logits: Logits) -> float:
+def worst_class_recall(labels: Labels, logits: Logits, weights: Weights = None) -> float:
     """Return the lowest recall among the classes that have images, in [0, 1]."""
     return float(np.nanmin(per_class_recall(labels, logits)))
 
 
-def mcc(labels: Labels, logits: Logits) -> float:
+def mcc(labels: Labels, logits: Logits, weights: Weights = None) -> float:
     """Return Matthews' correlation of true and predicted class, in [-1, 1], for K classes.
 
     (c s - sum_k t_k p_k) / sqrt((s^2 - sum_k p_k^2) (s^2 - sum_k t_k^2)), with s images, c of them
@@ -113,14 +136,14 @@ def mcc(labels: Labels, logits: Logits) -> float:
     Paper: Gorodkin, Comparing two K-category assignments by a K-category correlation coefficient,
     Computational Biology and Chemistry 2004. URL: https://doi.org/10.1016/j.compbiolchem.2004.09.006
     """
-    confusion = _confusion(labels, logits).astype(np.float64)
+    confusion = _confusion(labels, logits, weights)
     s, c = confusion.sum(), confusion.trace()
     t, p = confusion.sum(axis=1), confusion.sum(axis=0)
     scale = (s**2 - (p**2).sum()) * (s**2 - (t**2).sum())
     return float((c * s - t @ p) / np.sqrt(scale)) if scale > 0 else float("nan")
 
 
-def kappa(labels: Labels, logits: Logits) -> float:
+def kappa(labels: Labels, logits: Logits, weights: Weights = None) -> float:
     """Return Cohen's kappa, unweighted as the classes have no order, in [-1, 1].
 
     (p_o - p_e) / (1 - p_e), with p_o the observed agreement and p_e that of chance. NaN where
@@ -129,9 +152,9 @@ def kappa(labels: Labels, logits: Logits) -> float:
     Paper: Cohen, A coefficient of agreement for nominal scales, 1960.
     URL: https://doi.org/10.1177/001316446002000104
     """
-    confusion = _confusion(labels, logits).astype(np.float64)
+    confusion = _confusion(labels, logits, weights)
     s, c = confusion.sum(), confusion.trace()
-    chance = confusion.sum(axis=1) @ confusion.sum(axis=0)  # s^2 p_e, exact as it counts images
+    chance = confusion.sum(axis=1) @ confusion.sum(axis=0)  # s^2 p_e
     return float((s * c - chance) / (s**2 - chance)) if chance < s**2 else float("nan")
 
 
@@ -209,29 +232,37 @@ METRICS = {
 PRIMARY = METRICS["balanced_accuracy"]  # what methods are ranked by
 
 
-def evaluate(labels: Labels, logits: Logits, groups: tuple[str, ...]) -> dict[str, float]:
+def evaluate(
+    labels: Labels, logits: Logits, groups: tuple[str, ...], weights: Weights = None
+) -> dict[str, float]:
     """Return every metric that rows hold of val and of test, by name."""
     stored = [metric for metric in METRICS.values() if metric.on_val]
-    return {metric.name: metric.value(labels, logits, groups) for metric in stored}
+    return {metric.name: metric.value(labels, logits, groups, weights) for metric in stored}
 
 
-def evaluate_further(labels: Labels, logits: Logits) -> dict[str, float]:
+def evaluate_further(labels: Labels, logits: Logits, weights: Weights = None) -> dict[str, float]:
     """Return the metrics that rows hold of test alone, by name."""
     further = [metric for metric in METRICS.values() if not metric.on_val]
-    return {metric.name: metric.value(labels, logits) for metric in further}
+    return {metric.name: metric.value(labels, logits, weights=weights) for metric in further}
 
 
-def evaluate_scaled(labels: Labels, logits: Logits, temperature: float) -> dict[str, float]:
+def evaluate_scaled(
+    labels: Labels, logits: Logits, temperature: float, weights: Weights = None
+) -> dict[str, float]:
     """Return the metrics that rows hold of test after temperature scaling, by name."""
     scaled = logits.astype(np.float64) / temperature
     metrics = [metric for metric in METRICS.values() if metric.scaled]
-    return {metric.name: metric.value(labels, scaled) for metric in metrics}
+    return {metric.name: metric.value(labels, scaled, weights=weights) for metric in metrics}
 
 
-def _confusion(labels: Labels, logits: Logits) -> Int64[np.ndarray, "classes classes"]:
+def _confusion(
+    labels: Labels, logits: Logits, weights: Weights = None
+) -> Float[np.ndarray, "classes classes"]:
     # argmax would quietly name NaN the winner and turn a diverged run into a result
     assert not np.isnan(logits).any(), "logits hold NaN"
     assert len(labels) > 0, "there are no images to judge"
     n_classes = logits.shape[1]
     cells = labels * n_classes + logits.argmax(axis=1)
-    return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes).astype(np.int64)
+    # whole numbers without weights, which a float64 holds exactly
+    counts = np.bincount(cells, weights=weights, minlength=n_classes**2)
+    return counts.reshape(n_classes, n_classes).astype(np.float64)

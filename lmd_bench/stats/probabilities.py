@@ -8,6 +8,8 @@ from jaxtyping import Float, Int64
 
 Labels = Int64[np.ndarray, " images"]
 Logits = Float[np.ndarray, "images classes"]
+# How much each image counts; None: all count the same. Only their ratios matter.
+Weights = Float[np.ndarray, " images"] | None
 
 _BINS = 15  # of confidence, as in Guo et al.
 _COLDEST, _HOTTEST = 1e-2, 1e2
@@ -20,19 +22,20 @@ def log_probabilities(logits: Logits, temperature: float = 1.0) -> Logits:
     return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
 
 
-def negative_log_likelihood(labels: Labels, logits: Logits) -> float:
+def negative_log_likelihood(labels: Labels, logits: Logits, weights: Weights = None) -> float:
     """Return the mean of -log p_y, in nats."""
-    return float(-log_probabilities(logits)[np.arange(len(labels)), labels].mean())
+    losses = -log_probabilities(logits)[np.arange(len(labels)), labels]
+    return float(np.average(losses, weights=weights))
 
 
-def brier_score(labels: Labels, logits: Logits) -> float:
+def brier_score(labels: Labels, logits: Logits, weights: Weights = None) -> float:
     """Return the mean over images of sum_j (p_j - 1[j = y])^2, in [0, 2]."""
     p = np.exp(log_probabilities(logits))
     p[np.arange(len(labels)), labels] -= 1.0
-    return float((p**2).sum(axis=1).mean())
+    return float(np.average((p**2).sum(axis=1), weights=weights))
 
 
-def expected_calibration_error(labels: Labels, logits: Logits) -> float:
+def expected_calibration_error(labels: Labels, logits: Logits, weights: Weights = None) -> float:
     """Return the mean gap of confidence and accuracy over 15 bins of equal width, in [0, 1].
 
     Paper: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, Eq. 3.
@@ -41,11 +44,12 @@ def expected_calibration_error(labels: Labels, logits: Logits) -> float:
     p = np.exp(log_probabilities(logits))
     confidence, right = p.max(axis=1), p.argmax(axis=1) == labels
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    gaps = np.bincount(bins, weights=confidence - right, minlength=_BINS)
-    return float(np.abs(gaps).sum() / len(labels))
+    w = np.ones(len(labels)) if weights is None else weights
+    gaps = np.bincount(bins, weights=w * (confidence - right), minlength=_BINS)
+    return float(np.abs(gaps).sum() / w.sum())
 
 
-def classwise_calibration_error(labels: Labels, logits: Logits) -> float:
+def classwise_calibration_error(labels: Labels, logits: Logits, weights: Weights = None) -> float:
     """Return the calibration error of each class's probability, averaged over all K classes.
 
     1/K sum_j sum_b |B_bj| / n |share of class j in B_bj - mean p_j in B_bj|, over 15 bins of p_j of
@@ -55,15 +59,16 @@ def classwise_calibration_error(labels: Labels, logits: Logits) -> float:
     URL: https://arxiv.org/abs/1910.12656
     """
     p = np.exp(log_probabilities(logits))
-    n_images, n_classes = p.shape
+    n_classes = p.shape[1]
+    w = np.ones(len(labels)) if weights is None else weights
     bins = np.minimum((p * _BINS).astype(int), _BINS - 1)
     cells = bins + _BINS * np.arange(n_classes)
-    gap = p - (labels[:, None] == np.arange(n_classes))
+    gap = w[:, None] * (p - (labels[:, None] == np.arange(n_classes)))
     gaps = np.bincount(cells.ravel(), weights=gap.ravel(), minlength=_BINS * n_classes)
-    return float(np.abs(gaps).sum() / n_images / n_classes)
+    return float(np.abs(gaps).sum() / w.sum() / n_classes)
 
 
-def best_temperature(labels: Labels, logits: Logits) -> float:
+def best_temperature(labels: Labels, logits: Logits, weights: Weights = None) -> float:
     """Return the T in [.01, 100] with the least negative log-likelihood (Guo et al., section 4.2).
 
     The likelihood is concave in 1 / T; the zero of its derivative is found by bisection.
@@ -71,13 +76,14 @@ def best_temperature(labels: Labels, logits: Logits) -> float:
     Args:
         labels: of the val images.
         logits: z, of the val images.
+        weights: of the val images.
     """
     z = logits.astype(np.float64)
     own = z[np.arange(len(labels)), labels]
 
     def slope(temperature: float) -> float:  # of the loss in 1 / T
         p = np.exp(log_probabilities(z, temperature))
-        return float(((p * z).sum(axis=1) - own).mean())
+        return float(np.average((p * z).sum(axis=1) - own, weights=weights))
 
     low, high = 1.0 / _HOTTEST, 1.0 / _COLDEST
     for _ in range(60):

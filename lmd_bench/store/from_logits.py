@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from lmd_bench.core.schema import Row
-from lmd_bench.stats.metrics import METRICS, evaluate_further, images_of_classes
+from lmd_bench.stats.metrics import METRICS, equal_prior, evaluate_further, images_of_classes
 from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.store import SplitLogits, Store
 
@@ -28,15 +28,14 @@ def filled(table: pa.Table, store: Store) -> pa.Table:
     return pa.Table.from_pylist([_filled(row, store) for row in rows], COLUMNS)
 
 
-def columns_of(logits: Mapping[str, SplitLogits]) -> dict[str, Any]:
+def columns_of(logits: Mapping[str, SplitLogits], protocol: str) -> dict[str, Any]:
     """Return the columns that rows of earlier versions lack, by the logits of each split."""
     columns: dict[str, Any] = {}
     for split, (_, labels, z) in logits.items():
         columns[f"{split}_counts"] = images_of_classes(labels, z).tolist()
         if split == "test":
-            columns |= {
-                f"test_{name}": value for name, value in evaluate_further(labels, z).items()
-            }
+            further = evaluate_further(labels, z, equal_prior(protocol, labels))
+            columns |= {f"test_{name}": value for name, value in further.items()}
     return columns
 
 
@@ -55,7 +54,10 @@ def scores_on_test(row: Row, names: Collection[str], store: Store | None) -> dic
         by_split = store.read_logits(row["key"])
         if "test" in by_split:
             _, labels, logits = by_split["test"]
-            scores |= {name: METRICS[name].value(labels, logits) for name in lacking}
+            weights = equal_prior(row["protocol"], labels)
+            scores |= {
+                name: METRICS[name].value(labels, logits, weights=weights) for name in lacking
+            }
     return {name: float("nan") if value is None else value for name, value in scores.items()}
 
 
@@ -82,7 +84,7 @@ def with_val_counts(store: Store, rows: Iterable[Row]) -> list[dict[str, Any]]:
 def _filled(row: dict[str, Any], store: Store) -> dict[str, Any]:
     if row["status"] != "ok" or (row["val_counts"] is not None and not _lacks_test(row)):
         return row
-    columns = columns_of(store.read_logits(row["key"]))
+    columns = columns_of(store.read_logits(row["key"]), row["protocol"])
     return row | {name: value for name, value in columns.items() if row[name] is None}
 
 

@@ -56,12 +56,13 @@ def metric_columns(
     split: str,
     labels: Int64[np.ndarray, " n"],
     logits: Float[np.ndarray, "n classes"],
-    groups: tuple[str, ...],
+    task: Task,
 ) -> Mapping[str, Any]:
     """Return the metrics of a split, each under the split's name."""
-    values = metrics.evaluate(labels, logits, groups)
+    weights = metrics.equal_prior(task.spec.protocol, labels)
+    values = metrics.evaluate(labels, logits, task.groups, weights)
     if split == "test":
-        values |= metrics.evaluate_further(labels, logits)
+        values |= metrics.evaluate_further(labels, logits, weights)
     recall = metrics.per_class_recall(labels, logits)
     return {f"{split}_{name}": value for name, value in values.items()} | {
         f"{split}_recall": [float(value) for value in recall],
@@ -69,14 +70,16 @@ def metric_columns(
     }
 
 
-def temperature_columns(scores: Scores) -> dict[str, Any]:
+def temperature_columns(scores: Scores, protocol: str) -> dict[str, Any]:
     """Return the temperature chosen on val, and what it does to the probabilities of test."""
     _, val_labels, val_logits = scores["val"]
-    temperature = best_temperature(val_labels, val_logits)
+    val_weights = metrics.equal_prior(protocol, val_labels)
+    temperature = best_temperature(val_labels, val_logits, val_weights)
     if "test" not in scores:
         return {"temperature": temperature}
     _, labels, logits = scores["test"]
-    scaled = metrics.evaluate_scaled(labels, logits, temperature)
+    weights = metrics.equal_prior(protocol, labels)
+    scaled = metrics.evaluate_scaled(labels, logits, temperature, weights)
     return {"temperature": temperature} | {
         f"test_scaled_{name}": value for name, value in scaled.items()
     }

@@ -54,10 +54,9 @@ def train_trial(
     """
     asked = from_keywords(TaskAndData, options)
     cut = asked.task
-    ways = (cut.protocol, cut.split_seed, cut.image_size, cut.n_max)
     # The number is hashed into the row's key, where 5 and 5.0 differ.
     factor = None if imbalance_factor is None else float(imbalance_factor)
-    (task,) = task_specs([dataset], [factor], *ways)
+    (task,) = task_specs([dataset], [factor], *cut.ways)
     return train_one(
         task,
         method,

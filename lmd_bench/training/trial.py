@@ -169,8 +169,8 @@ def run_trial(
         **device_columns(device, context),
     }
     for split, (_, labels, logits) in scores.items():
-        measured |= metric_columns(split, labels, logits, task.groups)
-    measured |= temperature_columns(scores)
+        measured |= metric_columns(split, labels, logits, task)
+    measured |= temperature_columns(scores, spec.task.protocol)
     return measured, scores
 
 

@@ -33,7 +33,7 @@ def test_progress_names_the_data_set_and_is_silent_once_the_cache_holds_it(tmp_p
 def test_a_task_is_the_one_that_a_search_builds_however_its_factor_is_written(factor):
     task = load_task("synthetic", imbalance_factor=factor, image_size=8)
     assert repr(task.spec.imbalance_factor) == "20.0"  # a row's key hashes it
-    specs = task_specs(["synthetic"], [20.0], "balanced", 0, 8, None)
+    specs = task_specs(["synthetic"], [20.0], "balanced_v2", 0, 8, None)
     ((_, fingerprint),) = build_tasks(specs, DataSource())
     assert task.fingerprint == fingerprint
 

@@ -169,7 +169,7 @@ def test_a_sweep_and_its_transfers_from_end_to_end(
     asked = "--dataset synthetic --image-size 16 --imbalance-factor 20,100 --method cross_entropy"
     budget = "--trials 2 --epochs 1 --confirm-seeds 2 --max-concurrent 2 --seed 3"
     text = run(f"sweep {asked} {budget}")
-    assert "the same 78 val and 132 test images" in text
+    assert "the same 370 val and 454 test images" in text
     assert "Robust range" in text
     store = open_store(tmp_path)
     before = load(tmp_path).frame

@@ -37,7 +37,7 @@ def test_a_method_that_one_task_lacks_is_named_with_the_search_that_fills_it(stu
     assert command[:2] == ["lmd-bench", "search"]
     options = dict(zip(command[2::2], command[3::2], strict=True))
     assert options == {
-        **{"--dataset": "toy", "--protocol": "balanced", "--imbalance-factor": "natural"},
+        **{"--dataset": "toy", "--protocol": "balanced_v1", "--imbalance-factor": "natural"},
         **{"--image-size": "32", "--split-seed": "3", "--n-max": "50", "--method": "lmd"},
         **{"--trials": "2", "--epochs": "8", "--confirm-seeds": "2", "--results": "my results"},
     }

@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 from sklearn.metrics import (
     accuracy_score,
+    average_precision_score,
     balanced_accuracy_score,
     cohen_kappa_score,
     f1_score,
+    log_loss,
     matthews_corrcoef,
     recall_score,
+    roc_auc_score,
 )
 
 from lmd_bench.stats import metrics
+from lmd_bench.stats.probabilities import best_temperature, log_probabilities
 
 
 def one_hot(predicted: list[int], n_classes: int) -> np.ndarray:
@@ -206,7 +210,8 @@ assert "Added" in [score.title for score in _SCORES]
 cells = dict.fromkeys(line.line_columns(), 0.5) | {"task": "a task", "label": "a method"}
 assert "& Added" in latex([cells], (), (), ())
 images = (("a", "b"), np.array([0, 1]), np.eye(2))
-assert temperature_columns({"val": images, "test": images})["test_scaled_added"] == 1.0
+scores = {"val": images, "test": images}
+assert temperature_columns(scores, "lmd")["test_scaled_added"] == 1.0
 assert {"test_added_sd", "default_test_added"} <= set(line.line_columns())
 assert "added" in metrics.evaluate(np.array([0, 1]), np.eye(2), ("many", "few"))
 """
@@ -223,3 +228,52 @@ def test_nan_logits_are_refused_instead_of_scored() -> None:
 def test_no_images_are_refused_instead_of_scored() -> None:
     with pytest.raises(AssertionError, match="no images"):
         metrics.balanced_accuracy(np.array([], dtype=np.int64), np.zeros((0, 3)))
+
+
+def test_at_an_equal_prior_no_metric_depends_on_how_many_images_of_a_class_were_judged() -> None:
+    # every image of class 0 is judged five times, every one of class 1 twice
+    generator = np.random.default_rng(0)
+    labels, groups = np.repeat(np.arange(3), 40), ("many", "medium", "few")
+    logits = generator.normal(size=(120, 3)) + np.eye(3)[labels]
+    times = np.array([5, 2, 1])[labels]
+    more, more_logits = np.repeat(labels, times), np.repeat(logits, times, axis=0)
+    weights = metrics.equal_prior("balanced_v2", more)
+
+    for name, metric in metrics.METRICS.items():
+        expected = metric.value(labels, logits, groups)
+        assert metric.value(more, more_logits, groups, weights) == pytest.approx(expected), name
+    assert metrics.accuracy(more, more_logits) != pytest.approx(metrics.accuracy(labels, logits))
+    assert best_temperature(more, more_logits, weights) == pytest.approx(
+        best_temperature(labels, logits)
+    )
+
+
+def test_weighted_metrics_agree_with_scikit_learn() -> None:
+    labels, logits = random_case(np.float64)
+    weights = np.random.default_rng(1).uniform(0.1, 3.0, size=len(labels))
+    predicted, p = logits.argmax(axis=1), np.exp(log_probabilities(logits))
+    binary = np.eye(5)[labels]
+
+    def ours(name: str) -> float:
+        return metrics.METRICS[name].value(labels, logits, weights=weights)
+
+    shared = {"sample_weight": weights}
+    assert ours("accuracy") == pytest.approx(accuracy_score(labels, predicted, **shared))
+    f1 = f1_score(labels, predicted, average="macro", **shared)
+    assert ours("macro_f1") == pytest.approx(f1)
+    assert ours("mcc") == pytest.approx(matthews_corrcoef(labels, predicted, **shared))
+    assert ours("kappa") == pytest.approx(cohen_kappa_score(labels, predicted, **shared))
+    assert ours("nll") == pytest.approx(log_loss(labels, p, **shared))
+    auc = [roc_auc_score(binary[:, k], p[:, k], **shared) for k in range(5)]
+    assert ours("macro_auc") == pytest.approx(np.mean(auc))
+    ap = [average_precision_score(binary[:, k], p[:, k], **shared) for k in range(5)]
+    assert ours("macro_auprc") == pytest.approx(np.mean(ap))
+
+
+def test_protocols_whose_val_and_test_are_samples_of_the_data_weight_no_image() -> None:
+    labels = np.array([0, 0, 0, 1], dtype=np.int64)
+    for protocol in ("balanced", "natural", "lmd", "official"):
+        assert metrics.equal_prior(protocol, labels) is None
+    weights = metrics.equal_prior("balanced_v2", labels)
+    assert weights is not None
+    assert weights[:3].sum() == pytest.approx(weights[3])

@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lmd_bench.stats.metrics import METRICS
+from lmd_bench.stats.metrics import METRICS, equal_prior
 from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.from_logits import columns_of, filled
 from lmd_bench.store.store import open_store
@@ -14,7 +14,7 @@ SPLIT = (("a", "b", "c", "d"), LABELS, LOGITS)
 
 
 def test_counts_are_kept_of_each_split_and_further_metrics_of_test() -> None:
-    found = columns_of({"val": SPLIT, "test": SPLIT})
+    found = columns_of({"val": SPLIT, "test": SPLIT}, "lmd")
 
     assert found["val_counts"] == found["test_counts"] == [2, 1, 0, 1]
     further = [name for name, metric in METRICS.items() if not metric.on_val]
@@ -23,6 +23,14 @@ def test_counts_are_kept_of_each_split_and_further_metrics_of_test() -> None:
         assert found[f"test_{name}"] == pytest.approx(value, nan_ok=True)
     assert set(found) == {"val_counts", "test_counts", *(f"test_{name}" for name in further)}
     assert set(found) <= set(COLUMNS.names)
+
+
+def test_what_is_computed_later_is_of_the_prior_that_the_protocol_stands_for() -> None:
+    equal, natural = (columns_of({"test": SPLIT}, name) for name in ("balanced_v2", "natural"))
+
+    weights = equal_prior("balanced_v2", LABELS)
+    assert equal["test_mcc"] == METRICS["mcc"].value(LABELS, LOGITS, weights=weights)
+    assert equal["test_mcc"] != natural["test_mcc"] == METRICS["mcc"].value(LABELS, LOGITS)
 
 
 def test_what_a_row_holds_already_stays(tmp_path) -> None:

@@ -1,8 +1,9 @@
-"""Protocol `balanced`: class-balanced val and test cut by group, train on the exponential profile.
+"""Protocols that hold out val and test class by class, and train on the exponential profile.
 
-Val and test hold equally many images of every class and depend on the split seed alone, so every
-imbalance factor is judged on the same images. A group (lesion, patient) lies in one split only;
-images of an opened group that val or test have no use for are left out of everything.
+They differ in how many images of each class val and test take (`HoldOut`); all else is shared. Val
+and test depend on the split seed alone, so every imbalance factor is judged on the same images. A
+group (lesion, patient) lies in one split only; images of an opened group that val or test have no
+use for are left out of everything.
 
 Train sets nest: each class has one fixed order of its images and a task keeps the first n_j, so
 what factor 500 keeps, factor 100 keeps too, wherever both factors divide the images of the largest
@@ -10,7 +11,8 @@ class.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -23,20 +25,42 @@ from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.long_tail import by_count, exponential_counts
 from lmd_bench.data.tasks.split import Split, sorted_rows
 
-# MONICA, https://github.com/PyJulie/MONICA: 50 val and 100 test images of each class on ISIC 2019.
-_MOST_VAL, _MOST_TEST = 50, 100
-_VAL_PERCENT, _TEST_PERCENT = 15, 25  # of the rarest class, where that is less
+_VAL_PERCENT, _TEST_PERCENT = 15, 25  # of a class, or of the rarest one
 _FEWEST = 8  # images of the rarest class: 1 val, 2 test and some to train on
 
 
-def cut_balanced(table: ImageTable, spec: TaskSpec) -> Split:
-    """Return the balanced split of `spec`; every class has at least one image.
+@dataclass(frozen=True)
+class HoldOut:
+    """How many images of each class val and test take: 15 % and 25 %, at most so many."""
+
+    most_val: int | None  # None: no limit
+    most_test: int | None
+    of_rarest: bool = False  # the share is of the rarest class, the same number for every class
+
+    def wanted(self, counts: Sequence[int]) -> list[dict[str, int]]:
+        """Return the images that test and val take of each class.
+
+        Args:
+            counts: Images of each class in the whole data set.
+        """
+        sizes = [min(counts)] * len(counts) if self.of_rarest else counts
+        return [
+            {
+                "test": _at_most(self.most_test, size * _TEST_PERCENT // 100),
+                "val": _at_most(self.most_val, size * _VAL_PERCENT // 100),
+            }
+            for size in sizes
+        ]
+
+
+def cut_by_class(table: ImageTable, spec: TaskSpec, hold_out: HoldOut) -> Split:
+    """Return the split of `spec`; every class has at least one image.
 
     Raises:
         UserError: the rarest class is too small or lies in too few groups, or train cannot have
             this imbalance factor or n_max.
     """
-    counts, held_out, remaining = _remaining(table, spec.split_seed)
+    counts, held_out, remaining = _remaining(table, spec.split_seed, hold_out)
     available = [len(rows) for rows in remaining]
     kept = train_counts(available, by_count(counts), table.class_names, spec)
     train: list[int] = []
@@ -50,13 +74,15 @@ def cut_balanced(table: ImageTable, spec: TaskSpec) -> Split:
     )
 
 
-def balanced_counts(table: ImageTable, split_seed: int) -> Callable[[TaskSpec], list[int]]:
+def counts_by_class(
+    table: ImageTable, split_seed: int, hold_out: HoldOut
+) -> Callable[[TaskSpec], list[int]]:
     """Return the function that gives the training images of each class for a spec, as cut here.
 
     Raises:
-        UserError: as `cut_balanced`; the function does where train cannot have what a spec asks.
+        UserError: as `cut_by_class`; the function does where train cannot have what a spec asks.
     """
-    counts, _, remaining = _remaining(table, split_seed)
+    counts, _, remaining = _remaining(table, split_seed, hold_out)
     available = [len(rows) for rows in remaining]
     return lambda spec: train_counts(available, by_count(counts), table.class_names, spec)
 
@@ -88,7 +114,7 @@ def train_counts(
     if not available[rarest]:
         raise UserError(
             f"No image of class '{class_names[rarest]}' is left for training after validation and "
-            "test; the data set has too few groups of it for protocol 'balanced'."
+            "test; the data set has too few groups of it for this protocol."
         )
     start = _largest_class(available[head], class_names[head], spec.n_max)
     if spec.imbalance_factor is None:
@@ -108,35 +134,32 @@ def train_counts(
 
 
 def _remaining(
-    table: ImageTable, split_seed: int
+    table: ImageTable, split_seed: int, hold_out: HoldOut
 ) -> tuple[list[int], dict[str, list[int]], list[Int64[np.ndarray, " rows"]]]:
     """Return the images of each class, the rows of val and test, and of each class what is left."""
     counts = [int(n) for n in np.bincount(table.labels, minlength=len(table.class_names))]
-    held_out, opened = _hold_out(table, counts, split_seed)
+    held_out, opened = _hold_out(table, counts, split_seed, hold_out)
     unopened = np.array([group not in opened for group in table.groups])
     labels = range(len(counts))
     return counts, held_out, [np.flatnonzero((table.labels == n) & unopened) for n in labels]
 
 
 def _hold_out(
-    table: ImageTable, counts: list[int], seed: int
+    table: ImageTable, counts: list[int], seed: int, hold_out: HoldOut
 ) -> tuple[dict[str, list[int]], set[str]]:
     """Return the rows of val and test, and all groups that either of them opened."""
     n_rarest = min(counts)
     if n_rarest < _FEWEST:
         raise UserError(
-            f"Class '{table.class_names[counts.index(n_rarest)]}' has {n_rarest} images; protocol "
-            f"'balanced' needs at least {_FEWEST} of every class to cut train, val and test."
+            f"Class '{table.class_names[counts.index(n_rarest)]}' has {n_rarest} images; this "
+            f"protocol needs at least {_FEWEST} of every class to cut train, val and test."
         )
-    wanted = {
-        "test": min(_MOST_TEST, n_rarest * _TEST_PERCENT // 100),
-        "val": min(_MOST_VAL, n_rarest * _VAL_PERCENT // 100),
-    }
+    wanted = hold_out.wanted(counts)
     taken: dict[str, list[int]] = {"test": [], "val": []}
     owner: dict[str, str] = {}  # group -> the split that opened it
     # The rarest class chooses first: it has the fewest groups to choose from.
     for label in reversed(by_count(counts)):
-        _take_class(table, label, seed, wanted, taken, owner)
+        _take_class(table, label, seed, wanted[label], taken, owner)
     return taken, set(owner)
 
 
@@ -215,5 +238,10 @@ def _factor_too_small(
     )
 
 
+def _at_most(limit: int | None, n: int) -> int:
+    return n if limit is None else min(limit, n)
+
+
 def _generator(seed: int, *names: str) -> np.random.Generator:
+    # One name for all of these protocols: of one class they draw groups and images in one order.
     return np.random.default_rng(derive_seed(seed, "protocol", "balanced", *names))

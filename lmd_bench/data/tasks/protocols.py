@@ -1,31 +1,48 @@
 """Protocols: how train, val and test are cut from a table of images.
 
-`balanced` has class-balanced val and test, cut by lesion or patient, and a train set on the
-exponential profile. `lmd` is the procedure published with LMD, image by image, where val and test
-keep the long tail. `official` takes a split that was published, file by file.
+`balanced_v2` and `natural` cut val and test by lesion or patient, and train on the exponential
+profile. Val and test of `balanced_v2` hold 15 % and 25 % of each class, at most 100 images; those
+of `natural` have no such limit, so that they keep the prevalence of the data. `balanced`, the first
+version, takes 15 % and 25 % of the rarest class of every class, at most 50 and 100 (as MONICA,
+https://github.com/PyJulie/MONICA, on ISIC 2019). `lmd` is the procedure published with LMD, image
+by image, where val and test keep the long tail. `official` takes a published split, file by file.
+
+These are the names in rows. `data/options.py` says which of them a person means.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.data.table import ImageTable
-from lmd_bench.data.tasks.balanced import balanced_counts, cut_balanced
+from lmd_bench.data.tasks.balanced import HoldOut, counts_by_class, cut_by_class
 from lmd_bench.data.tasks.lmd import cut_lmd
 from lmd_bench.data.tasks.official import cut_official
 from lmd_bench.data.tasks.split import Split
 
+_HELD_OUT = {
+    "balanced": HoldOut(most_val=50, most_test=100, of_rarest=True),
+    "balanced_v2": HoldOut(most_val=100, most_test=100),
+    "natural": HoldOut(most_val=None, most_test=None),
+}
+
+
+def _by_class(table: ImageTable, spec: TaskSpec, source: DataSource) -> Split:
+    return cut_by_class(table, spec, _HELD_OUT[spec.protocol])
+
+
 PROTOCOLS: dict[str, Callable[[ImageTable, TaskSpec, DataSource], Split]] = {
-    "balanced": lambda table, spec, _: cut_balanced(table, spec),
+    **dict.fromkeys(_HELD_OUT, _by_class),
     "lmd": lambda table, spec, _: cut_lmd(table, spec),
     "official": cut_official,
 }
 # protocol -> (table, split seed) -> training images of each class for a spec, without a cut; only
 # of those whose val and test are the same for every imbalance factor and n_max
 TRAIN_COUNTS: dict[str, Callable[[ImageTable, int], Callable[[TaskSpec], list[int]]]] = {
-    "balanced": balanced_counts,
+    name: partial(counts_by_class, hold_out=hold_out) for name, hold_out in _HELD_OUT.items()
 }
 
 

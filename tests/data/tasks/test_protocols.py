@@ -1,10 +1,13 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import TaskSpec
+from lmd_bench.core.schema import TaskSpec, content_hash
+from lmd_bench.data.datasets import load
+from lmd_bench.data.options import TaskOptions, protocol_option
 from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.balanced import train_counts
 from lmd_bench.data.tasks.protocols import cut
@@ -104,6 +107,77 @@ def test_balanced_train_sets_nest_where_the_factors_divide_n_max():
         assert smaller < larger
 
 
+# Of the images of each split as the first version cut them, by factor; n_max 500 for ham10000.
+FIRST_VERSION = {
+    "synthetic": ("66a9d20dba345c8c1067", "71d2721f0d6cf590ea04"),
+    "ham10000": ("943f6f7998d396af6549", "67d82b7b8ab1371765f4"),
+}
+FIRST_TRAIN = {
+    ("synthetic", 50): "cd676a5f198de229214e",
+    ("synthetic", 100): "00d9edf3ec0e44c6a08d",
+    ("synthetic", 200): "71d39ed5cc8b9352c38a",
+    ("ham10000", 50): "f3171485e4bccea8eae2",
+    ("ham10000", 100): "72e009358dc63af8995b",
+    ("ham10000", 200): "c13d3affe093ff997a8d",
+}
+
+
+@pytest.mark.parametrize("name", ["synthetic", "ham10000"])
+def test_the_first_version_cuts_what_it_cut_when_the_reference_results_were_made(name, request):
+    real = name == "ham10000"
+    root = request.getfixturevalue("shared_data") / name if real else None
+    table = load(name).read(root)
+    protocol, *_ = TaskOptions(protocol="balanced_v1").ways
+    assert protocol == "balanced"  # as the rows of the reference call it
+    for factor in (50, 100, 200):
+        split = cut(table, TaskSpec(name, protocol, float(factor), n_max=500 if real else None))
+        train, val, test = (
+            content_hash([table.image_ids[row] for row in rows])
+            for rows in (split.train, split.val, split.test)
+        )
+        assert train == FIRST_TRAIN[name, factor]
+        assert (val, test) == FIRST_VERSION[name]
+
+
+def test_a_protocol_is_asked_for_by_a_name_and_rows_say_its_version():
+    assert TaskOptions().ways[0] == TaskOptions(protocol="balanced_v2").ways[0] == "balanced_v2"
+    assert [protocol_option(name) for name in ("balanced", "balanced_v2", "natural")] == [
+        "balanced_v1",
+        "balanced",
+        "natural",
+    ]
+
+
+def test_balanced_v2_takes_25_and_15_percent_of_each_class_and_at_most_100():
+    table = make_table()
+    split = cut(table, make_spec(protocol="balanced_v2"))
+    assert counts_of(table, split.test) == [100, 100, 15]
+    assert counts_of(table, split.val) == [100, 60, 9]
+
+
+def test_natural_keeps_the_prevalence_in_val_and_test():
+    table = make_table()
+    split = cut(table, make_spec(protocol="natural"))
+    assert counts_of(table, split.test) == [325, 100, 15]
+    assert counts_of(table, split.val) == [195, 60, 9]
+    assert counts_of(table, split.train) == [700, 70, 7]  # 1300 - 520 rounded to 700
+
+
+@pytest.mark.parametrize("protocol", ["balanced_v2", "natural"])
+def test_no_group_crosses_and_train_sets_nest_under_every_share(protocol):
+    table = make_table(group_size=3, shared_groups=12)
+    factors = (50.0, 100.0, 200.0)
+    splits = [cut(table, make_spec(protocol=protocol, imbalance_factor=f)) for f in factors]
+    for split in splits:
+        groups = [{table.groups[r] for r in rows} for rows in (split.train, split.val, split.test)]
+        assert groups[0].isdisjoint(groups[1] | groups[2])
+        assert groups[1].isdisjoint(groups[2])
+        assert split.val.tolist() == splits[0].val.tolist()
+        assert split.test.tolist() == splits[0].test.tolist()
+    for larger, smaller in pairwise(splits):
+        assert set(smaller.train) < set(larger.train)
+
+
 def test_balanced_split_depends_on_the_split_seed():
     table = make_table()
     first, second = (cut(table, make_spec(split_seed=seed)) for seed in (0, 1))
@@ -183,7 +257,9 @@ def test_an_imbalance_factor_below_one_or_without_end_is_refused(factor):
 
 
 def test_an_unknown_protocol_is_refused_with_the_choices():
-    with pytest.raises(UserError, match="Unknown protocol 'lmb'; choose from balanced, lmd"):
+    with pytest.raises(
+        UserError, match="Unknown protocol 'lmb'; choose from balanced, balanced_v2, lmd"
+    ):
         cut(make_table(), make_spec(protocol="lmb"))
 
 
@@ -221,8 +297,6 @@ def test_lmd_refuses_a_factor_that_leaves_a_class_too_few_to_split():
 
 def test_lmd_with_seed_42_and_factor_100_is_the_published_isic_2019_lt_split(shared_data):
     published = shared_data / "lmd_splits" / "ISIC2019LT"
-    from lmd_bench.data.datasets import load
-
     table = load("isic").read(shared_data / "isic2019")
     split = cut(table, TaskSpec("isic2019", "lmd", 100.0, split_seed=42))
     for name, rows in (
@@ -237,8 +311,6 @@ def test_lmd_with_seed_42_and_factor_100_is_the_published_isic_2019_lt_split(sha
 
 def test_ham10000_gives_factor_100_balanced_without_a_lesion_on_two_sides(shared_data):
     root = shared_data / "ham10000"
-    from lmd_bench.data.datasets import load
-
     table = load("ham10000").read(root)
     split = cut(table, TaskSpec("ham10000", imbalance_factor=100.0))
     kept = counts_of(table, split.train)
