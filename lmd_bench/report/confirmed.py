@@ -12,8 +12,8 @@ from lmd_bench.core.schema import Row
 from lmd_bench.leaderboard.studies.group import StudyRows
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.report.drawing.reliability import Bin
-from lmd_bench.stats.metrics import equal_prior
 from lmd_bench.stats.probabilities import expected_calibration_error, log_probabilities
+from lmd_bench.store.from_logits import weights_of
 from lmd_bench.store.store import SplitLogits, Store
 
 N_BINS = 15  # of confidence, as for ECE
@@ -65,7 +65,7 @@ class Confirmed:
         p = np.exp(log_probabilities(logits))
         confidence, right = p.max(axis=1), p.argmax(axis=1) == labels
         place = np.minimum((confidence * N_BINS).astype(int), N_BINS - 1)
-        weights = equal_prior(self.selected["protocol"], labels)
+        weights = weights_of(self.selected["protocol"], labels)
         w = np.ones(len(labels)) if weights is None else weights
         return [
             Bin(
@@ -81,7 +81,7 @@ class Confirmed:
         """Return the expected calibration error, mean over runs."""
         protocol = self.selected["protocol"]
         errors = [
-            expected_calibration_error(labels, z, equal_prior(protocol, labels))
+            expected_calibration_error(labels, z, weights_of(protocol, labels))
             for _, labels, z in self.judged
         ]
         return float(np.mean(errors))

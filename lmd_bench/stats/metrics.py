@@ -13,7 +13,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int64
 
-from lmd_bench.core.schema import EQUAL_PRIOR
 from lmd_bench.stats.discrimination import macro_auc, macro_auprc
 from lmd_bench.stats.probabilities import (
     Weights,
@@ -64,15 +63,8 @@ class Metric:
         return group_recall(per_class_recall(labels, logits), groups, self.group)
 
 
-def equal_prior(protocol: str, labels: Labels) -> Weights:
-    """Return the weights by which every class counts the same; None where images count the same.
-
-    Args:
-        protocol: That cut the images, as rows call it.
-        labels: Index of the true class of each image.
-    """
-    if protocol not in EQUAL_PRIOR:
-        return None
+def equal_prior(labels: Labels) -> Float[np.ndarray, " images"]:
+    """Return the weights of images by which every class counts the same."""
     return 1.0 / np.bincount(labels)[labels]
 
 

@@ -10,12 +10,23 @@ from typing import Any
 
 import pyarrow as pa
 
-from lmd_bench.core.schema import Row
+from lmd_bench.core.schema import EQUAL_PRIOR, Row
 from lmd_bench.stats.metrics import METRICS, equal_prior, evaluate_further, images_of_classes
+from lmd_bench.stats.probabilities import Labels, Weights
 from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.store import SplitLogits, Store
 
 VAL_COUNTS = "val_counts"  # val images of each class
+
+
+def weights_of(protocol: str, labels: Labels) -> Weights:
+    """Return the weights of judged images; None where all count the same.
+
+    Args:
+        protocol: That cut them, as rows call it.
+        labels: Index of the true class of each image.
+    """
+    return equal_prior(labels) if protocol in EQUAL_PRIOR else None
 
 
 def filled(table: pa.Table, store: Store) -> pa.Table:
@@ -34,7 +45,7 @@ def columns_of(logits: Mapping[str, SplitLogits], protocol: str) -> dict[str, An
     for split, (_, labels, z) in logits.items():
         columns[f"{split}_counts"] = images_of_classes(labels, z).tolist()
         if split == "test":
-            further = evaluate_further(labels, z, equal_prior(protocol, labels))
+            further = evaluate_further(labels, z, weights_of(protocol, labels))
             columns |= {f"test_{name}": value for name, value in further.items()}
     return columns
 
@@ -54,7 +65,7 @@ def scores_on_test(row: Row, names: Collection[str], store: Store | None) -> dic
         by_split = store.read_logits(row["key"])
         if "test" in by_split:
             _, labels, logits = by_split["test"]
-            weights = equal_prior(row["protocol"], labels)
+            weights = weights_of(row["protocol"], labels)
             scores |= {
                 name: METRICS[name].value(labels, logits, weights=weights) for name in lacking
             }

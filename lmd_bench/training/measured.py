@@ -16,6 +16,7 @@ from lmd_bench.core.schema import Progress, Status, TrialContext, TrialSpec
 from lmd_bench.data.tasks.task import Task
 from lmd_bench.stats import metrics
 from lmd_bench.stats.probabilities import best_temperature
+from lmd_bench.store.from_logits import weights_of
 from lmd_bench.training.device import device_columns, device_of
 from lmd_bench.training.limits import Watch
 
@@ -59,7 +60,7 @@ def metric_columns(
     task: Task,
 ) -> Mapping[str, Any]:
     """Return the metrics of a split, each under the split's name."""
-    weights = metrics.equal_prior(task.spec.protocol, labels)
+    weights = weights_of(task.spec.protocol, labels)
     values = metrics.evaluate(labels, logits, task.groups, weights)
     if split == "test":
         values |= metrics.evaluate_further(labels, logits, weights)
@@ -73,12 +74,12 @@ def metric_columns(
 def temperature_columns(scores: Scores, protocol: str) -> dict[str, Any]:
     """Return the temperature chosen on val, and what it does to the probabilities of test."""
     _, val_labels, val_logits = scores["val"]
-    val_weights = metrics.equal_prior(protocol, val_labels)
+    val_weights = weights_of(protocol, val_labels)
     temperature = best_temperature(val_labels, val_logits, val_weights)
     if "test" not in scores:
         return {"temperature": temperature}
     _, labels, logits = scores["test"]
-    weights = metrics.equal_prior(protocol, labels)
+    weights = weights_of(protocol, labels)
     scaled = metrics.evaluate_scaled(labels, logits, temperature, weights)
     return {"temperature": temperature} | {
         f"test_scaled_{name}": value for name, value in scaled.items()

@@ -237,7 +237,7 @@ def test_at_an_equal_prior_no_metric_depends_on_how_many_images_of_a_class_were_
     logits = generator.normal(size=(120, 3)) + np.eye(3)[labels]
     times = np.array([5, 2, 1])[labels]
     more, more_logits = np.repeat(labels, times), np.repeat(logits, times, axis=0)
-    weights = metrics.equal_prior("balanced_v2", more)
+    weights = metrics.equal_prior(more)
 
     for name, metric in metrics.METRICS.items():
         expected = metric.value(labels, logits, groups)
@@ -268,12 +268,3 @@ def test_weighted_metrics_agree_with_scikit_learn() -> None:
     assert ours("macro_auc") == pytest.approx(np.mean(auc))
     ap = [average_precision_score(binary[:, k], p[:, k], **shared) for k in range(5)]
     assert ours("macro_auprc") == pytest.approx(np.mean(ap))
-
-
-def test_protocols_whose_val_and_test_are_samples_of_the_data_weight_no_image() -> None:
-    labels = np.array([0, 0, 0, 1], dtype=np.int64)
-    for protocol in ("balanced", "natural", "lmd", "official"):
-        assert metrics.equal_prior(protocol, labels) is None
-    weights = metrics.equal_prior("balanced_v2", labels)
-    assert weights is not None
-    assert weights[:3].sum() == pytest.approx(weights[3])

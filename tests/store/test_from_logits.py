@@ -4,7 +4,7 @@ import pytest
 
 from lmd_bench.stats.metrics import METRICS, equal_prior
 from lmd_bench.store.columns import COLUMNS
-from lmd_bench.store.from_logits import columns_of, filled
+from lmd_bench.store.from_logits import columns_of, filled, weights_of
 from lmd_bench.store.store import open_store
 from tests.store.test_results import a_row
 
@@ -28,9 +28,17 @@ def test_counts_are_kept_of_each_split_and_further_metrics_of_test() -> None:
 def test_what_is_computed_later_is_of_the_prior_that_the_protocol_stands_for() -> None:
     equal, natural = (columns_of({"test": SPLIT}, name) for name in ("balanced_v2", "natural"))
 
-    weights = equal_prior("balanced_v2", LABELS)
+    weights = equal_prior(LABELS)
     assert equal["test_mcc"] == METRICS["mcc"].value(LABELS, LOGITS, weights=weights)
     assert equal["test_mcc"] != natural["test_mcc"] == METRICS["mcc"].value(LABELS, LOGITS)
+
+
+def test_protocols_whose_val_and_test_are_samples_of_the_data_weight_no_image() -> None:
+    for protocol in ("balanced", "natural", "lmd", "official"):
+        assert weights_of(protocol, LABELS) is None
+    weights = weights_of("balanced_v2", LABELS)
+    assert weights is not None
+    assert weights.tolist() == [0.5, 0.5, 1.0, 1.0]
 
 
 def test_what_a_row_holds_already_stays(tmp_path) -> None:
