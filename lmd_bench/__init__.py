@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from lmd_bench.core.outside import add as add_plugins
     from lmd_bench.data.build import load_task, prepare_images
     from lmd_bench.data.listing import list_datasets
+    from lmd_bench.experiments.results import Results, open_results
     from lmd_bench.leaderboard.board import Leaderboard
-    from lmd_bench.leaderboard.results import Results, open_results
     from lmd_bench.methods.catalogue import list_methods
     from lmd_bench.search.options import run_search
     from lmd_bench.training.single import train_trial
@@ -37,13 +37,13 @@ __all__ = [
 # public name -> the module that holds it
 _HOMES = {
     "Leaderboard": "leaderboard.board",
-    "Results": "leaderboard.results",
+    "Results": "experiments.results",
     "UserError": "core.errors",
     "add_plugins": "core.outside",
     "list_datasets": "data.listing",
     "list_methods": "methods.catalogue",
     "load_task": "data.build",
-    "open_results": "leaderboard.results",
+    "open_results": "experiments.results",
     "prepare_images": "data.build",
     "run_search": "search.options",
     "train_trial": "training.single",

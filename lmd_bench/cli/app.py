@@ -28,6 +28,7 @@ PANELS = {
         *("leaderboard", "compare", "intervals", "ranks", "tuning", "imbalance"),
         *("report", "simulate"),
     ),
+    "Use the model": ("predict",),
     "Data and methods": ("datasets", "methods", "prepare", "views", "check"),
     "Watch": ("status", "watch", "failures", "doctor", "dashboard"),
     "Results folder": ("explain", "reproduce", "merge", "compact"),

@@ -33,7 +33,7 @@ def compare(
 ) -> None:
     """Compare methods on the same test images: differences, intervals, paired tests, power."""
     from lmd_bench.cli.emit import check_format, emit
-    from lmd_bench.leaderboard.results import open_results
+    from lmd_bench.experiments.results import open_results
     from lmd_bench.leaderboard.studies.predictions import Clusters
 
     check_format(format)
@@ -55,7 +55,7 @@ def ranks(
 ) -> None:
     """Rank methods over all tasks, test their differences, say how sure a first place is."""
     from lmd_bench.cli.emit import check_format, emit
-    from lmd_bench.leaderboard.results import open_results
+    from lmd_bench.experiments.results import open_results
 
     check_format(format)
     emit(open_results(results).ranks(rule), format)
@@ -74,7 +74,7 @@ def intervals(
 ) -> None:
     """Show each method's test score with its spread over images, over seeds and over searches."""
     from lmd_bench.cli.emit import check_format, emit
-    from lmd_bench.leaderboard.results import open_results
+    from lmd_bench.experiments.results import open_results
     from lmd_bench.leaderboard.studies.predictions import Clusters
 
     check_format(format)
@@ -93,7 +93,7 @@ def tuning(
 ) -> None:
     """Show what more trials bring, what tuning gains, and what explains the variance on test."""
     from lmd_bench.cli.emit import check_format, emit
-    from lmd_bench.leaderboard.results import open_results
+    from lmd_bench.experiments.results import open_results
 
     check_format(format)
     emit(open_results(results).tuning(rule, against=against), format)
@@ -115,8 +115,8 @@ def imbalance(
     """Show a metric on test against the imbalance factor, where methods cross, robust ranges."""
     from lmd_bench.cli.emit import check_format, emit
     from lmd_bench.core.errors import unknown
+    from lmd_bench.experiments.results import open_results
     from lmd_bench.leaderboard.imbalance.text import PARTS
-    from lmd_bench.leaderboard.results import open_results
 
     check_format(format)
     if part not in PARTS:

@@ -41,7 +41,7 @@ def leaderboard(
 ) -> None:
     """Print the methods of each task by mean test balanced accuracy over confirmation seeds."""
     from lmd_bench.cli.emit import emit_leaderboard
-    from lmd_bench.leaderboard.results import open_results
+    from lmd_bench.experiments.results import open_results
 
     board = open_results(results).leaderboard(rule, at_budget=at_budget, metrics=metrics or ())
     emit_leaderboard(board, format, out)

@@ -39,8 +39,12 @@ def epoch_bars() -> Iterator[OnEpoch]:
 
 
 @contextmanager
-def image_progress() -> Iterator[OnImages]:
-    """Give what draws a bar while images are decoded, and at no other time."""
+def image_progress(what: str = "Preparing") -> Iterator[OnImages]:
+    """Give what draws a bar while images are decoded, and at no other time.
+
+    Args:
+        what: is done with them.
+    """
     columns = (
         TextColumn("[progress.description]{task.description}"),
         BarColumn(),
@@ -55,7 +59,7 @@ def image_progress() -> Iterator[OnImages]:
         # afterwards may draw a display of its own.
         if name not in of_dataset:
             bars.start()
-            of_dataset[name] = bars.add_task(f"Preparing {name}", total=total)
+            of_dataset[name] = bars.add_task(f"{what} {name}", total=total)
         bars.update(of_dataset[name], completed=done)
         if done == total:
             bars.stop()

@@ -63,7 +63,7 @@ def sweep(
     outcome = run_search(request, display)
     if outcome.exit_code != INTERRUPTED:
         ids = {study.id for study in study_specs(request) if study.requested}
-        from lmd_bench.leaderboard.results import open_results
+        from lmd_bench.experiments.results import open_results
 
         emit(open_results(options.results).imbalance(metric, rule, only=ids), format)
     raise typer.Exit(outcome.exit_code)

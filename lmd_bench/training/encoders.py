@@ -57,6 +57,7 @@ class Encoder:
     seconds: float  # what its training cost when it was trained
     cached: bool  # True: this trial found it in the cache
     folder: Path
+    file: Path  # in it, that `model` was read from
     n_micro: int = 1  # parts that a batch was cut into
     waited: float = 0.0  # seconds for which another worker, training the same one, held it up
 
@@ -186,6 +187,7 @@ def _load(folder: Path, spec: TrialSpec, pipeline: Pipeline, data: TrialData) ->
         seconds=facts["seconds"],
         cached=True,
         folder=folder,
+        file=folder / f"{name}.safetensors",
         # Encoders of earlier packages do not say it; their batches were whole.
         n_micro=facts.get("n_micro", 1),
     )

@@ -38,6 +38,7 @@ from lmd_bench.store.rows import make_row
 from lmd_bench.store.store import open_store
 from lmd_bench.training.device import check_device, device_columns, device_of, open_pixels
 from lmd_bench.training.encoders import TrialData, cached_features, obtain
+from lmd_bench.training.kept import KEEPS_MODEL, ModelFacts, keep_model
 from lmd_bench.training.limits import Watch
 from lmd_bench.training.measured import (
     Scores,
@@ -153,7 +154,7 @@ def run_trial(
         test = open_test(prepared.table, task, prepared.fingerprint, context.source)
         scores["test"] = _scores(prepared, test, calibrated, opened(test))
     seconds = time.perf_counter() - clock - encoder.waited
-    measured = {
+    measured: dict[str, Any] = {
         "status": "ok",
         "waited": encoder.waited,
         "encoder_key": encoder.key,
@@ -171,6 +172,16 @@ def run_trial(
     for split, (_, labels, logits) in scores.items():
         measured |= metric_columns(split, labels, logits, task)
     measured |= temperature_columns(scores, spec.task.protocol)
+    if spec.phase in KEEPS_MODEL:
+        facts = ModelFacts(
+            spec,
+            task.class_names,
+            measured["temperature"],
+            stage1.choices,
+            device.type,
+            context.n_threads,
+        )
+        keep_model(context.results, facts, calibrated.model, encoder.file, scores["val"][1:])
     return measured, scores
 
 

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 
 from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
-from lmd_bench.leaderboard.results import open_results
+from lmd_bench.experiments.results import open_results
 from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.leaderboard.studies.predictions import Clusters
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE

@@ -11,11 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.data.datasets import Dataset
 from lmd_bench.data.datasets._base import PixelBlock
-from lmd_bench.data.datasets._decode import UnreadableImageError
+from lmd_bench.data.datasets._decode import UnreadableImageError, decode
 
 Source = tuple[str, Path | None]  # an image's id and file
 Chunk = tuple[PixelBlock, list[str]]  # pixels, and what is wrong with those that could not be read
@@ -42,6 +43,38 @@ def decode_all(
         yield pixels
     if faults:
         raise _unreadable(data.card.name, faults, len(sources))
+
+
+def decode_files(
+    files: Sequence[Path], image_size: int, n_threads: int
+) -> Iterator[tuple[Path, UInt8[np.ndarray, "size size 3"] | str]]:
+    """Yield each file with its pixels, or with what is wrong where it cannot be read.
+
+    Args:
+        files: images of any kind that is read.
+        image_size: pixels, square.
+        n_threads: images decoded at once.
+    """
+    pool = ThreadPoolExecutor(n_threads)
+    pending: deque[tuple[Path, Future[UInt8[np.ndarray, "size size 3"] | str]]] = deque()
+    try:
+        for file in files:
+            if len(pending) == _CHUNK * n_threads:
+                first, decoded = pending.popleft()
+                yield first, decoded.result()
+            pending.append((file, pool.submit(_decode_file, file, image_size)))
+        while pending:
+            first, decoded = pending.popleft()
+            yield first, decoded.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _decode_file(file: Path, image_size: int) -> UInt8[np.ndarray, "size size 3"] | str:
+    try:
+        return decode(file, image_size)
+    except UnreadableImageError as error:
+        return error.fault
 
 
 def _unreadable(name: str, faults: Sequence[str], n_images: int) -> UserError:

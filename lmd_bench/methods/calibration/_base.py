@@ -1,10 +1,10 @@
 """The contract of a stage-2 method, and what it receives from stage 1."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -13,6 +13,9 @@ from torch import Tensor
 from lmd_bench.core.schema import OnEpoch, Progress
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.methods.models.model import Model
+
+# what val decides: an index of a grid, a number, or one for each class
+Choice = TypeVar("Choice", int, float, list[float])
 
 
 class Stage1:
@@ -23,6 +26,7 @@ class Stage1:
         train_set, val_set: the two splits on the device.
         seed: of this trial's stage 2.
         on_epoch: takes the progress of each epoch.
+        choices: what val has decided, by name; a refit, whose val is empty, starts with them.
     """
 
     def __init__(
@@ -33,18 +37,31 @@ class Stage1:
         *,
         seed: int,
         on_epoch: OnEpoch,
+        choices: Mapping[str, Any] | None = None,
     ) -> None:
         """Keep the parts; `features` returns those of train and val, from the encoder cache."""
         self.model = model
         self.train_set, self.val_set = sets
         self.seed = seed
         self.on_epoch = on_epoch
+        self.choices: dict[str, Any] = dict(choices or {})
         self._features = features
 
     @cached_property
     def features(self) -> tuple[Float[Tensor, "train features"], Float[Tensor, "val features"]]:
         """Return the test-view features of train and val."""
         return self._features()
+
+    def settled(self, name: str, choose: Callable[[], Choice]) -> Choice:
+        """Return what val decides, and note it; in a refit, what was noted before.
+
+        Args:
+            name: of the decision, within its calibration.
+            choose: looks at val; not called where the decision is known.
+        """
+        if name not in self.choices:
+            self.choices[name] = choose()
+        return self.choices[name]
 
     @property
     def n_classes(self) -> int:

@@ -54,8 +54,11 @@ class Knn(Calibration):
         grid = [2**i for i in range(largest.bit_length())]
         weights = 1.0 / stage1.class_counts if config.balanced_votes else None
         with torch.no_grad():
-            head = NeighboursHead(features, labels, stage1.n_classes, weights)
+            head = NeighboursHead.of(features, labels, stage1.n_classes, weights)
             votes = head.votes(val_features, grid)
-            head.k.fill_(grid[best_by_balanced_accuracy(votes, stage1.val_set.labels)])
+            chosen = stage1.settled(
+                "k", lambda: best_by_balanced_accuracy(votes, stage1.val_set.labels)
+            )
+            head.k = grid[chosen]
         stage1.model.head = head
         return Calibrated(stage1.model)

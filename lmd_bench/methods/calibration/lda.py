@@ -72,7 +72,9 @@ class Lda(Calibration):
         grid = config.shrinkage_min ** powers.to(features.device)
         weights, biases = discriminants(moments.mean, moments.covariance.mean(dim=0), grid)
         logits = torch.einsum("nc,gkc->gnk", val_features.double(), weights) + biases[:, None]
-        chosen = best_by_balanced_accuracy(logits, stage1.val_set.labels)
+        chosen = stage1.settled(
+            "shrinkage", lambda: best_by_balanced_accuracy(logits, stage1.val_set.labels)
+        )
         head = nn.Linear(features.shape[1], stage1.n_classes, device=features.device)
         with torch.no_grad():
             head.weight.copy_(weights[chosen])

@@ -77,7 +77,10 @@ class LogisticRegression(Calibration):
             weight = head.weight.detach() / spread  # of the features as they are
             fitted.append((weight, head.bias.detach() - weight @ mean))
         logits = torch.stack([val_features @ weight.T + bias for weight, bias in fitted])
-        weight, bias = fitted[best_by_balanced_accuracy(logits, stage1.val_set.labels)]
+        chosen = stage1.settled(
+            "decay", lambda: best_by_balanced_accuracy(logits, stage1.val_set.labels)
+        )
+        weight, bias = fitted[chosen]
         with torch.no_grad():
             head.weight.copy_(weight)
             head.bias.copy_(bias)

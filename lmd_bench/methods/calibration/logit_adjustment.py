@@ -86,7 +86,9 @@ class LogitAdjustment(Calibration):
         with torch.no_grad():
             logits = head(val_features)
             grid = torch.linspace(0.0, config.tau_max, config.tau_steps)
-            tau = best_tau(logits, stage1.val_set.labels, prior.log(), grid)
+            tau = stage1.settled(
+                "tau", lambda: best_tau(logits, stage1.val_set.labels, prior.log(), grid)
+            )
             bias = head.bias  # a buffer of a cosine head
             assert isinstance(bias, torch.Tensor)
             bias.sub_(tau * prior.log())

@@ -82,10 +82,12 @@ class Prs(Calibration):
         assert isinstance(bias, Tensor)
         with torch.no_grad():
             logits = head(val_features)
-            shares = class_shares(logits, stage1.val_set.labels).clamp_min(1e-12)
+            labels = stage1.val_set.labels
+            settled = stage1.settled("shares", lambda: class_shares(logits, labels).tolist())
+            shares = torch.tensor(settled, device=bias.device).clamp_min(1e-12)
             powers = torch.linspace(0.0, config.power_max, config.power_steps, device=bias.device)
             judged = rescaled(logits, shares, powers)
-            chosen = best_by_balanced_accuracy(judged, stage1.val_set.labels)
+            chosen = stage1.settled("power", lambda: best_by_balanced_accuracy(judged, labels))
             bias.sub_(powers[chosen] * shares.log())
         stage1.model.head = head
         return Calibrated(stage1.model)

@@ -71,7 +71,10 @@ class TauNorm(Calibration):
             taus = torch.linspace(0.0, config.tau_max, config.tau_steps, device=weight.device)
             weights = normalised_weights(weight, taus)
             logits = torch.einsum("nc,tkc->tnk", val_features, weights)
-            chosen = weights[best_by_balanced_accuracy(logits, stage1.val_set.labels)]
+            at = stage1.settled(
+                "tau", lambda: best_by_balanced_accuracy(logits, stage1.val_set.labels)
+            )
+            chosen = weights[at]
             head = nn.Linear(chosen.shape[1], chosen.shape[0], bias=False, device=chosen.device)
             head.weight.copy_(chosen)
         stage1.model.head = head

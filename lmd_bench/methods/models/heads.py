@@ -1,7 +1,10 @@
-"""Classifier heads other than a linear layer."""
+"""Classifier heads other than a linear layer.
+
+Each says by `declared` what its constructor takes, so that a kept model is rebuilt from data.
+"""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +40,11 @@ class CosineHead(nn.Module):
         # Not trained: a place for what a calibration adds to the logits.
         self.register_buffer("bias", torch.zeros(n_classes))
 
+    def declared(self) -> dict[str, Any]:
+        """Return what the constructor takes."""
+        n_classes, n_features = self.weight.shape
+        return {"n_features": n_features, "n_classes": n_classes, "scale": self.scale}
+
     def forward(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:
         """Return the scaled cosines, plus the bias."""
         cosines = F.normalize(features, dim=1) @ F.normalize(self.weight, dim=1).T
@@ -63,6 +71,16 @@ class ExpertsHead(nn.Module):
         self.weight = nn.Parameter(of_experts.flatten(1))
         self.register_buffer("bias", torch.zeros(n_classes))  # what a calibration adds
 
+    def declared(self) -> dict[str, Any]:
+        """Return what the constructor takes."""
+        n_classes, n_features = self.weight.shape
+        return {
+            "n_features": n_features,
+            "n_classes": n_classes,
+            "scale": self.scale,
+            "n_experts": self.n_experts,
+        }
+
     def each(self, features: Features) -> Float[Tensor, "experts batch classes"]:
         """Return the scaled cosines of each expert."""
         f, w = (
@@ -85,6 +103,10 @@ class ScaledHead(nn.Module):
         self.head = head.requires_grad_(False)
         self.scale = nn.Parameter(torch.ones(n_classes))
 
+    def declared(self) -> dict[str, Any]:
+        """Return what the constructor takes."""
+        return {"head": self.head, "n_classes": len(self.scale)}
+
     def forward(self, features: Features) -> Logits:
         """Return s_j z_j."""
         return self.head(features) * self.scale
@@ -102,6 +124,11 @@ class AlignedHead(nn.Module):
         self.confidence = nn.Linear(n_features, 1)
         nn.init.zeros_(self.confidence.weight)
         nn.init.zeros_(self.confidence.bias)
+
+    def declared(self) -> dict[str, Any]:
+        """Return what the constructor takes."""
+        n_features, n_classes = self.confidence.in_features, len(self.scale)
+        return {"head": self.head, "n_features": n_features, "n_classes": n_classes}
 
     def forward(self, features: Features) -> Logits:
         """Return sigma (a z + b) + (1 - sigma) z."""
@@ -121,6 +148,10 @@ class PowerHead(nn.Module):
         """Wrap a head fitted to such features."""
         super().__init__()
         self.head, self.power = head, power
+
+    def declared(self) -> dict[str, Any]:
+        """Return what the constructor takes."""
+        return {"head": self.head, "power": self.power}
 
     def forward(self, features: Features) -> Logits:
         """Return the head's logits of the signed power of f."""
@@ -146,6 +177,16 @@ class MeansHead(nn.Module):
         self.register_buffer("mean", torch.zeros(n_features))
         self.register_buffer("means", torch.zeros(n_classes, n_features))
 
+    def declared(self) -> dict[str, Any]:
+        """Return what the constructor takes."""
+        n_classes, n_features = self.means.shape
+        return {
+            "n_features": n_features,
+            "n_classes": n_classes,
+            "centring": self.centring,
+            "distance": self.distance,
+        }
+
     def transform(self, features: Features) -> Features:
         """Return the features as they are compared."""
         if self.centring == "raw":
@@ -165,16 +206,30 @@ class NeighboursHead(nn.Module):
 
     features: Tensor
     ballots: Tensor
-    k: Tensor
 
-    def __init__(
-        self,
+    def __init__(self, n_images: int, n_features: int, n_classes: int, k: int = 1) -> None:
+        """Make room for the features of the training images and for what each votes for.
+
+        Args:
+            n_images: of train.
+            n_features: C.
+            n_classes: K.
+            k: neighbours that vote.
+        """
+        super().__init__()
+        self.k = k
+        self.register_buffer("features", torch.zeros(n_images, n_features))
+        self.register_buffer("ballots", torch.zeros(n_images, n_classes))
+
+    @classmethod
+    def of(
+        cls,
         features: Float[Tensor, "images features"],
         labels: Int64[Tensor, " images"],
         n_classes: int,
         weights: Float[Tensor, " classes"] | None,
-    ) -> None:
-        """Keep the features and what each image votes for.
+    ) -> "NeighboursHead":
+        """Return the head of training images.
 
         Args:
             features: of the training images.
@@ -182,11 +237,21 @@ class NeighboursHead(nn.Module):
             n_classes: K.
             weights: of a vote for each class; None counts all alike.
         """
-        super().__init__()
+        head = cls(features.shape[0], features.shape[1], n_classes).to(features.device)
         ballots = F.one_hot(labels, n_classes).float()
-        self.register_buffer("features", F.normalize(features))
-        self.register_buffer("ballots", ballots if weights is None else ballots * weights)
-        self.register_buffer("k", torch.ones((), dtype=torch.long, device=labels.device))
+        head.features.copy_(F.normalize(features))
+        head.ballots.copy_(ballots if weights is None else ballots * weights)
+        return head
+
+    def declared(self) -> dict[str, Any]:
+        """Return what the constructor takes."""
+        (n_images, n_features), n_classes = self.features.shape, self.ballots.shape[1]
+        return {
+            "n_images": n_images,
+            "n_features": n_features,
+            "n_classes": n_classes,
+            "k": self.k,
+        }
 
     def votes(self, features: Features, grid: Sequence[int]) -> Float[Tensor, "ks batch classes"]:
         """Return the log votes of the k nearest for each k, the nearest found once."""
@@ -198,7 +263,7 @@ class NeighboursHead(nn.Module):
 
     def forward(self, features: Features) -> Logits:
         """Return the log votes of the k nearest."""
-        return self.votes(features, [int(self.k)])[0]
+        return self.votes(features, [self.k])[0]
 
 
 def class_means(

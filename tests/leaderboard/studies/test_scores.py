@@ -13,8 +13,8 @@ from sklearn.metrics import matthews_corrcoef
 
 from lmd_bench.cli.emit import emit_leaderboard, write_leaderboard
 from lmd_bench.core.errors import UserError
+from lmd_bench.experiments.results import open_results
 from lmd_bench.leaderboard.board import Leaderboard, load
-from lmd_bench.leaderboard.results import open_results
 from lmd_bench.leaderboard.studies.rules import RULES
 from lmd_bench.leaderboard.studies.scores import (
     METRIC_NAMES,

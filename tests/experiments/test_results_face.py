@@ -9,8 +9,8 @@ import pytest
 from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
 from lmd_bench.data.listing import list_datasets
+from lmd_bench.experiments.results import Results, open_results
 from lmd_bench.leaderboard.board import load
-from lmd_bench.leaderboard.results import Results, open_results
 from lmd_bench.leaderboard.studies.rules import RULES
 from lmd_bench.methods.catalogue import list_methods
 

@@ -3,12 +3,14 @@
     results = open_results("results/reference/ham10000-32px")
     print(results.leaderboard())
     results.compare("lmd", ["crt"]).frame
+    results.model("9f3c").predict("new_images").frame
 
 The command line calls the same methods.
 """
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -31,6 +33,9 @@ from lmd_bench.leaderboard.studies.scores import parse_metrics
 from lmd_bench.leaderboard.tables.render import Leaderboard
 from lmd_bench.leaderboard.tuning import tuning
 from lmd_bench.leaderboard.uncertainty import intervals
+
+if TYPE_CHECKING:
+    from lmd_bench.experiments.model.predict import FinalModel
 
 Rule = str | SelectionRule
 SplitLogits = tuple[
@@ -174,6 +179,20 @@ class Results:
         chosen = rule_named(rule)
         store, rows = read_rows(self.folder, chosen)
         return imbalance(store, rows, chosen, metric, study=study, only=only)
+
+    def model(self, key: str, *, refit: bool = False) -> "FinalModel":
+        """Return the model that a confirmed run keeps, to be asked about images.
+
+        Args:
+            key: Of the run, or its beginning.
+            refit: The one that was trained on train and val with the run's configuration.
+
+        Raises:
+            UserError: no such run, or it keeps no model.
+        """
+        from lmd_bench.experiments.model.predict import final_model
+
+        return final_model(self._store, key, refit=refit)
 
     def rows(self) -> pd.DataFrame:
         """Return all rows, one for each trial or run; the results page lists the columns."""
