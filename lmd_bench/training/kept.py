@@ -100,15 +100,15 @@ def keep_model(
     """
     folder = results / FOLDER / facts.name
     try:
+        tensors, stands_on = _own_tensors(model, encoder_file)
         facts = replace(
             facts,
             head=describe(model.head, _homes(facts.spec)),
-            encoder_key="" if encoder_file is None else encoder_file.parent.name,
-            encoder_file="" if encoder_file is None else encoder_file.name,
+            encoder_key="" if stands_on is None else stands_on.parent.name,
+            encoder_file="" if stands_on is None else stands_on.name,
         )
         folder.parent.mkdir(parents=True, exist_ok=True)
         with whole_folder(folder, replace=True) as temporary:
-            tensors = _changed(model, encoder_file)
             tensors[_VAL_LABELS], tensors[_VAL_LOGITS] = map(torch.from_numpy, val)
             save_file(tensors, temporary / "model.safetensors")
             text = json.dumps({"format": FORMAT, **asdict(facts)}, indent=1, ensure_ascii=False)
@@ -171,9 +171,7 @@ def load_model(results: Path, row: Row, *, refit: bool = False) -> KeptModel:
     val_logits, val_labels = tensors.pop(_VAL_LOGITS), tensors.pop(_VAL_LABELS)
     state = _shared(results, facts) | tensors
     pipeline = resolve(facts.spec)
-    model = pipeline.new_model(
-        len(facts.class_names), facts.spec.seed, device, load_pretrained=False
-    )
+    model = pipeline.new_model(len(facts.class_names), facts.spec.seed, device, with_weights=False)
     try:
         model.head = build(facts.head, _homes(facts.spec)).to(device)
         model.load_state_dict(state)
@@ -186,20 +184,21 @@ def load_model(results: Path, row: Row, *, refit: bool = False) -> KeptModel:
     return KeptModel(facts, model.eval(), val_logits.numpy(), val_labels.numpy())
 
 
-def _changed(model: Model, encoder_file: Path | None) -> dict[str, Tensor]:
-    """Return the head's tensors, and those of the encoder that differ from the stored state."""
+def _own_tensors(model: Model, encoder_file: Path | None) -> tuple[dict[str, Tensor], Path | None]:
+    """Return the head's tensors and what differs from the stored encoder, and the file of that.
+
+    An encoder that an earlier package stored under other names is not stood on.
+    """
+    state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    encoder = [name for name in state if name.startswith(_ENCODER)]
     stored = {} if encoder_file is None else load_file(encoder_file)
-    tensors: dict[str, Tensor] = {}
-    for name, value in model.state_dict().items():
-        here = value.detach().cpu().contiguous()
-        if not name.startswith(_ENCODER) or not _same(here, stored.get(name)):
-            # A copy: tensors of one head may share their memory, which the format refuses.
-            tensors[name] = here.clone()
-    return tensors
-
-
-def _same(here: Tensor, stored: Tensor | None) -> bool:
-    return stored is not None and torch.equal(here, stored)
+    stands_on = encoder_file if stored.keys() >= set(encoder) else None
+    if stands_on is not None:
+        for name in encoder:
+            if torch.equal(state[name], stored[name]):
+                del state[name]
+    # Copies: tensors of one module may share their memory, which the format refuses.
+    return {name: value.contiguous().clone() for name, value in state.items()}, stands_on
 
 
 def _shared(results: Path, facts: ModelFacts) -> dict[str, Tensor]:
