@@ -63,8 +63,8 @@ def default_config(method: Method, overrides: Config | None = None) -> dict[str,
 def _following(config: Config, given: Config, own_recipe: bool) -> dict[str, Scalar]:
     """Return the defaults that follow from the encoder, the optimiser and the batch.
 
-    An encoder that starts from weights is trained by AdamW, its head faster than itself. The lr of
-    a default is meant for batches of 128 and follows the batch in proportion.
+    An encoder that starts from weights is trained by AdamW, its head faster than itself. Any other
+    default lr is meant for batches of 128 and follows the batch in proportion.
 
     Args:
         config: complete.
@@ -80,17 +80,13 @@ def _following(config: Config, given: Config, own_recipe: bool) -> dict[str, Sca
     loaded = (pretrained or bool(config["training.weights"])) and not own_recipe
     optimiser = "adamw" if loaded else config["training.optimiser"]
     optimiser = str(given.get("training.optimiser", optimiser))
-    defaults = _OPTIMISER_DEFAULTS.get(optimiser, {})
+    start: dict[str, Scalar] = {"training.pretrained": pretrained, "training.optimiser": optimiser}
     if loaded and optimiser == "adamw":
-        defaults = _LOADED_DEFAULTS
+        return start | _LOADED_DEFAULTS
+    defaults = _OPTIMISER_DEFAULTS.get(optimiser, {})
     lr = float(defaults.get("training.lr", config["training.lr"]))
     scale = int(config["training.batch_size"]) / TrainingConfig.batch_size
-    return {
-        **defaults,
-        "training.pretrained": pretrained,
-        "training.optimiser": optimiser,
-        "training.lr": lr * scale,
-    }
+    return {**start, **defaults, "training.lr": lr * scale}
 
 
 def section_config(section: str, config: Config) -> Any:
