@@ -36,6 +36,8 @@ TASK_COLUMNS = (
     *("dataset", "protocol", "imbalance_factor", "image_size"),
     *("split_seed", "n_max", "task_fingerprint"),
 )
+# What a method stood on, from its config: rows that differ here are never ranked together.
+ENCODER_COLUMNS = ("encoder", "encoder_start", "features", "tune")
 
 
 @dataclass(frozen=True)
@@ -209,6 +211,12 @@ class TrialRow(TypedDict):
     n_val: int | None
     n_test: int | None
     config_json: str
+    encoder: str | None
+    encoder_start: str | None
+    encoder_weights: str | None
+    encoder_seen: str | None
+    features: str | None
+    tune: str | None
     encoder_key: str
     encoder_rank: int | None
     seed: int

@@ -2,7 +2,7 @@
 
 from math import isfinite, isnan
 
-from lmd_bench.core.schema import Row, TaskSpec
+from lmd_bench.core.schema import ENCODER_COLUMNS, Row, TaskSpec
 
 
 def rough(seconds: float) -> str:
@@ -49,3 +49,18 @@ def task_label(row: Row) -> str:
     parts += [f"split {row['split_seed']}"] if row["split_seed"] else []
     parts += [f"{row['image_size']} px"] if row["image_size"] else []
     return " · ".join([*parts, row["task_fingerprint"][:8]])
+
+
+def encoder_label(row: Row) -> str:
+    """Return what a row's method stood on, like `efficientnet_lite0 pretrained · frozen`.
+
+    It is "" for what all rows were before there was a choice: ResNet-18 from random weights, all of
+    it trained. Rows that are as old do not say it.
+    """
+    columns = [row.get(name) for name in ENCODER_COLUMNS]
+    if columns[0] is None or columns == ["resnet18", "random", "last", "full"]:
+        return ""
+    encoder, start, features, tune = map(str, columns)
+    layer = [] if features == "last" else [f"{features} features"]
+    start = f"weights {start.partition(':')[2][:8]}" if ":" in start else start
+    return " · ".join([f"{encoder} {start}", *layer, tune])

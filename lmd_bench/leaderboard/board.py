@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from lmd_bench.core.schema import TASK_COLUMNS, Row
+from lmd_bench.core.schema import ENCODER_COLUMNS, TASK_COLUMNS, Row
 from lmd_bench.leaderboard.line import HEADLINES, SCORES, BoardLine, line_columns
 from lmd_bench.leaderboard.missing import Gap, gaps_of, never_searched
 from lmd_bench.leaderboard.studies.budget import Budget, within
@@ -36,7 +36,17 @@ from lmd_bench.store.row_files import ORDER
 from lmd_bench.store.store import Store
 
 _READ = (
-    *(*STUDY_COLUMNS, *ORDER, "status", "is_default", "source_key", "class_names", "n_epochs"),
+    *(
+        *STUDY_COLUMNS,
+        *ENCODER_COLUMNS,
+        "encoder_seen",
+        *ORDER,
+        "status",
+        "is_default",
+        "source_key",
+        "class_names",
+        "n_epochs",
+    ),
     *("val_balanced_accuracy", *(f"test_{name}" for name in SCORES), "command"),
     *("seconds", "standalone_seconds", "gpu_share", "best_epoch", "full_objective_share"),
 )
@@ -136,6 +146,7 @@ def _build(studies: Sequence[StudyRows], wanted: _Wanted, notes: tuple[str, ...]
     all_notes += [gap.note for gap in further]
     lines = _beside_others(lines, rule, budget)
     all_notes += _unequal_epochs(lines)
+    all_notes += _may_have_seen(studies)
     lines.sort(key=_place)
     return Leaderboard(
         pd.DataFrame(
@@ -281,6 +292,21 @@ def _unequal_epochs(lines: Sequence[BoardLine]) -> list[str]:
         for task, epochs in epochs_of_task.items()
         if len(epochs) > 1
     ]
+
+
+def _may_have_seen(studies: Sequence[StudyRows]) -> list[str]:
+    """Say on which tables the weights that methods began from may come from the test images."""
+    doubts: dict[str, str] = {}
+    for study in studies:
+        for row in study.rows:
+            if row.get("encoder_seen") in ("yes", "unknown"):
+                doubts[study.task] = row["encoder_seen"]
+    said = {
+        "yes": "the weights that these methods began from come from the test images too",
+        "unknown": "nobody has checked whether the weights that these methods began from come from "
+        "the test images too",
+    }
+    return [f"{said[seen]}: {task}" for task, seen in doubts.items()]
 
 
 def _place(line: BoardLine) -> tuple[Any, ...]:

@@ -8,8 +8,10 @@ from typing import Any, cast
 from lmd_bench.core import paths
 from lmd_bench.core.schema import (
     SCHEMA_VERSION,
+    Config,
     DataSource,
     Row,
+    Scalar,
     TaskSpec,
     TrialContext,
     TrialRow,
@@ -42,6 +44,7 @@ def make_row(spec: TrialSpec, context: TrialContext, **measured: Any) -> TrialRo
         **asdict(spec.task),
         "task_fingerprint": spec.task_fingerprint,
         "config_json": canonical_json(keyed(spec.config)),
+        **_encoder_columns(complete(spec.config)),
         "seed": spec.seed,
         "n_epochs": spec.n_epochs,
         **provenance(),
@@ -65,6 +68,19 @@ def make_row(spec: TrialSpec, context: TrialContext, **measured: Any) -> TrialRo
     row = {**nullable, **texts, **lists, **planned, **of_spec, **measured}
     check_row(row)
     return cast("TrialRow", row)
+
+
+def _encoder_columns(config: Config) -> dict[str, Scalar | None]:
+    """Return what a config says of the encoder; a trial that failed is of the same group so."""
+    start = config.get("training.weights") or (
+        "pretrained" if config.get("training.pretrained") else "random"
+    )
+    return {
+        "encoder": config.get("training.backbone"),
+        "encoder_start": start,
+        "features": config.get("training.features"),
+        "tune": config.get("training.tune"),
+    }
 
 
 def spec_of(row: Row) -> TrialSpec:

@@ -32,6 +32,7 @@ from lmd_bench.data.images.prepare import PreparedImages
 from lmd_bench.data.table import hashed_groups
 from lmd_bench.data.tasks.task import Task, build_task, check_fingerprint, open_test
 from lmd_bench.methods.calibration._base import Calibrated, Stage1
+from lmd_bench.methods.models.encoder import encoder_facts
 from lmd_bench.methods.models.model import predict
 from lmd_bench.methods.pipeline import resolve
 from lmd_bench.store.rows import make_row
@@ -154,10 +155,13 @@ def run_trial(
         test = open_test(prepared.table, task, prepared.fingerprint, context.source)
         scores["test"] = _scores(prepared, test, calibrated, opened(test))
     seconds = time.perf_counter() - clock - encoder.waited
+    facts = encoder_facts(pipeline.training)
     measured: dict[str, Any] = {
         "status": "ok",
         "waited": encoder.waited,
         "encoder_key": encoder.key,
+        "encoder_weights": facts.weights,
+        "encoder_seen": facts.seen,
         "fidelity": spec.n_epochs,
         "n_micro_batches": encoder.n_micro,
         "best_epoch": encoder.epoch,

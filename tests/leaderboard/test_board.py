@@ -262,3 +262,17 @@ def test_a_run_kept_before_its_method_had_begun_is_noted(row, share, epoch, note
     notes = [note for note in build([trial, run]).notes if note.startswith("kept before")]
     assert bool(notes) == noted
     assert not noted or "1 of 1 runs (2 % of their steps" in notes[0]
+
+
+def test_methods_on_another_encoder_have_a_table_of_their_own_that_names_it(study) -> None:
+    usual = study("crt", [0.5], {0: [0.6, 0.6]})
+    other = [
+        {**row, "encoder": "efficientnet_lite0", "encoder_start": "pretrained"}
+        | {"features": "penultimate", "tune": "frozen", "encoder_seen": "unknown"}
+        for row in study("lws", [0.5], {0: [0.7, 0.7]}, n_epochs=9)
+    ]
+    board = build([*usual, *other])
+    first, second = board.frame["task"]
+    assert first == "toy · balanced · IF 100 · 32 px · 01234567"
+    assert second == f"{first} · efficientnet_lite0 pretrained · penultimate features · frozen"
+    assert any(note.startswith("nobody has checked") and second in note for note in board.notes)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lmd_bench.core.schema import Row
-from lmd_bench.core.text import factor_name
+from lmd_bench.core.text import encoder_label, factor_name
 from lmd_bench.leaderboard.studies.group import StudyRows
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.studies.scores import (
@@ -125,8 +125,9 @@ def place_of(study: StudyRows, row: Row) -> Line:
     n_max = "" if row["n_max"] is None else f" · n_max {row['n_max']}"
     split = f" · split {row['split_seed']}" if row["split_seed"] else ""
     size = f" · {row['image_size']} px" if row["image_size"] else ""  # features have none
+    encoder = f" · {label}" if (label := encoder_label(row)) else ""
     return {
-        "family": f"{row['dataset']} · {row['protocol']}{n_max}{split}{size}",
+        "family": f"{row['dataset']} · {row['protocol']}{n_max}{split}{size}{encoder}",
         **{name: row[name] for name in _FAMILY},
         "imbalance_factor": row["imbalance_factor"],
         "measured_factor": max(counts) / min(counts) if counts else float("nan"),

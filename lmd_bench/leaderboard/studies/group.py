@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lmd_bench.core.schema import OF_A_STUDY, TASK_COLUMNS, Row
-from lmd_bench.core.text import task_label
+from lmd_bench.core.text import encoder_label, task_label
 from lmd_bench.leaderboard.studies.rules import SelectionRule, best_row
 from lmd_bench.store.store import FOLDER
 
@@ -20,7 +20,7 @@ STUDY_COLUMNS = (*TASK_COLUMNS, "method", "study")  # rows with these equal are 
 class StudyRows:
     """The rows of one study, and what it is called."""
 
-    task: str  # as tables call it
+    task: str  # as tables call it, with the encoder where that is not the usual one
     method: str
     study: str
     label: str  # the method; with the study where a method has several on one task
@@ -73,7 +73,7 @@ def group_studies(rows: Iterable[Row]) -> list[StudyRows]:
 def named_studies(groups: Iterable[Sequence[Row]]) -> list[StudyRows]:
     """Return studies of rows that are grouped already."""
     rows_of_studies = list(groups)
-    names = [(task_label(rows[0]), rows[0]["method"]) for rows in rows_of_studies]
+    names = [(_heading(rows[0]), rows[0]["method"]) for rows in rows_of_studies]
     counts = Counter(names)
     return [
         StudyRows(
@@ -85,6 +85,11 @@ def named_studies(groups: Iterable[Sequence[Row]]) -> list[StudyRows]:
         )
         for (task, method), rows in zip(names, rows_of_studies, strict=True)
     ]
+
+
+def _heading(row: Row) -> str:
+    """Return the name of a table; methods on other encoders have one of their own."""
+    return " · ".join(filter(None, (task_label(row), encoder_label(row))))
 
 
 def by_task(studies: Iterable[StudyRows]) -> dict[str, list[StudyRows]]:
