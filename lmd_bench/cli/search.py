@@ -75,7 +75,9 @@ def search(
         return
     from lmd_bench.search.run import run_search
 
-    raise typer.Exit(run_search(request).exit_code)
+    with image_progress() as progress:
+        outcome = run_search(request, progress=progress)
+    raise typer.Exit(outcome.exit_code)
 
 
 @app.command()

@@ -24,6 +24,7 @@ RareClasses = Literal["refuse", "drop", "merge"]
 ADDED_SETTINGS: Config = {
     "training.features": "last",
     "training.tune": "full",
+    "training.n_views": 4,
     "training.weights": "",
     "training.layer_decay": 1.0,
     "training.head_lr_factor": 1.0,

@@ -78,7 +78,7 @@ class StoredViews:
 
         Where only the test view is stored, as of features that a person brings, every view is it.
         """
-        copies = self._of_view.get(name, self._of_view["test"])
+        copies = self._of_view["test" if len(self._of_view) == 1 else name]
         drawn = torch.randint(len(copies), (len(self),), generator=generator(seed)).numpy()
         return torch.from_numpy(copies[drawn, self._rows]).to(self._device)
 

@@ -14,6 +14,7 @@ class TrainingConfig:
     features: Literal["last", "penultimate", "both"] = "last"  # what heads and calibrations see
     # How much is trained: all of it, a small network on the encoder's features, or a head alone.
     tune: Literal["full", "adapter", "frozen"] = "full"
+    n_views: int = 4  # copies of each drawn view whose features an adapter is trained on
     # How the first layers see an image. "small": a 3x3 convolution of stride 1 and no pooling,
     # without which images below 96 px reach the last stage as a map of 1 or 4 places.
     stem: Literal["auto", "imagenet", "small"] = "auto"
@@ -41,6 +42,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         """Refuse values that no training can run with."""
         require(self.batch_size >= 2, f"batch_size={self.batch_size} must be at least 2")
+        require(self.n_views >= 1, f"n_views={self.n_views} must be at least 1")
         require(self.lr > 0, f"lr={self.lr} must be above 0")
         factor, decay = self.head_lr_factor, self.layer_decay
         require(factor > 0, f"head_lr_factor={factor} must be above 0")

@@ -14,6 +14,7 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.best_epoch import full_objective_share
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.config import TrainingConfig
+from lmd_bench.methods.models.fixed import StoredFacts
 from lmd_bench.methods.models.model import Model, build_model
 from lmd_bench.methods.representation._base import Representation
 from lmd_bench.methods.settings import section_config
@@ -31,7 +32,13 @@ class Pipeline:
     calibration_config: Any
 
     def new_model(
-        self, n_classes: int, seed: int, device: torch.device, *, with_weights: bool = True
+        self,
+        n_classes: int,
+        seed: int,
+        device: torch.device,
+        *,
+        stored: StoredFacts | None = None,
+        with_weights: bool = True,
     ) -> Model:
         """Return the model before stage 1: the encoder with the head that stage 1 asks for.
 
@@ -39,6 +46,7 @@ class Pipeline:
             n_classes: K.
             seed: of the trial; the initialisation draws from a seed derived of it.
             device: that it is moved to.
+            stored: the features that stand for images; None where the model sees images.
             with_weights: False where they are overwritten right after.
         """
         own = self.representation_config
@@ -48,6 +56,7 @@ class Pipeline:
             seed=derive_seed(seed, "initialisation"),
             image_size=self.image_size,
             with_weights=with_weights,
+            stored=stored,
             make_encoder=partial(self.representation.make_encoder, own),
             make_head=partial(self.representation.make_head, own),
         )

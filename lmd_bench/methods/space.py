@@ -28,21 +28,22 @@ def search_space(
     Args:
         sections: `training` and names of stages.
         fixed: keys to leave out. Where it holds values, ranges are those of the optimiser that it
-            names, and of weights to start from.
+            names, of weights to start from, and of how much is trained.
         searched: of a method, whose ranges go before the sections' own.
     """
     values = dict(fixed) if isinstance(fixed, Mapping) else {}
     optimiser = str(values.get("training.optimiser", ""))
     loaded = bool(values.get("training.pretrained") or values.get("training.weights"))
     kinds = [optimiser, "loaded"] if loaded and optimiser == "adamw" else [optimiser]
+    kinds.append(str(values.get("training.tune", "")))
     space: Space = {}
     for section in sections:
         for name, shipped in _read_ranges(section).items():
             key = f"{section}.{name}"
             entry = {**shipped, **(searched or {}).get(key, {})}
+            for kind in kinds:
+                entry |= entry.get(kind, {})
             if entry["type"] != "fixed" and key not in set(fixed):
-                for kind in kinds:
-                    entry |= entry.get(kind, {})
                 space[key] = _distribution(key, entry)
     return space
 

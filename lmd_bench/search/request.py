@@ -10,6 +10,7 @@ from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.schema import Config, DataSource, Scalar, TaskSpec, TrialContext
 from lmd_bench.methods.catalogue import Method
 from lmd_bench.methods.settings import check_keys, default_config
+from lmd_bench.methods.tuning import check_tuning, for_features
 from lmd_bench.search.proposing.points import Points, WarmStart, check_points
 from lmd_bench.search.proposing.pruning import NONE, check_pruner
 from lmd_bench.search.proposing.samplers import check_sampler
@@ -69,7 +70,17 @@ class SearchRequest:
         for option, (value, low) in least.items():
             if value < low:
                 raise UserError(f"Option {option} {value} is not possible; give {low} or more.")
+        with_images = {bool(task.image_size) for task, _ in self.tasks}
+        if len(with_images) > 1:
+            raise UserError(
+                "Images and features cannot be searched at once, for not the same is trained on "
+                "them; run one search for each, with the same --results."
+            )
+        if with_images == {False}:
+            object.__setattr__(self, "overrides", for_features(self.overrides))
         check_keys(self.overrides, self.methods)
+        defaults = [(method, self.default_of(method)) for method in self.methods]
+        check_tuning(defaults, has_images=with_images == {True})
         check_sampler(self.sampler, len(self.objectives))
         check_pruner(self.pruner)
         self._check_ways()

@@ -15,7 +15,11 @@ from optuna.distributions import distribution_to_json
 
 from lmd_bench.core.errors import DiskError, UserError
 from lmd_bench.core.files import takes_files
+from lmd_bench.core.machine import n_cores
+from lmd_bench.core.schema import TrialContext
 from lmd_bench.core.text import task_slug
+from lmd_bench.data.build import OnImages
+from lmd_bench.methods.tuning import TUNE
 from lmd_bench.search.display import Display, make_display
 from lmd_bench.search.plan import StudyPlan, plan
 from lmd_bench.search.queue import JobQueue
@@ -53,7 +57,10 @@ class SearchOutcome:
 
 
 def run_search(
-    request: SearchRequest, display: Display | None = None, source: MakeSource = Searched
+    request: SearchRequest,
+    display: Display | None = None,
+    source: MakeSource = Searched,
+    progress: OnImages | None = None,
 ) -> SearchOutcome:
     """Run what the store lacks of a search, and say what came of it.
 
@@ -61,6 +68,7 @@ def run_search(
         request: What is searched, where, and with what resources.
         display: Is told what happens; None: the terminal.
         source: Makes what is run, given the request with the resources of each trial.
+        progress: Is told of features that are computed before the first trial starts.
 
     Raises:
         UserError: data, numbers or a results folder that cannot be used.
@@ -83,7 +91,10 @@ def run_search(
             # A finished search only reads, so a folder that nobody may write to will do.
             if not JobQueue(source(sized), store).finished:
                 raise
-        outcome = _run_claimed(JobQueue(work, store), slots, display, log)
+        queue = JobQueue(work, store)
+        if not queue.finished:
+            _compute_features(queue, progress)
+        outcome = _run_claimed(queue, slots, display, log)
     _say(outcome, display)
     return outcome
 
@@ -112,6 +123,26 @@ def _run_claimed(queue: JobQueue, slots: Slots, display: Display, log: Path) -> 
         leave_trace()
     problems = (*queue.problems(), *([failure] if failure else []))
     return SearchOutcome(queue.n_stored(), queue.n_stored() - before, stopped, problems)
+
+
+def _compute_features(queue: JobQueue, progress: OnImages | None) -> None:
+    """Compute what trials on fixed features share, so that none waits for another's.
+
+    Raises:
+        UserError: an encoder that cannot be had, or a cache that cannot be written.
+    """
+    proposed = [study.spec.trial(study.spec.default) for study in queue.studies.values()]
+    listed = [job.spec for jobs in queue.retrainings.values() for job in jobs]
+    trials = [s for s in (*proposed, *listed) if s.config.get(TUNE, "full") != "full"]
+    if not trials:
+        return
+    # torch, which a search on images does not need in this process
+    from lmd_bench.training.device import device_of
+    from lmd_bench.training.features import compute_features
+
+    source = queue.request.context(trials[0].task.dataset).source
+    device = device_of(TrialContext(queue.request.results))
+    compute_features(trials, source, device=device, n_threads=n_cores(), progress=progress)
 
 
 def _store(request: SearchRequest) -> Store:

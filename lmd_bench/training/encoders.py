@@ -26,6 +26,7 @@ from lmd_bench.core.files import whole_file, whole_folder
 from lmd_bench.core.schema import OnEpoch, Progress, TrialSpec
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet, steps_per_epoch
+from lmd_bench.methods.models.fixed import StoredFacts
 from lmd_bench.methods.models.model import Model, predict
 from lmd_bench.methods.pipeline import Pipeline
 from lmd_bench.training.loop import Fitted, train
@@ -38,6 +39,7 @@ class TrialData:
     train: ImageSet
     val: ImageSet
     n_classes: int
+    stored: StoredFacts | None = None  # of the features that stand for images; None: pixels
 
     @property
     def device(self) -> torch.device:
@@ -101,6 +103,9 @@ def cached_features(
     encoder: Encoder, data: TrialData
 ) -> tuple[Float[Tensor, "train features"], Float[Tensor, "val features"]]:
     """Return the test-view features of train and val, computed once for each encoder."""
+    if data.stored is not None:
+        # They are stored already, once for all encoders that stand on them.
+        return predict(encoder.model, data.train)[0], predict(encoder.model, data.val)[0]
     path = encoder.folder / "features.safetensors"
     # Many calibrations start at once on one encoder: the first computes, the others read.
     with FileLock(encoder.folder / ".features.lock"):
@@ -125,7 +130,7 @@ def _train(
     n_micro: int,
 ) -> None:
     """Train a stage-1 model and store it."""
-    model = pipeline.new_model(data.n_classes, spec.seed, data.device)
+    model = pipeline.new_model(data.n_classes, spec.seed, data.device, stored=data.stored)
     started = time.perf_counter()
     config = pipeline.training
     class_counts = torch.bincount(data.train.labels, minlength=data.n_classes)
@@ -175,7 +180,9 @@ def _load(folder: Path, spec: TrialSpec, pipeline: Pipeline, data: TrialData) ->
     state = _read_tensors(folder / f"{name}.safetensors")
     if state is None:
         return None
-    model = pipeline.new_model(data.n_classes, spec.seed, data.device, with_weights=False)
+    model = pipeline.new_model(
+        data.n_classes, spec.seed, data.device, stored=data.stored, with_weights=False
+    )
     model.load_state_dict(state)
     curve = tuple(Progress(**point) for point in facts["curve"])
     return Encoder(

@@ -10,10 +10,15 @@ from torch import Tensor
 
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet, Labels, Pixels, StoredViews, generator
-from lmd_bench.data.views import Views, make_view
+from lmd_bench.data.views import View, Views, make_view
 from lmd_bench.data.views.mixing import MIXINGS, Draw
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.representation._base import Representation, Targets, WantedView
+
+
+def view_named(wanted: WantedView, config: TrainingConfig) -> View:
+    """Return the view that a method gets where it wants one: its own kind, or the config's."""
+    return "weak" if wanted == "weak" else config.augmentation
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Feed:
         )
 
     def _view(self, wanted: WantedView, pixels: Pixels | StoredViews, seed: int) -> Views:
-        return make_view("weak" if wanted == "weak" else self.config.augmentation, pixels, seed)
+        return make_view(view_named(wanted, self.config), pixels, seed)
 
     def _second(self, n: int, step: int) -> tuple[Pixels | StoredViews, Labels] | None:
         weights = self.method.second_weights()

@@ -20,8 +20,9 @@ from lmd_bench.data.build import OnImages, build_tasks, task_specs
 from lmd_bench.data.options import TaskAndData
 from lmd_bench.methods.catalogue import resolve_method
 from lmd_bench.methods.settings import check_keys, default_config, parse_settings, setting_texts
+from lmd_bench.methods.tuning import check_tuning, for_features
 from lmd_bench.store.store import open_store
-from lmd_bench.training.device import context_here
+from lmd_bench.training.device import context_here, device_of
 
 
 def train_trial(
@@ -90,7 +91,9 @@ def train_one(
     method = resolve_method(method_name)
     overrides: dict[str, Scalar] = parse_settings(settings)
     check_keys(overrides, [method])
-    config = default_config(method, overrides)
+    is_default, has_images = not overrides, bool(task.image_size)
+    config = default_config(method, overrides if has_images else for_features(overrides))
+    check_tuning([(method, config)], has_images=has_images)
     # First the images: where they are absent, nothing is made.
     ((task, fingerprint),) = build_tasks([task], source, on_images)
     open_store(results, create=True)
@@ -107,9 +110,10 @@ def train_one(
         study=f"single/{method.name}",
         versions=method.versions,
     )
-    context = replace(
-        context_here(results, task.dataset, source, command), is_default=not overrides
-    )
+    context = replace(context_here(results, task.dataset, source, command), is_default=is_default)
+    from lmd_bench.training.features import compute_features
     from lmd_bench.training.trial import execute_trial
 
+    device, n_threads = device_of(context), context.n_threads
+    compute_features([spec], source, device=device, n_threads=n_threads, progress=on_images)
     return execute_trial(spec, context, on_epoch)

@@ -26,7 +26,7 @@ from lmd_bench.core.schema import (
     TrialSpec,
 )
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.data.batches import ImageSet
+from lmd_bench.data.batches import ImageSet, StoredViews
 from lmd_bench.data.images import prepare as images
 from lmd_bench.data.images.prepare import PreparedImages
 from lmd_bench.data.table import hashed_groups
@@ -39,6 +39,7 @@ from lmd_bench.store.rows import make_row
 from lmd_bench.store.store import open_store
 from lmd_bench.training.device import check_device, device_columns, device_of, open_pixels
 from lmd_bench.training.encoders import TrialData, cached_features, obtain
+from lmd_bench.training.features import StoredFeatures, stored_features
 from lmd_bench.training.kept import KEEPS_MODEL, ModelFacts, keep_model
 from lmd_bench.training.limits import Watch
 from lmd_bench.training.measured import (
@@ -136,9 +137,12 @@ def run_trial(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     prepared, task = load_task(spec, context)
-    opened = partial(_image_set, prepared, device=device, share=context.gpu_share)
-    data = TrialData(opened(task.train), opened(task.val), len(task.class_names))
     pipeline = resolve(spec)
+    stored = stored_features(prepared, task, pipeline, device=device, n_threads=context.n_threads)
+    opened = partial(_image_set, prepared, stored, device=device, share=context.gpu_share)
+    data = TrialData(
+        opened(task.train), opened(task.val), len(task.class_names), stored and stored.facts
+    )
     encoder = obtain(spec, pipeline, data, context.results, on_epoch, n_micro)
     # Features are handed over as a function: a calibration that trains on images needs none.
     stage1 = Stage1(
@@ -228,9 +232,15 @@ def _groups_of(scores: Scores, spec: TrialSpec, context: TrialContext) -> dict[s
 
 
 def _image_set(
-    prepared: PreparedImages, rows: Int64[np.ndarray, " n"], device: torch.device, share: float
+    prepared: PreparedImages,
+    stored: StoredFeatures | None,
+    rows: Int64[np.ndarray, " n"],
+    device: torch.device,
+    share: float,
 ) -> ImageSet:
     labels: Tensor = torch.from_numpy(prepared.table.labels[rows]).to(device)
+    if stored is not None:
+        return ImageSet(StoredViews(stored.of_view, rows, device), labels)
     return ImageSet(open_pixels(prepared, rows, device, share), labels)
 
 

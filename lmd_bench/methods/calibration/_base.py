@@ -1,7 +1,7 @@
 """The contract of a stage-2 method, and what it receives from stage 1."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lmd_bench.core.schema import OnEpoch, Progress
 from lmd_bench.data.batches import ImageSet
+from lmd_bench.data.views import View
 from lmd_bench.methods.models.model import Model
 
 # what val decides: an index of a grid, a number, or one for each class
@@ -98,6 +99,7 @@ class Calibration(ABC):
 
     own_head: ClassVar[bool] = False  # keeps stage 1's own head, and the epoch best for that head
     takes_prior: ClassVar[bool] = False  # takes the log prior out of the logits
+    moves_encoder: ClassVar[bool] = False  # trains the encoder on, so fixed features are not enough
     needs_linear_head: ClassVar[bool] = False  # works on the lengths of stage 1's class weights
 
     def __init__(self, config: Any) -> None:
@@ -111,6 +113,11 @@ class Calibration(ABC):
         One trial of such a method has looked at val as often as so many of another.
         """
         return 1
+
+    @classmethod
+    def views(cls, config: Any) -> Sequence[View]:
+        """Return the views of train that it looks at beside the test view."""
+        return ()
 
     @abstractmethod
     def fit(self, stage1: Stage1) -> Calibrated:

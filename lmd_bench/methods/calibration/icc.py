@@ -46,10 +46,10 @@ batch is 128; 32 is what a train set of 1,000 images bears.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -135,6 +135,13 @@ class Config:
 
 class Icc(Calibration):
     """Alternates fitting the head to virtual features and moving the encoder towards it."""
+
+    moves_encoder: ClassVar[bool] = True
+
+    @classmethod
+    def views(cls, config: Config) -> Sequence[View]:
+        """Return the view of the E-step."""
+        return (config.estep_view,)
 
     def fit(self, stage1: Stage1) -> Calibrated:
         """Return the encoder and classifier of the EM epoch best on val."""

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lmd_bench.data.views import Views
-from lmd_bench.methods.models.encoder import Encoder
+from lmd_bench.methods.models.fixed import AnyEncoder
 
 
 class BranchedEncoder(nn.Module):
@@ -19,7 +19,9 @@ class BranchedEncoder(nn.Module):
     weights; what they are trained for drives them apart.
     """
 
-    def __init__(self, encoder: Encoder, n_branches: int, last: Literal["stage", "block"]) -> None:
+    def __init__(
+        self, encoder: AnyEncoder, n_branches: int, last: Literal["stage", "block"]
+    ) -> None:
         """Take an encoder apart.
 
         Args:

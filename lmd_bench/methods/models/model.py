@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.data.views import Views, make_view
 from lmd_bench.methods.config import TrainingConfig
-from lmd_bench.methods.models.encoder import Encoder, draw_encoder
+from lmd_bench.methods.models.encoder import draw_encoder
+from lmd_bench.methods.models.fixed import AnyEncoder, FixedEncoder, StoredFacts
 
 EVAL_BATCH = 512
 
@@ -50,7 +51,8 @@ def build_model(
     seed: int,
     image_size: int | None = None,
     with_weights: bool = True,
-    make_encoder: Callable[[Encoder], nn.Module] = lambda encoder: encoder,
+    stored: StoredFacts | None = None,
+    make_encoder: Callable[[AnyEncoder], nn.Module] = lambda encoder: encoder,
     make_head: Callable[[int, int], nn.Module] = nn.Linear,
 ) -> Model:
     """Return the encoder that a config names with a fresh head, initialised from `seed`.
@@ -61,6 +63,7 @@ def build_model(
         seed: of all that is drawn.
         image_size: of the images it will see; None takes the encoder's own.
         with_weights: False where the weights are overwritten right after.
+        stored: the features that stand for images; None where the model sees images.
         make_encoder: takes the encoder and returns what is trained; its `width` is the features'.
         make_head: takes the number of features and K.
 
@@ -69,11 +72,17 @@ def build_model(
     """
     with torch.random.fork_rng(devices=[]):  # built on the CPU
         torch.manual_seed(seed)
-        encoder = draw_encoder(training, image_size, with_weights=with_weights)
+        if stored is None:
+            encoder = draw_encoder(training, image_size, with_weights=with_weights)
+            signed = encoder.facts.signed
+        else:
+            assert training.tune != "full"
+            encoder = FixedEncoder(stored, training.tune)
+            signed = encoder.signed
         trained = make_encoder(encoder)
         n_features: Any = trained.width
         head = make_head(n_features, n_classes)
-        return Model(trained, head, signed_features=encoder.facts.signed)
+        return Model(trained, head, signed_features=signed)
 
 
 def predict(

@@ -12,7 +12,7 @@ from lmd_bench.core.schema import Scalar
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import generator
 from lmd_bench.data.views import Views
-from lmd_bench.methods.models.encoder import Encoder
+from lmd_bench.methods.models.fixed import AnyEncoder
 from lmd_bench.methods.models.model import Model
 
 # "student" is the view that training.augmentation names, the same for every method;
@@ -46,6 +46,8 @@ class Representation(ABC):
     """A way to train an encoder. The epoch loop itself is `lmd_bench.training`'s."""
 
     views: ClassVar[tuple[WantedView, ...]] = ("student",)
+    # what it trains lies in the encoder: a head alone, on fixed features, is not enough
+    needs_encoder: ClassVar[bool] = True
     cost: ClassVar[float] = 1.0  # of a step, in those of cross-entropy
     prior_in_loss: ClassVar[bool] = False  # the loss adds the log prior to the logits
     # of TrainingConfig, where what suits the method differs from what all share
@@ -93,7 +95,7 @@ class Representation(ABC):
         """Return the loss of one batch; `views` are in the order of the class's `views`."""
 
     @staticmethod
-    def make_encoder(config: Any, encoder: Encoder) -> nn.Module:
+    def make_encoder(config: Any, encoder: AnyEncoder) -> nn.Module:
         """Return what is trained, made of an encoder; its `width` is the number of features."""
         return encoder
 

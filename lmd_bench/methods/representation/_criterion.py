@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -17,6 +18,8 @@ PerClass = Float[Tensor, " classes"]
 
 class Criterion(Representation):
     """One view, one loss of features, logits and labels; mixed images go through it twice."""
+
+    needs_encoder: ClassVar[bool] = False
 
     def loss(
         self,

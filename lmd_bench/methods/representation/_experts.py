@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lmd_bench.data.views import Views
 from lmd_bench.methods.models.branches import BranchedEncoder
-from lmd_bench.methods.models.encoder import Encoder
+from lmd_bench.methods.models.fixed import AnyEncoder
 from lmd_bench.methods.models.heads import ExpertsHead
 from lmd_bench.methods.representation._base import Representation, Targets
 
@@ -28,7 +28,7 @@ class Experts(Representation):
     cosine_head: ClassVar[bool] = True
 
     @staticmethod
-    def make_encoder(config: Any, encoder: Encoder) -> nn.Module:
+    def make_encoder(config: Any, encoder: AnyEncoder) -> nn.Module:
         """Return the encoder with one last stage for each expert."""
         return BranchedEncoder(encoder, n_experts(config), "stage")
 

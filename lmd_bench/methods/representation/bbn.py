@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from lmd_bench.data.views import Views
 from lmd_bench.methods.config import require
 from lmd_bench.methods.models.branches import BranchedEncoder
-from lmd_bench.methods.models.encoder import Encoder
+from lmd_bench.methods.models.fixed import AnyEncoder
 from lmd_bench.methods.representation._base import Representation, Targets, WantedView
 
 VERSION = 1
@@ -59,7 +59,7 @@ class Bbn(Representation):
     cost: ClassVar[float] = 2.0
 
     @staticmethod
-    def make_encoder(config: Any, encoder: Encoder) -> nn.Module:
+    def make_encoder(config: Any, encoder: AnyEncoder) -> nn.Module:
         """Return the encoder with its last block twice."""
         return BranchedEncoder(encoder, 2, "block")
 

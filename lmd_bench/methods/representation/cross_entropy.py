@@ -9,6 +9,7 @@ URL: https://arxiv.org/abs/1910.09217
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -27,6 +28,8 @@ class Config:
 
 class CrossEntropy(Representation):
     """Cross-entropy of the student view."""
+
+    needs_encoder: ClassVar[bool] = False
 
     def loss(
         self,
