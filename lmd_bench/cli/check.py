@@ -70,6 +70,9 @@ def _show(console: Console, spec: TaskSpec, report: SplitReport) -> None:
     )
     if report.n_constant:
         console.print(f"      {_count(report.n_constant, 'column')} of one value for all images")
+    for note in report.notes:
+        console.print(f"      {note}", markup=False)
+    _show_left_out(console, report)
     _show_crossing(console, spec.dataset, report)
     _show_identical(console, report)
     if not of_features:
@@ -77,10 +80,24 @@ def _show(console: Console, spec: TaskSpec, report: SplitReport) -> None:
     _show_classes(console, report)
 
 
+def _show_left_out(console: Console, report: SplitReport) -> None:
+    names = split_names(report.split, len(report.table))
+    used = {g for g, name in zip(report.table.groups, names, strict=True) if name}
+    left_out = [g for g, name in zip(report.table.groups, names, strict=True) if not name]
+    if left_out:
+        beside = sum(group in used for group in left_out)
+        why = f", {beside} of them as others of their group are in val or test" if beside else ""
+        console.print(f"      {_count(len(left_out), 'image')} in no split{why}")
+
+
 def _show_crossing(console: Console, dataset: str, report: SplitReport) -> None:
-    group = datasets.load(dataset).card.group
-    if group is None:
-        console.print(f"{_GOOD} the data name no lesions or patients: each image is its own group")
+    group = datasets.load(dataset).card.group or "group"
+    if not report.names_groups:
+        # Not known to be well: images of one patient may lie in two splits.
+        console.print(
+            "      the data name no lesions or patients: each image is its own group, and whether "
+            "one is in two splits is not known"
+        )
         return
     if not report.crossing:
         console.print(f"{_GOOD} no {group} in two splits")

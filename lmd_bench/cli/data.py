@@ -39,10 +39,13 @@ def prepare(
 ) -> None:
     """Decode and resize all images once, into the cache that every trial reads."""
     from lmd_bench.cli.progress import image_progress
-    from lmd_bench.data.build import prepare_dataset
+    from lmd_bench.data.build import prepare_dataset, source_notes
 
+    source = data.source()
     with image_progress() as progress:
-        prepared = prepare_dataset(dataset, data.source(), image_size, progress)
+        prepared = prepare_dataset(dataset, source, image_size, progress)
+    for note in source_notes([dataset], source):
+        typer.echo(f"Note: {note}.", err=True)
     missing = f", {prepared.n_missing} missing" if prepared.n_missing else ""
     what = (
         f"{prepared.features().shape[1]} features of {len(prepared.table)} images"

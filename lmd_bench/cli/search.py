@@ -67,9 +67,13 @@ def search(
 ) -> None:
     """Search hyperparameters of methods on tasks, then confirm the chosen ones on test."""
     from lmd_bench.cli.progress import image_progress
+    from lmd_bench.data.build import source_notes
 
     with image_progress() as progress:
         request = options.request(command=command_line(), progress=progress)
+    names = dict.fromkeys(task.dataset for task, _ in request.tasks)
+    for note in source_notes(names, request.source):
+        typer.echo(f"Note: {note}.", err=True)
     if dry_run:
         print_plan(request)
         return

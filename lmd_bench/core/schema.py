@@ -53,6 +53,9 @@ class TaskSpec:
     n_max: int | None = None  # images of the largest training class; None: all that exist
 
 
+MISSING_VALUES = ("nan", "na", "n/a", "none", "null")
+
+
 @dataclass(frozen=True)
 class TableColumns:
     """The CSV of a data set without a file of its own (`folder`), and what its columns hold."""
@@ -62,6 +65,7 @@ class TableColumns:
     label_column: str
     group_column: str | None = None
     split_column: str | None = None
+    missing_values: tuple[str, ...] = MISSING_VALUES  # no patient and no class, in any case
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,11 @@ class DataSource:
         for name in ("root", "split_dir"):
             values[name] = None if values[name] is None else Path(values[name])
         if (columns := values["columns"]) is not None:
+            # Stored by an earlier version without the words.
+            words = columns.get("missing_values", MISSING_VALUES)
+            csv = Path(columns["images_csv"])
             values["columns"] = TableColumns(
-                **columns | {"images_csv": Path(columns["images_csv"])}
+                **columns | {"images_csv": csv, "missing_values": tuple(words)}
             )
         return cls(**values)
 

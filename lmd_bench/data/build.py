@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, get_args
 
+from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.machine import n_cores
 from lmd_bench.core.options import NATURAL, from_keywords, parse_factors
@@ -118,6 +119,20 @@ def prepare_dataset(
         n_threads=n_cores(),
         progress=progress and partial(progress, name),
     )
+
+
+def source_notes(names: Iterable[str], source: DataSource) -> list[str]:
+    """Return what a person should know of the files of data sets: what of them is left out.
+
+    Raises:
+        UserError: an unknown data set, or absent files.
+    """
+    notes: list[str] = []
+    for name in names:
+        data = datasets.load(name, source.columns)
+        root = paths.data_root(data.card.name, source.root)
+        notes += [f"{data.card.name}: {note}" for note in data.notes(root)]
+    return notes
 
 
 def build_tasks(

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.options import Option
-from lmd_bench.core.schema import DataSource, RareClasses, TableColumns
+from lmd_bench.core.options import Option, split_commas
+from lmd_bench.core.schema import MISSING_VALUES, DataSource, RareClasses, TableColumns
 
 Protocol = Literal["balanced", "natural", "lmd", "official", "balanced_v1", "balanced_v2"]
 # What a person asks for -> what rows call it, where the two differ: the first version of `balanced`
@@ -64,12 +64,17 @@ class DataOptions:
     split_column: Annotated[
         str | None, Option("Its column of train, val, test for --protocol official.")
     ] = None
+    missing_values: Annotated[
+        str | None,
+        Option("Words for no value in its columns, by comma; default nan,na,n/a,none,null."),
+    ] = None
     rare_classes: Annotated[
         RareClasses, Option("Classes of too few images: refuse, drop, or merge into one.")
     ] = "refuse"
     rare_below: Annotated[
-        int, Option("Images below which a class is dropped or merged.", low=1)
-    ] = DataSource.rare_below
+        int | None,
+        Option(f"Images below which it is; default {DataSource.rare_below}.", low=1),
+    ] = None
 
     def source(self, split_dir: Path | None = None) -> DataSource:
         """Return the data source that the options name.
@@ -82,6 +87,11 @@ class DataOptions:
                 "--features names a file in place of images and --data-root a folder of images; "
                 "leave one of them out."
             )
+        if self.rare_below is not None and self.rare_classes == "refuse":
+            raise UserError(
+                "--rare-below says which classes --rare-classes drop or merge is about; give one "
+                "of them, or leave it out."
+            )
         return DataSource(
             # To a data set of features its file is what the folder is to others.
             root=self.features or self.data_root,
@@ -89,14 +99,16 @@ class DataOptions:
             split_dir=split_dir,
             columns=self._columns(),
             rare_classes=self.rare_classes,
-            rare_below=self.rare_below,
+            rare_below=DataSource.rare_below if self.rare_below is None else self.rare_below,
         )
 
     def _columns(self) -> TableColumns | None:
         csv, image, label = self.images_csv, self.image_column, self.label_column
         if csv is not None and image is not None and label is not None:
-            return TableColumns(csv, image, label, self.group_column, self.split_column)
-        given = (csv, image, label, self.group_column, self.split_column)
+            words = self.missing_values
+            missing = MISSING_VALUES if words is None else tuple(split_commas([words]))
+            return TableColumns(csv, image, label, self.group_column, self.split_column, missing)
+        given = (csv, image, label, self.group_column, self.split_column, self.missing_values)
         if any(value is not None for value in given):
             raise UserError(
                 "A folder with a CSV is described by --images-csv, --image-column and "

@@ -35,7 +35,8 @@ class ImageTable:
     labels: Int64[np.ndarray, " images"]  # index into class_names
     groups: tuple[str, ...]  # lesion or patient; an image without one is its own group
     class_names: tuple[str, ...]
-    splits: tuple[str, ...] | None = None  # "train", "val" or "test", where the data declare it
+    splits: tuple[str, ...] | None = None  # "train", "val", "test" or "", where the data declare it
+    own_splits: bool = False  # a person declared them, so nothing else may part these images
 
     def __len__(self) -> int:
         return len(self.image_ids)

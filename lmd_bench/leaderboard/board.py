@@ -47,6 +47,7 @@ _READ = (
         "class_names",
         "n_epochs",
     ),
+    "test_counts",
     *("val_balanced_accuracy", *(f"test_{name}" for name in SCORES), "command"),
     *("seconds", "standalone_seconds", "gpu_share", "best_epoch", "full_objective_share"),
 )
@@ -152,7 +153,7 @@ def _build(studies: Sequence[StudyRows], wanted: _Wanted, notes: tuple[str, ...]
         pd.DataFrame(
             [line.cells() for line in lines], columns=pd.Index(line_columns(wanted.metrics))
         ),
-        tuple(all_notes),
+        tuple(dict.fromkeys(all_notes)),
         rule,
         budget,
         tuple(wanted.metrics),
@@ -178,7 +179,8 @@ def _line(study: StudyRows, selected: Row, wanted: _Wanted) -> BoardLine:
         task=study.task,
         **{column: selected[column] for column in TASK_COLUMNS},
         n_classes=n_classes,
-        chance=1 / n_classes,
+        # Classes without a test image are in no mean of recalls.
+        chance=1 / (n_classes - len(_untested(selected, ok))),
         method=selected["method"],
         study=selected["study"],
         n_epochs=selected["n_epochs"],
@@ -202,6 +204,14 @@ def _line(study: StudyRows, selected: Row, wanted: _Wanted) -> BoardLine:
     )
 
 
+def _untested(selected: Row, runs: Sequence[Row]) -> list[str]:
+    """Return the classes without a test image; none where rows of earlier versions do not say."""
+    counts = next((run["test_counts"] for run in runs if run["test_counts"] is not None), None)
+    if counts is None:
+        return []
+    return [name for name, n in zip(selected["class_names"], counts, strict=True) if not n]
+
+
 def _ok(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if row["status"] == "ok"]
 
@@ -223,6 +233,11 @@ def _notes(study: StudyRows, selected: Row, line: BoardLine, gaps: Sequence[Gap]
         if len(_ok(rows)) < len(rows)
     ]
     notes += [gap.note for gap in gaps if gap.note]
+    if untested := _untested(selected, _ok(tuned)):
+        notes.append(
+            f"no test image of class {', '.join(untested)} on {study.task}: scores and chance are "
+            "of the other classes"
+        )
     return notes + _barely_begun(tuned, name) + _undefined(line, name)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.options import NATURAL, Option, from_keywords, parse_factors, split_commas
-from lmd_bench.core.schema import Scalar, TaskSpec
+from lmd_bench.core.schema import DataSource, Scalar, TaskSpec
 from lmd_bench.data.options import DataOptions, TaskOptions
 
 if TYPE_CHECKING:
@@ -222,10 +222,12 @@ class SearchOptions:
         asked, source = self.proposing, self.data.source(self.task.split_dir)
         ranges = parse_ranges(asked.range or [], methods)
         earlier = asked.warm_start
+        tasks = build_tasks(self.specs() if specs is None else specs, source, progress)
+        _check_groups(asked.objectives, tasks, source)
         return SearchRequest(
             methods=methods,
             overrides=overrides,
-            tasks=build_tasks(self.specs() if specs is None else specs, source, progress),
+            tasks=tasks,
             results=self.results.resolve(),
             seed=self.seed,
             ranges=ranges,
@@ -238,6 +240,29 @@ class SearchOptions:
             **vars(self.repetition),
             **self.resources.fields(),
         )
+
+
+def _check_groups(
+    objectives: str, tasks: Iterable[tuple[TaskSpec, str]], source: DataSource
+) -> None:
+    """Refuse to search by the recall of a group that a task has no class of."""
+    from lmd_bench.data.build import prepare_dataset
+    from lmd_bench.data.tasks.long_tail import groups_by_third
+    from lmd_bench.stats.metrics import METRICS
+
+    names = [name.strip() for name in objectives.split(",")]
+    wanted = {metric.group: metric.name for n in names if (metric := METRICS.get(n)) is not None}
+    wanted.pop(None, None)
+    if not wanted:
+        return
+    for spec, _ in tasks:
+        table = prepare_dataset(spec.dataset, source, spec.image_size).table
+        absent = wanted.keys() - set(groups_by_third(range(len(table.class_names))))
+        for group in absent:
+            raise UserError(
+                f"Objective {wanted[group]} is not defined on {spec.dataset}: of its "
+                f"{len(table.class_names)} classes none is {group}; leave it out."
+            )
 
 
 def run_search(

@@ -276,3 +276,13 @@ def test_methods_on_another_encoder_have_a_table_of_their_own_that_names_it(stud
     assert first == "toy · balanced · IF 100 · 32 px · 01234567"
     assert second == f"{first} · efficientnet_lite0 pretrained · penultimate features · frozen"
     assert any(note.startswith("nobody has checked") and second in note for note in board.notes)
+
+
+def test_classes_without_a_test_image_are_in_no_chance_level_and_are_named(study) -> None:
+    rows = study("crt", [0.3], {0: [0.5, 0.6]})
+    for row in rows:
+        row["test_counts"] = [4, 4, 4, 0] if row["phase"] == "confirm" else None
+    board = build(rows)
+
+    assert board.frame["chance"].tolist() == [pytest.approx(1 / 3)]
+    assert any(note.startswith("no test image of class d on toy") for note in board.notes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import ne
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -11,7 +12,7 @@ from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.data import datasets
-from lmd_bench.data.build import OnImages, prepare_dataset
+from lmd_bench.data.build import OnImages, prepare_dataset, source_notes
 from lmd_bench.data.checks.class_sizes import ClassSize, class_sizes, smallest_difference
 from lmd_bench.data.checks.doubles import (
     Crossing,
@@ -24,7 +25,7 @@ from lmd_bench.data.checks.near import NearPair, difference_hashes, near_identic
 from lmd_bench.data.checks.readable import Unreadable, unreadable_images
 from lmd_bench.data.datasets._feature_file import n_constant
 from lmd_bench.data.images.prepare import PreparedImages
-from lmd_bench.data.table import ImageTable
+from lmd_bench.data.table import ImageTable, own_group
 from lmd_bench.data.tasks.protocols import cut
 from lmd_bench.data.tasks.split import Split
 from lmd_bench.data.tasks.task import fingerprint
@@ -43,6 +44,8 @@ class SplitReport:
     identical: tuple[tuple[int, ...], ...]  # sets of rows with one content
     by_file: bool  # identical files; False: identical pixels or features, where these have none
     crossing: tuple[Crossing, ...]
+    names_groups: bool  # some image is of a lesion or patient that the data name
+    notes: tuple[str, ...]  # what of the files is left out
     near: tuple[NearPair, ...]
     classes: tuple[ClassSize, ...]
     smallest_difference: float  # of balanced accuracy on test, 0 to 1
@@ -86,6 +89,8 @@ def check(
         identical=identical,
         by_file=by_file,
         crossing=crossing_groups(table, split),
+        names_groups=any(map(ne, table.groups, map(own_group, table.image_ids))),
+        notes=tuple(source_notes([spec.dataset], source)),
         near=() if prepared.holds_features else _near(prepared, split, identical),
         n_constant=n_constant(prepared.features()) if prepared.holds_features else None,
         classes=classes,

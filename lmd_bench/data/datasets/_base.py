@@ -84,6 +84,10 @@ class Dataset(ABC):
             path_of.setdefault(Path(entry.name).stem, Path(entry.path))
         return tuple(path_of.get(image_id) for image_id in table.image_ids)
 
+    def notes(self, root: Path | None) -> tuple[str, ...]:
+        """Return what a person should know of the files as they lie there; nothing, as here."""
+        return ()
+
     def missing(self, root: Path | None, table: ImageTable) -> Bool[np.ndarray, " images"]:
         """Return True for each listed image that has no file."""
         return np.array([path is None for path in self.paths(root, table)], dtype=np.bool_)

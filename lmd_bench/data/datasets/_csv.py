@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.data.csv_rows import FIRST_LINE, Row
+from lmd_bench.data.csv_rows import Row
 
 
-def check_ids(file: Path, image_ids: Sequence[str]) -> None:
-    """Refuse ids that occur twice or are not plain file names.
+def check_ids(file: Path, rows: Sequence[Row], column: str) -> list[str]:
+    """Return the ids in a column; those that occur twice or are no plain file names are refused.
 
     Raises:
         UserError: naming the first such id and its line.
     """
     seen: dict[str, int] = {}
-    for number, image_id in enumerate(image_ids, start=FIRST_LINE):
+    for row in rows:
+        number, image_id = row.line, row[column]
         if not image_id or image_id.startswith(".") or not set(image_id).isdisjoint("/\\:\0"):
             raise UserError(
                 f"{file}, line {number}: the image id {image_id!r} is not allowed; an id is a "
@@ -26,22 +27,24 @@ def check_ids(file: Path, image_ids: Sequence[str]) -> None:
                 f"{seen[image_id]}; every image must be listed once."
             )
         seen[image_id] = number
+    return list(seen)
 
 
-def label_of(file: Path, number: int, name: str, class_names: Sequence[str]) -> int:
-    """Return the index of a class name found on line `number`.
+def label_of(file: Path, row: Row, column: str, class_names: Sequence[str]) -> int:
+    """Return the index of the class that a row names.
 
     Raises:
         UserError: it is none of the classes.
     """
+    name = row[column]
     if name in class_names:
         return class_names.index(name)
     raise UserError(
-        f"{file}, line {number}: unknown label {name!r}; allowed are {', '.join(class_names)}."
+        f"{file}, line {row.line}: unknown label {name!r}; allowed are {', '.join(class_names)}."
     )
 
 
-def one_hot(file: Path, number: int, row: Row, class_names: Sequence[str]) -> int:
+def one_hot(file: Path, row: Row, class_names: Sequence[str]) -> int:
     """Return the class whose column holds the one 1 of a row of zeros; `image` holds the id.
 
     Raises:
@@ -53,6 +56,6 @@ def one_hot(file: Path, number: int, row: Row, class_names: Sequence[str]) -> in
     if len(ones) == 1 and zeros == len(values) - 1:
         return ones[0]
     raise UserError(
-        f"{file}, line {number}: image {row['image']} has {', '.join(values)} for "
+        f"{file}, line {row.line}: image {row['image']} has {', '.join(values)} for "
         f"{', '.join(class_names)}; exactly one class must be 1 and the others 0."
     )

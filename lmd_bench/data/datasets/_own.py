@@ -1,22 +1,24 @@
 """A person's own CSV: which images it lists, and of what class, group and split each is."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TableColumns
-from lmd_bench.data.csv_rows import FIRST_LINE, Row, read_rows
+from lmd_bench.data.csv_rows import Row, read_rows
+from lmd_bench.data.image_suffixes import SUFFIXES
 from lmd_bench.data.table import ImageTable, own_group
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 SPLITS = {
     "train": "train",
     "training": "train",
     "val": "val",
     "valid": "val",
     "validation": "val",
+    "dev": "val",
     "test": "test",
     "testing": "test",
 }
@@ -30,16 +32,22 @@ def read_listed(file: Path, columns: TableColumns) -> ImageTable:
     """
     optional = (columns.group_column, columns.split_column)
     wanted = [columns.image_column, columns.label_column, *filter(None, optional)]
-    rows = read_rows(file, wanted, how_to_get="--images-csv names the CSV that lists the images.")
-    numbered = list(enumerate(rows, start=FIRST_LINE))
-    ids = [_checked_id(file, i, row[columns.image_column]) for i, row in numbered]
-    refuse_twice(file, ids, [f"line {i}" for i, _ in numbered])
-    labels = [_filled(file, i, row, columns.label_column) for i, row in numbered]
+    rows = read_rows(
+        file,
+        wanted,
+        how_to_get="--images-csv names the CSV that lists the images.",
+        mend="mend the file, or name its columns as they are",
+    )
+    ids = [_checked_id(file, row.line, row[columns.image_column]) for row in rows]
+    refuse_twice(file, ids, [f"line {row.line}" for row in rows])
+    words = frozenset(word.lower() for word in columns.missing_values)
+    labels = [_filled(file, row, columns.label_column, words) for row in rows]
     groups = [row[columns.group_column] if columns.group_column else "" for row in rows]
+    groups = ["" if group.lower() in words else group for group in groups]
     splits = None
     if columns.split_column is not None:
-        splits = [split_name(row[columns.split_column], f"{file}, line {i}") for i, row in numbered]
-    return table_of(ids, labels, groups, splits)
+        splits = [split_name(row[columns.split_column], f"{file}, line {row.line}") for row in rows]
+    return replace(table_of(ids, labels, groups, splits), own_splits=splits is not None)
 
 
 def table_of(
@@ -63,14 +71,19 @@ def without_suffix(file: Path | PurePosixPath) -> str:
 
 
 def split_name(value: str, place: str) -> str:
-    """Return train, val or test for what a person calls it.
+    """Return train, val or test for what a person calls it; "" for nothing, which is no split.
 
     Raises:
         UserError: another name.
     """
+    if not value:
+        return ""
     if value.lower() in SPLITS:
         return SPLITS[value.lower()]
-    raise UserError(f"{place}: unknown split {value!r}; allowed are {', '.join(SPLITS)}.")
+    raise UserError(
+        f"{place}: unknown split {value!r}; allowed are {', '.join(SPLITS)}, or nothing for an "
+        "image that is in none."
+    )
 
 
 def refuse_twice(source: Path, ids: Sequence[str], places: Sequence[str]) -> None:
@@ -89,20 +102,27 @@ def refuse_twice(source: Path, ids: Sequence[str], places: Sequence[str]) -> Non
         first[image_id] = place
 
 
-def _checked_id(file: Path, number: int, value: str) -> str:
+def _checked_id(file: Path, line: int, value: str) -> str:
     path = PurePosixPath(value)
     if not value or path.is_absolute() or ".." in path.parts or set("\\:\0") & set(value):
         raise UserError(
-            f"{file}, line {number}: the image {value!r} is not allowed; give a file name or a "
+            f"{file}, line {line}: the image {value!r} is not allowed; give a file name or a "
             "path below the data folder, with '/' and without '..'."
         )
     return without_suffix(path)
 
 
-def _filled(file: Path, number: int, row: Row, column: str) -> str:
-    if not row[column]:
+def _filled(file: Path, row: Row, column: str, missing_words: frozenset[str]) -> str:
+    label = row[column]
+    if not label:
         raise UserError(
-            f"{file}, line {number}: column {column} is empty; every image needs a class, so fill "
-            "it in or remove the row."
+            f"{file}, line {row.line}: column {column} is empty; every image needs a class, so "
+            "fill it in or remove the row."
         )
-    return row[column]
+    if label.lower() in missing_words:
+        raise UserError(
+            f"{file}, line {row.line}: column {column} holds '{label}', which stands for a missing "
+            "value; fill it in or remove the row, or, if it is a class, give --missing-values "
+            "without it."
+        )
+    return label

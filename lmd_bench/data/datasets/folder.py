@@ -1,29 +1,45 @@
 """Any folder of images: one sub-folder a class, or a CSV that says what each image shows.
 
 Without a CSV the class of an image is the sub-folder of the data folder that it lies in, at any
-depth; classes are sorted by name. With one (`schema.TableColumns`) the folder may be arranged in
-any way: a row names an image by its path below the folder or, where only one file is called so, by
-its file name alone, in both cases with or without the ending. Group and split columns are optional;
-an empty group makes the image its own.
+depth; classes are sorted by name. Where the sub-folders are called train, val and test, they are
+the declared split, and the folders in them the classes.
+
+With a CSV (`schema.TableColumns`) the folder may be arranged in any way: a row names an image by
+its path below the folder or, where only one file is called so, by its file name alone, in both
+cases with or without the ending. Group and split columns are optional; an empty group makes the
+image its own.
 
 An image is known by that path or name without its ending. Names that begin with a dot are skipped.
+Links are followed. What is left out for its ending is counted, and a class folder without an image
+is refused, so that no class vanishes unseen.
 """
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TableColumns
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._own import (
-    SUFFIXES,
+    SPLITS,
     read_listed,
     refuse_twice,
     table_of,
     without_suffix,
 )
+from lmd_bench.data.image_suffixes import SUFFIXES
 from lmd_bench.data.table import DatasetCard, ImageTable
+
+# Folders of such names hold parts of pictures, not classes.
+_PARTS = frozenset(
+    f"{name}{plural}"
+    for name in ("image", "img", "mask", "label", "annotation", "segmentation")
+    for plural in ("", "s")
+)
+_NOT_SEEN = (".", "__", "@")  # begin the names of what systems put beside a person's files
 
 
 class Folder(Dataset):
@@ -41,8 +57,9 @@ class Folder(Dataset):
             "--images-csv, --image-column and --label-column (and --group-column, --split-column)."
         ),
         group="group",
-        splits="those of --split-column",
+        splits="those of --split-column, or sub-folders train, val and test",
     )
+    version = 2
 
     def describe(self, columns: TableColumns) -> None:
         """Read the images that a CSV lists, from now on."""
@@ -58,7 +75,28 @@ class Folder(Dataset):
 
     def files(self, root: Path | None) -> Iterator[os.DirEntry[str]]:
         """Yield the image files at any depth below the folder."""
-        yield from _images_below(self.check_root(root))
+        yield from filter(_is_image, _files_below(self.check_root(root)))
+
+    def notes(self, root: Path | None) -> tuple[str, ...]:
+        """Return what of the folder is left out, and what may not be meant as an image."""
+        folder = self.check_root(root)
+        files = list(_files_below(folder))
+        images = [entry for entry in files if _is_image(entry)]
+        # Files beside the class folders are a person's lists and read-mes.
+        others = [e for e in files if not _is_image(e) and Path(e.path).parent != folder]
+        notes: list[str] = []
+        if others:
+            notes.append(
+                f"{len(others)} of {len(images) + len(others)} files are left out, as their ending is that of no "
+                f"image that is read: {_endings(others)}"
+            )
+        masks = [entry for entry in images if Path(entry.name).stem.lower().endswith("_mask")]
+        if masks and self.columns is None:
+            notes.append(f"{len(masks)} files called ..._mask count as images of their class")
+        deep = all(len(Path(e.path).relative_to(folder).parts) > 2 for e in images)
+        if images and deep and self.columns is None:
+            notes.append("all images lie two folders deep or more; the first level is the class")
+        return tuple(notes)
 
     def paths(self, root: Path | None, table: ImageTable) -> tuple[Path | None, ...]:
         """Return the file of each image, None where it is missing.
@@ -84,8 +122,27 @@ class Folder(Dataset):
                 "them into one, or describe a CSV with --images-csv."
             )
         refuse_twice(root, ids, [f"file {image_id}" for image_id in ids])
-        names = [image_id.partition("/")[0] for image_id in ids]
-        return table_of(ids, names, [""] * len(ids), None)
+        first = [image_id.partition("/")[0] for image_id in ids]
+        if _are_splits(root, set(first)):
+            return self._by_split(root, ids)
+        _refuse_empty(root, _folders_in(root), set(first))
+        return table_of(ids, first, [""] * len(ids), None)
+
+    def _by_split(self, root: Path, ids: list[str]) -> ImageTable:
+        """Return the images of train, val and test, each with one sub-folder a class."""
+        parts = [image_id.split("/") for image_id in ids]
+        loose = next((p for p in parts if len(p) < 3), None)
+        if loose is not None:
+            raise UserError(
+                f"{root / loose[0]} holds images outside the sub-folders of its classes, first "
+                f"{loose[-1]}; move them into one, or describe a CSV with --images-csv."
+            )
+        classes = [name for _, name, *_ in parts]
+        folders = [f for split in {p[0] for p in parts} for f in _folders_in(root / split)]
+        # A class without an image in one split is counted as such; one without any is not there.
+        _refuse_empty(root, folders, set(classes))
+        splits = [SPLITS[split.lower()] for split, *_ in parts]
+        return replace(table_of(ids, classes, [""] * len(ids), splits), own_splits=True)
 
 
 class _Files:
@@ -112,12 +169,68 @@ class _Files:
         return matches[0] if matches else None
 
 
-def _images_below(folder: Path) -> Iterator[os.DirEntry[str]]:
+def _are_splits(root: Path, names: set[str]) -> bool:
+    """Return whether the sub-folders with images are a split, and refuse what cannot be classes."""
+    splits = {name for name in names if name.lower() in SPLITS}
+    if len(splits) > 1 and splits != names:
+        raise UserError(
+            f"Of the sub-folders of {root}, {', '.join(sorted(splits))} are parts of a split and "
+            f"{', '.join(sorted(names - splits))} are not; move the others elsewhere, or put the "
+            "images of each class into one sub-folder."
+        )
+    if len(names) == 1:
+        (only,) = names
+        raise UserError(
+            f"{root} has one sub-folder with images, {only}, and a task needs two classes; if the "
+            f"classes are the folders in it, name {root / only} as --data-root."
+        )
+    if {name.lower() for name in names} <= _PARTS:
+        raise UserError(
+            f"The sub-folders {', '.join(sorted(names))} of {root} are no classes; put the images "
+            "of each class into one sub-folder, or describe a CSV with --images-csv."
+        )
+    return len(splits) > 1
+
+
+def _refuse_empty(root: Path, folders: Iterable[Path], classes: set[str]) -> None:
+    for folder in folders:
+        if folder.name in classes or folder.name.startswith(_NOT_SEEN):
+            continue
+        others = list(_files_below(folder))
+        held = f"holds {len(others)} files ({_endings(others)}) but" if others else "holds"
+        raise UserError(
+            f"The sub-folder {folder.relative_to(root)} of {root} {held} no image that is read; "
+            f"endings of images are {' '.join(sorted(SUFFIXES))}: convert its files, or move it "
+            "elsewhere."
+        )
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir())
+
+
+def _endings(files: Iterable[os.DirEntry[str]]) -> str:
+    counts = Counter(Path(entry.name).suffix.lower() or "no ending" for entry in files)
+    return ", ".join(f"{n} {ending}" for ending, n in counts.most_common())
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    return Path(entry.name).suffix.lower() in SUFFIXES
+
+
+def _files_below(
+    folder: Path, above: frozenset[tuple[int, int]] = frozenset()
+) -> Iterator[os.DirEntry[str]]:
+    """Yield all files at any depth, links followed, but not back to a folder that they lie in."""
+    here = folder.stat()
+    above |= {(here.st_dev, here.st_ino)}
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _images_below(Path(entry.path))
-            elif Path(entry.name).suffix.lower() in SUFFIXES:
+            if not entry.is_dir():
                 yield entry
+                continue
+            status = entry.stat()
+            if (status.st_dev, status.st_ino) not in above:
+                yield from _files_below(Path(entry.path), above)

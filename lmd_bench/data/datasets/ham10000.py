@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lmd_bench.data.csv_rows import FIRST_LINE, read_rows
+from lmd_bench.data.csv_rows import read_rows
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._csv import check_ids, label_of
 from lmd_bench.data.table import DatasetCard, ImageTable, own_group
@@ -42,10 +42,9 @@ class Ham10000(Dataset):
         """Return all images listed in the metadata, in its order."""
         file = self.check_root(root) / METADATA
         rows = read_rows(file, ("image_id", "lesion_id", "dx"), how_to_get=self.card.how_to_get)
-        image_ids = tuple(row["image_id"] for row in rows)
-        check_ids(file, image_ids)
+        image_ids = tuple(check_ids(file, rows, "image_id"))
         names = self.card.class_names
-        labels = [label_of(file, i, row["dx"], names) for i, row in enumerate(rows, FIRST_LINE)]
+        labels = [label_of(file, row, "dx", names) for row in rows]
         return ImageTable(
             image_ids=image_ids,
             labels=np.array(labels, dtype=np.int64),

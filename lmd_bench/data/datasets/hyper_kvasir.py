@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lmd_bench.data.csv_rows import FIRST_LINE, read_rows
+from lmd_bench.data.csv_rows import read_rows
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._csv import check_ids, label_of
 from lmd_bench.data.table import DatasetCard, ImageTable, own_group
@@ -82,11 +82,8 @@ class HyperKvasir(Dataset):
         """Return all images of `image-labels.csv`, in its order, each its own group."""
         file, names = self.check_root(root) / LABELS, self.card.class_names
         rows = read_rows(file, ("Video file", "Finding"), how_to_get=self.card.how_to_get)
-        image_ids = tuple(row["Video file"] for row in rows)
-        check_ids(file, image_ids)
-        labels = [
-            label_of(file, i, row["Finding"], names) for i, row in enumerate(rows, FIRST_LINE)
-        ]
+        image_ids = tuple(check_ids(file, rows, "Video file"))
+        labels = [label_of(file, row, "Finding", names) for row in rows]
         return ImageTable(
             image_ids=image_ids,
             labels=np.array(labels, dtype=np.int64),

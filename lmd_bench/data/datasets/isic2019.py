@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.data.csv_rows import FIRST_LINE, read_rows
+from lmd_bench.data.csv_rows import read_rows
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._csv import check_ids, one_hot
 from lmd_bench.data.table import DatasetCard, ImageTable, own_group
@@ -52,9 +52,8 @@ class Isic2019(Dataset):
         folder = self.check_root(root)
         file, names = folder / GROUND_TRUTH, self.card.class_names
         rows = read_rows(file, ("image", *names), how_to_get=self.card.how_to_get)
-        image_ids = tuple(row["image"] for row in rows)
-        check_ids(file, image_ids)
-        labels = [one_hot(file, i, row, names) for i, row in enumerate(rows, FIRST_LINE)]
+        image_ids = tuple(check_ids(file, rows, "image"))
+        labels = [one_hot(file, row, names) for row in rows]
         lesions = self._lesions(folder / METADATA)
         absent = [image_id for image_id in image_ids if image_id not in lesions]
         if absent:
@@ -71,5 +70,5 @@ class Isic2019(Dataset):
 
     def _lesions(self, file: Path) -> dict[str, str]:
         rows = read_rows(file, ("image", "lesion_id"), how_to_get=self.card.how_to_get)
-        check_ids(file, [row["image"] for row in rows])
+        check_ids(file, rows, "image")
         return {row["image"]: row["lesion_id"] for row in rows}

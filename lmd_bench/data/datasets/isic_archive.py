@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.data.csv_rows import FIRST_LINE, read_rows
+from lmd_bench.data.csv_rows import Row, read_rows
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._csv import check_ids, one_hot
 from lmd_bench.data.table import DatasetCard, ImageTable, own_group
@@ -71,10 +71,9 @@ class IsicArchive(Dataset):
         for split, name in SPLIT_FILES.items():
             file = folder / name
             rows = read_rows(file, ("image", *names), how_to_get=self.card.how_to_get)
-            ids = [row["image"] for row in rows]
-            check_ids(file, ids)
-            _check_one_split(file, split_of, ids)
-            labels += [one_hot(file, i, row, names) for i, row in enumerate(rows, FIRST_LINE)]
+            ids = check_ids(file, rows, "image")
+            _check_one_split(file, split_of, rows)
+            labels += [one_hot(file, row, names) for row in rows]
             split_of |= dict.fromkeys(ids, split)
         lesions = self._lesions(folder / METADATA, split_of)
         return ImageTable(
@@ -87,7 +86,7 @@ class IsicArchive(Dataset):
 
     def _lesions(self, file: Path, listed: dict[str, str]) -> dict[str, str]:
         rows = read_rows(file, ("isic_id", "lesion_id"), how_to_get=self.card.how_to_get)
-        check_ids(file, [row["isic_id"] for row in rows])
+        check_ids(file, rows, "isic_id")
         lesions = {row["isic_id"]: row["lesion_id"] for row in rows}
         if lesions.keys().isdisjoint(listed):
             raise UserError(
@@ -97,10 +96,11 @@ class IsicArchive(Dataset):
         return lesions
 
 
-def _check_one_split(file: Path, split_of: dict[str, str], ids: list[str]) -> None:
-    for number, image_id in enumerate(ids, FIRST_LINE):
+def _check_one_split(file: Path, split_of: dict[str, str], rows: list[Row]) -> None:
+    for row in rows:
+        image_id = row["image"]
         if image_id in split_of:
             raise UserError(
-                f"{file}, line {number}: image {image_id} was listed before, in "
+                f"{file}, line {row.line}: image {image_id} was listed before, in "
                 f"{SPLIT_FILES[split_of[image_id]]}; every image must be listed once."
             )

@@ -75,6 +75,7 @@ def open_folder(folder: Path) -> PreparedImages | None:
             groups=tuple(index["group"].to_pylist()),
             class_names=tuple(meta["class_names"]),
             splits=tuple(index["split"].to_pylist()) if "split" in index.column_names else None,
+            own_splits=meta.get("own_splits", False),
         )
         size = meta["image_size"]
         prepared = PreparedImages(table, size, meta["fingerprint"], meta["n_missing"], folder)
@@ -252,5 +253,6 @@ def _write_meta(
         "n_images": len(table),
         "n_missing": n_missing,
         "fingerprint": fingerprint,
+        "own_splits": table.own_splits,
     }
     file.write_text(json.dumps(meta, indent=2))

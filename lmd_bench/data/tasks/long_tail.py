@@ -70,11 +70,12 @@ def groups_by_third(class_counts: Sequence[int]) -> tuple[Shot, ...]:
     """Return 'many', 'medium' or 'few' for each class, by rank of its training count.
 
     Thirds of the classes; what is left over goes to few first, then to medium: 2/3/3 of eight
-    classes (as MONICA on ISIC 2019), 2/2/3 of seven, 2/2/2 of six.
+    classes (as MONICA on ISIC 2019), 2/2/3 of seven, 2/2/2 of six. Of two one is many and one few.
     """
     n_classes = len(class_counts)
     third, left_over = divmod(n_classes, 3)
     n_few, n_medium = third + (left_over >= 1), third + (left_over >= 2)
+    n_medium = 0 if n_classes == 2 else n_medium
     n_many = n_classes - n_medium - n_few
     shots: dict[int, Shot] = {}
     for rank, label in enumerate(by_count(class_counts)):

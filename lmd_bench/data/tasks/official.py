@@ -15,12 +15,12 @@ import numpy as np
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.core.seeding import derive_seed
+from lmd_bench.data.image_suffixes import SUFFIXES
 from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.split import Split, sorted_rows
 from lmd_bench.data.tasks.splits.find import read_published
 from lmd_bench.data.tasks.splits.published import Listed, Published, SplitName
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 _SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 _SHARE = 0.2  # of each class's train images that val gets, rounded up
 Rows = dict[SplitName, list[int]]
@@ -168,7 +168,7 @@ class _Names:
 def _stem(name: str) -> str:
     file = PurePosixPath(name.replace("\\", "/"))
     # Only an image's suffix is cut off: an id may hold a dot.
-    return file.stem if file.suffix.lower() in _SUFFIXES else file.name
+    return file.stem if file.suffix.lower() in SUFFIXES else file.name
 
 
 def _check_labels(table: ImageTable, present: Mapping[int, Listed], published: Published) -> None:

@@ -66,6 +66,17 @@ def cut(table: ImageTable, spec: TaskSpec, source: DataSource | None = None) -> 
             f"--split-dir is for protocol 'official', but protocol '{spec.protocol}' was asked "
             "for; leave one of them out."
         )
+    if table.own_splits and spec.protocol != "official":
+        raise UserError(
+            f"The data declare train, val and test, but protocol '{spec.protocol}' would mix them; "
+            "give --protocol official, or leave --split-column out (of a folder of train, val and "
+            "test: put the images of each class into one sub-folder)."
+        )
+    if len(table.class_names) < 2:
+        raise UserError(
+            f"Data set '{spec.dataset}' has one class, {', '.join(table.class_names)}, and a task "
+            "needs two; if the images lie one folder deeper, name that folder as --data-root."
+        )
     factor = spec.imbalance_factor
     if factor is not None and not 1 <= factor < float("inf"):
         raise UserError(

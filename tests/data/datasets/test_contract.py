@@ -6,6 +6,7 @@ import pytest
 from lmd_bench.core import plugins
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource
+from lmd_bench.data.csv_rows import Row
 from lmd_bench.data.datasets import load
 from lmd_bench.data.datasets._csv import check_ids
 from lmd_bench.data.images.prepare import prepare
@@ -34,7 +35,7 @@ def test_every_image_has_one_id_one_label_one_group_and_pixels(name, root):
     assert all(table.groups)
     assert not dataset.missing(root, table).any()
     if name != "folder":  # whose ids are paths
-        check_ids(root / "table", table.image_ids)
+        check_ids(root / "table", [Row(id=image_id) for image_id in table.image_ids], "id")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -50,7 +50,9 @@ def test_natural_geometric_counts_refuse_a_factor_below_the_natural_one_and_name
     assert natural_geometric_counts(ISIC, 53.88)[1] == 12875
 
 
-@pytest.mark.parametrize(("n_classes", "sizes"), [(8, (2, 3, 3)), (7, (2, 2, 3)), (6, (2, 2, 2))])
+@pytest.mark.parametrize(
+    ("n_classes", "sizes"), [(8, (2, 3, 3)), (7, (2, 2, 3)), (6, (2, 2, 2)), (2, (1, 0, 1))]
+)
 def test_what_thirds_leave_over_goes_to_few_first(n_classes, sizes):
     groups = groups_by_third(range(n_classes))
     assert tuple(groups.count(name) for name in ("many", "medium", "few")) == sizes

@@ -32,12 +32,11 @@ def read_lmd(folder: Path) -> Published:
     images: list[Listed] = []
     for split, name in FILES.items():
         file = folder / name
-        for number, row in enumerate(read_rows(file), start=2):
-            images.append(_listed(file, number, row, split))
+        images += [_listed(file, row, split) for row in read_rows(file)]
     return Published(folder, tuple(images))
 
 
-def _listed(file: Path, number: int, row: Row, split: SplitName) -> Listed:
+def _listed(file: Path, row: Row, split: SplitName) -> Listed:
     if "Video file" in row and "Finding" in row:
         return Listed(row["Video file"], split, row["Finding"])
     if "image" not in row:
@@ -48,7 +47,7 @@ def _listed(file: Path, number: int, row: Row, split: SplitName) -> Listed:
     ones = [name for name, value in row.items() if name != "image" and value in ("1", "1.0")]
     if len(ones) != 1:
         raise UserError(
-            f"{file}, line {number}: image {row['image']} is of {len(ones)} classes; exactly one "
+            f"{file}, line {row.line}: image {row['image']} is of {len(ones)} classes; exactly one "
             "class must be 1: put the published file in its place."
         )
     return Listed(row["image"], split, ones[0])
