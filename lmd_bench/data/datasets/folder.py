@@ -87,8 +87,8 @@ class Folder(Dataset):
         notes: list[str] = []
         if others:
             notes.append(
-                f"{len(others)} of {len(images) + len(others)} files are left out, as their ending is that of no "
-                f"image that is read: {_endings(others)}"
+                f"{len(others)} of {len(images) + len(others)} files are left out, as their "
+                f"ending is that of no image that is read: {_endings(others)}"
             )
         masks = [entry for entry in images if Path(entry.name).stem.lower().endswith("_mask")]
         if masks and self.columns is None:
