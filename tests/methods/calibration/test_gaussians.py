@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.covariance import oas as sklearn_oas
 
+from lmd_bench.core.errors import DivergedError
 from lmd_bench.methods.calibration import _gaussians as g
 
 F64 = torch.float64
@@ -118,3 +119,97 @@ def test_draws_have_the_moments_of_their_class():
         assert ((draws[k].mean(0) - gaussians.mean[k]).abs() / scale).max() < 0.02
         spread = torch.outer(scale, scale)
         assert ((torch.cov(draws[k].T) - gaussians.covariance[k]).abs() / spread).max() < 0.03
+
+
+def test_the_result_has_the_type_that_was_asked_for_and_float32_without_asking():
+    features, labels = toy()
+    moments = g.class_moments(features, labels, 3)
+    for gaussians, dtype in (
+        (g.fit_gaussians(moments), torch.float32),
+        (g.fit_gaussians(moments, dtype=F64), F64),
+    ):
+        parts = (gaussians.mean, gaussians.covariance, gaussians.cholesky, gaussians.whitener)
+        assert {part.dtype for part in parts} == {dtype}
+    # factored in float64 and then rounded, not the other way round
+    assert torch.equal(
+        g.fit_gaussians(moments).whitener, g.fit_gaussians(moments, dtype=F64).whitener.float()
+    )
+
+
+def test_without_being_told_a_hundredth_is_added_to_the_sample_covariance():
+    features, labels = toy()
+    moments = g.class_moments(features, labels, 3)
+    gaussians = g.fit_gaussians(moments, dtype=F64)
+    assert torch.equal(gaussians.covariance, moments.covariance + 0.01 * torch.eye(5, dtype=F64))
+
+
+def test_each_covariance_model_is_its_formula_with_eps_under_it():
+    features, labels = toy(counts=(40, 12, 9, 3))
+    moments = g.class_moments(features, labels, 4)
+    s, eps = moments.covariance, 0.25 * torch.eye(5, dtype=F64)
+    diagonal = torch.stack([torch.diag(of_class.diag()) for of_class in s])
+    within = g.pooled_covariance(moments)
+    expected = {
+        "eps": s,
+        "diag": diagonal,
+        "shrink_diag": 0.7 * s + 0.3 * diagonal,
+        "oas": g.oas_covariance(s, moments.counts),
+        "pooled": 0.7 * s + 0.3 * within,
+        "tail_borrow": g.borrowed_covariance(moments, 2),
+    }
+    for model in MODELS:
+        gaussians = g.fit_gaussians(moments, model, eps=0.25, shrinkage=0.3, dtype=F64)
+        assert torch.allclose(gaussians.covariance, expected[model] + eps, atol=1e-12), model
+
+
+def test_a_class_without_images_is_counted():
+    features, labels = toy(counts=(6, 4))
+    assert g.class_moments(features, labels, 3).counts.tolist() == [6, 4, 0]
+
+
+def test_two_images_have_the_covariance_over_n_minus_one():
+    features = torch.tensor([[0.0], [2.0]])
+    moments = g.class_moments(features, torch.tensor([0, 0]), 1)
+    assert moments.covariance.tolist() == [[[2.0]]]
+
+
+def test_classes_of_one_image_leave_the_pooled_covariance_alone():
+    covariance = torch.tensor([[[0.0]], [[3.0]]], dtype=F64)
+    moments = g.ClassMoments(torch.zeros(2, 1), covariance, torch.tensor([1, 2]))
+    assert g.pooled_covariance(moments).tolist() == [[3.0]]
+    nothing = g.ClassMoments(torch.zeros(2, 1), 0 * covariance, torch.tensor([1, 1]))
+    assert g.pooled_covariance(nothing).tolist() == [[0.0]]
+
+
+def test_a_tail_class_borrows_from_no_more_heads_than_there_are():
+    mean = torch.tensor([[0.0], [10.0], [11.0]])
+    covariance = torch.tensor([[[1.0]], [[2.0]], [[6.0]]])
+    moments = g.ClassMoments(mean, covariance, torch.tensor([100, 90, 3]))
+    ours = g.borrowed_covariance(moments, n_neighbours=5)
+    assert ours.flatten().tolist() == [1.0, 2.0, 3.0]  # (6 + 2 + 1) / 3
+
+
+def test_a_spread_that_is_round_already_is_its_own_oas():
+    # tr(S^2) = tr(S)^2 / p: the denominator is 0, and rho is 1
+    covariance = 2.0 * torch.eye(3, dtype=F64)[None]
+    ours = g.oas_covariance(covariance, torch.tensor([50]))
+    assert torch.allclose(ours, covariance * 49 / 50)
+    # few images: rho would be above 1
+    few = torch.diag(torch.tensor([2.0, 1.0, 1.0], dtype=F64))[None]
+    ours = g.oas_covariance(few, torch.tensor([2]))
+    assert torch.allclose(ours, torch.eye(3, dtype=F64)[None] * 4 / 3 / 2)
+    one = g.oas_covariance(few, torch.tensor([1]))
+    assert torch.allclose(one, torch.eye(3, dtype=F64)[None] * 4 / 3)
+
+
+def test_a_covariance_that_cannot_be_factored_is_said():
+    with pytest.raises(DivergedError, match="^a class covariance of the features cannot be fact"):
+        g.factored(torch.zeros(1, 2), -torch.eye(2)[None], F64)
+
+
+def test_draws_follow_the_generator_alone():
+    features, labels = toy()
+    gaussians = g.fit_gaussians(g.class_moments(features, labels, 3), dtype=F64)
+    first, second = (gaussians.draw(3, torch.Generator().manual_seed(4)) for _ in range(2))
+    assert torch.equal(first, second)
+    assert first.dtype is F64
