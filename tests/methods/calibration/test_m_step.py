@@ -147,3 +147,110 @@ def test_logits_whose_covariance_is_not_finite_are_refused(gaussians, head):
     optimiser = torch.optim.SGD(head.parameters(), lr=0.1)
     with pytest.raises(DivergedError, match="cannot be factored"):
         m.sampled_m_step(head, gaussians, optimiser, 1, 30, torch.Generator().manual_seed(0))
+
+
+def test_the_sampled_form_is_optimised_by_the_published_sgd(head):
+    optimiser = m.sgd_of(head, lr=0.3, decay=0.02)
+    (group,) = optimiser.param_groups
+    assert group["params"] == [head.weight, head.bias]
+    assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.3, 0.9, 0.02)
+
+
+@pytest.mark.parametrize(("batch_size", "n_each"), [(2, 1), (3, 1), (11, 3)])
+def test_sampled_steps_are_those_of_the_gradient_on_balanced_draws(
+    gaussians, head, batch_size, n_each
+):
+    reference = nn.Linear(8, 3).double()
+    reference.load_state_dict(head.state_dict())
+    loss = m.sampled_m_step(
+        head,
+        gaussians,
+        torch.optim.SGD(head.parameters(), lr=0.1),
+        3,
+        batch_size,
+        torch.Generator().manual_seed(7),
+    )
+    rng, losses = torch.Generator().manual_seed(7), []
+    for _ in range(3):
+        noise = torch.randn(3, n_each, 3, generator=rng, dtype=torch.float64)
+        of_step, of_weight, of_bias, _ = m.sampled_gradient(reference, gaussians, noise)
+        with torch.no_grad():
+            reference.weight -= 0.1 * of_weight
+            reference.bias -= 0.1 * of_bias
+        losses.append(float(of_step))
+    assert loss == pytest.approx(sum(losses) / 3, rel=1e-12)
+    assert torch.allclose(head.weight, reference.weight, atol=1e-12)
+
+
+def test_the_expected_step_ends_where_the_gradient_of_loss_and_decay_is_zero(gaussians, head):
+    points = m.normal_points(3, 256, seed=0)
+    reached = m.expected_m_step(head, gaussians, decay=0.05)
+    weight, bias = (p.detach().clone().requires_grad_() for p in (head.weight, head.bias))
+    loss = m.expected_cross_entropy(weight, bias, gaussians.mean, gaussians.cholesky, points)
+    assert reached == pytest.approx(loss.item(), rel=1e-9)
+    of_weight, of_bias = torch.autograd.grad(loss, (weight, bias))
+    assert (of_weight + 0.05 * weight).abs().max() < 2e-4
+    assert (of_bias + 0.05 * bias).abs().max() < 2e-4
+
+
+def test_the_seed_of_the_expected_step_is_that_of_its_points(gaussians, head):
+    start = {name: value.clone() for name, value in head.state_dict().items()}
+    reached: list[float] = []
+    for seed in (0, 0, 1):
+        head.load_state_dict(start)
+        reached.append(m.expected_m_step(head, gaussians, decay=0.01, n_points=16, seed=seed))
+    assert reached[0] == reached[1] != reached[2]
+
+
+def test_the_expected_loss_is_that_of_the_logits_at_each_point(gaussians, head):
+    """At points that are no mirror images of each other, so that their sign counts."""
+    points = torch.rand(5, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    losses = []
+    w, b = head.weight.detach(), head.bias.detach()
+    for k in range(3):
+        spread = w @ gaussians.covariance[k] @ w.T
+        factor = torch.linalg.cholesky(spread + m.JITTER * spread.diagonal().mean() * torch.eye(3))
+        logits = w @ gaussians.mean[k] + b + points @ factor.T
+        losses.append(F.cross_entropy(logits, torch.full((5,), k)))
+    ours = m.expected_cross_entropy(w, b, gaussians.mean, gaussians.cholesky, points)
+    assert ours.item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-9)
+
+
+def test_a_head_of_zeros_has_logits_that_are_held_up_by_the_jitter():
+    cholesky, info = m.factor_of_logits(torch.zeros(2, 3, 3, dtype=torch.float32))
+    assert info == 0
+    assert cholesky.dtype is torch.float32
+    expected = (m.JITTER * 1e-12) ** 0.5 * torch.eye(3)
+    assert torch.allclose(cholesky, expected.expand(2, 3, 3), rtol=1e-4, atol=0.0)
+
+
+def test_the_jitter_is_a_share_of_the_mean_variance_of_its_class():
+    spread = torch.diag_embed(torch.tensor([[1.0, 3.0], [200.0, 400.0]], dtype=torch.float64))
+    cholesky, _ = m.factor_of_logits(spread)
+    jitter = torch.diagonal(cholesky @ cholesky.mT - spread, dim1=1, dim2=2)
+    expected = m.JITTER * torch.tensor([[2.0, 2.0], [300.0, 300.0]], dtype=torch.float64)
+    assert torch.allclose(jitter, expected, rtol=1e-5)
+
+
+def test_a_covariance_without_a_factor_is_said(gaussians, head):
+    with pytest.raises(
+        DivergedError, match="^the covariance of the classifier's logits cannot be factored$"
+    ):
+        m.expected_cross_entropy(
+            head.weight.double() * float("nan"),
+            head.bias,
+            gaussians.mean,
+            gaussians.cholesky,
+            m.normal_points(3, 8, 0),
+        )
+
+
+def test_normal_points_are_scrambled_by_their_seed_and_come_in_mirror_images():
+    points = m.normal_points(3, 64, seed=0)
+    assert points.shape == (64, 3)
+    assert points.dtype is torch.float64
+    assert torch.equal(points[:32], -points[32:])
+    assert torch.equal(points, m.normal_points(3, 64, seed=0))
+    assert not torch.equal(points, m.normal_points(3, 64, seed=1))
+    # the quartiles of a standard normal
+    assert points.abs().median() == pytest.approx(0.6745, abs=0.08)

@@ -1,8 +1,11 @@
 """RRL's losses against NumPy from the formula, their limits, and the teacher."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from lmd_bench.methods.representation import rrl
 from lmd_bench.methods.representation._base import Targets
@@ -52,6 +55,11 @@ def test_channel_relation_loss_is_over_channels_or_batch(features, norm, divisor
     assert float(ours) == pytest.approx((difference**2).sum() / divisor, rel=1e-6)
 
 
+def test_the_channel_loss_is_over_channels_where_nothing_is_said(features):
+    s, t = (torch.tensor(f) for f in features)
+    assert torch.equal(rrl.channel_relation_loss(s, t), rrl.channel_relation_loss(s, t, "channels"))
+
+
 def test_both_norms_agree_where_the_published_batch_is_as_large_as_the_width():
     s, t = torch.rand(8, 8), torch.rand(8, 8)
     by_channels = rrl.channel_relation_loss(s, t, "channels")
@@ -78,6 +86,7 @@ def test_the_ramp_is_zero_before_a_hard_warmup_and_rises_in_a_sigmoid_one():
     rising = [rrl.ramp_weight(p, 0.4, "sigmoid") for p in (0.0, 0.1, 0.2, 0.3, 0.4)]
     assert rising == sorted(rising)
     assert rising[-1] == 1.0
+    assert rising[1] == pytest.approx(np.exp(-5 * 0.75**2))
     assert rrl.ramp_weight(0.0, 0.0, "hard") == 1.0
 
 
@@ -88,7 +97,7 @@ def teacher_after(teacher_bn: str, steps: int = 1):
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(1.0)
-    network.encoder.bn1.running_mean.fill_(7.0)
+    network.encoder.network.bn1.running_mean.fill_(7.0)
     for step in range(steps):
         method.after_step(step)
     return network, method.teacher
@@ -108,11 +117,11 @@ def test_ema_alpha_is_a_running_mean_until_the_decay_binds():
 def test_teacher_batch_norm_follows_its_switch():
     _, batch = teacher_after("batch")
     assert batch.training
-    assert float(batch.encoder.bn1.running_mean[0]) == 0.0
+    assert float(batch.encoder.network.bn1.running_mean[0]) == 0.0
     for switch in ("ema", "copy"):
         _, teacher = teacher_after(switch)
         assert not teacher.training
-        assert float(teacher.encoder.bn1.running_mean[0]) == 7.0
+        assert float(teacher.encoder.network.bn1.running_mean[0]) == 7.0
 
 
 def test_the_teacher_takes_no_gradient():
@@ -124,3 +133,99 @@ def test_the_teacher_takes_no_gradient():
     method.loss(views, Targets(torch.tensor([0, 1, 2, 0])), step=0).backward()
     assert all(parameter.grad is None for parameter in method.teacher.parameters())
     assert network.head.weight.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"ema_horizon": 0.0}, "ema_horizon=0.0 must lie in (0, 1]"),
+        ({"ema_horizon": 1.5}, "ema_horizon=1.5 must lie in (0, 1]"),
+        ({"ema_decay": 1.0}, "ema_decay=1.0 must lie in [0, 1)"),
+        ({"ema_decay": -0.5}, "ema_decay=-0.5 must lie in [0, 1)"),
+        ({"warmup_fraction": 1.0}, "warmup_fraction=1.0 must lie in [0, 1)"),
+        ({"warmup_fraction": -0.5}, "warmup_fraction=-0.5 must lie in [0, 1)"),
+    ],
+)
+def test_values_outside_of_the_ranges_are_refused_in_a_sentence(
+    settings: dict[str, float], sentence: str
+):
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        rrl.Config(**settings)
+
+
+def test_the_ends_of_the_ranges_are_allowed():
+    rrl.Config(ema_horizon=1.0, ema_decay=0.0, warmup_fraction=0.0)
+
+
+def with_a_teacher_of_its_own(**settings) -> rrl.Rrl:
+    """Return RRL whose teacher is another network than the student."""
+    config = rrl.Config(warmup_fraction=0.5, **settings)
+    method = rrl.Rrl(config, tiny.model(), torch.tensor(tiny.COUNTS), n_steps=10, seed=0)
+    method.teacher.load_state_dict(tiny.model(seed=1).state_dict())
+    return method
+
+
+VIEWS = tuple(torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(n)) for n in (0, 1))
+TARGETS = Targets(torch.tensor([0, 1, 2, 0]))
+
+
+def test_in_the_warmup_the_loss_is_cross_entropy_of_the_student_view_and_the_teacher_rests():
+    method = with_a_teacher_of_its_own()
+    before = {name: value.clone() for name, value in method.teacher.state_dict().items()}
+    expected = F.cross_entropy(method.model(VIEWS[0])[1], TARGETS.labels)
+    assert torch.equal(method.loss(VIEWS, TARGETS, step=4), expected)
+    assert all(torch.equal(before[n], v) for n, v in method.teacher.state_dict().items())
+
+
+@pytest.mark.parametrize("norm", ["channels", "batch"])
+@pytest.mark.parametrize(
+    ("ramp", "step", "weight"),
+    [("hard", 5, 1.0), ("hard", 9, 1.0), ("sigmoid", 2, np.exp(-5 * 0.6**2))],
+)
+def test_the_loss_is_cross_entropy_and_the_weighted_agreement(norm, ramp, step, weight):
+    method = with_a_teacher_of_its_own(
+        probability_loss_weight=2.0,
+        batch_loss_weight=3.0,
+        channel_loss_weight=5.0,
+        channel_norm=norm,
+        ramp=ramp,
+    )
+    loss = method.loss(VIEWS, TARGETS, step)
+    f_s, z_s = method.model(VIEWS[0])
+    f_t, z_t = method.teacher(VIEWS[1])
+    agreement = (
+        2 * rrl.probability_loss(z_s, z_t)
+        + 3 * rrl.batch_relation_loss(f_s, f_t)
+        + 5 * rrl.channel_relation_loss(f_s, f_t, norm)
+    )
+    expected = F.cross_entropy(z_s, TARGETS.labels) + weight * agreement
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_relations_are_in_full_precision_under_autocast():
+    method = with_a_teacher_of_its_own()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features, logits = torch.randn(4, 8), torch.randn(4, 3)
+        ours = method._agreement(features, logits, features.flip(0), logits.flip(0))
+    plain = method._agreement(features, logits, features.flip(0), logits.flip(0))
+    assert torch.equal(ours, plain)
+
+
+def test_no_parameter_of_the_teacher_wants_a_gradient():
+    assert not any(p.requires_grad for p in with_a_teacher_of_its_own().teacher.parameters())
+
+
+@pytest.mark.parametrize(("switch", "mean"), [("ema", 0.5), ("copy", 1.0)])
+def test_the_second_update_goes_half_of_the_way_and_buffers_as_the_switch_says(switch, mean):
+    student, teacher = tiny.model(), None
+    config = rrl.Config(teacher_bn=switch, ema_decay=0.9)
+    method = rrl.Rrl(config, student, torch.tensor(tiny.COUNTS), n_steps=10, seed=0)
+    teacher = method.teacher
+    with torch.no_grad():
+        for of_student in (*student.parameters(), *rrl._float_buffers(student)):
+            of_student.fill_(1.0)
+        for of_teacher in (*teacher.parameters(), *rrl._float_buffers(teacher)):
+            of_teacher.fill_(0.0)
+    method.after_step(1)
+    assert {p.unique().item() for p in teacher.parameters()} == {0.5}
+    assert {b.unique().item() for b in rrl._float_buffers(teacher)} == {mean}
