@@ -8,7 +8,7 @@ from torch import nn
 
 from lmd_bench.core import plugins
 from lmd_bench.core.errors import DivergedError
-from lmd_bench.core.schema import no_report
+from lmd_bench.core.schema import Progress, no_report
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet, epoch_batches, steps_per_epoch
 from lmd_bench.methods import best_epoch
@@ -184,3 +184,69 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_steps():
     losses = [method.loss(*feed.batch(indices, n), n).item() for n, indices in enumerate(order)]
     assert len(losses) > 1
     assert fitted.curve[0].loss == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+def test_each_epoch_is_told_with_its_stage_and_its_place_in_the_training():
+    told: list[Progress] = []
+    config = TrainingConfig(batch_size=16, augmentation="weak")
+    method = CrossEntropy(Config(), tiny.model(), torch.tensor(tiny.COUNTS), n_steps=4, seed=0)
+    fitted = train(method, *tiny.sets(), config, 2, 0, told.append)
+    assert [(p.stage, p.epoch, p.n_epochs) for p in told] == [
+        ("representation", 1, 2),
+        ("representation", 2, 2),
+    ]
+    assert fitted.curve == tuple(told)
+
+
+class _DrawsTheRarest(CrossEntropy):
+    """Asks for images of the rarest class alone, and keeps what it was asked and given."""
+
+    def prepare(self) -> None:
+        self.asked: list[float] = []
+        self.seen: set[int] = set()
+
+    def draw_weights(self, progress):
+        self.asked.append(progress)
+        return torch.tensor([0.0, 0.0, 1.0])
+
+    def loss(self, views, targets, step):
+        self.seen |= set(targets.labels.tolist())
+        return super().loss(views, targets, step)
+
+
+@pytest.mark.parametrize(
+    ("n_epochs", "progress"), [(1, [0.0]), (2, [0.0, 1.0]), (3, [0.0, 0.5, 1.0])]
+)
+def test_images_are_drawn_by_the_weights_of_the_epoch(n_epochs: int, progress: list[float]):
+    config = TrainingConfig(batch_size=32, augmentation="weak")
+    counts = torch.tensor(tiny.COUNTS)
+    method = _DrawsTheRarest(Config(), tiny.model(), counts, n_steps=n_epochs, seed=0)
+    train(method, *tiny.sets(), config, n_epochs, 0, no_report)
+    assert method.asked == progress
+    assert method.seen == {2}
+
+
+def test_the_deferral_is_asked_of_the_method_with_its_own_config():
+    asked: list[object] = []
+
+    class Asks(CrossEntropy):
+        @classmethod
+        def deferral(cls, config):
+            asked.append(config)
+            return 0.0
+
+    config = TrainingConfig(batch_size=32, augmentation="weak")
+    method = Asks(Config(), tiny.model(), torch.tensor(tiny.COUNTS), n_steps=1, seed=0)
+    train(method, *tiny.sets(), config, 1, 0, no_report)
+    assert asked == [method.config]
+
+
+def test_an_encoder_kept_at_the_best_epoch_is_the_model_that_is_left():
+    network = tiny.model()
+    config = TrainingConfig(batch_size=32, augmentation="weak", keep="best")
+    method = CrossEntropy(Config(), network, torch.tensor(tiny.COUNTS), n_steps=2, seed=0)
+    fitted = train(method, *tiny.sets(), config, 2, 0, no_report)
+    other = tiny.model(seed=1)
+    fitted.encoder.restore(other)
+    expected = network.state_dict()
+    assert all(torch.equal(v, expected[name]) for name, v in other.state_dict().items())
