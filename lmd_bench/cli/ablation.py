@@ -7,7 +7,7 @@ import typer
 
 from lmd_bench.cli import completion
 from lmd_bench.cli.app import app, command_line
-from lmd_bench.cli.compare import LesionColumn, Lesions
+from lmd_bench.cli.compare import LesionColumn, Lesions, lesions_of
 from lmd_bench.cli.option_groups import expanded
 from lmd_bench.cli.options import RESULTS, AblationOptions, Factors, Results, Seed, Settings
 from lmd_bench.core.errors import UserError, unknown
@@ -47,6 +47,10 @@ def ablate(
         Literal["table", "markdown", "latex", "csv", "json"], typer.Option(help="Of the tables.")
     ] = "table",
     out: Annotated[Path | None, typer.Option(help="File for the tables.")] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(help="With --table: cell that the others are compared with; the reference."),
+    ] = None,
     clusters: Lesions = None,
     cluster_column: LesionColumn = "lesion_id",
     results: Results = RESULTS,
@@ -60,10 +64,10 @@ def ablate(
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
     width = terminal_width() if out is None else None
-    lesions = (str(clusters), cluster_column) if clusters else None
+    lesions = lesions_of(clusters, cluster_column)
     if table:
         name = Path(file).stem if file else None
-        write(render(read_ablations(results.resolve(), name, lesions), format, width), out)
+        write(render(read_ablations(results.resolve(), name, lesions, against), format, width), out)
         return
     if file is None or not dataset:
         raise UserError(

@@ -1,13 +1,16 @@
 """Commands that compare methods: on one task, over tasks, over budgets and imbalance factors."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from lmd_bench.cli.app import app
 from lmd_bench.cli.leaderboard import Rule
 from lmd_bench.cli.options import RESULTS, Results
+
+if TYPE_CHECKING:
+    from lmd_bench.leaderboard.studies.predictions import Clusters
 
 Format = Annotated[Literal["table", "csv", "json"], typer.Option(help="Of what is printed.")]
 Lesions = Annotated[
@@ -19,12 +22,22 @@ Lesions = Annotated[
 LesionColumn = Annotated[str, typer.Option(help="That column.")]
 
 
+def lesions_of(clusters: Path | None, column: str) -> "Clusters | None":
+    """Return what the two options ask for; None: the groups that are stored with the logits."""
+    from lmd_bench.leaderboard.studies.predictions import Clusters
+
+    return Clusters(clusters, column) if clusters else None
+
+
 @app.command()
 def compare(
     methods: Annotated[list[str], typer.Argument(help="The first is compared with the others.")],
     with_all: Annotated[
         bool, typer.Option("--with-all", help="Compare with every confirmed method of the task.")
     ] = False,
+    metric: Annotated[
+        str, typer.Option(help="Any of the leaderboard's, or recall:CLASS, such as recall:mel.")
+    ] = "balanced_accuracy",
     results: Results = RESULTS,
     rule: Rule = "val_balanced_accuracy",
     clusters: Lesions = None,
@@ -34,14 +47,13 @@ def compare(
     """Compare methods on the same test images: differences, intervals, paired tests, power."""
     from lmd_bench.cli.emit import check_format, emit
     from lmd_bench.experiments.results import open_results
-    from lmd_bench.leaderboard.studies.predictions import Clusters
 
     check_format(format)
-    lesions = Clusters(clusters, cluster_column) if clusters else None
+    lesions = lesions_of(clusters, cluster_column)
     first, *others = methods
     emit(
         open_results(results).compare(
-            first, others, with_all=with_all, rule=rule, clusters=lesions
+            first, others, with_all=with_all, rule=rule, clusters=lesions, metric=metric
         ),
         format,
     )
@@ -51,14 +63,22 @@ def compare(
 def ranks(
     results: Results = RESULTS,
     rule: Rule = "val_balanced_accuracy",
+    part: Annotated[
+        Literal["methods", "runs"],
+        typer.Option(help="What csv holds; runs: method, task, seed and error of each run."),
+    ] = "methods",
+    clusters: Lesions = None,
+    cluster_column: LesionColumn = "lesion_id",
     format: Format = "table",
 ) -> None:
-    """Rank methods over all tasks, test their differences, say how sure a first place is."""
+    """Rank methods over data sets, test their differences, say how sure a first place is."""
     from lmd_bench.cli.emit import check_format, emit
     from lmd_bench.experiments.results import open_results
+    from lmd_bench.leaderboard.ranking import PARTS
 
     check_format(format)
-    emit(open_results(results).ranks(rule), format)
+    lesions = lesions_of(clusters, cluster_column)
+    emit(open_results(results).ranks(rule, clusters=lesions), format, PARTS[part])
 
 
 @app.command()
@@ -75,10 +95,9 @@ def intervals(
     """Show each method's test score with its spread over images, over seeds and over searches."""
     from lmd_bench.cli.emit import check_format, emit
     from lmd_bench.experiments.results import open_results
-    from lmd_bench.leaderboard.studies.predictions import Clusters
 
     check_format(format)
-    lesions = Clusters(clusters, cluster_column) if clusters else None
+    lesions = lesions_of(clusters, cluster_column)
     emit(open_results(results).intervals(rule, by_class=by_class, clusters=lesions), format)
 
 
@@ -89,6 +108,8 @@ def tuning(
     against: Annotated[
         Literal["trials", "hours", "gpu_hours"], typer.Option(help="What the curves run over.")
     ] = "trials",
+    clusters: Lesions = None,
+    cluster_column: LesionColumn = "lesion_id",
     format: Format = "table",
 ) -> None:
     """Show what more trials bring, what tuning gains, and what explains the variance on test."""
@@ -96,7 +117,8 @@ def tuning(
     from lmd_bench.experiments.results import open_results
 
     check_format(format)
-    emit(open_results(results).tuning(rule, against=against), format)
+    lesions = lesions_of(clusters, cluster_column)
+    emit(open_results(results).tuning(rule, against=against, clusters=lesions), format)
 
 
 @app.command()
@@ -109,7 +131,12 @@ def imbalance(
     part: Annotated[
         Literal["curves", "crossings", "ranges"], typer.Option(help="What csv holds.")
     ] = "curves",
+    margin: Annotated[
+        float, typer.Option(min=0.0, help="Points that a method may fall short and be as good.")
+    ] = 2.0,
     study: Annotated[str, typer.Option(help="Only studies whose id holds this text.")] = "",
+    clusters: Lesions = None,
+    cluster_column: LesionColumn = "lesion_id",
     format: Format = "table",
 ) -> None:
     """Show a metric on test against the imbalance factor, where methods cross, robust ranges."""
@@ -121,4 +148,11 @@ def imbalance(
     check_format(format)
     if part not in PARTS:
         raise unknown("part", part, PARTS)
-    emit(open_results(results).imbalance(metric, rule, study=study), format, PARTS[part])
+    answer = open_results(results).imbalance(
+        metric,
+        rule,
+        study=study,
+        margin=margin / 100,
+        clusters=lesions_of(clusters, cluster_column),
+    )
+    emit(answer, format, PARTS[part])

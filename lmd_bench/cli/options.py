@@ -61,7 +61,7 @@ class AblationOptions:
             help="Fresh seeds that each cell is run on.",
             rich_help_panel=panel,
         ),
-    ] = 3
+    ] = 5
     base_from: Annotated[
         Path | None, Option("Earlier results folder, whose best config of the base is taken.")
     ] = None

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lmd_bench.cli.app import app, command_line
-from lmd_bench.cli.compare import Format
+from lmd_bench.cli.compare import Format, LesionColumn, Lesions, lesions_of
 from lmd_bench.cli.leaderboard import Rule
 from lmd_bench.cli.option_groups import expanded
 from lmd_bench.cli.options import RESULTS, Results
@@ -89,6 +89,8 @@ def transfer(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say how much is missing, and start no trial.")
     ] = False,
+    clusters: Lesions = None,
+    cluster_column: LesionColumn = "lesion_id",
     results: Results = RESULTS,
     rule: Rule = "val_balanced_accuracy",
     format: Format = "table",
@@ -130,5 +132,6 @@ def transfer(
                     progress,
                 )
     if not dry_run:
-        emit(transfer_answer(results, chosen, rule), format)
+        lesions = lesions_of(clusters, cluster_column)
+        emit(transfer_answer(results, chosen, rule, lesions), format)
     raise typer.Exit(code)

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int64
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.board import load
 from lmd_bench.leaderboard.compare import comparison
-from lmd_bench.leaderboard.imbalance.text import imbalance
+from lmd_bench.leaderboard.imbalance.text import MARGIN, imbalance
 from lmd_bench.leaderboard.ranking import ranks
 from lmd_bench.leaderboard.studies.budget import parse_budget
 from lmd_bench.leaderboard.studies.predictions import Clusters
@@ -33,6 +33,7 @@ from lmd_bench.leaderboard.studies.scores import parse_metrics
 from lmd_bench.leaderboard.tables.render import Leaderboard
 from lmd_bench.leaderboard.tuning import tuning
 from lmd_bench.leaderboard.uncertainty import intervals
+from lmd_bench.stats.metrics import PRIMARY
 
 if TYPE_CHECKING:
     from lmd_bench.experiments.model.predict import FinalModel
@@ -96,6 +97,7 @@ class Results:
         with_all: bool = False,
         rule: Rule = DEFAULT_RULE,
         clusters: Clusters | None = None,
+        metric: str = PRIMARY.name,
     ) -> Answer:
         """Return a method against others on the same test images and seeds.
 
@@ -105,6 +107,7 @@ class Results:
             with_all: Every other confirmed method, those of `others` first.
             rule: What selects the configuration of each study.
             clusters: Lesions or patients of the images; None: those stored with the logits.
+            metric: That is compared: any of the leaderboard's, or `recall:CLASS`.
 
         Raises:
             UserError: unknown methods, or none that was confirmed on one task.
@@ -112,7 +115,9 @@ class Results:
         names = [method, *(others or ())]
         chosen = rule_named(rule)
         everyone = with_all or others is None
-        return comparison(self.folder, names, with_all=everyone, rule=chosen, clusters=clusters)
+        return comparison(
+            self.folder, names, with_all=everyone, rule=chosen, clusters=clusters, metric=metric
+        )
 
     def intervals(
         self,
@@ -135,27 +140,38 @@ class Results:
         store, rows = read_rows(self.folder, chosen)
         return intervals(store, rows, chosen, by_class=by_class, clusters=clusters)
 
-    def ranks(self, rule: Rule = DEFAULT_RULE) -> Answer:
-        """Return the ranks of methods over all tasks, and how sure each first place is.
+    def ranks(self, rule: Rule = DEFAULT_RULE, *, clusters: Clusters | None = None) -> Answer:
+        """Return the ranks of methods over data sets, and how sure each first place is.
+
+        Args:
+            rule: What selects the configuration of each study.
+            clusters: Lesions or patients of the images; None: those stored with the logits.
 
         Raises:
             UserError: no such rule, or no method with a score on every task.
         """
         chosen = rule_named(rule)
-        return ranks(*read_rows(self.folder, chosen), chosen)
+        return ranks(*read_rows(self.folder, chosen), chosen, clusters)
 
-    def tuning(self, rule: Rule = DEFAULT_RULE, *, against: str = "trials") -> Answer:
+    def tuning(
+        self,
+        rule: Rule = DEFAULT_RULE,
+        *,
+        against: str = "trials",
+        clusters: Clusters | None = None,
+    ) -> Answer:
         """Return what more trials bring, what tuning gains, and what explains the variance.
 
         Args:
             rule: What selects the configuration of each study.
             against: What is spent: trials, hours or gpu_hours.
+            clusters: Lesions or patients of the images; None: those stored with the logits.
 
         Raises:
             UserError: no such rule or unit, or nothing has cost any of it.
         """
         chosen = rule_named(rule)
-        return tuning(read_rows(self.folder, chosen)[1], chosen, against)
+        return tuning(*read_rows(self.folder, chosen), chosen, against, clusters)
 
     def imbalance(
         self,
@@ -164,6 +180,8 @@ class Results:
         *,
         study: str = "",
         only: Collection[str] | None = None,
+        margin: float = MARGIN,
+        clusters: Clusters | None = None,
     ) -> Answer:
         """Return a metric on test against the imbalance factor, crossings and robust ranges.
 
@@ -172,13 +190,24 @@ class Results:
             rule: What selects the configuration of each study.
             study: Studies whose id does not hold this text are left out.
             only: Ids of the studies that count; None: all.
+            margin: That a method may fall short of the best and be as good; a fraction.
+            clusters: Lesions or patients of the images; None: those stored with the logits.
 
         Raises:
             UserError: no such metric or rule, or nothing is confirmed.
         """
         chosen = rule_named(rule)
         store, rows = read_rows(self.folder, chosen)
-        return imbalance(store, rows, chosen, metric, study=study, only=only)
+        return imbalance(
+            store,
+            rows,
+            chosen,
+            metric,
+            margin=margin,
+            study=study,
+            only=only,
+            clusters=clusters,
+        )
 
     def model(self, key: str, *, refit: bool = False) -> "FinalModel":
         """Return the model that a confirmed run keeps, to be asked about images.

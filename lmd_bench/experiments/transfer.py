@@ -16,6 +16,7 @@ from lmd_bench.core.text import factor_name, task_slug
 from lmd_bench.data.build import OnImages, check_tasks
 from lmd_bench.experiments.confirm import checked_spec
 from lmd_bench.leaderboard.answer import Answer
+from lmd_bench.leaderboard.studies.predictions import Clusters
 from lmd_bench.leaderboard.studies.read import read_rows
 from lmd_bench.leaderboard.studies.rules import SelectionRule, rule_named
 from lmd_bench.leaderboard.transfer import Cell, Matrix, Tuned, matrices, transfer
@@ -38,14 +39,22 @@ class Chosen:
     study: str = ""  # part of a study's id
 
 
-def transfer_answer(results: Path, chosen: Chosen, rule: str) -> Answer:
+def transfer_answer(
+    results: Path, chosen: Chosen, rule: str, clusters: Clusters | None = None
+) -> Answer:
     """Return the transfer matrices from stored rows alone.
+
+    Args:
+        results: The folder.
+        chosen: Methods, tasks and studies.
+        rule: What selects the configuration of each study.
+        clusters: Lesions or patients of the images; None: those stored with the logits.
 
     Raises:
         UserError: as `read_transfer` and `transfer`.
     """
     store, tables, notes, by = read_transfer(results, chosen, rule)
-    return transfer(store, tables, notes, by)
+    return transfer(store, tables, notes, by, clusters)
 
 
 def read_transfer(

@@ -7,12 +7,13 @@ import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import ENCODER_COLUMNS, TASK_COLUMNS, Row
 from lmd_bench.leaderboard.line import HEADLINES, SCORES, BoardLine, line_columns
 from lmd_bench.leaderboard.missing import Gap, gaps_of, never_searched
@@ -26,10 +27,13 @@ from lmd_bench.leaderboard.studies.group import (
     study_label,
     task_order,
 )
+from lmd_bench.leaderboard.studies.measure import measure
+from lmd_bench.leaderboard.studies.predictions import judged_runs
 from lmd_bench.leaderboard.studies.read import read_grouped
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY, SelectionRule
 from lmd_bench.leaderboard.studies.scores import metric_spreads
 from lmd_bench.leaderboard.tables.render import Leaderboard
+from lmd_bench.stats.joint import Joint, joint
 from lmd_bench.stats.metrics import PRIMARY
 from lmd_bench.stats.spread import Spread, spread
 from lmd_bench.store.row_files import ORDER
@@ -45,6 +49,7 @@ _READ = (
         "is_default",
         "source_key",
         "class_names",
+        "groups",
         "n_epochs",
     ),
     "test_counts",
@@ -185,6 +190,7 @@ def _line(study: StudyRows, selected: Row, wanted: _Wanted) -> BoardLine:
         study=selected["study"],
         n_epochs=selected["n_epochs"],
         test=_spreads(ok, SCORES),
+        joint=_joint(study, selected, wanted),
         n_seeds=len(ok),
         n_seeds_failed=len(tuned) - len(ok),
         default_test=_spreads(default_ok, HEADLINES),
@@ -210,6 +216,20 @@ def _untested(selected: Row, runs: Sequence[Row]) -> list[str]:
     if counts is None:
         return []
     return [name for name, n in zip(selected["class_names"], counts, strict=True) if not n]
+
+
+def _joint(study: StudyRows, selected: Row, wanted: _Wanted) -> Joint:
+    """Return balanced accuracy with its intervals; over retrainings alone without logits."""
+    runs = study.ok_runs(selected)
+    if wanted.store is not None and runs:
+        try:
+            judged = judged_runs(wanted.store, study.label, runs, selected)
+        except UserError:  # one damaged file costs an interval, not the leaderboard
+            judged = None
+        if judged is not None and set(judged.seeds) == set(runs):
+            return measure([(1.0, judged)], judged.seeds, lesions=judged.clusters)
+    scores = [row[f"test_{PRIMARY.name}"] for row in runs.values()]
+    return joint([nan if score is None else score for score in scores], None, "")
 
 
 def _ok(rows: Iterable[Row]) -> list[Row]:

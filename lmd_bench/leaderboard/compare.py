@@ -1,12 +1,11 @@
 """Methods of one task compared on the same test images, by runs of the same seeds.
 
-A difference is that of the first method less the other: above 0, the first is better. A method is
-judged by the mean over its seeds, for each image. The bootstrap interval is over the test images,
-so it speaks of these trained models; the interval over seeds speaks of retrainings. Holm's
-correction is over the methods that the first is compared with on one task.
+A difference is that of the first method less the other: above 0, the first is better. Its interval
+and its p are over test images and retrainings together (`stats.joint`); what it is over each of the
+two alone stands beside it. Holm's correction is over all comparisons that are shown, of all tasks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
@@ -17,9 +16,9 @@ import pandas as pd
 from jaxtyping import Float, Int64
 
 from lmd_bench.core.errors import UserError, unknown
-from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
+from lmd_bench.leaderboard.studies.measure import check_metric, direction, in_percent, measure
 from lmd_bench.leaderboard.studies.predictions import (
     Clusters,
     Judged,
@@ -29,29 +28,16 @@ from lmd_bench.leaderboard.studies.predictions import (
 )
 from lmd_bench.leaderboard.studies.read import read_rows
 from lmd_bench.leaderboard.studies.rules import SelectionRule
-from lmd_bench.leaderboard.tables.text import Part, Table, bounds, p_value, percent
-from lmd_bench.stats.bootstrap import mean_recall, resampled_recall
-from lmd_bench.stats.intervals import (
-    Interval,
-    few_images_note,
-    over_images,
-    percentile_interval,
-    seed_interval,
-)
-from lmd_bench.stats.paired import bootstrap_p, combined_p, holm, mcnemar, smallest_difference
+from lmd_bench.leaderboard.tables.text import Part, Table, bounds, p_value, shown, with_bounds
+from lmd_bench.stats.influence import class_means
+from lmd_bench.stats.intervals import few_images_note
+from lmd_bench.stats.joint import Joint, joint_columns
+from lmd_bench.stats.metrics import PRIMARY
+from lmd_bench.stats.paired import combined_p, holm, mcnemar
 from lmd_bench.store.store import Store
 
-GROUPS = ("many", "medium", "few")
-N_RESAMPLES = 10_000  # the smallest p is 2 / 10,001: low enough for Holm over 200 methods
-_HEADER = ("against", "bal. acc.", "p Holm", "over seeds", "McNemar", "detects")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A difference of mean recall over some classes, and its interval over the test images."""
-
-    value: float  # NaN where no such class has images
-    interval: Interval
+GROUPS = ("many_recall", "medium_recall", "few_recall")
+USUAL = (PRIMARY.name, *GROUPS)
 
 
 @dataclass(frozen=True)
@@ -61,16 +47,27 @@ class Comparison:
     first: str
     other: str
     seeds: tuple[int, ...]  # that both have
-    balanced_accuracy: Difference
-    groups: dict[str, Difference]  # many, medium, few
-    p: float  # of the difference in balanced accuracy, by the paired bootstrap
-    p_holm: float
-    over_seeds: Interval  # of the same difference, by Student's t over pairs of one seed
+    differences: Mapping[str, Joint]  # by metric; the first is tested
     only_first: float  # images that the first alone gets right, mean over seeds
     only_other: float
-    mcnemar_p: float  # of accuracy; over seeds, twice the median
-    mcnemar_p_holm: float
-    detectable: float  # true difference that would be shown with 80 % power
+    mcnemar_p: float  # of accuracy, over these images alone
+    n_tests: int = 1  # comparisons in the family that p_holm is corrected over
+    p_holm: float = float("nan")
+
+    @property
+    def metric(self) -> str:
+        """Return the name of the metric that is tested."""
+        return next(iter(self.differences))
+
+    @property
+    def tested(self) -> Joint:
+        """Return the difference that is tested."""
+        return self.differences[self.metric]
+
+    @property
+    def detectable(self) -> float:
+        """Return the true difference that Holm's first step would show with 80 % power."""
+        return self.tested.detectable(self.n_tests)
 
 
 @dataclass(frozen=True)
@@ -85,48 +82,46 @@ class TaskComparison:
 def compare(
     first: Judged,
     others: Sequence[Judged],
-    generator: np.random.Generator,
     clusters: Int64[np.ndarray, " images"] | None = None,
-    n_resamples: int = N_RESAMPLES,
+    metrics: Sequence[str] = USUAL,
 ) -> tuple[list[Comparison], list[str]]:
     """Return the first method against each other one that shares a seed, and the names of the rest.
 
     Args:
         first: The method that the others are compared with.
         others: Methods of the same task.
-        generator: Draws the bootstrap samples, the same for all methods.
         clusters: Lesion or patient of each image; None: each image is its own.
-        n_resamples: Bootstrap samples.
+        metrics: Whose differences are given; the first is tested.
 
     Raises:
-        UserError: the methods were judged on different images.
+        UserError: the methods were judged on different images, or no such metric.
     """
     for other in others:
         pair = f"{first.label} and {other.label}"
         same_images(pair, (first.image_ids, first.labels), (other.image_ids, other.labels))
     shared = [tuple(seed for seed in first.seeds if seed in other.seeds) for other in others]
-    pairs = [(other, seeds) for other, seeds in zip(others, shared, strict=True) if seeds]
-    unpaired = [other.label for other, seeds in zip(others, shared, strict=True) if not seeds]
-    if not pairs:
-        return [], unpaired
-    columns = [
-        method.of_seeds(seeds).mean(axis=1) for other, seeds in pairs for method in (first, other)
-    ]
-    right, n_classes = np.column_stack(columns), len(first.groups)
-    samples = resampled_recall(first.labels, right, n_classes, generator, clusters, n_resamples)
     comparisons = [
-        _comparison(first, other, seeds, samples[:, 2 * i] - samples[:, 2 * i + 1], clusters)
-        for i, (other, seeds) in enumerate(pairs)
+        _comparison(first, other, seeds, metrics, clusters)
+        for other, seeds in zip(others, shared, strict=True)
+        if seeds
     ]
-    return _corrected(comparisons), unpaired
+    unpaired = [other.label for other, seeds in zip(others, shared, strict=True) if not seeds]
+    return corrected(comparisons), unpaired
+
+
+def corrected(family: Sequence[Comparison]) -> list[Comparison]:
+    """Return comparisons with Holm's correction over all of them."""
+    p_holm = holm([comparison.tested.p for comparison in family])
+    n_tests = max(1, sum(not isnan(comparison.tested.p) for comparison in family))
+    return [
+        replace(comparison, p_holm=p, n_tests=n_tests)
+        for comparison, p in zip(family, p_holm, strict=True)
+    ]
 
 
 def class_recall(judged: Judged, seeds: Sequence[int]) -> Float[np.ndarray, "seeds classes"]:
     """Return the recall of each class for each seed; NaN where a class has no image."""
-    right = judged.of_seeds(seeds).astype(np.float64)
-    n_images = np.bincount(judged.labels, minlength=len(judged.groups))
-    hits = np.array([np.bincount(judged.labels, column, len(judged.groups)) for column in right.T])
-    return np.where(n_images > 0, hits / np.maximum(n_images, 1), np.nan)
+    return class_means(judged.labels, judged.of_seeds(seeds).astype(float), len(judged.groups))
 
 
 def compare_methods(
@@ -136,6 +131,7 @@ def compare_methods(
     with_all: bool = False,
     rule: SelectionRule,
     clusters: Clusters | None = None,
+    metric: str = PRIMARY.name,
 ) -> list[TaskComparison]:
     """Return the first named method against the others, on each task that has it.
 
@@ -145,6 +141,8 @@ def compare_methods(
         with_all: Compare with every other confirmed method of the task.
         rule: What selects the configuration of each study.
         clusters: Lesions or patients of the images; None: those stored with the logits.
+
+        metric: That is compared; see `measure`.
 
     Raises:
         UserError: unknown or too few methods, or none that was confirmed on one task.
@@ -157,13 +155,18 @@ def compare_methods(
     store, rows = read_rows(root, rule)
     studies = group_studies(rows)
     _check_names(names, studies)
+    check_metric(metric, _class_names(studies, names[0]))
     tasks = [
-        _compare_task(store, task, members, names, with_all, rule, clusters)
+        _compare_task(store, task, members, names, with_all, rule, clusters, metric)
         for task, members in by_task(studies).items()
         if any(_is(study, names[0]) for study in members)
     ]
-    if not any(one.comparisons for one in tasks):
-        reasons = "; ".join(dict.fromkeys(note for one in tasks for note in one.notes))
+    family = iter(corrected([pair for task in tasks for pair in task.comparisons]))
+    tasks = [
+        replace(task, comparisons=tuple(next(family) for _ in task.comparisons)) for task in tasks
+    ]
+    if not any(task.comparisons for task in tasks):
+        reasons = "; ".join(dict.fromkeys(note for task in tasks for note in task.notes))
         raise UserError(
             f"Nothing can be compared with {names[0]} in {root} ({reasons or 'no other method'}); "
             "name methods that were confirmed on one task with the same seeds."
@@ -178,13 +181,16 @@ def comparison(
     with_all: bool = False,
     rule: SelectionRule,
     clusters: Clusters | None = None,
+    metric: str = PRIMARY.name,
 ) -> Answer:
     """Return the comparison of `compare_methods` as a frame and a text.
 
     Raises:
         UserError: as `compare_methods`.
     """
-    tasks = compare_methods(results, names, with_all=with_all, rule=rule, clusters=clusters)
+    tasks = compare_methods(
+        results, names, with_all=with_all, rule=rule, clusters=clusters, metric=metric
+    )
     return Answer(
         {"rows": comparison_frame(tasks, rule)},
         lambda: comparison_text(tasks, rule),
@@ -201,84 +207,68 @@ def comparison_frame(tasks: Sequence[TaskComparison], rule: SelectionRule) -> pd
 
 def comparison_text(tasks: Sequence[TaskComparison], rule: SelectionRule) -> list[Part]:
     """Return the comparisons for a terminal: one table per task, and what the numbers mean."""
-    pair = next(pair for task in tasks for pair in task.comparisons)
+    pairs = [pair for task in tasks for pair in task.comparisons]
+    first, metric, n_tests = pairs[0].first, pairs[0].metric, pairs[0].n_tests
+    unit = "in points of" if in_percent(metric) else "in"
+    turned = "" if direction(metric) > 0 else ", turned so that more is better"
     text: list[Part] = [
-        f"{pair.first} less the other, in points of balanced accuracy on test; above 0, "
-        f"{pair.first} is better.",
+        f"{first} less the other, {unit} {metric.replace('_', ' ')} on test{turned}; above 0, "
+        f"{first} is better.",
         f"Configurations selected by {rule.name}; runs paired by image and seed.",
-        f"[ ]: 95 % over {pair.balanced_accuracy.interval.over}.",
+        *(f"[ ]: 95 % over {over}." for over in _in_words(pairs)),
     ]
+    header = ("against", "difference", f"p Holm ({n_tests})", "detects", "images", "seeds")
     for task in tasks:
         text += ["", task.task]
         if task.comparisons:
-            text.append(Table(_HEADER, [_cells(pair) for pair in task.comparisons]))
-            groups = [[pair.other, *map(_points, _of_groups(pair))] for pair in task.comparisons]
-            text += ["", Table(("against", *GROUPS), groups)]
+            text.append(Table(header, [_cells(pair) for pair in task.comparisons]))
+        if task.comparisons and metric == PRIMARY.name:
+            groups = [[pair.other, *map(_of_group(pair), GROUPS)] for pair in task.comparisons]
+            text += ["", Table(("against", "many", "medium", "few"), groups)]
         text += [f"Note: {note}." for note in task.notes]
     text += [
         "",
-        f"p Holm: paired bootstrap ({N_RESAMPLES} samples), Holm's correction over the methods of "
-        "a task. Over seeds: 95 % by Student's t over pairs of retrainings (number of seeds).",
-        "Many, medium, few: recall of the classes of each third by training images. "
-        "McNemar: exact, of accuracy, with Holm; over seeds twice the median p; (images that the "
-        "first : the other alone gets right). Detects: the true difference that is shown with "
-        "80 % power.",
+        f"p Holm ({n_tests}): of no difference over images and retrainings, Holm's correction over "
+        f"the {n_tests} comparison{'s' if n_tests > 1 else ''} shown. Detects: the true difference "
+        "that its first step shows with 80 % power. Images: 95 % for these trained models alone; "
+        "seeds: on these images alone, by Student's t (number of retrainings). A dash: not known.",
     ]
-    return text
+    if metric == PRIMARY.name:
+        text.append("Many, medium, few: recall of each third of the classes by training images.")
+    return [*text, "None of this holds the spread over searches, splits or data sets."]
 
 
 def _comparison(
     first: Judged,
     other: Judged,
     seeds: tuple[int, ...],
-    samples: Float[np.ndarray, "resamples classes"],
+    metrics: Sequence[str],
     clusters: Int64[np.ndarray, " images"] | None,
 ) -> Comparison:
-    recall = class_recall(first, seeds) - class_recall(other, seeds)
-    over = over_images(clusters)
-    members = {name: np.array([group == name for group in first.groups]) for name in GROUPS}
-    drawn = mean_recall(samples)
-    tests = [
-        mcnemar(a, b) for a, b in zip(first.of_seeds(seeds).T, other.of_seeds(seeds).T, strict=True)
-    ]
+    right, other_right = first.of_seeds(seeds), other.of_seeds(seeds)
+    tests = [mcnemar(a, b) for a, b in zip(right.T, other_right.T, strict=True)]
     return Comparison(
         first=first.label,
         other=other.label,
         seeds=seeds,
-        balanced_accuracy=_difference(recall, samples, over),
-        groups={
-            name: _difference(recall, samples, over, inside) for name, inside in members.items()
+        differences={
+            name: measure(_less(first, other, name), seeds, name, clusters) for name in metrics
         },
-        p=bootstrap_p(drawn),
-        p_holm=float("nan"),
-        over_seeds=seed_interval(mean_recall(recall).tolist()),
         only_first=float(np.mean([test.only_a for test in tests])),
         only_other=float(np.mean([test.only_b for test in tests])),
         mcnemar_p=combined_p([test.p for test in tests]),
-        mcnemar_p_holm=float("nan"),
-        detectable=smallest_difference(drawn),
     )
 
 
-def _difference(
-    recall: Float[np.ndarray, "seeds classes"],
-    samples: Float[np.ndarray, "resamples classes"],
-    over: str,
-    classes: np.ndarray | None = None,
-) -> Difference:
-    value = float(mean_recall(recall, classes).mean())
-    return Difference(value, percentile_interval(mean_recall(samples, classes), over))
+def _less(first: Judged, other: Judged, metric: str) -> list[tuple[float, Judged]]:
+    """Return the first less the other, or the other way round where lower is better."""
+    turned = float(direction(metric))
+    return [(turned, first), (-turned, other)]
 
 
-def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    p, mcnemar_p = (
-        holm([comparison.p for comparison in comparisons]),
-        holm([comparison.mcnemar_p for comparison in comparisons]),
-    )
-    return [
-        replace(comparison, p_holm=a, mcnemar_p_holm=b)
-        for comparison, a, b in zip(comparisons, p, mcnemar_p, strict=True)
-    ]
+def _in_words(pairs: Sequence[Comparison]) -> list[str]:
+    """Return what the intervals are over: one sentence for each number of seeds and clustering."""
+    return list(dict.fromkeys(pair.tested.interval.over for pair in pairs))
 
 
 def _compare_task(
@@ -289,6 +279,7 @@ def _compare_task(
     with_all: bool,
     rule: SelectionRule,
     clusters: Clusters | None,
+    metric: str,
 ) -> TaskComparison:
     wanted = [_study(name, members) for name in names]
     notes = [
@@ -309,11 +300,16 @@ def _compare_task(
         return TaskComparison(task, (), tuple(notes))
     first, others = judged[0], judged[1:]
     ids = clusters_of(first, clusters)
-    generator = np.random.default_rng(derive_seed(0, "compare", task))
-    pairs, unpaired = compare(first, others, generator, ids)
+    metrics = USUAL if metric == PRIMARY.name else (metric,)
+    pairs, unpaired = compare(first, others, ids, metrics)
     notes += [note] if (note := few_images_note(first.labels)) else []
     notes += [f"{label} shares no seed with {first.label} on {task}" for label in unpaired]
     return TaskComparison(task, tuple(pairs), tuple(notes))
+
+
+def _class_names(studies: Sequence[StudyRows], name: str) -> list[str]:
+    rows = [row for study in studies if _is(study, name) for row in study.rows]
+    return list(dict.fromkeys(cls for row in rows for cls in row["class_names"] or ()))
 
 
 def _is(study: StudyRows, name: str) -> bool:
@@ -340,53 +336,49 @@ def _check_names(names: Sequence[str], studies: Sequence[StudyRows]) -> None:
 
 
 def _cells(pair: Comparison) -> list[str]:
-    images = f"({pair.only_first:.3g} : {pair.only_other:.3g})"
+    difference, percent = pair.tested, in_percent(pair.metric)
+    seeds = bounds(difference.seeds, "+", in_percent=percent)
     return [
         pair.other,
-        _points(pair.balanced_accuracy),
+        with_bounds(difference.value, difference.interval, "+", in_percent=percent),
         p_value(pair.p_holm),
-        f"{bounds(pair.over_seeds, '+')} ({len(pair.seeds)})",
-        f"{p_value(pair.mcnemar_p_holm)} {images}",
-        percent(pair.detectable),
+        _detects(pair),
+        bounds(difference.images, "+", in_percent=percent),
+        f"{seeds} ({len(pair.seeds)})",
     ]
 
 
-def _of_groups(pair: Comparison) -> list[Difference]:
-    return [pair.groups[name] for name in GROUPS]
+def _detects(pair: Comparison) -> str:
+    percent = in_percent(pair.metric)
+    if percent and pair.detectable > 1:
+        return "> 100"
+    return shown(pair.detectable, in_percent=percent)
 
 
-def _points(difference: Difference) -> str:
-    if isnan(difference.value):
-        return "–"
-    return f"{percent(difference.value, '+')} {bounds(difference.interval, '+')}"
+def _of_group(pair: Comparison) -> Callable[[str], str]:
+    def cell(group: str) -> str:
+        difference = pair.differences[group]
+        return with_bounds(difference.value, difference.interval, "+")
+
+    return cell
 
 
 def _line(task: str, pair: Comparison) -> dict[str, Any]:
-    differences = {"balanced_accuracy": pair.balanced_accuracy} | {
-        f"{group}_recall": difference for group, difference in pair.groups.items()
-    }
-    return {
+    line: dict[str, Any] = {
         "task": task,
         "first": pair.first,
         "other": pair.other,
         "n_seeds": len(pair.seeds),
-        **{
-            f"{name}_{part}": value
-            for name, difference in differences.items()
-            for part, value in (
-                ("difference", difference.value),
-                ("low", difference.interval.low),
-                ("high", difference.interval.high),
-            )
-        },
-        "p": pair.p,
+    }
+    for name, difference in pair.differences.items():
+        line[f"{name}_difference"] = difference.value
+        line |= joint_columns(difference, f"{name}_")
+    return line | {
         "p_holm": pair.p_holm,
-        "over_seeds_low": pair.over_seeds.low,
-        "over_seeds_high": pair.over_seeds.high,
+        "n_tests": pair.n_tests,
+        "detectable": pair.detectable,
         "only_first_right": pair.only_first,
         "only_other_right": pair.only_other,
         "mcnemar_p": pair.mcnemar_p,
-        "mcnemar_p_holm": pair.mcnemar_p_holm,
-        "detectable": pair.detectable,
-        "over": pair.balanced_accuracy.interval.over,
+        "over": pair.tested.interval.over,
     }

@@ -5,10 +5,12 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from lmd_bench.leaderboard.studies.scores import MetricSpread
-from lmd_bench.stats.metrics import METRICS
+from lmd_bench.stats.joint import Joint, joint, joint_columns
+from lmd_bench.stats.metrics import METRICS, PRIMARY
 from lmd_bench.stats.spread import Spread
 
 SCORES = tuple(name for name, metric in METRICS.items() if metric.in_board)
+_JOINT = f"test_{PRIMARY.name}_"  # before the columns of the joint interval
 HEADLINES = tuple(name for name in SCORES if METRICS[name].headline)
 
 
@@ -35,6 +37,7 @@ class BoardLine:
     label: str = ""  # the method; with the study where a method has several on its task
     n_epochs: int
     test: Mapping[str, Spread]  # each of `SCORES`, over the seeds that ended well
+    joint: Joint  # balanced accuracy over test images and retrainings together
     n_seeds: int
     n_seeds_failed: int
     default_test: Mapping[str, Spread]  # each of `HEADLINES`, of the default configuration
@@ -58,6 +61,9 @@ class BoardLine:
         cells: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
+            if isinstance(value, Joint):
+                cells |= joint_columns(value, _JOINT)
+                continue
             if field.name not in _ENDS:
                 cells[field.name] = value
                 continue
@@ -71,7 +77,9 @@ def line_columns(asked: Sequence[str] = ()) -> tuple[str, ...]:
     metrics = {"test": SCORES, "default_test": HEADLINES, "asked": asked}
     names: list[str] = []
     for field in fields(BoardLine):
-        if field.name in metrics:
+        if field.name == "joint":
+            names += joint_columns(joint((), None, ""), _JOINT)
+        elif field.name in metrics:
             for metric in metrics[field.name]:
                 names += _score_columns(field.name, metric)
         else:

@@ -1,4 +1,8 @@
-"""`lmd-bench ranks`: methods over all tasks of a results folder, and the first place of each."""
+"""`lmd-bench ranks`: methods over all data sets of a results folder, and who comes first where.
+
+Tasks of one data set are no independent evidence: its factors, sizes and split seeds share images.
+Their scores are averaged first, and tests and intervals are over data sets.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,18 +11,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Row
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.board import Leaderboard, build
-from lmd_bench.leaderboard.studies.group import by_task, group_studies
-from lmd_bench.leaderboard.studies.predictions import Judged, clusters_of, read_judged, same_images
+from lmd_bench.leaderboard.first_places import FirstPlace, first_places, first_places_text
+from lmd_bench.leaderboard.studies.group import StudyRows, group_studies
+from lmd_bench.leaderboard.studies.predictions import Clusters
 from lmd_bench.leaderboard.studies.rules import SelectionRule
-from lmd_bench.leaderboard.tables.text import Part, Table, p_value, percent
-from lmd_bench.stats.bootstrap import mean_recall, resampled_recall
+from lmd_bench.leaderboard.tables.text import Part, Table, bounds, p_value, shown
+from lmd_bench.stats.aggregates import (
+    elo,
+    improvability,
+    improvement_probability,
+    mean_win_rates,
+    over_datasets,
+)
+from lmd_bench.stats.intervals import Interval
 from lmd_bench.stats.metrics import PRIMARY
 from lmd_bench.stats.ranks import (
     FEWEST_TASKS,
@@ -32,58 +44,107 @@ from lmd_bench.stats.ranks import (
 from lmd_bench.store.store import Store
 
 _WIDTH = 60  # of the picture's axis; less where long names leave less of 80 columns
-N_RESAMPLES = 2000
+_TOGETHER = "not told apart"
+# name -> its head in tables, whether in percent
+_AGGREGATES = {
+    "rank": ("rank", False),
+    "win_rate": ("wins %", True),
+    "elo": ("Elo", False),
+    "improvability": ("improvable %", True),
+    "improvement_probability": ("P(better) %", True),
+}
+PARTS = {"methods": "rows", "runs": "runs"}  # of a CSV -> frame
 
 
-@dataclass(frozen=True)
-class FirstPlace:
-    """The chance of each method of a task to come first, best first."""
+@dataclass(frozen=True, eq=False)
+class Aggregate:
+    """One number of each method over data sets, and its 95 % bounds by drawing data sets anew."""
 
-    labels: tuple[str, ...]
-    scores: tuple[float, ...]  # balanced accuracy, mean over the shared seeds
-    chances: tuple[float, ...]
-    n_seeds: int
-    left_out: tuple[str, ...]  # methods without a seed that all the others have
+    values: Float[np.ndarray, " methods"]
+    low: Float[np.ndarray, " methods"]  # NaN below six data sets
+    high: Float[np.ndarray, " methods"]
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Methods over tasks, best average rank first."""
+    """Methods over data sets, best average rank first."""
 
     tasks: tuple[str, ...]
+    datasets: tuple[str, ...]
     methods: tuple[str, ...]
-    scores: Scores
-    ranks: np.ndarray
-    tests: Differences | None  # None: too few tasks or methods
+    scores: Scores  # data sets x methods, mean over the tasks of each data set
+    aggregates: dict[str, Aggregate]
+    tests: Differences | None  # None: too few data sets or methods
     left_out: tuple[str, ...]  # methods without a score on some task
 
+    @property
+    def ranks(self) -> Float[np.ndarray, " methods"]:
+        """Return the mean rank of each method over data sets."""
+        return self.aggregates["rank"].values
 
-def ranks(store: Store, rows: Sequence[Row], rule: SelectionRule) -> Answer:
-    """Return the ranking of methods over tasks, and how sure the first place of each task is.
+
+def ranks(
+    store: Store, rows: Sequence[Row], rule: SelectionRule, clusters: Clusters | None = None
+) -> Answer:
+    """Return the ranking of methods over data sets, and how sure the first place of each task is.
+
+    Args:
+        store: Where the logits lie.
+        rows: Of any number of studies.
+        rule: What selects the configuration of each study.
+        clusters: Lesions or patients of the images; None: those stored with the logits.
 
     Raises:
         UserError: no method has a score on every task.
     """
-    ranking = rank(build(rows, rule))
-    places = first_places(store, rows, rule)
-    wins = np.nanmean(win_rates(ranking.scores), axis=1) if len(ranking.methods) > 1 else np.nan
-    frame = pd.DataFrame({"method": ranking.methods, "rank": ranking.ranks, "win_rate": wins})
+    studies = group_studies(rows)
+    ranking = rank(build(rows, rule), run_frame(studies, rule))
+    places = first_places(store, rows, rule, clusters)
+    frame = pd.DataFrame({"method": ranking.methods})
+    for name, aggregate in ranking.aggregates.items():
+        frame[name] = aggregate.values
+        frame[f"{name}_low"], frame[f"{name}_high"] = aggregate.low, aggregate.high
+    frames = {"rows": frame, "runs": run_frame(studies, rule)}
     return Answer(
-        {"rows": frame.assign(rule=rule.name, watermark=rule.watermark)},
-        lambda: [*_over_tasks(ranking, rule), "", *_firsts(places)],
+        {name: of.assign(rule=rule.name, watermark=rule.watermark) for name, of in frames.items()},
+        lambda: [*_over_datasets(ranking, rule), "", *first_places_text(places)],
         rule,
         data=_data(ranking, places),
     )
 
 
-def rank(board: Leaderboard) -> Ranking:
+def run_frame(studies: Sequence[StudyRows], rule: SelectionRule) -> pd.DataFrame:
+    """Return one line per run of each study's selected configuration: its error on test.
+
+    The columns are those that tools for benchmarks over many tasks read: method, task, seed and
+    error, which is 1 less balanced accuracy.
+    """
+    score = f"test_{PRIMARY.name}"
+    lines = [
+        (study.label, study.task, study.rows[0]["dataset"], seed, 1 - row[score])
+        for study in studies
+        for seed, row in study.ok_runs(study.selected(rule)).items()
+        if row[score] is not None
+    ]
+    return pd.DataFrame(lines, columns=pd.Index(["method", "task", "dataset", "seed", "error"]))
+
+
+def rank(board: Leaderboard, runs: pd.DataFrame | None = None) -> Ranking:
     """Return the ranking of the methods that have a score on every task of a leaderboard.
+
+    Args:
+        board: Of any number of tasks.
+        runs: As `run_frame` gives them; None: no probabilities of improvement.
 
     Raises:
         UserError: there is no such method.
     """
     matrix = pd.pivot_table(
-        board.frame, index="task", columns="label", values=f"test_{PRIMARY.name}", sort=False
+        board.frame,
+        index=["dataset", "task"],
+        columns="label",
+        values=f"test_{PRIMARY.name}",
+        sort=False,
     )
     complete = matrix.dropna(axis=1)
     if complete.empty:
@@ -91,35 +152,26 @@ def rank(board: Leaderboard) -> Ranking:
             "No method has a confirmed score on every task of these results, so nothing can be "
             "ranked; name a folder whose tasks have methods in common."
         )
-    scores = complete.to_numpy(dtype=np.float64)
-    ranks = average_ranks(scores if PRIMARY.higher_is_better else -scores)
-    order = np.lexsort((complete.columns.to_numpy(dtype=str), ranks))
+    of_datasets = complete.groupby(level="dataset", sort=False).mean()
+    scores = of_datasets.to_numpy(dtype=np.float64)
+    order = np.lexsort((complete.columns.to_numpy(dtype=str), average_ranks(scores)))
     scores, names = scores[:, order], [str(complete.columns[index]) for index in order]
-    enough = len(scores) >= FEWEST_TASKS and len(names) > 1
+    datasets = tuple(map(str, of_datasets.index))
+    enough = len(datasets) >= FEWEST_TASKS and len(names) > 1
     return Ranking(
-        tasks=tuple(map(str, complete.index)),
+        tasks=tuple(str(task) for _, task in complete.index),
+        datasets=datasets,
         methods=tuple(names),
         scores=scores,
-        ranks=ranks[order],
+        aggregates=_aggregates(scores, _chances(runs, datasets, names), enough),
         tests=differences(scores) if enough else None,
         left_out=tuple(str(name) for name in matrix.columns if name not in complete.columns),
     )
 
 
-def first_places(store: Store, rows: Sequence[Row], rule: SelectionRule) -> dict[str, FirstPlace]:
-    """Return how sure the first place is, of each task with two methods whose logits were kept."""
-    found: dict[str, FirstPlace] = {}
-    for task, members in by_task(group_studies(rows)).items():
-        methods = [j for study in members if (j := read_judged(store, study, rule)) is not None]
-        if len(methods) > 1:
-            generator = np.random.default_rng(derive_seed(0, "first place", task))
-            found[task] = first_place(methods, generator, clusters_of(methods[0]))
-    return found
-
-
 def picture(ranking: Ranking) -> list[str]:
     """Return the critical-difference picture as text: an axis of ranks, methods, and bars."""
-    width = max(len(name) for name in (*ranking.methods, "no difference"))
+    width = max(len(name) for name in (*ranking.methods, _TOGETHER))
     axis_width = min(_WIDTH, max(10, 80 - width - len("  ● 10.00")))
     last = len(ranking.methods)
 
@@ -134,83 +186,94 @@ def picture(ranking: Ranking) -> list[str]:
         lines.append(f"{name:>{width}}  {' ' * column(value)}● {value:.2f}")
     for clique in ranking.tests.cliques if ranking.tests else ():
         start, end = (column(float(ranking.ranks[index])) for index in (clique[0], clique[-1]))
-        lines.append(f"{'no difference':>{width}}  {' ' * start}{'━' * (end - start + 1)}")
+        lines.append(f"{_TOGETHER:>{width}}  {' ' * start}{'━' * (end - start + 1)}")
     return lines
 
 
-def first_place(
-    methods: Sequence[Judged],
-    generator: np.random.Generator,
-    clusters: Int64[np.ndarray, " images"] | None = None,
-    n_resamples: int = N_RESAMPLES,
-) -> FirstPlace:
-    """Return how often each method of a task comes first.
-
-    Args:
-        methods: Of one task.
-        generator: Draws images and seeds.
-        clusters: Lesion or patient of each image; None: each image is its own.
-        n_resamples: Draws.
-
-    Raises:
-        UserError: the methods were judged on different images.
-    """
-    for one, other in zip(methods, methods[1:], strict=False):
-        pair = f"{one.label} and {other.label}"
-        same_images(pair, (one.image_ids, one.labels), (other.image_ids, other.labels))
-    kept, seeds = _with_shared_seeds(methods)
-    first = kept[0]
-    right = np.concatenate([method.of_seeds(seeds) for method in kept], axis=1).astype(np.float64)
-    samples = resampled_recall(
-        first.labels, right, len(first.groups), generator, clusters, n_resamples
-    )
-    drawn = mean_recall(samples).reshape(n_resamples, len(kept), len(seeds))
-    weights = _seed_weights(len(seeds), n_resamples, generator)
-    chances = chances_of_first(np.einsum("rms,rs->rm", drawn, weights))
-    observed = _balanced_accuracy(first, right).reshape(len(kept), len(seeds)).mean(axis=1)
-    order = np.lexsort((-chances, -observed)).tolist()
-    return FirstPlace(
-        labels=tuple(kept[index].label for index in order),
-        scores=tuple(float(observed[index]) for index in order),
-        chances=tuple(float(chances[index]) for index in order),
-        n_seeds=len(seeds),
-        left_out=tuple(method.label for method in methods if method not in kept),
-    )
+def _chances(
+    runs: pd.DataFrame | None, datasets: Sequence[str], names: Sequence[str]
+) -> Float[np.ndarray, "datasets methods"]:
+    """Return how likely a run of a method beats one of another, over the tasks of a data set."""
+    if runs is None:
+        return np.full((len(datasets), len(names)), np.nan)
+    chances: list[np.ndarray] = []
+    for dataset in datasets:
+        of_tasks = [
+            [(1 - part.loc[part["method"] == name, "error"]).tolist() for name in names]
+            for _, part in runs[runs["dataset"] == dataset].groupby("task", sort=False)
+        ]
+        chances.append(improvement_probability(of_tasks))
+    return np.array(chances)
 
 
-def chances_of_first(
-    scores: Float[np.ndarray, "draws methods"],
-) -> Float[np.ndarray, " methods"]:
-    """Return the share of draws in which each method is highest; equal ones share the draw."""
-    best = scores >= scores.max(axis=1, keepdims=True) - 1e-12  # sums of another order round so
-    return (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
+def _aggregates(scores: Scores, chances: np.ndarray, enough: bool) -> dict[str, Aggregate]:
+    statistics = {
+        "rank": lambda drawn: average_ranks(scores[drawn]),
+        "win_rate": lambda drawn: mean_win_rates(scores[drawn]),
+        "elo": lambda drawn: elo(scores[drawn]),
+        "improvability": lambda drawn: improvability(scores[drawn]),
+        "improvement_probability": lambda drawn: chances[drawn].mean(axis=0),
+    }
+    everything = np.arange(len(scores))
+    unknown = np.full(scores.shape[1], np.nan)
+    found: dict[str, Aggregate] = {}
+    for name, statistic in statistics.items():
+        generator = np.random.default_rng(derive_seed(0, "data sets"))
+        low, high = (
+            over_datasets(statistic, len(scores), generator) if enough else (unknown, unknown)
+        )
+        found[name] = Aggregate(statistic(everything), low, high)
+    return found
 
 
-def _over_tasks(ranking: Ranking, rule: SelectionRule) -> list[Part]:
-    n_tasks, n_methods = ranking.scores.shape
-    wins = win_rates(ranking.scores)
+def _over_datasets(ranking: Ranking, rule: SelectionRule) -> list[Part]:
+    n, n_tasks, n_methods = len(ranking.datasets), len(ranking.tasks), len(ranking.methods)
+    tasks = "" if n_tasks == n else f" (mean over their {n_tasks} tasks first)"
     lines: list[Part] = [
-        f"Average rank over {n_tasks} task{'s' if n_tasks > 1 else ''} by test balanced accuracy, "
-        f"configurations selected by {rule.name}. Tasks of one data set are not independent.",
+        f"Over {n} data set{'s' if n > 1 else ''}{tasks} by test balanced accuracy, configurations "
+        f"selected by {rule.name}.",
     ]
     if ranking.left_out:
         lines.append(f"Left out, as they lack a task: {', '.join(ranking.left_out)}.")
     cells = [
-        (name, f"{value:.2f}", "–" if n_methods == 1 else percent(float(np.nanmean(wins[index]))))
-        for index, (name, value) in enumerate(
-            zip(ranking.methods, ranking.ranks.tolist(), strict=True)
-        )
+        (name, *(_aggregate(key, of, index) for key, of in ranking.aggregates.items()))
+        for index, name in enumerate(ranking.methods)
     ]
-    lines += ["", Table(("method", "rank", "wins %"), cells), ""]
+    header = ("method", *(head for head, _ in _AGGREGATES.values()))
+    lines += [
+        "",
+        Table(header, cells),
+        "",
+        "Wins: share of data sets and other methods beaten. Elo: Bradley-Terry strengths, mean "
+        "1000, 400 apart is ten to one. Improvable: mean share of its error that the best method "
+        "of a data set does not make. P(better): chance that a run beats one of another method.",
+    ]
     if ranking.tests is None:
-        few = f"tests take at least {FEWEST_TASKS} tasks, and {n_tasks} came"
+        few = (
+            f"tests and intervals take at least {FEWEST_TASKS} data sets, and {n} came; tasks of "
+            "one data set are not independent"
+        )
         lines.append(f"No method is tested: {few if n_methods > 1 else 'there is only one'}.")
         return lines
+    lines.append("[ ]: 95 % by drawing the data sets anew.")
     return [*lines, *_tests(ranking, ranking.tests), "", *picture(ranking)]
 
 
+def _aggregate(name: str, aggregate: Aggregate, index: int) -> str:
+    value, in_percent = float(aggregate.values[index]), _AGGREGATES[name][1]
+    interval = Interval(float(aggregate.low[index]), float(aggregate.high[index]), "")
+    if in_percent:
+        text = shown(value)
+        known = bounds(interval)
+    else:
+        digits = 0 if name == "elo" else 2
+        text = f"{value:.{digits}f}"
+        known = f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+    return text if isnan(interval.low) else f"{text} {known}"
+
+
 def _tests(ranking: Ranking, tests: Differences) -> list[str]:
-    n_tasks, n_methods = ranking.scores.shape
+    n, n_methods = ranking.scores.shape
     lines: list[str] = []
     if not isnan(tests.friedman):
         chance = p_value(tests.friedman_p)
@@ -224,30 +287,13 @@ def _tests(ranking: Ranking, tests: Differences) -> list[str]:
         "Pairs that differ (Wilcoxon's signed ranks, exact; Holm over "
         f"{len(tests.pairs)} pairs): {', '.join(differ) or 'none'}."
     )
-    least = least_adjusted_p(n_tasks, n_methods)
+    least = least_adjusted_p(n, n_methods)
     if least > 0.05:
         lines.append(
-            f"With {n_tasks} tasks and {n_methods} methods no pair can differ: the smallest "
+            f"With {n} data sets and {n_methods} methods no pair can differ: the smallest "
             f"possible p is {p_value(least)}."
         )
     return lines
-
-
-def _firsts(places: dict[str, FirstPlace]) -> list[Part]:
-    lines: list[Part] = [
-        "How sure the first place is: share of draws of test images (stratified by class, each as "
-        "if of its own lesion) and of seeds in which a method comes first."
-    ]
-    for task, place in places.items():
-        cells = [
-            (label, percent(score), f"{100 * chance:.0f} %")
-            for label, score, chance in zip(place.labels, place.scores, place.chances, strict=True)
-        ]
-        seeds = f"{place.n_seeds} seed{'s' if place.n_seeds > 1 else ''}"
-        lines += ["", f"{task}, {seeds}", Table(("method", "bal. acc.", "first"), cells)]
-        if place.left_out:
-            lines.append(f"Left out, as they share no seed: {', '.join(place.left_out)}.")
-    return lines if places else ["No task has two methods whose logits of test were kept."]
 
 
 def _data(ranking: Ranking, places: dict[str, FirstPlace]) -> dict[str, Any]:
@@ -255,11 +301,16 @@ def _data(ranking: Ranking, places: dict[str, FirstPlace]) -> dict[str, Any]:
     tests = ranking.tests
     return {
         "tasks": ranking.tasks,
+        "datasets": ranking.datasets,
         "methods": ranking.methods,
         "left_out": ranking.left_out,
         "scores": ranking.scores.tolist(),
         "average_ranks": ranking.ranks.tolist(),
-        "win_rates": [[None if isnan(v) else v for v in row] for row in wins.tolist()],
+        "win_rates": _plain(wins),
+        "aggregates": {
+            name: {part: _plain(value) for part, value in vars(aggregate).items()}
+            for name, aggregate in ranking.aggregates.items()
+        },
         "friedman": None
         if tests is None or isnan(tests.friedman)
         else {"chi_squared": tests.friedman, "p": tests.friedman_p},
@@ -269,28 +320,8 @@ def _data(ranking: Ranking, places: dict[str, FirstPlace]) -> dict[str, Any]:
     }
 
 
-def _with_shared_seeds(methods: Sequence[Judged]) -> tuple[list[Judged], tuple[int, ...]]:
-    """Return the methods that share seeds, and these: those of the most methods stay."""
-    commonest = max(methods, key=lambda m: sum(m.seeds == other.seeds for other in methods))
-    kept = [method for method in methods if set(method.seeds) & set(commonest.seeds)]
-    shared = set.intersection(*(set(method.seeds) for method in kept))
-    if not shared:
-        kept = [method for method in kept if set(method.seeds) >= set(commonest.seeds)]
-        shared = set(commonest.seeds)
-    return kept, tuple(sorted(shared))
-
-
-def _seed_weights(
-    n_seeds: int, n_resamples: int, generator: np.random.Generator
-) -> Float[np.ndarray, "resamples seeds"]:
-    """Return the weights of S - 1 seeds drawn of S, as for clusters of images."""
-    n_draws = max(n_seeds - 1, 1)
-    counts = generator.multinomial(n_draws, [1 / n_seeds] * n_seeds, size=n_resamples)
-    return counts / n_draws
-
-
-def _balanced_accuracy(
-    method: Judged, right: Float[np.ndarray, "images columns"]
-) -> Float[np.ndarray, " columns"]:
-    present = np.unique(method.labels)
-    return np.mean([right[method.labels == index].mean(axis=0) for index in present], axis=0)
+def _plain(values: np.ndarray) -> Any:
+    """Return an array as JSON can hold it: NaN is null."""
+    plain: Any = values.astype(object)
+    plain[np.isnan(values)] = None
+    return plain.tolist()

@@ -14,27 +14,29 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import JUDGED_ON_TEST, Row
-from lmd_bench.core.seeding import derive_seed
 from lmd_bench.core.text import factor_name
 from lmd_bench.leaderboard.answer import Answer
-from lmd_bench.leaderboard.compare import compare
 from lmd_bench.leaderboard.studies.group import StudyRows, group_studies
-from lmd_bench.leaderboard.studies.predictions import clusters_of, judged_runs
+from lmd_bench.leaderboard.studies.measure import measure
+from lmd_bench.leaderboard.studies.predictions import (
+    Clusters,
+    clusters_of,
+    judged_runs,
+    same_images,
+)
 from lmd_bench.leaderboard.studies.rules import SelectionRule
-from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent
-from lmd_bench.stats.intervals import Interval, seed_interval
+from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent, with_bounds
+from lmd_bench.stats.joint import Joint, joint, joint_columns
 from lmd_bench.stats.spread import Spread, spread
 from lmd_bench.store.store import Store
 
 METRIC = "test_balanced_accuracy"
 Content = tuple[Any, ...]  # what shapes a run, but for its seed
 _PARTS = ("dataset", "protocol", "imbalance_factor", "n_max", "split_seed", "image_size")
-_BOUNDS = ("loss_seeds_low", "loss_seeds_high", "loss_images_low", "loss_images_high")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +51,6 @@ class Tuned:
     def task(self) -> str:
         """Return the task's label."""
         return self.study.task
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Native less transferred balanced accuracy on test, and its paired 95 % intervals."""
-
-    value: float  # NaN without a shared seed
-    over_seeds: Interval
-    over_images: Interval | None  # None where no logits were kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +85,7 @@ class Matrix:
     cells: Mapping[tuple[str, str], Cell]  # (tuned at, used at) -> cell
 
 
-Losses = Mapping[tuple[str, str], Loss]
+Losses = Mapping[tuple[str, str], Joint]  # native less transferred, paired
 
 
 def content_of(row: Row, task_fingerprint: str | None = None) -> Content:
@@ -130,22 +123,28 @@ def matrices(rows: Iterable[Row], rule: SelectionRule) -> tuple[list[Matrix], li
 
 
 def losses(
-    store: Store | None, cells: Mapping[tuple[str, str], Cell]
-) -> dict[tuple[str, str], Loss]:
+    store: Store | None,
+    cells: Mapping[tuple[str, str], Cell],
+    clusters: Clusters | None = None,
+) -> dict[tuple[str, str], Joint]:
     """Return the loss of every cell that is not native, from rows and, with a store, from logits.
 
     Raises:
         UserError: logits are damaged, or of other images than those of the same task.
     """
     return {
-        place: _loss(store, cells[place[1], place[1]], cell)
+        place: _loss(store, cells[place[1], place[1]], cell, clusters)
         for place, cell in cells.items()
         if place[0] != place[1]
     }
 
 
 def transfer(
-    store: Store, found: Sequence[Matrix], notes: Sequence[str], rule: SelectionRule
+    store: Store,
+    found: Sequence[Matrix],
+    notes: Sequence[str],
+    rule: SelectionRule,
+    clusters: Clusters | None = None,
 ) -> Answer:
     """Return the matrices of a results folder as a frame and a text.
 
@@ -157,7 +156,7 @@ def transfer(
             f"No method in {store.root} was tuned on two tasks with the same number of epochs, so "
             "there is nothing to transfer; search another factor or data set in the same --results."
         )
-    lost = [losses(store, matrix.cells) for matrix in found]
+    lost = [losses(store, matrix.cells, clusters) for matrix in found]
     return Answer(
         {"rows": transfer_frame(found, lost, rule, store.root)},
         lambda: transfer_text(found, lost, notes, rule, store.root),
@@ -228,9 +227,10 @@ def transfer_text(
     lines: list[Part] = [
         f"Balanced accuracy on test in %, of the config that {rule.name} selects where it was "
         "tuned, retrained where it is used; mean ± SD over the retraining seeds there.",
-        "Loss: natively tuned less transferred, in points, paired on the same seeds; then 95 % "
-        "intervals over seeds (Student's t) and over test images (paired bootstrap, same trained "
-        "models). Neither holds the spread over searches, splits or data sets. =: the same config.",
+        "Loss: natively tuned less transferred, in points, paired on the same seeds and images; "
+        f"[ ]: 95 % over {_over(lost)} and retrainings together. Images: 95 % for these trained "
+        "models alone; seeds: on these images alone, by Student's t. None holds the spread over "
+        "searches, splits or data sets. =: the same config.",
     ]
     missing: list[str] = []
     for matrix, loss_of in zip(found, lost, strict=True):
@@ -302,35 +302,41 @@ def _cell(source: Tuned, target: Tuned, runs: Mapping[Content, Mapping[int, Row]
     )
 
 
-def _loss(store: Store | None, native: Cell, cell: Cell) -> Loss:
+def _loss(store: Store | None, native: Cell, cell: Cell, clusters: Clusters | None) -> Joint:
     shared = [seed for seed in native.runs if seed in cell.runs]
+    if store is not None and shared and not cell.same_config:
+        source = native.target.selected
+        sides = [
+            judged_runs(store, name, {seed: one.runs[seed] for seed in shared}, source)
+            for name, one in (("the natively tuned", native), ("the transferred config", cell))
+        ]
+        ours, theirs = sides
+        if ours is not None and theirs is not None and ours.seeds == theirs.seeds:
+            pair = f"{ours.label} and {theirs.label}"
+            same_images(pair, (ours.image_ids, ours.labels), (theirs.image_ids, theirs.labels))
+            return measure(
+                [(1.0, ours), (-1.0, theirs)], ours.seeds, lesions=clusters_of(ours, clusters)
+            )
     differences = [native.runs[seed][METRIC] - cell.runs[seed][METRIC] for seed in shared]
-    over_seeds = seed_interval(differences)
-    value = spread(differences).mean
-    if store is None or not shared or cell.same_config:
-        return Loss(value, over_seeds, None)
-    groups = native.target.selected["groups"]
-    sides = [
-        judged_runs(store, name, {seed: one.runs[seed] for seed in shared}, groups)
-        for name, one in (("the natively tuned", native), ("the transferred config", cell))
-    ]
-    if sides[0] is None or sides[1] is None:
-        return Loss(value, over_seeds, None)
-    generator = np.random.default_rng(derive_seed(0, "transfer", cell.target.task))
-    found, _ = compare(sides[0], [sides[1]], generator, clusters_of(sides[0]))
-    return Loss(value, over_seeds, found[0].balanced_accuracy.interval if found else None)
+    return joint(differences, None, "")
+
+
+def _over(lost: Sequence[Losses]) -> str:
+    """Return what is drawn anew of the test sets, in words."""
+    said = [loss.images.over for loss_of in lost for loss in loss_of.values() if loss.images.over]
+    return said[0].partition(",")[0] if said else "test images"
 
 
 def _losses(matrix: Matrix, loss_of: Losses, names: Mapping[str, str]) -> list[Part]:
-    header = ("tuned at", "used at", "loss", "over seeds", "over images")
+    header = ("tuned at", "used at", "loss", "images", "seeds")
     rows: list[list[str]] = []
     for (a, b), loss in loss_of.items():
         if matrix.cells[a, b].same_config:
             rows.append([names[a], names[b], "=", "", ""])
             continue
-        images = "–" if loss.over_images is None else bounds(loss.over_images, "+")
-        seeds = bounds(loss.over_seeds, "+")
-        rows.append([names[a], names[b], percent(loss.value, "+"), seeds, images])
+        value = with_bounds(loss.value, loss.interval, "+")
+        parts = (bounds(loss.images, "+"), bounds(loss.seeds, "+"))
+        rows.append([names[a], names[b], value, *parts])
     known = [loss.value for loss in loss_of.values() if not isnan(loss.value)]
     mean = spread(known).mean
     summary = (
@@ -352,14 +358,9 @@ def _score(cell: Cell) -> str:
     return "missing" if not cell.runs and not cell.failed else text
 
 
-def _loss_columns(loss: Loss | None) -> dict[str, float]:
-    nan = float("nan")
-    if loss is None:
-        return dict.fromkeys(("loss", *_BOUNDS), nan)
-    ends = [loss.over_seeds.low, loss.over_seeds.high]
-    images = loss.over_images
-    ends += [nan, nan] if images is None else [images.low, images.high]
-    return {"loss": loss.value, **dict(zip(_BOUNDS, ends, strict=True))}
+def _loss_columns(loss: Joint | None) -> dict[str, float]:
+    found = joint((), None, "") if loss is None else loss
+    return {"loss": found.value} | joint_columns(found, "loss_")
 
 
 def _part(row: Mapping[str, Any], part: str) -> str:

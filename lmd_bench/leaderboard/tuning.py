@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import get_args
 
 import numpy as np
@@ -14,10 +15,19 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.studies.budget import Unit, cost
 from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
+from lmd_bench.leaderboard.studies.measure import measure
+from lmd_bench.leaderboard.studies.predictions import (
+    Clusters,
+    clusters_of,
+    judged_runs,
+    same_images,
+)
 from lmd_bench.leaderboard.studies.rules import SelectionRule, score
-from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent
+from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent, with_bounds
 from lmd_bench.stats.best_so_far import best_of_hours, best_of_trials
-from lmd_bench.stats.intervals import Interval, seed_interval
+from lmd_bench.stats.intervals import Interval
+from lmd_bench.stats.joint import Joint, joint
+from lmd_bench.store.store import Store
 
 _SHOWN = 6  # points of a curve in a terminal
 _UNITS = {"trials": "trials", "hours": "h", "gpu_hours": "GPU-h"}
@@ -30,9 +40,7 @@ class TuningGain:
     """Test balanced accuracy of the tuned configuration less the default's, on equal seeds."""
 
     label: str
-    gain: float  # NaN where they share no seed that ended well
-    interval: Interval  # over seeds
-    n_seeds: int
+    gain: Joint  # its value is NaN where they share no seed that ended well
     default_was_selected: bool
 
 
@@ -47,13 +55,21 @@ class Explained:
     left_out: tuple[str, ...]
 
 
-def tuning(rows: Sequence[Row], rule: SelectionRule, unit: str = "trials") -> Answer:
+def tuning(
+    store: Store | None,
+    rows: Sequence[Row],
+    rule: SelectionRule,
+    unit: str = "trials",
+    clusters: Clusters | None = None,
+) -> Answer:
     """Return what trials, hours and tuning bring; the frame holds the best-so-far curves.
 
     Args:
+        store: Where the logits lie; None: gains are known over retrainings alone.
         rows: Of any number of studies.
         rule: What selects the configuration of each study.
         unit: What is spent: trials, hours or gpu_hours.
+        clusters: Lesions or patients of the images; None: those stored with the logits.
 
     Raises:
         UserError: no such unit, or nothing has cost any of it.
@@ -63,7 +79,9 @@ def tuning(rows: Sequence[Row], rule: SelectionRule, unit: str = "trials") -> An
         raise unknown("unit", unit, units)
     studies, of_unit = group_studies(rows), units[unit]
     frame = tuning_frame(studies, rule, of_unit)
-    return Answer({"rows": frame}, lambda: tuning_text(studies, rule, of_unit), rule)
+    return Answer(
+        {"rows": frame}, lambda: tuning_text(studies, rule, of_unit, store, clusters), rule
+    )
 
 
 def tuning_frame(studies: Sequence[StudyRows], rule: SelectionRule, unit: Unit) -> pd.DataFrame:
@@ -80,7 +98,13 @@ def tuning_frame(studies: Sequence[StudyRows], rule: SelectionRule, unit: Unit) 
     return frame.assign(rule=rule.name, watermark=rule.watermark)
 
 
-def tuning_text(studies: Sequence[StudyRows], rule: SelectionRule, unit: Unit) -> list[Part]:
+def tuning_text(
+    studies: Sequence[StudyRows],
+    rule: SelectionRule,
+    unit: Unit,
+    store: Store | None = None,
+    clusters: Clusters | None = None,
+) -> list[Part]:
     """Return curves, gains and shares of variance, task by task.
 
     Raises:
@@ -89,18 +113,21 @@ def tuning_text(studies: Sequence[StudyRows], rule: SelectionRule, unit: Unit) -
     frame = tuning_frame(studies, rule, unit)
     lines: list[Part] = [
         f"Best {rule.name} so far in %, by what was spent in {_UNITS[unit]}: mean and 5 to 95 % of "
-        "the orders in which the trials might have come. Any: a trial that ended well.",
-        "Tuned less default: points of balanced accuracy on test on the same seeds, 95 % by "
-        "Student's t over seeds (their number).",
+        "the orders in which the trials might have come; the band ends at half of what was "
+        "spent, as all orders of the same trials end alike.",
+        "Tuned less default: points of balanced accuracy on test on the same seeds; [ ]: 95 % over "
+        "test images and retrainings together. Images: for these trained models alone; seeds: on "
+        "these images alone, by Student's t (number of retrainings). A dash: not known.",
     ]
     for task, members in by_task(studies).items():
         part = frame[frame["task"] == task]
         if len(part):
             lines += ["", task, _curves(part, unit)]
-        gains = [gain for study in members if (gain := tuning_gain(study, rule)) is not None]
-        known = [gain for gain in gains if gain.n_seeds]
+        gains = [tuning_gain(study, rule, store, clusters) for study in members]
+        known = [gain for gain in gains if gain is not None and gain.gain.n_seeds]
         if known:
-            lines += ["", Table(("method", "tuned less default"), list(map(_gain, known)))]
+            header = ("method", "tuned less default", "images", "seeds")
+            lines += ["", Table(header, list(map(_gain, known)))]
         lines += ["", _explained(members, rule)]
     return lines
 
@@ -128,21 +155,40 @@ def curve_frame(
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=pd.Index(names))
 
 
-def tuning_gain(study: StudyRows, rule: SelectionRule) -> TuningGain | None:
+def tuning_gain(
+    study: StudyRows,
+    rule: SelectionRule,
+    store: Store | None = None,
+    clusters: Clusters | None = None,
+) -> TuningGain | None:
     """Return what tuning gained; None where nothing was selected, or there is no default."""
     selected, default = study.selected(rule), study.default
     if selected is None or default is None:
         return None
+    same = selected["key"] == default["key"]
+    return TuningGain(study.label, _gained(study, selected, default, store, clusters), same)
+
+
+def _gained(
+    study: StudyRows,
+    selected: Row,
+    default: Row,
+    store: Store | None,
+    clusters: Clusters | None,
+) -> Joint:
     tuned, plain = _scores(study, selected), _scores(study, default)
     shared = sorted(tuned.keys() & plain.keys())
-    gains = [tuned[seed] - plain[seed] for seed in shared]
-    return TuningGain(
-        label=study.label,
-        gain=float(np.mean(gains)) if gains else float("nan"),
-        interval=seed_interval(gains),
-        n_seeds=len(shared),
-        default_was_selected=selected["key"] == default["key"],
-    )
+    if store is not None and selected["key"] != default["key"]:
+        sides = [
+            judged_runs(store, study.label, study.ok_runs(row), row) for row in (selected, default)
+        ]
+        one, two = sides
+        if one is not None and two is not None and set(shared) <= {*one.seeds} & {*two.seeds}:
+            same_images(study.label, (one.image_ids, one.labels), (two.image_ids, two.labels))
+            if shared:
+                lesions = clusters_of(one, clusters)
+                return measure([(1.0, one), (-1.0, two)], shared, lesions=lesions)
+    return joint([tuned[seed] - plain[seed] for seed in shared], None, "")
 
 
 def explained(studies: Sequence[StudyRows], rule: SelectionRule) -> Explained | None:
@@ -210,8 +256,9 @@ def _curves(part: pd.DataFrame, unit: Unit) -> Table:
             elif last["found"] < 0.95:  # a mean of the lucky orders alone would mislead
                 row.append(f"{100 * last['found']:.0f} % found any")
             else:
-                band = bounds(Interval(last["low"], last["high"], ""))
-                row.append(f"{percent(last['mean'])} {band}")
+                band = Interval(last["low"], last["high"], "")
+                known = not isnan(last["low"] + last["high"])
+                row.append(percent(last["mean"]) + (f" {bounds(band)}" if known else ""))
         rows.append(row)
     return Table(header, rows)
 
@@ -222,10 +269,13 @@ def _spent(point: float, unit: Unit) -> str:
 
 def _gain(gain: TuningGain) -> list[str]:
     if gain.default_was_selected:
-        return [gain.label, "the default was selected"]
+        return [gain.label, "the default was selected", "", ""]
+    found = gain.gain
     return [
         gain.label,
-        f"{percent(gain.gain, '+')} {bounds(gain.interval, '+')} ({gain.n_seeds})",
+        with_bounds(found.value, found.interval, "+"),
+        bounds(found.images, "+"),
+        f"{bounds(found.seeds, '+')} ({found.n_seeds})",
     ]
 
 

@@ -10,22 +10,16 @@ from jaxtyping import Float, Int64
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Row
-from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.compare import class_recall
 from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
+from lmd_bench.leaderboard.studies.measure import measure
 from lmd_bench.leaderboard.studies.predictions import Clusters, Judged, clusters_of, read_judged
 from lmd_bench.leaderboard.studies.rules import SelectionRule, score
-from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent
-from lmd_bench.stats.bootstrap import mean_recall
-from lmd_bench.stats.intervals import (
-    Interval,
-    few_images_note,
-    image_interval,
-    seed_interval,
-)
+from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent, with_bounds
+from lmd_bench.stats.intervals import Interval, few_images_note
+from lmd_bench.stats.joint import joint_columns
 from lmd_bench.stats.proportions import EXACT_BELOW, recall_interval
-from lmd_bench.stats.spread import spread
 from lmd_bench.store.store import Store
 
 
@@ -99,8 +93,8 @@ def method_frame(
 ) -> pd.DataFrame:
     """Return one line per study with confirmed logits: its score on test and what is known of it.
 
-    `images_low` and `images_high` are over test images or lesions, `seeds_low` and `seeds_high`
-    over retrainings, `search_sd` over the search replayed (of the score on val), all 95 %.
+    `low` and `high` are over test lesions and retrainings together, those of `images` and `seeds`
+    over each alone, all 95 %; `search_sd` is over the search replayed (of the score on val).
 
     Args:
         store: Where the logits lie.
@@ -149,18 +143,18 @@ def class_frame(store: Store, studies: Sequence[StudyRows], rule: SelectionRule)
 
 def methods_text(frame: pd.DataFrame, rule: SelectionRule) -> list[Part]:
     """Return the lines of `method_frame` as text, a table per task."""
-    over = "; ".join(frame["images_over"].unique())
+    over = "; ".join(frame["over"].unique())
     lines: list[Part] = [
         "Balanced accuracy on test in %, mean over the retraining seeds of one configuration, "
         f"selected by {rule.name}.",
-        f"Images: 95 % bootstrap interval over {over}.",
-        "Seeds: 95 % by Student's t over retrainings, same test images (their number).",
+        f"[ ]: 95 % over {over}. Images: for these trained models alone; seeds: on these images "
+        "alone, by Student's t (number of retrainings). A dash: not known.",
         f"Search: mean ± SD of the selected {rule.name} had the trials been drawn again, and how "
         "often what would be selected is confirmed; of those, the SD on test. It knows nothing of "
         "trials that were never run, so the true SD is as large or larger (simulations: up to 1.7 "
-        "times).",
+        "times), and nothing of configurations that were not confirmed.",
     ]
-    header = ("method", "bal.\nacc.", "images", "seeds", "search", "con-\nfirmed", "SD on\ntest")
+    header = ("method", "bal. acc.", "images", "seeds", "search", "con-\nfirmed", "SD on\ntest")
     for task, part in frame.groupby("task", sort=False):
         ordered = part.sort_values(["balanced_accuracy", "label"], ascending=[False, True])
         lines += ["", str(task), Table(header, [_cells(r) for r in _records(ordered)])]
@@ -257,26 +251,17 @@ def _method(
     study: StudyRows, judged: Judged, rule: SelectionRule, clusters: Clusters | None
 ) -> Row:
     ids = clusters_of(judged, clusters)
-    per_seed = mean_recall(class_recall(judged, judged.seeds))
-    seeds_spread = spread(per_seed.tolist())
-    generator = np.random.default_rng(derive_seed(0, "images", study.task))
-    right = judged.right.mean(axis=1, keepdims=True)
-    images = image_interval(judged.labels, right, len(judged.groups), generator, ids)
-    seeds = seed_interval(per_seed.tolist())
+    score = measure([(1.0, judged)], judged.seeds, lesions=ids)
     search = procedure_spread(study, rule)
     assert search is not None, "a confirmed study has a trial that can be selected"
     return {
         "task": study.task,
         "label": study.label,
-        "balanced_accuracy": seeds_spread.mean,
-        "sd": seeds_spread.sd,
-        "n_seeds": seeds_spread.n,
-        "images_low": images.low,
-        "images_high": images.high,
-        "images_over": images.over,
+        "balanced_accuracy": score.value,
+        "n_seeds": score.n_seeds,
+        **joint_columns(score),
+        "over": score.interval.over,
         "images_note": few_images_note(judged.labels),
-        "seeds_low": seeds.low,
-        "seeds_high": seeds.high,
         "search_mean": search.score_mean,
         "search_sd": search.score_sd,
         "search_known": search.known,
@@ -293,7 +278,7 @@ def _cells(row: Row) -> list[str]:
     seeds = Interval(row["seeds_low"], row["seeds_high"], "")
     return [
         row["label"],
-        percent(row["balanced_accuracy"]),
+        with_bounds(row["balanced_accuracy"], Interval(row["low"], row["high"], "")),
         bounds(Interval(row["images_low"], row["images_high"], "")),
         f"{bounds(seeds)} ({row['n_seeds']})",
         _with_sd(row["search_mean"], row["search_sd"]),
@@ -321,11 +306,14 @@ def _test_mean(study: StudyRows, row: Row) -> float:
 
 
 def _moments(values: Sequence[float], weights: Sequence[float]) -> tuple[float, float]:
-    """Return the mean and standard deviation over the values that are known."""
+    """Return the mean and standard deviation over the values that are known.
+
+    One value alone shows no spread: its SD is NaN, not 0.
+    """
     x, w = np.array(values), np.array(weights)
-    known = ~np.isnan(x)
+    known = ~np.isnan(x) & (w > 0)
     if not known.any():
         return float("nan"), float("nan")
     x, w = x[known], w[known] / w[known].sum()
     mean = float(w @ x)
-    return mean, float(np.sqrt(w @ (x - mean) ** 2))
+    return mean, float(np.sqrt(w @ (x - mean) ** 2)) if len(x) > 1 else float("nan")

@@ -54,7 +54,7 @@ class Context:
         """Return the leaderboard."""
         ids = frozenset(row["study"] for row in self.rows)
         notes = (*self.notes, *left_out(self._cells, ids))
-        return build(self._of_methods, self.rule, notes, None, self._results)
+        return build(self._of_methods, self.rule, notes, None, self._results, store=self.store)
 
     @cached_property
     def gaps(self) -> list[Gap]:

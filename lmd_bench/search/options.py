@@ -137,7 +137,7 @@ class Repetition:
 
     confirm_seeds: Annotated[
         int, Option("Fresh seeds that the chosen and default configs are retrained on.")
-    ] = 3
+    ] = 5
     retry_failed: Annotated[
         bool, Option("Run again what was lost, timed out, ran out of memory or erred.")
     ] = False

@@ -33,7 +33,7 @@ class SearchRequest:
     hours: float | None = None  # of each study: of a GPU, or of a core where there is none
     trial_seconds: float | None = None  # after which a trial ends at its next epoch
     n_epochs: int = 10  # of stage 1
-    confirm_seeds: int = 3
+    confirm_seeds: int = 5
     seed: int = 0  # base of all seeds
     sampler: str = "tpe"
     pruner: str = NONE

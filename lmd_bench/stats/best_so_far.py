@@ -1,4 +1,8 @@
-"""What a search had found by then: its best value against trials or hours, over their orders."""
+"""What a search had found by then: its best value against trials or hours, over their orders.
+
+Orders of the same N trials all end at the same best, so near the end their band is narrow however
+little is known of other searches. It is given up to half of what was spent, and ends there.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +23,8 @@ class Curve:
 
     spent: Float[np.ndarray, " points"]
     mean: Float[np.ndarray, " points"]  # of the orders in which anything is found by then
-    low: Float[np.ndarray, " points"]  # 5 % of all orders lie below; NaN where they found nothing
+    # 5 % of all orders lie below; NaN where they found nothing, and in the second half
+    low: Float[np.ndarray, " points"]
     high: Float[np.ndarray, " points"]
     found: Float[np.ndarray, " points"]  # chance that any trial ended well by then
 
@@ -77,7 +82,8 @@ def _curve(
     any_ended = chances.sum(axis=1)
     total = np.where(any_ended > 0, any_ended, np.nan)
     mean = np.where(any_ended > 1e-12, (chances @ descending) / total, np.nan)
-    low, high = (_quantile(descending, chances, share) for share in BAND)
+    told = spent <= spent[-1] / 2 * (1 + 1e-9)
+    low, high = (np.where(told, _quantile(descending, chances, share), np.nan) for share in BAND)
     return Curve(spent, mean, low, high, np.minimum(any_ended, 1.0))
 
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from scipy.special import stdtrit
 
-from lmd_bench.stats.bootstrap import N_RESAMPLES, Labels, Right, mean_recall, resampled_recall
+from lmd_bench.stats.bootstrap import Labels
 from lmd_bench.stats.proportions import LEVEL
 
 TOO_FEW = 10  # test images of a class: below, bootstrap intervals over images are too narrow
@@ -31,47 +31,18 @@ def seed_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     """Return Student's t interval of the mean over retraining seeds; NaN below two.
 
     mean -+ t_{n-1} s / sqrt(n). It takes the scores of retrainings as normal; with two seeds t is
-    12.7, and the interval is as wide as that says.
+    12.7, and the interval is as wide as that says. Scores move in steps of a test image, so that
+    all are equal happens by chance and says nothing of the spread: NaN then, never a width of 0.
 
     Paper: Student, The probable error of a mean, 1908. URL: https://doi.org/10.1093/biomet/6.1.1
     """
     n = len(values)
     over = f"{n} retraining seeds, same test images"
-    if n < 2:
+    if n < 2 or max(values) - min(values) < 1e-12:
         return Interval(float("nan"), float("nan"), over)
     half = float(stdtrit(n - 1, 0.5 + level / 2) * np.std(values, ddof=1) / np.sqrt(n))
     mean = float(np.mean(values))
     return Interval(mean - half, mean + half, over)
-
-
-def percentile_interval(
-    samples: Float[np.ndarray, " resamples"], over: str, level: float = LEVEL
-) -> Interval:
-    """Return the bounds that leave (1 - level) / 2 of the bootstrap samples on either side."""
-    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high), over)
-
-
-def image_interval(
-    labels: Labels,
-    right: Right,
-    n_classes: int,
-    generator: np.random.Generator,
-    clusters: Int64[np.ndarray, " images"] | None = None,
-    n_resamples: int = N_RESAMPLES,
-) -> Interval:
-    """Return the 95 % bootstrap interval of one model's balanced accuracy, over the test images.
-
-    Args:
-        labels: Index of the true class of each image.
-        right: One column: share of the model's seeds that are right on each image.
-        n_classes: Classes, also those without images.
-        generator: Draws the samples.
-        clusters: Lesion or patient of each image; None: each image is its own.
-        n_resamples: Samples to draw.
-    """
-    samples = resampled_recall(labels, right, n_classes, generator, clusters, n_resamples)
-    return percentile_interval(mean_recall(samples[:, 0]), over_images(clusters))
 
 
 def few_images_note(labels: Labels) -> str:
@@ -93,6 +64,6 @@ def few_images_note(labels: Labels) -> str:
 
 
 def over_images(clusters: Int64[np.ndarray, " images"] | None) -> str:
-    """Return what a test-set bootstrap is over, in words."""
+    """Return what is drawn anew where the spread over test sets is meant, in words."""
     drawn = "images as if each were of its own lesion" if clusters is None else "lesions"
-    return f"test {drawn}, stratified by class, same trained models"
+    return f"test {drawn}"

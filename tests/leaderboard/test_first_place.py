@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from lmd_bench.leaderboard.ranking import chances_of_first, first_place
+from lmd_bench.leaderboard.first_places import chances_of_first, first_place
 from lmd_bench.leaderboard.studies.predictions import Judged
 
 RNG = np.random.default_rng

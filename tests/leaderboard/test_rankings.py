@@ -16,10 +16,11 @@ from lmd_bench.store.store import open_store
 NAMES = ("best", "same", "worst")
 
 
-def _rows(study, n_tasks: int) -> list[dict]:
+def _rows(study, n_tasks: int, *, one_dataset: bool = False) -> list[dict]:
     rows = []
     for number in range(n_tasks):
-        task = TaskSpec(dataset="toy", imbalance_factor=10.0 + number, image_size=32)
+        dataset = "toy" if one_dataset else f"toy{number}"
+        task = TaskSpec(dataset=dataset, imbalance_factor=10.0 + number, image_size=32)
         wobble = 0.01 * (-1) ** number
         for name, score in zip(NAMES, (0.7, 0.7 + wobble, 0.3 + number / 100), strict=True):
             rows += study(name, [0.3], {0: [score]}, task=task)
@@ -27,7 +28,7 @@ def _rows(study, n_tasks: int) -> list[dict]:
 
 
 def test_a_method_without_every_task_is_left_out_and_named(study) -> None:
-    task = TaskSpec(dataset="toy", imbalance_factor=10.0, image_size=32)
+    task = TaskSpec(dataset="toy0", imbalance_factor=10.0, image_size=32)
     ranking = rank(build(_rows(study, 2) + study("alone", [0.3], {0: [0.9]}, task=task)))
 
     assert ranking.methods == ("best", "same", "worst")
@@ -36,7 +37,7 @@ def test_a_method_without_every_task_is_left_out_and_named(study) -> None:
     assert ranking.tests is None
 
 
-def test_six_tasks_are_tested_and_drawn(study) -> None:
+def test_six_data_sets_are_tested_and_drawn(study) -> None:
     ranking = rank(build(_rows(study, 8)))
 
     assert ranking.tests is not None
@@ -45,6 +46,44 @@ def test_six_tasks_are_tested_and_drawn(study) -> None:
     assert lines[0].split() == ["rank", "1", "3"]
     assert sum("●" in line for line in lines) == 3
     assert sum("━" in line for line in lines) == 1
+
+
+def test_factors_of_one_data_set_are_one_row_and_are_not_tested(study) -> None:
+    """Eight factors share images: Friedman's test would count the same evidence eight times."""
+    ranking = rank(build(_rows(study, 8, one_dataset=True)))
+
+    assert ranking.datasets == ("toy",)
+    assert len(ranking.tasks) == 8
+    assert ranking.scores[0] == pytest.approx([0.7, 0.7, 0.335])
+    assert ranking.tests is None
+    assert np.isnan(ranking.aggregates["rank"].low).all()
+
+
+def test_mean_ranks_and_win_rates_have_intervals_over_data_sets(study) -> None:
+    ranking = rank(build(_rows(study, 8)))
+
+    order = ranking.methods.index("worst")
+    ranks, wins = ranking.aggregates["rank"], ranking.aggregates["win_rate"]
+    assert (ranks.low[order], ranks.values[order], ranks.high[order]) == (3, 3, 3)
+    assert ranks.low[0] < ranks.values[0] < ranks.high[0]
+    assert wins.values[order] == 0
+    assert any("not told apart" in line for line in picture(ranking))
+
+
+def test_runs_are_rows_of_method_task_seed_and_error(tmp_path: Path, study, capsys) -> None:
+    _fill(tmp_path, _rows(study, 2))
+
+    app(
+        ["ranks", "--results", str(tmp_path), "--format", "csv", "--part", "runs"],
+        standalone_mode=False,
+    )
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("method,task,dataset,seed,error,")
+    assert len(lines) == 1 + 6
+    first = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
+    assert (first["method"], first["dataset"]) == ("best", "toy0")
+    assert float(first["error"]) == pytest.approx(0.3)
 
 
 def test_tasks_without_a_common_method_cannot_be_ranked(study) -> None:
@@ -74,13 +113,13 @@ def test_the_text_says_why_nothing_is_tested(tmp_path: Path, study, capsys) -> N
     app(["ranks", "--results", str(tmp_path)], standalone_mode=False)
 
     text = " ".join(capsys.readouterr().out.split())
-    assert "Average rank over 2 tasks by test balanced accuracy" in text
-    assert "No method is tested: tests take at least 6 tasks, and 2 came." in text
+    assert "Over 2 data sets by test balanced accuracy" in text
+    assert "tests and intervals take at least 6 data sets, and 2 came" in text
     assert "share of draws of test images" in text
     assert text.count("1 seed ") == 2
 
 
-def test_json_holds_the_tests_of_enough_tasks(tmp_path: Path, study, capsys) -> None:
+def test_json_holds_the_tests_of_enough_data_sets(tmp_path: Path, study, capsys) -> None:
     _fill(tmp_path, _rows(study, 6))
 
     app(["ranks", "--results", str(tmp_path), "--format", "json"], standalone_mode=False)
@@ -92,7 +131,7 @@ def test_json_holds_the_tests_of_enough_tasks(tmp_path: Path, study, capsys) -> 
     assert len(data["first_places"]) == 6
 
 
-def test_the_text_of_six_tasks_says_that_no_pair_could_differ(
+def test_the_text_of_six_data_sets_says_that_no_pair_could_differ(
     tmp_path: Path, study, capsys
 ) -> None:
     _fill(tmp_path, _rows(study, 6))
@@ -102,4 +141,7 @@ def test_the_text_of_six_tasks_says_that_no_pair_could_differ(
     text = " ".join(capsys.readouterr().out.split())
     assert "Friedman: chi-squared" in text
     assert "Holm over 3 pairs): none." in text
-    assert "With 6 tasks and 3 methods no pair can differ: the smallest possible p is 0.094" in text
+    assert (
+        "With 6 data sets and 3 methods no pair can differ: the smallest possible p is 0.094"
+        in text
+    )

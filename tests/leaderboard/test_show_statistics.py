@@ -54,12 +54,13 @@ def test_a_method_has_every_spread_that_is_known(filled: Path) -> None:
 
     assert set(frame.index) == {"crt", "lmd"}
     line = frame.loc["crt"]
+    assert line["low"] < line["balanced_accuracy"] < line["high"]
     assert line["images_low"] < line["balanced_accuracy"] < line["images_high"]
     assert line["seeds_low"] < line["balanced_accuracy"] < line["seeds_high"]
     assert line["n_seeds"] == 2
     assert line["search_mean"] == pytest.approx(0.75 * 0.5 + 0.25 * 0.3)  # .5 is drawn with 3/4
     assert line["search_known"] == pytest.approx(1.0)
-    assert "as if each were of its own lesion" in line["images_over"]
+    assert "as if each were of its own lesion and 2 retraining seeds" in line["over"]
 
 
 def test_lesions_make_the_interval_over_images_wider(filled: Path) -> None:
@@ -72,7 +73,7 @@ def test_lesions_make_the_interval_over_images_wider(filled: Path) -> None:
     plain = method_frame(store, studies, RULE).iloc[0]
     known = method_frame(store, studies, RULE, Clusters(path, "lesion_id")).iloc[0]
 
-    assert known["images_over"].startswith("test lesions")
+    assert known["over"].startswith("test lesions")
     assert (known["images_low"], known["images_high"]) != (
         plain["images_low"],
         plain["images_high"],
@@ -116,8 +117,8 @@ def test_the_recall_of_a_class_has_the_interval_that_its_size_asks_for(filled: P
 
 def test_intervals_are_printed_with_what_they_are_over(filled: Path, capsys) -> None:
     text = " ".join(_run(capsys, "intervals", "--results", str(filled)).split())
-    assert "95 % bootstrap interval over test images" in text
-    assert "95 % by Student's t over retrainings" in text
+    assert "95 % over test images as if each were of its own lesion and 2 retraining seeds" in text
+    assert "seeds: on these images alone, by Student's t" in text
     assert "had the trials been drawn again" in text
 
     text = _run(capsys, "intervals", "--by-class", "--results", str(filled))
@@ -134,8 +135,9 @@ def test_tuning_shows_curves_gains_and_shares(filled: Path, capsys) -> None:
     flat = " ".join(text.split())
     assert "Best val_balanced_accuracy so far in %, by what was spent in trials" in flat
     assert "67 % found any" in flat  # one of three trials failed
-    assert "50.0 [50.0, 50.0]" in flat
-    assert "+20.0 [+20.0, +20.0] (2)" in flat  # both seeds gained as much
+    assert "the band ends at half of what was spent" in flat
+    assert "method tuned less default images seeds" in flat
+    assert "] (2)" in flat  # the seeds of both
     assert "2 methods x default and tuned x 2 seeds, eta squared: method 0.0 %" in flat
 
     csv = _run(capsys, "tuning", "--against", "hours", "--format", "csv", "--results", str(filled))

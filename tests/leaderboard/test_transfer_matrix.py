@@ -65,8 +65,8 @@ def test_the_loss_is_paired_on_seeds(rows: list[Row]) -> None:
 
     # .50 - .45 and .60 - .57: mean .04, half a width of 12.706 x .02 / 2
     assert found[low, high].value == pytest.approx(0.04)
-    assert found[low, high].over_seeds.high == pytest.approx(0.04 + 12.7062 * 0.01, abs=1e-4)
-    assert found[low, high].over_images is None
+    assert found[low, high].seeds.high == pytest.approx(0.04 + 12.7062 * 0.01, abs=1e-4)
+    assert isnan(found[low, high].interval.low)  # seeds alone are no headline
     assert isnan(found[high, low].value)
     assert set(found) == {(low, high), (high, low)}
 
@@ -147,7 +147,7 @@ def test_of_several_studies_the_one_with_most_trials_stands_for_its_task(study, 
     assert any("several studies" in note and "another" in note for note in notes)
 
 
-def test_with_logits_the_loss_has_an_interval_over_images(tmp_path: Path, rows) -> None:
+def test_with_logits_the_loss_is_known_over_images_and_retrainings(tmp_path: Path, rows) -> None:
     labels = np.repeat(np.arange(4), 25)
     store = open_store(tmp_path, create=True)
     rng = np.random.default_rng(0)
@@ -162,8 +162,8 @@ def test_with_logits_the_loss_has_an_interval_over_images(tmp_path: Path, rows) 
         store.write(row, logits)
     ((matrix,), _) = matrices(store.rows(), RULE)
     low, high = (one.task for one in matrix.tuned)
-    images = losses(store, matrix.cells)[low, high].over_images
+    loss = losses(store, matrix.cells)[low, high]
 
-    assert images is not None
-    assert images.low < images.high
-    assert "stratified by class" in images.over
+    assert loss.images.low < loss.images.high
+    assert loss.interval.low < loss.value < loss.interval.high
+    assert loss.interval.over.endswith("and 2 retraining seeds")

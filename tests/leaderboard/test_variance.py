@@ -16,8 +16,9 @@ def test_the_gain_is_paired_by_seed(study) -> None:
     gain = tuning_gain(found, RULE)
 
     assert gain is not None
-    assert (gain.gain, gain.n_seeds) == (pytest.approx(0.1), 2)
-    assert gain.interval.low == pytest.approx(0.1)  # both seeds gain the same
+    assert (gain.gain.value, gain.gain.n_seeds) == (pytest.approx(0.1), 2)
+    assert np.isnan(gain.gain.seeds.low)  # both seeds gain the same: no interval of width 0
+    assert np.isnan(gain.gain.interval.low)  # rows alone do not know the spread over images
     assert not gain.default_was_selected
 
 
@@ -25,7 +26,7 @@ def test_a_selected_default_gained_nothing(study) -> None:
     gain = tuning_gain(group_studies(study("crt", [0.5, 0.3], {0: [0.5, 0.6]}))[0], RULE)
 
     assert gain is not None
-    assert gain.gain == 0.0
+    assert gain.gain.value == 0.0
     assert gain.default_was_selected
 
 
@@ -33,7 +34,7 @@ def test_without_a_pair_there_is_no_gain(study) -> None:
     gain = tuning_gain(group_studies(study("crt", [0.3, 0.5], {1: [0.5]}))[0], RULE)
 
     assert gain is not None
-    assert np.isnan(gain.gain)
+    assert np.isnan(gain.gain.value)
 
 
 def test_shares_by_hand() -> None:

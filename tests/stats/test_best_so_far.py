@@ -33,8 +33,18 @@ def test_the_band_holds_nine_orders_in_ten() -> None:
 
     best = _by_orders(values)
     low, high = np.quantile(best, [0.05, 0.95], axis=0, method="inverted_cdf")
-    np.testing.assert_allclose(curve.low, low)
-    np.testing.assert_allclose(curve.high, high)
+    np.testing.assert_allclose(curve.low[:3], low[:3])
+    np.testing.assert_allclose(curve.high[:3], high[:3])
+
+
+def test_the_band_ends_at_half_of_the_trials() -> None:
+    """All orders of the same 5 trials end alike: a band of no width there would mean nothing."""
+    curve = best_of_trials([0.3, 0.9, 0.5, 0.5, 0.1])
+
+    assert np.isfinite(curve.high[:2]).all()
+    assert np.isnan(curve.low[2:]).all()
+    assert np.isnan(curve.high[2:]).all()
+    assert np.isfinite(curve.mean).all()
 
 
 def test_failed_trials_use_up_budget_and_are_never_best() -> None:
@@ -46,7 +56,6 @@ def test_failed_trials_use_up_budget_and_are_never_best() -> None:
     expected = np.where(found, best, 0).sum(axis=0) / found.sum(axis=0)
     np.testing.assert_allclose(curve.mean, expected)
     assert np.isnan(curve.low[0])  # half of the orders have found nothing after one trial
-    assert curve.low[2] == 0.4
     assert curve.high[0] == 0.8
 
 
@@ -76,7 +85,7 @@ def test_hours_of_equal_trials_are_trials() -> None:
     np.testing.assert_allclose(by_hours.spent[9::10], [2, 4, 6, 8, 10])
     np.testing.assert_allclose(by_hours.mean[9::10], by_trials.mean, atol=0.01)
     assert (by_hours.found[:9] == 0).all()
-    np.testing.assert_array_equal(by_hours.high[9::10], by_trials.high)
+    np.testing.assert_array_equal(by_hours.high[9:20:10], by_trials.high[:2])
 
 
 def test_a_slow_good_trial_is_not_found_early() -> None:

@@ -1,18 +1,20 @@
 """An ablation's numbers as one data frame: a line for each cell, effect, interaction and share."""
 
 from collections.abc import Sequence
+from math import nan
 from typing import Any
 
 import pandas as pd
 
-from lmd_bench.experiments.ablation.analysis import NAN, Effect, TaskAnalysis
+from lmd_bench.experiments.ablation.analysis import Effect, TaskAnalysis
 from lmd_bench.experiments.ablation.scores import SCORES, CellScores
+from lmd_bench.stats.joint import joint, joint_columns
 from lmd_bench.stats.spread import spread
 
 Line = dict[str, Any]
 _ABOUT = ("ablation", "mode", "task", "kind", "name", "title", "status", "reason", "aliases")
-_COUNTS = ("n_seeds", "n_seeds_failed", "n_trials", "seconds", "standalone_seconds", "p", "p_holm")
-_PARTS = ("images_low", "images_high", "seeds_low", "seeds_high")
+_COUNTS = ("n_seeds", "n_seeds_failed", "n_trials", "seconds", "standalone_seconds", "p_holm")
+_PARTS = tuple(joint_columns(joint((), None, "")))
 COLUMNS = (
     *_ABOUT,
     *(f"test_{name}{suffix}" for name in SCORES for suffix in ("", "_sd")),
@@ -27,8 +29,8 @@ def ablation_frame(analyses: Sequence[TaskAnalysis]) -> pd.DataFrame:
 
     `kind` is cell, main, interaction, shapley or total. Of a cell, `test_*` is its mean over seeds
     and `*_change` its mean less the reference's, on the seeds of both; of the others `*_change` is
-    the contrast. `share` is a Shapley value over the total, where the total's interval over the
-    images leaves 0 out.
+    the contrast. `share` is a Shapley value over the total, where the total's interval leaves 0
+    out.
     """
     lines = [line for analysis in analyses for line in _lines(analysis)]
     return pd.DataFrame(lines, columns=list(COLUMNS))
@@ -54,9 +56,9 @@ def _cell(cell: CellScores, change: Effect | None) -> Line:
         over_seeds = spread(list(cell.values[name].values()))
         line |= {f"test_{name}": over_seeds.mean, f"test_{name}_sd": over_seeds.sd}
     line |= {"n_seeds": len(cell.seeds), "n_seeds_failed": cell.n_failed}
-    line |= {"n_trials": cell.n_trials, "seconds": cell.seconds, "share": NAN}
+    line |= {"n_trials": cell.n_trials, "seconds": cell.seconds, "share": nan}
     line["standalone_seconds"] = cell.standalone_seconds
-    return line | (_estimates(change) if change else dict.fromkeys(_estimate_names(), NAN))
+    return line | (_estimates(change) if change else dict.fromkeys(_estimate_names(), nan))
 
 
 def _contrast(effect: Effect, total: Effect | None) -> Line:
@@ -70,23 +72,21 @@ def _contrast(effect: Effect, total: Effect | None) -> Line:
 def share(effect: Effect, total: Effect | None) -> float:
     """Return a Shapley value of balanced accuracy over the total; NaN where that may be 0."""
     if effect.contrast.kind != "shapley" or total is None:
-        return NAN
-    whole = total.estimates["balanced_accuracy"]
-    if not (whole.images.low > 0 or whole.images.high < 0):
-        return NAN
-    return effect.estimates["balanced_accuracy"].value / whole.value
+        return nan
+    whole = total.primary
+    if not (whole.interval.low > 0 or whole.interval.high < 0):
+        return nan
+    return effect.primary.value / whole.value
 
 
 def _estimates(effect: Effect) -> Line:
-    line: Line = {"p": effect.p, "p_holm": effect.p_holm}
+    line: Line = {"p_holm": effect.p_holm}
     for name, estimate in effect.estimates.items():
-        values = (estimate.images.low, estimate.images.high, estimate.seeds.low)
         line[f"{name}_change"] = estimate.value
-        for part, value in zip(_PARTS, (*values, estimate.seeds.high), strict=True):
-            line[f"{name}_change_{part}"] = value
+        line |= joint_columns(estimate, f"{name}_change_")
     return line
 
 
 def _estimate_names() -> list[str]:
     ends = ("", *(f"_{part}" for part in _PARTS))
-    return ["p", "p_holm", *(f"{name}_change{end}" for name in SCORES for end in ends)]
+    return ["p_holm", *(f"{name}_change{end}" for name in SCORES for end in ends)]

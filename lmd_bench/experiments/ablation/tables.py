@@ -8,7 +8,7 @@ from typing import Any
 
 from lmd_bench.core.errors import unknown
 from lmd_bench.core.text import clock
-from lmd_bench.experiments.ablation.analysis import N_RESAMPLES, Effect, Estimate, TaskAnalysis
+from lmd_bench.experiments.ablation.analysis import Effect, TaskAnalysis
 from lmd_bench.experiments.ablation.contrasts import design_sentence, without_shares
 from lmd_bench.experiments.ablation.frame import ablation_frame, share
 from lmd_bench.experiments.ablation.scores import RULE, SCORES, CellScores
@@ -23,6 +23,7 @@ from lmd_bench.leaderboard.tables.text import (
     percent,
     text_table,
 )
+from lmd_bench.stats.joint import Joint
 from lmd_bench.stats.metrics import PRIMARY
 from lmd_bench.stats.spread import spread
 
@@ -34,6 +35,7 @@ _DROPPED = tuple(
     for score in sorted(reversed(_OTHERS), key=lambda score: -score.priority)
     if score.priority > 1
 )
+_PARTS = ("Images", "Seeds")
 _STATES = {"failed": "failed", "missing": "missing", "partial": "incomplete"}
 FORMATS = ("table", "markdown", "latex", "csv", "json")
 
@@ -72,9 +74,10 @@ def header_lines(analysis: TaskAnalysis) -> list[str]:
         "Scores on test in %, mean ± SD over retraining seeds of one configuration "
         f"({RULE.name} selects it).",
         f"Changes are points against {reference}, paired by image and seed; [ ]: 95 % over "
-        f"{analysis.over} ({N_RESAMPLES} samples). Over seeds: 95 % by Student's t "
-        "(number of seeds). "
-        "Neither holds the spread over splits and data sets.",
+        f"{analysis.over} and retrainings together. p Holm ({analysis.n_tests}): of no change, "
+        f"Holm's correction over {analysis.n_tests} changes, of all tasks shown. Images: 95 % for "
+        "these trained models alone; seeds: on these images alone, by Student's t (number of "
+        "seeds). None holds the spread over searches, splits and data sets.",
     ]
 
 
@@ -142,13 +145,14 @@ def render(analyses: Sequence[TaskAnalysis], form: str, width: int | None = None
 
 def _cells(analysis: TaskAnalysis) -> Sheet:
     changes = {effect.contrast.name: effect for effect in analysis.changes}
-    header = ("Cell", "Bal. acc.", "Change", "Over seeds", "p Holm", *_SHORT.values())
+    holm = f"p Holm ({analysis.n_tests})"
+    header = ("Cell", "Bal. acc.", "Change", holm, *_PARTS, *_SHORT.values())
     rows = [_cell(cell, changes.get(name)) for name, cell in analysis.cells.items()]
     return Sheet(
         analysis.task.label,
-        (*header, "Seeds", "Time", "Alone"),
+        (*header, "Runs", "Time", "Alone"),
         tuple(rows),
-        dropped_first=("Alone", "Seeds", "p Holm", "Time", *_DROPPED),
+        dropped_first=("Alone", "Runs", "Time", *_DROPPED, *_PARTS),
     )
 
 
@@ -162,30 +166,30 @@ def _cell(cell: CellScores, change: Effect | None) -> tuple[str, ...]:
     cost += (clock(cell.seconds), clock(cell.standalone_seconds))
     if change is None:
         values = tuple(_mean(cell, name) for name in SCORES[1:])
-        return (cell.cell.title, score, "(reference)", "", "", *values, *cost)
-    primary = change.estimates["balanced_accuracy"]
+        return (cell.cell.title, score, "(reference)", "", "", "", *values, *cost)
     return (
         cell.cell.title,
         score,
-        _points(primary),
-        _over_seeds(primary, change.n_seeds),
+        _points(change.primary),
         p_value(change.p_holm),
+        *_parts(change),
         *(_with_change(cell, change, name) for name in SCORES[1:]),
         *cost,
     )
 
 
 def _effects(title: str, members: Sequence[Effect]) -> Sheet:
-    header = ("Effect", "Bal. acc.", "Over seeds", *_SHORT.values())
-    return Sheet(title, header, tuple(_effect(effect) for effect in members), _DROPPED[:-1])
+    header = ("Effect", "Bal. acc.", *_PARTS, *_SHORT.values())
+    return Sheet(
+        title, header, tuple(_effect(effect) for effect in members), (*_DROPPED[:-1], *_PARTS)
+    )
 
 
 def _effect(effect: Effect) -> tuple[str, ...]:
     contrast = effect.contrast
     name = " or ".join((contrast.title, *contrast.aliases))
-    primary = effect.estimates["balanced_accuracy"]
     others = (percent(effect.estimates[score].value, "+") for score in SCORES[1:])
-    return (name, _points(primary), _over_seeds(primary, effect.n_seeds), *others)
+    return (name, _points(effect.primary), *_parts(effect), *others)
 
 
 def _shares(title: str, members: Sequence[Effect]) -> Sheet:
@@ -195,8 +199,8 @@ def _shares(title: str, members: Sequence[Effect]) -> Sheet:
         name, *others = _effect(effect)
         part = share(effect, total)
         rows.append((name, "" if isnan(part) else f"{100 * part:.0f} %", *others))
-    header = ("Toggle", "Share", "Bal. acc.", "Over seeds", *_SHORT.values())
-    return Sheet(title, header, tuple(rows), _DROPPED[:-1])
+    header = ("Toggle", "Share", "Bal. acc.", *_PARTS, *_SHORT.values())
+    return Sheet(title, header, tuple(rows), (*_DROPPED[:-1], *_PARTS))
 
 
 def _mean(cell: CellScores, name: str) -> str:
@@ -208,15 +212,17 @@ def _with_change(cell: CellScores, change: Effect, name: str) -> str:
     return _mean(cell, name) if isnan(value) else f"{_mean(cell, name)} ({percent(value, '+')})"
 
 
-def _points(estimate: Estimate) -> str:
+def _points(estimate: Joint) -> str:
     if isnan(estimate.value):
         return "–"
-    interval = bounds(estimate.images, "+")
-    return f"{percent(estimate.value, '+')}" + ("" if interval == "–" else f" {interval}")
+    return f"{percent(estimate.value, '+')} {bounds(estimate.interval, '+')}"
 
 
-def _over_seeds(estimate: Estimate, n_seeds: int) -> str:
-    return "–" if isnan(estimate.value) else f"{bounds(estimate.seeds, '+')} ({n_seeds})"
+def _parts(effect: Effect) -> tuple[str, str]:
+    """Return the intervals over images alone and over retrainings alone."""
+    seeds = effect.primary.seeds
+    over_seeds = "–" if isnan(seeds.low) else f"{bounds(seeds, '+')} ({effect.n_seeds})"
+    return bounds(effect.primary.images, "+"), over_seeds
 
 
 def _text(sheet: Sheet, width: int | None) -> list[str]:

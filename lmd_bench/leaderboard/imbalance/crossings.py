@@ -2,21 +2,22 @@
 
 Between two factors at which both are known, the difference of means is taken as linear in the
 logarithm of the factor. A change of order is `beyond` the spread only where the difference on
-either side is: no known 95 % interval of it, over seeds or over test images, holds 0. Intervals are
-not corrected for the number of pairs and factors looked at.
+either side is: its 95 % interval over test images and retrainings together leaves 0 out. Intervals
+are not corrected for the number of pairs and factors looked at.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import exp, isnan, log
-from typing import Literal
+from typing import Literal, get_args
 
 from lmd_bench.leaderboard.imbalance.curves import Curves, Point
-from lmd_bench.stats.intervals import Interval, seed_interval
+from lmd_bench.stats.joint import Joint
 
 Verdict = Literal["beyond", "within", "not known"]
-OverImages = Callable[[Point, Point], Interval | None]
+ORDER: tuple[Verdict, ...] = get_args(Verdict)
+Paired = Callable[[Point, Point], Joint]  # the first less the other, on the seeds of both
 
 
 @dataclass(frozen=True)
@@ -25,22 +26,16 @@ class Gap:
 
     factor: float
     name: str
-    value: float
-    over_seeds: Interval  # Student's t over pairs of one seed
-    over_images: Interval | None  # paired bootstrap; None where no logits were kept
+    value: float  # of the means over all seeds of each
+    joint: Joint  # on the seeds of both
 
     @property
     def verdict(self) -> Verdict:
-        """Say whether the difference is beyond every spread that is known of it."""
-        intervals = [
-            interval
-            for interval in (self.over_seeds, self.over_images)
-            if interval and not isnan(interval.low)
-        ]
-        if not intervals:
+        """Say whether the difference is beyond the spread over images and retrainings."""
+        interval = self.joint.interval
+        if isnan(interval.low):
             return "not known"
-        holds_zero = any(interval.low <= 0 <= interval.high for interval in intervals)
-        return "within" if holds_zero else "beyond"
+        return "within" if interval.low <= 0 <= interval.high else "beyond"
 
 
 @dataclass(frozen=True)
@@ -88,14 +83,14 @@ def sign_changes(
         yield low, high, exp(log(factors[low]) + share * log(factors[high] / factors[low]))
 
 
-def crossings(curves: Curves, better: Literal[1, -1], over_images: OverImages) -> list[Crossing]:
+def crossings(curves: Curves, better: Literal[1, -1], paired: Paired) -> list[Crossing]:
     """Return every change of order between two methods of one family, those beyond noise first.
 
     Args:
         curves: Of any number of families.
         better: 1 where higher is better, else -1; differences are turned so that above 0 the first
             is better.
-        over_images: Gives the interval of the first less the other over the test images, if known.
+        paired: Gives the first less the other with its intervals, as the metric has it.
     """
     found: list[Crossing] = []
     for family, methods in curves.items():
@@ -106,10 +101,9 @@ def crossings(curves: Curves, better: Literal[1, -1], over_images: OverImages) -
                 ahead = differences[low] > 0
                 names = (one, two) if ahead else (two, one)
                 sides = [pair if ahead else pair[::-1] for pair in (pairs[low], pairs[high])]
-                below, above = (_gap(first, other, better, over_images) for first, other in sides)
+                below, above = (_gap(first, other, better, paired) for first, other in sides)
                 found.append(Crossing(family, *names, below, above, at))
-    order = ("beyond", "within", "not known")
-    return sorted(found, key=lambda one: (one.family, order.index(one.verdict), one.at, one.first))
+    return sorted(found, key=lambda one: (one.family, ORDER.index(one.verdict), one.at, one.first))
 
 
 def _pairs(one: Sequence[Point], two: Sequence[Point]) -> list[tuple[Point, Point]]:
@@ -117,9 +111,7 @@ def _pairs(one: Sequence[Point], two: Sequence[Point]) -> list[tuple[Point, Poin
     return [(point, tasks[point.study.task]) for point in one if point.study.task in tasks]
 
 
-def _gap(first: Point, other: Point, better: int, over_images: OverImages) -> Gap:
-    shared = [seed for seed in first.scores if seed in other.scores]
-    paired = [better * (first.scores[seed] - other.scores[seed]) for seed in shared]
+def _gap(first: Point, other: Point, better: Literal[1, -1], paired: Paired) -> Gap:
     value = better * (first.spread.mean - other.spread.mean)
-    images = over_images(first, other)
-    return Gap(first.factor, first.name, value, seed_interval(paired), images)
+    found = paired(first, other) if better > 0 else paired(other, first)
+    return Gap(first.factor, first.name, value, found)

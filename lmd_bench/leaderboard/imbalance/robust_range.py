@@ -1,16 +1,22 @@
-"""The range of imbalance factors in which a method is within its own spread of the best.
+"""The range of imbalance factors in which a method is as good as the best, but for a margin.
 
-At one factor, a method is within its spread of the best where its mean falls short of the best
-mean by no more than its own standard deviation over retraining seeds; the best is always. Of one
-seed there is no spread, so a method that is not the best is then not known to be within it.
+At one factor, a method is within the margin where it is shown not to be inferior: the one-sided
+95 % bound of the best less the method, paired, over test images and retrainings together, lies
+below the margin. It is outside where the other bound lies above it, and else not known. So what
+retrains unevenly is not known to be as good; it does not gain by its noise. The best is the highest
+mean, and which method that is has noise of its own.
+
+Paper: Piaggio and others, Reporting of noninferiority and equivalence randomized trials: extension
+of the CONSORT 2010 statement, JAMA 2012. URL: https://doi.org/10.1001/jama.2012.87802
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import isnan, nan
 from typing import Literal
 
-from lmd_bench.leaderboard.imbalance.curves import Curve, Curves
+from lmd_bench.leaderboard.imbalance.crossings import Paired
+from lmd_bench.leaderboard.imbalance.curves import Curve, Curves, Point
+from lmd_bench.stats.joint import Joint
 
 Within = bool | None  # None: not known
 
@@ -23,7 +29,7 @@ class RobustRange:
     label: str
     names: tuple[str, ...]  # of all factors of the family, rising
     shortfall: tuple[float, ...]  # of the best mean, 0 for the best; NaN where not confirmed
-    sd: tuple[float, ...]  # the method's own, over seeds
+    upper: tuple[float, ...]  # one-sided 95 % bound of the shortfall; NaN where not known
     within: tuple[Within, ...]
 
     @property
@@ -43,37 +49,38 @@ class RobustRange:
         return sum(inside is True for inside in self.within)
 
 
-def within_spread(
-    means: Sequence[float], sds: Sequence[float], better: Literal[1, -1]
-) -> tuple[list[float], list[Within]]:
-    """Return by how much each method falls short of the best, and whether its own SD covers that.
+def within_margin(shortfall: Joint, margin: float) -> Within:
+    """Return whether the best less a method is shown to be below a margin, or above it."""
+    if isnan(shortfall.se):
+        return None
+    if shortfall.bound(upper=True) < margin:
+        return True
+    return False if shortfall.bound(upper=False) > margin else None
+
+
+def robust_ranges(
+    curves: Curves, better: Literal[1, -1], paired: Paired, margin: float
+) -> list[RobustRange]:
+    """Return the range of every method, in each family the one within at most factors first.
 
     Args:
-        means: Of each method at one factor; NaN where it is not confirmed.
-        sds: Over seeds; NaN of a single one.
+        curves: Of any number of families.
         better: 1 where higher is better, else -1.
+        paired: Gives the first less the other with its intervals, as the metric has it.
+        margin: That a method may fall short of the best.
     """
-    known = [better * mean for mean in means if not isnan(mean)]
-    if not known:
-        return [float("nan")] * len(means), [None] * len(means)
-    shortfall = [max(known) - better * mean for mean in means]
-    pairs = zip(shortfall, sds, strict=True)
-    return shortfall, [_within(short, sd) for short, sd in pairs]
-
-
-def robust_ranges(curves: Curves, better: Literal[1, -1]) -> list[RobustRange]:
-    """Return the range of every method, in each family the one within at most factors first."""
     all_ranges: list[RobustRange] = []
     for family, methods in curves.items():
         points = {p.study.task: p for curve in methods.values() for p in curve}
         tasks = sorted(points, key=lambda task: points[task].factor)
         at: dict[str, list[tuple[float, float, Within]]] = {label: [] for label in methods}
         for task in tasks:
-            spreads = [_spread_at(methods[label], task) for label in methods]
-            means, sds = [mean for mean, _ in spreads], [sd for _, sd in spreads]
-            short, within = within_spread(means, sds, better)
-            for label, value, (_, sd), inside in zip(methods, short, spreads, within, strict=True):
-                at[label].append((value, sd, inside))
+            of_task = {label: _at(curve, task) for label, curve in methods.items()}
+            means = {name: better * p.spread.mean for name, p in of_task.items() if p is not None}
+            known = {name: mean for name, mean in means.items() if not isnan(mean)}
+            best = max(known, key=lambda name: known[name], default="")
+            for label, point in of_task.items():
+                at[label].append(_shortfall(of_task.get(best), point, better, paired, margin))
         names = tuple(points[task].name for task in tasks)
         ranges = [
             RobustRange(family, label, names, *(tuple(c) for c in zip(*lines, strict=True)))
@@ -83,16 +90,18 @@ def robust_ranges(curves: Curves, better: Literal[1, -1]) -> list[RobustRange]:
     return all_ranges
 
 
-def _spread_at(curve: Curve, task: str) -> tuple[float, float]:
-    for point in curve:
-        if point.study.task == task:
-            return point.spread.mean, point.spread.sd
-    return float("nan"), float("nan")
+def _at(curve: Curve, task: str) -> Point | None:
+    return next((point for point in curve if point.study.task == task), None)
 
 
-def _within(shortfall: float, sd: float) -> Within:
-    if isnan(shortfall):
-        return None
-    if shortfall == 0:
-        return True
-    return None if isnan(sd) else shortfall <= sd
+def _shortfall(
+    best: Point | None, point: Point | None, better: int, paired: Paired, margin: float
+) -> tuple[float, float, Within]:
+    """Return by how much a method falls short of the best, its bound, and whether it is within."""
+    if best is None or point is None or isnan(point.spread.mean):
+        return nan, nan, None
+    if point is best:
+        return 0.0, nan, True
+    found = paired(best, point) if better > 0 else paired(point, best)
+    value = better * (best.spread.mean - point.spread.mean)
+    return value, found.bound(upper=True), within_margin(found, margin)

@@ -1,18 +1,15 @@
 """What `lmd-bench imbalance` and `sweep` print: curves, changes of order, robust ranges."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
-from math import isnan
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.schema import Row
-from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.answer import Answer
-from lmd_bench.leaderboard.compare import compare
-from lmd_bench.leaderboard.imbalance.crossings import Crossing, Gap, OverImages, crossings
+from lmd_bench.leaderboard.imbalance.crossings import ORDER, Crossing, Gap, Paired, crossings
 from lmd_bench.leaderboard.imbalance.curves import (
     Point,
     factor_curves,
@@ -21,25 +18,34 @@ from lmd_bench.leaderboard.imbalance.curves import (
 )
 from lmd_bench.leaderboard.imbalance.robust_range import RobustRange, robust_ranges
 from lmd_bench.leaderboard.studies.group import group_studies
-from lmd_bench.leaderboard.studies.predictions import Judged, clusters_of, read_judged
+from lmd_bench.leaderboard.studies.measure import measure
+from lmd_bench.leaderboard.studies.predictions import (
+    Clusters,
+    Judged,
+    clusters_of,
+    read_judged,
+    same_images,
+)
 from lmd_bench.leaderboard.studies.rules import SelectionRule
-from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent
-from lmd_bench.stats.intervals import Interval
-from lmd_bench.stats.metrics import METRICS
+from lmd_bench.leaderboard.tables.text import Part, Table, with_bounds
+from lmd_bench.stats.joint import Joint, joint, joint_columns
+from lmd_bench.stats.metrics import METRICS, PRIMARY
 from lmd_bench.store.store import Store
 
 PARTS = {"curves": "rows", "crossings": "crossings", "ranges": "robust_ranges"}  # of a CSV -> frame
-BOOTSTRAPPED = "balanced_accuracy"  # the metric whose differences have an interval over images
+MARGIN = 0.02  # of what a method may fall short and still be as good, of a metric in percent
 
 
 def imbalance(
     store: Store,
     rows: Sequence[Row],
     rule: SelectionRule,
-    metric: str = "balanced_accuracy",
+    metric: str = PRIMARY.name,
     *,
+    margin: float = MARGIN,
     study: str = "",
     only: Collection[str] | None = None,
+    clusters: Clusters | None = None,
 ) -> Answer:
     """Return a metric against the imbalance factor, where methods cross, and their robust ranges.
 
@@ -48,8 +54,10 @@ def imbalance(
         rows: Of any number of studies.
         rule: What selects the configuration of each study.
         metric: Of the text, the crossings and the ranges; the curves hold all metrics.
+        margin: That a method may fall short of the best and be as good.
         study: Studies whose id does not hold this text are left out.
         only: Ids of the studies that count; None: all.
+        clusters: Lesions or patients of the images; None: those stored with the logits.
 
     Raises:
         UserError: no such metric, or nothing is confirmed.
@@ -69,8 +77,9 @@ def imbalance(
         )
     curves = factor_curves(studies, rule, metric, store)
     better: Literal[1, -1] = 1 if METRICS[metric].higher_is_better else -1
-    over_images = bootstrap(store, rule) if metric == BOOTSTRAPPED else no_interval
-    changes, ranges = crossings(curves, better, over_images), robust_ranges(curves, better)
+    differences = paired(store, rule, metric, clusters)
+    changes = crossings(curves, better, differences)
+    ranges = robust_ranges(curves, better, differences, margin)
     frames = {
         "rows": frame,
         "crossings": crossing_frame(changes, metric),
@@ -79,7 +88,13 @@ def imbalance(
 
     def text() -> list[Part]:
         parts = imbalance_text(frame, metric, rule)
-        return [*parts, "", *crossing_text(changes, metric), "", *range_text(ranges, metric)]
+        return [
+            *parts,
+            "",
+            *crossing_text(changes, metric),
+            "",
+            *range_text(ranges, metric, margin),
+        ]
 
     with_rule = {
         name: of.assign(rule=rule.name, watermark=rule.watermark) for name, of in frames.items()
@@ -87,25 +102,33 @@ def imbalance(
     return Answer(with_rule, text, rule)
 
 
-def bootstrap(store: Store, rule: SelectionRule) -> OverImages:
-    """Return what gives the paired bootstrap interval of two points of one task, where known."""
+def paired(
+    store: Store | None, rule: SelectionRule, metric: str, clusters: Clusters | None = None
+) -> Paired:
+    """Return what gives the difference of two points of one task, with its intervals.
+
+    Over retrainings alone where no logits were kept, or without a store.
+    """
     read: dict[str, Judged | None] = {}
 
     def judged(point: Point) -> Judged | None:
         study = point.study
-        if (name := f"{study.task}/{study.study}") not in read:
+        if store is not None and (name := f"{study.task}/{study.study}") not in read:
             read[name] = read_judged(store, study, rule)
-        return read[name]
+        return read.get(f"{study.task}/{study.study}")
 
-    def over_images(first: Point, other: Point) -> Interval | None:
+    def difference(first: Point, other: Point) -> Joint:
         one, two = judged(first), judged(other)
-        if one is None or two is None:
-            return None
-        generator = np.random.default_rng(derive_seed(0, "images", first.study.task))
-        found, _ = compare(one, [two], generator, clusters_of(one))
-        return found[0].balanced_accuracy.interval if found else None
+        if one is not None and two is not None:
+            seeds = [seed for seed in one.seeds if seed in two.seeds]
+            pair = f"{one.label} and {two.label}"
+            same_images(pair, (one.image_ids, one.labels), (two.image_ids, two.labels))
+            if seeds:
+                return measure([(1.0, one), (-1.0, two)], seeds, metric, clusters_of(one, clusters))
+        shared = [seed for seed in first.scores if seed in other.scores]
+        return joint([first.scores[seed] - other.scores[seed] for seed in shared], None, "")
 
-    return over_images
+    return difference
 
 
 def crossing_frame(crossings: Sequence[Crossing], metric: str) -> pd.DataFrame:
@@ -129,14 +152,10 @@ def crossing_frame(crossings: Sequence[Crossing], metric: str) -> pd.DataFrame:
 
 
 def _gap_columns(side: str, gap: Gap) -> dict[str, Any]:
-    images = gap.over_images or Interval(float("nan"), float("nan"), "")
     return {
         f"{side}_factor": gap.factor,
         f"{side}_difference": gap.value,
-        f"{side}_seeds_low": gap.over_seeds.low,
-        f"{side}_seeds_high": gap.over_seeds.high,
-        f"{side}_images_low": images.low,
-        f"{side}_images_high": images.high,
+        **joint_columns(gap.joint, f"{side}_"),
         f"{side}_verdict": gap.verdict,
     }
 
@@ -145,11 +164,11 @@ def range_frame(ranges: Sequence[RobustRange], metric: str) -> pd.DataFrame:
     """Return one line for each method and factor; `within` is empty where it is not known."""
     return pd.DataFrame(
         [
-            {"family": one.family, "metric": metric, "label": one.label, "factor": name}
-            | {"shortfall": short, "sd": sd, "within": inside}
-            for one in ranges
-            for name, short, sd, inside in zip(
-                one.names, one.shortfall, one.sd, one.within, strict=True
+            {"family": robust.family, "metric": metric, "label": robust.label, "factor": name}
+            | {"shortfall": short, "upper": upper, "within": inside}
+            for robust in ranges
+            for name, short, upper, inside in zip(
+                robust.names, robust.shortfall, robust.upper, robust.within, strict=True
             )
         ]
     )
@@ -159,19 +178,21 @@ def crossing_text(crossings: Sequence[Crossing], metric: str) -> list[Part]:
     """Return the changes of order as text."""
     if not crossings:
         return [f"No two methods change their order in mean test {metric} between factors."]
-    over = "over seeds (Student's t, paired)"
-    over += " and over test images (paired bootstrap)" if metric == BOOTSTRAPPED else ""
+    beyond = [crossing for crossing in crossings if crossing.verdict == "beyond"]
+    counts = Counter(crossing.verdict for crossing in crossings)
+    said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ORDER if counts[verdict])
     lines: list[Part] = [
-        f"Changes of order in mean test {metric}: the first is better below, the other above; the "
-        "factor is interpolated in its logarithm. Beyond: on both sides no known 95 % interval of "
-        f"the difference holds 0, {over}; not corrected for the number of pairs. Neither holds the "
-        "spread over searches, splits or data sets."
+        f"Changes of order in mean test {metric} between factors: {said}. Beyond: on both sides "
+        "the 95 % interval of the difference over test images and retrainings together leaves 0 "
+        "out; not corrected for the number of pairs, and without the spread over searches, splits "
+        "and data sets. The first is better below, the other above; the factor is interpolated in "
+        "its logarithm. Those beyond are shown, all of them by --part crossings --format csv."
     ]
     families = {
-        crossing.family: [other for other in crossings if other.family == crossing.family]
-        for crossing in crossings
+        crossing.family: [other for other in beyond if other.family == crossing.family]
+        for crossing in beyond
     }
-    header = ("better below", "better above", "factor", "difference below", "above", "spread")
+    header = ("better below", "better above", "factor", "difference below", "above")
     for family, members in families.items():
         cells = [
             [
@@ -181,7 +202,7 @@ def crossing_text(crossings: Sequence[Crossing], metric: str) -> list[Part]:
                     f"{crossing.at:.3g}",
                     _side(crossing.below, metric),
                 ),
-                *(_side(crossing.above, metric), crossing.verdict),
+                _side(crossing.above, metric),
             ]
             for crossing in members
         ]
@@ -189,12 +210,14 @@ def crossing_text(crossings: Sequence[Crossing], metric: str) -> list[Part]:
     return lines
 
 
-def range_text(ranges: Sequence[RobustRange], metric: str) -> list[Part]:
+def range_text(ranges: Sequence[RobustRange], metric: str, margin: float = MARGIN) -> list[Part]:
     """Return the robust ranges as text."""
+    allowed = f"{100 * margin:g} points" if METRICS[metric].percent else f"{margin:g}"
     lines: list[Part] = [
-        f"Robust range: factors at which a method's mean test {metric} falls short of the best "
-        "mean by no more than its own SD over retraining seeds (one search, one split); what lies "
-        "between two factors was not measured."
+        f"Robust range: factors at which a method is shown to fall short of the best in test "
+        f"{metric} by less than {allowed} (--margin), by the one-sided 95 % bound over test "
+        "images and retrainings; where it is not known, more images or retrainings would tell. "
+        "One search, one split; what lies between two factors was not measured."
     ]
     for family in dict.fromkeys(one.family for one in ranges):
         cells = [_range_cells(one) for one in ranges if one.family == family]
@@ -212,14 +235,5 @@ def _range_cells(robust: RobustRange) -> list[str]:
 
 
 def _side(gap: Gap, metric: str) -> str:
-    if metric != BOOTSTRAPPED:
-        seeds = gap.over_seeds
-        ends = "" if isnan(seeds.low) else f" [{seeds.low:+.3f}, {seeds.high:+.3f}]"
-        return f"{gap.name}: {gap.value:+.3f}{ends}"
-    images = "" if gap.over_images is None else f" {bounds(gap.over_images, '+')}"
-    return f"{gap.name}: {percent(gap.value, '+')} {bounds(gap.over_seeds, '+')}{images}"
-
-
-def no_interval(first: Point, other: Point) -> None:
-    """Return that the interval of a difference is not known."""
-    return
+    percent = METRICS[metric].percent
+    return f"{gap.name}: {with_bounds(gap.value, gap.joint.interval, '+', in_percent=percent)}"

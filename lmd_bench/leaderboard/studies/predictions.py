@@ -1,11 +1,12 @@
 """What the confirmed configuration of a study got right on test: the base of all comparisons."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float, Int64
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Row
@@ -34,6 +35,9 @@ class Judged:
     right: Bool[np.ndarray, "images seeds"]
     groups: tuple[str, ...]  # many, medium or few, for each class
     clusters: Int64[np.ndarray, " images"] | None = None  # lesions or patients, where known
+    class_names: tuple[str, ...] = ()
+    logits: tuple[Float[np.ndarray, "images classes"], ...] = ()  # of each seed
+    jackknifed: dict[Any, Any] = field(default_factory=dict[Any, Any])  # what took long to compute
 
     def of_seeds(self, seeds: Sequence[int]) -> Bool[np.ndarray, "images chosen"]:
         """Return what was right with these seeds."""
@@ -52,24 +56,22 @@ def read_judged(store: Store, study: StudyRows, rule: SelectionRule) -> Judged |
     selected = study.selected(rule)
     if selected is None:
         return None
-    return judged_runs(store, study.label, study.ok_runs(selected), selected["groups"])
+    return judged_runs(store, study.label, study.ok_runs(selected), selected)
 
 
-def judged_runs(
-    store: Store, label: str, runs: Mapping[int, Row], groups: Sequence[str]
-) -> Judged | None:
+def judged_runs(store: Store, label: str, runs: Mapping[int, Row], source: Row) -> Judged | None:
     """Return what runs of one config got right on test; None where no logits of them were kept.
 
     Args:
         store: Where the logits lie.
         label: What the runs are called.
         runs: Seed -> row.
-        groups: many, medium or few, for each class.
+        source: Any row of the task; it names the classes and their groups.
 
     Raises:
         UserError: as `read_judged`.
     """
-    columns: dict[int, Bool[np.ndarray, " images"]] = {}
+    of_seeds: dict[int, Float[np.ndarray, "images classes"]] = {}
     seen: tuple[tuple[str, ...], np.ndarray] | None = None
     clusters: Int64[np.ndarray, " images"] | None = None
     for seed, row in runs.items():
@@ -84,11 +86,21 @@ def judged_runs(
         seen = images
         if clusters is None:
             clusters = _stored_clusters(store, row["key"], order)
-        columns[seed] = (logits.argmax(axis=1) == labels)[order]
+        of_seeds[seed] = logits[order]
     if seen is None:
         return None
-    right = np.column_stack(list(columns.values()))
-    return Judged(label, tuple(columns), seen[0], seen[1], right, tuple(groups), clusters)
+    ids, labels = seen
+    return Judged(
+        label=label,
+        seeds=tuple(of_seeds),
+        image_ids=ids,
+        labels=labels,
+        right=np.column_stack([z.argmax(axis=1) == labels for z in of_seeds.values()]),
+        groups=tuple(source["groups"]),
+        clusters=clusters,
+        class_names=tuple(source["class_names"]),
+        logits=tuple(of_seeds.values()),
+    )
 
 
 def clusters_of(

@@ -77,6 +77,12 @@ def number(value: float, *, percent: bool = True) -> str:
     return f"{100 * value:.1f}" if percent else f"{value + 0.0:.3f}"
 
 
+def interval_text(line: Line) -> str:
+    """Return the joint interval of balanced accuracy; a dash where it is not known."""
+    low, high = (line[f"test_{PRIMARY.name}_{end}"] for end in ("low", "high"))
+    return "–" if isnan(low) else f"[{number(low)}, {number(high)}]"
+
+
 def _metric_column(name: str) -> Column:
     metric = METRICS[name]
     header = _head(name.replace("_", " "), metric)
@@ -119,9 +125,18 @@ def _seeds(line: Line) -> str:
 METHOD = Column("Method", lambda line: line["label"], 0)
 TRIALS = Column("Trials", _trials, 5, "Trials: ended well / all.")
 SEEDS = Column("Seeds", _seeds, 7)
+INTERVAL = Column(
+    "95 %",
+    interval_text,
+    1,
+    "95 %: of the tuned score, over test images (by lesion or patient, where known) and "
+    "retrainings together.",
+)
 USUAL = (
     METHOD,
-    *map(_score_column, board_scores()),
+    _score_column(Score(PRIMARY)),
+    INTERVAL,
+    *map(_score_column, board_scores()[1:]),
     Column("Val", lambda line: number(line["val_balanced_accuracy"]), 8),
     TRIALS,
     SEEDS,

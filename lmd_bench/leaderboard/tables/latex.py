@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
-from lmd_bench.leaderboard.tables.columns import Score, board_scores
-from lmd_bench.stats.metrics import METRICS, Metric
+from lmd_bench.leaderboard.tables.columns import Score, board_scores, interval_text
+from lmd_bench.stats.metrics import METRICS, PRIMARY, Metric
 from lmd_bench.stats.spread import places
 
 Line = dict[str, Any]
@@ -119,4 +119,6 @@ def _cell(line: Line, score: _Column, mark: str) -> str:
     text = score.shown(value)
     text = f"{mark}{{{text}}}" if mark else text
     sd = line[f"{score.name}_sd"] if score.has_spread else float("nan")
-    return text if isnan(sd) else f"{text} $\\pm$ {score.shown(sd)}"
+    text = text if isnan(sd) else f"{text} $\\pm$ {score.shown(sd)}"
+    interval = interval_text(line) if score.name == f"test_{PRIMARY.name}" else "–"
+    return text if interval == "–" else f"{text} {interval}"

@@ -131,16 +131,35 @@ def _folded(row: Sequence[str], console: Console) -> list[Sequence[str]]:
 
 def percent(value: float, sign: str = "") -> str:
     """Return a fraction in percent; `sign="+"` for a difference."""
+    return shown(value, sign)
+
+
+def shown(value: float, sign: str = "", *, in_percent: bool = True) -> str:
+    """Return a fraction in percent with one decimal, or a number as it is with three."""
     if isnan(value):
         return "–"
-    return f"{round(100 * value, 1) + 0.0:{sign}.1f}"  # + 0.0 turns -0.0 into 0.0
+    # + 0.0 turns -0.0 into 0.0
+    if in_percent:
+        return f"{round(100 * value, 1) + 0.0:{sign}.1f}"
+    return f"{round(value, 3) + 0.0:{sign}.3f}"
 
 
-def bounds(interval: Interval, sign: str = "") -> str:
-    """Return an interval of fractions in percent."""
+def bounds(interval: Interval, sign: str = "", *, in_percent: bool = True) -> str:
+    """Return an interval of fractions in percent, or of numbers as they are."""
     if isnan(interval.low):
         return "–"
-    return f"[{percent(interval.low, sign)}, {percent(interval.high, sign)}]"
+    low, high = (shown(end, sign, in_percent=in_percent) for end in (interval.low, interval.high))
+    return f"[{low}, {high}]"
+
+
+def with_bounds(
+    value: float, interval: Interval, sign: str = "", *, in_percent: bool = True
+) -> str:
+    """Return a value and its interval; a dash alone where there is no value."""
+    if isnan(value):
+        return "–"
+    number = shown(value, sign, in_percent=in_percent)
+    return f"{number} {bounds(interval, sign, in_percent=in_percent)}"
 
 
 def p_value(p: float) -> str:

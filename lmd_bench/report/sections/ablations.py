@@ -24,8 +24,6 @@ from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.context import Context
 from lmd_bench.report.drawing.forest import Difference, forest
 
-_SCORE = "balanced_accuracy"
-
 
 def section(context: Context) -> Section | None:
     """Return the tables of all ablations; None where the folder has none."""
@@ -56,15 +54,16 @@ def _figure(name: str, analysis: TaskAnalysis, command: str) -> Figure:
     unit = f"points of balanced accuracy against {reference}"
     return Figure(
         title="What each cell changes",
-        caption=f"Test, in points; lines are 95 % intervals over {analysis.over}, paired.",
+        caption=f"Test, in points; lines are 95 % intervals over {analysis.over} and retrainings "
+        "together, paired.",
         command=command,
         pictures=(Picture(forest(name, title, said, unit, lines), ""),),
     )
 
 
 def _difference(analysis: TaskAnalysis, effect: Effect) -> Difference:
-    estimate = effect.estimates[_SCORE]
-    ends = (estimate.value, estimate.images.low, estimate.images.high)
+    interval = effect.primary.interval
+    ends = (effect.primary.value, interval.low, interval.high)
     return Difference(analysis.cells[effect.contrast.name].cell.title, *(100 * end for end in ends))
 
 

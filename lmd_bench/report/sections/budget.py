@@ -44,7 +44,8 @@ _INTRO = (
     "The best value on val so far, by what was spent: the mean and the band from 5 to 95 % of the "
     "orders in which the same trials might have come. It takes trials as exchangeable, which those "
     "of a learning sampler are not quite, and knows nothing of trials that were never run. A curve "
-    "begins where 95 % of the orders have a trial that ended well.",
+    "begins where 95 % of the orders have a trial that ended well; its band ends at half of what "
+    "was spent, as all orders of the same trials end alike.",
 )
 
 
@@ -158,5 +159,5 @@ def _at(part: pd.DataFrame, point: float) -> Cell:
     if ended or not len(reached) or isnan(last := reached["mean"].iloc[-1]):
         return missing()
     low, high = reached["low"].iloc[-1], reached["high"].iloc[-1]
-    band = f"{100 * low:.1f} to {100 * high:.1f}"
+    band = "" if isnan(low + high) else f"{100 * low:.1f} to {100 * high:.1f}"
     return Cell(f"{100 * last:.1f}", float(last), note=band)

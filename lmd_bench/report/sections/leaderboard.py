@@ -5,7 +5,7 @@ from math import isnan, nan
 from typing import Any
 
 from lmd_bench.leaderboard.missing import by_command
-from lmd_bench.leaderboard.tables.columns import Score, board_scores, number
+from lmd_bench.leaderboard.tables.columns import Score, board_scores, interval_text, number
 from lmd_bench.leaderboard.tables.render import FEWER, header
 from lmd_bench.report.blocks import (
     Block,
@@ -34,6 +34,7 @@ _MARKS: dict[int, Mark] = {1: "best", 2: "second"}
 
 _SCORES = board_scores()
 _OTHERS: tuple[tuple[str, Callable[[Line], Cell]], ...] = (
+    ("95 %, tuned", lambda line: words(interval_text(line))),
     ("Val", lambda line: percent(line["val_balanced_accuracy"])),
     ("Trials, ok / all", lambda line: _trials(line)),
     ("Seeds", lambda line: _seeds(line)),
@@ -43,6 +44,8 @@ _OTHERS: tuple[tuple[str, Callable[[Line], Cell]], ...] = (
 _MEANINGS = (
     "Best of each column in bold, second underlined; they differ by more than chance only where "
     "lmd-bench compare says so. A dash is a missing value.",
+    "95 %: of the tuned balanced accuracy, over test images (by lesion or patient, where known) "
+    "and retrainings together.",
     "Val: balanced accuracy on val of the selected trial, flattered where val has chosen it.",
     "Time: all runs of the study, without the search of its stage 1. Alone: the time had every run "
     "trained its own stage 1.",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmd_bench.experiments.ablation.analysis import analyse
+from lmd_bench.experiments.ablation.analysis import analyse, corrected
 from lmd_bench.experiments.ablation.contrasts import design_sentence, effects, without_shares
 from lmd_bench.experiments.ablation.factorial import fraction
 from lmd_bench.leaderboard.compare import compare
@@ -35,20 +35,20 @@ def of(found, kind):
 
 def test_effects_and_shares_of_two_toggles_can_be_worked_by_hand(record, scores):
     made = record("pq")
-    found = analyse(made, made.tasks[0], all_scores(made, scores), n_resamples=10)
+    found = analyse(made, made.tasks[0], all_scores(made, scores))
     assert of(found, "main")["p"].value == pytest.approx(0.11)  # (.10 + .12) / 2
     assert of(found, "main")["q"].value == pytest.approx(-0.03)
     assert of(found, "interaction")["p x q"].value == pytest.approx(0.01)  # half of .02
     assert of(found, "shapley")["p"].value == pytest.approx(0.11)
     assert of(found, "total")["all"].value == pytest.approx(0.08)
     assert of(found, "change")["ab"].value == pytest.approx(-0.12)
-    low, high = of(found, "main")["p"].seeds.low, of(found, "main")["p"].seeds.high
-    assert (low, high) == pytest.approx((0.11, 0.11))  # the seeds' own shift cancels in pairs
+    # the seeds' own shift cancels in pairs: what is left is equal, and tells no spread
+    assert np.isnan(of(found, "main")["p"].seeds.low)
 
 
 def test_effects_are_undefined_with_a_cell_missing_but_changes_stay(record, scores):
     made = record("pq")
-    found = analyse(made, made.tasks[0], all_scores(made, scores, {"ab"}), n_resamples=10)
+    found = analyse(made, made.tasks[0], all_scores(made, scores, {"ab"}))
     assert all(np.isnan(e.value) for kind in ("main", "shapley") for e in of(found, kind).values())
     assert {e.reason for e in found.effects if e.contrast.kind == "main"} == {
         "no result of ab (missing)"
@@ -60,7 +60,7 @@ def test_effects_are_undefined_with_a_cell_missing_but_changes_stay(record, scor
 def test_only_seeds_of_both_count(record, scores):
     made = record("p")
     cells = {"b": scores(made.cells[0], [0.6, 0.7]), "a": scores(made.cells[1], [0.5, 0.7, 0.0])}
-    change = analyse(made, made.tasks[0], cells, n_resamples=10).changes[0]
+    change = analyse(made, made.tasks[0], cells).changes[0]
     assert change.n_seeds == 2
     estimate = change.estimates["balanced_accuracy"]
     assert estimate.value == pytest.approx(-0.05)
@@ -80,15 +80,31 @@ def test_a_change_has_the_interval_that_a_comparison_of_the_two_gives(record, sc
         "a": scores(made.cells[1], recall["a"], other),
     }
     change = analyse(made, made.tasks[0], cells).changes[0]
-    [pair], _ = compare(other, [one], np.random.default_rng(1))
-    estimate = change.estimates["balanced_accuracy"]
-    assert estimate.value == pytest.approx(pair.balanced_accuracy.value)
-    assert estimate.images.low == pytest.approx(pair.balanced_accuracy.interval.low, abs=0.01)
-    assert estimate.images.high == pytest.approx(pair.balanced_accuracy.interval.high, abs=0.01)
-    assert change.p == pytest.approx(pair.p, abs=0.01)
-    few = change.estimates["few_recall"].images
-    assert few.low == pytest.approx(pair.groups["few"].interval.low, abs=0.02)
-    assert np.isnan(change.estimates["macro_f1"].images.low)
+    [pair], _ = compare(other, [one])
+    for score, known in pair.differences.items():
+        assert str(change.estimates[score]) == str(known)  # NaN too
+    assert change.primary.interval.low < change.primary.value < change.primary.interval.high
+    assert np.isnan(change.estimates["macro_f1"].interval.low)  # it takes logits
+
+
+def test_holm_is_over_the_changes_of_all_tasks_that_are_shown(record, scores, judged):
+    made = record("p")
+    pairs = [(judged("b", (0.9, 0.5)), judged("a", (rate, 0.3))) for rate in (0.8, 0.5)]
+    tasks = [
+        analyse(
+            made,
+            made.tasks[0],
+            {
+                "b": scores(made.cells[0], [0.7, 0.7], one),
+                "a": scores(made.cells[1], [0.6, 0.6], other),
+            },
+        )
+        for one, other in pairs
+    ]
+    found = corrected(tasks)
+    p_values = [task.changes[0].primary.p for task in found]
+    assert [task.n_tests for task in found] == [2, 2]
+    assert min(task.changes[0].p_holm for task in found) == pytest.approx(2 * min(p_values))
 
 
 def test_a_fraction_lists_what_it_cannot_tell_apart(record):

@@ -1,14 +1,13 @@
 """Planted changes of order and robust ranges, from rows to text."""
 
-from math import isnan, nan
+from math import nan
 
-import numpy as np
 import pytest
 
 from lmd_bench.core.schema import TaskSpec
-from lmd_bench.leaderboard.imbalance.crossings import Gap, crossings, sign_changes
+from lmd_bench.leaderboard.imbalance.crossings import crossings, sign_changes
 from lmd_bench.leaderboard.imbalance.curves import factor_curves
-from lmd_bench.leaderboard.imbalance.robust_range import RobustRange, robust_ranges, within_spread
+from lmd_bench.leaderboard.imbalance.robust_range import RobustRange, robust_ranges, within_margin
 from lmd_bench.leaderboard.imbalance.text import (
     crossing_frame,
     crossing_text,
@@ -19,12 +18,24 @@ from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 from lmd_bench.leaderboard.tables.text import lay_out
 from lmd_bench.stats.intervals import Interval
+from lmd_bench.stats.joint import Joint, joint
 
 METRIC = "balanced_accuracy"
 
 
-def _no_images(first, other) -> None:
-    return None
+def _seeds_alone(first, other) -> Joint:
+    return joint([first.scores[seed] - other.scores[seed] for seed in first.scores], None, "")
+
+
+def _known(se: float, df: float = 1000.0):
+    """Return what measures each difference with that standard error."""
+
+    def paired(first, other) -> Joint:
+        value = first.spread.mean - other.spread.mean
+        interval = Interval(value - 2 * se, value + 2 * se, "")
+        return Joint(value, 3, se, df, interval, interval, interval, 0.5)
+
+    return paired
 
 
 @pytest.fixture
@@ -64,77 +75,89 @@ def test_a_factor_without_a_score_is_passed_over() -> None:
 
 
 def test_a_planted_change_of_order_is_found_where_it_is(planted) -> None:
-    (found,) = crossings(planted, 1, _no_images)
+    (found,) = crossings(planted, 1, _seeds_alone)
 
     assert (found.first, found.other) == ("crt", "lmd")
     assert (found.below.factor, found.above.factor) == (100, 1000)
     assert found.at == pytest.approx(100 * 10 ** (0.1 / 0.3))  # +.1 to -.2
     assert found.below.value == pytest.approx(0.1)
     assert found.above.value == pytest.approx(-0.2)
-    # paired on seeds: .1 each below; above -.11, -.2, -.29: half a width of 4.303 x .09 / sqrt(3)
-    assert found.below.over_seeds.low == pytest.approx(0.1)
-    assert found.above.over_seeds.high == pytest.approx(-0.2 + 4.3027 * 0.09 / 3**0.5, abs=1e-4)
-    assert found.above.verdict == "within"
-    assert found.verdict == "within"
+    # paired on seeds: above -.11, -.2, -.29: half a width of 4.303 x .09 / sqrt(3)
+    assert found.above.joint.seeds.high == pytest.approx(-0.2 + 4.3027 * 0.09 / 3**0.5, abs=1e-4)
+    assert found.verdict == "not known"  # seeds alone are no verdict
+
+
+@pytest.mark.parametrize(("se", "verdict"), [(0.04, "beyond"), (0.06, "within")])
+def test_a_change_is_beyond_if_both_sides_are_beyond_images_and_retrainings(
+    planted, se: float, verdict: str
+) -> None:
+    """+.1 below and -.2 above: with an SE of .06, +.1 is not beyond."""
+    (found,) = crossings(planted, 1, _known(se))
+
+    assert found.verdict == verdict
 
 
 def test_a_metric_that_is_better_when_lower_turns_the_order_round(planted) -> None:
-    (found,) = crossings(planted, -1, _no_images)
+    (found,) = crossings(planted, -1, _seeds_alone)
 
     assert (found.first, found.other) == ("lmd", "crt")
     assert found.below.value == pytest.approx(0.1)
 
 
-def test_a_difference_is_beyond_only_if_no_known_interval_holds_zero() -> None:
-    clear, wide = Interval(0.1, 0.3, ""), Interval(-0.1, 0.5, "")
-    unknown = Interval(nan, nan, "")
-
-    assert Gap(10.0, "10", 0.2, clear, clear).verdict == "beyond"
-    assert Gap(10.0, "10", 0.2, clear, wide).verdict == "within"
-    assert Gap(10.0, "10", 0.2, wide, clear).verdict == "within"
-    assert Gap(10.0, "10", 0.2, unknown, clear).verdict == "beyond"
-    assert Gap(10.0, "10", 0.2, unknown, None).verdict == "not known"
-
-
 def test_crossings_are_a_table_and_a_text(planted) -> None:
-    found = crossings(planted, 1, _no_images)
+    found = crossings(planted, 1, _known(0.04))
     frame = crossing_frame(found, METRIC)
 
-    assert frame.loc[0, "verdict"] == "within"
-    assert np.isnan(frame.loc[0, "below_images_low"])
+    assert frame.loc[0, "verdict"] == "beyond"
+    assert frame.loc[0, "below_images_low"] == pytest.approx(0.02)
     assert frame.loc[0, "above_difference"] == pytest.approx(-0.2)
     text = "\n".join(lay_out(crossing_text(found, METRIC), 400))
-    assert "IF 100: +10.0 [+10.0, +10.0]" in text
-    assert "Student's t" in text
+    assert "between factors: 1 beyond." in text
+    assert "IF 100: +10.0 [+2.0, +18.0]" in text
+    within = "\n".join(lay_out(crossing_text(crossings(planted, 1, _known(0.06)), METRIC), 400))
+    assert "between factors: 1 within." in within
+    assert "IF 100" not in within  # what is within is counted, and not listed
     assert "No two methods" in crossing_text([], METRIC)[0]
     assert crossing_frame([], METRIC).empty
 
 
-def test_within_its_own_spread_of_the_best_by_hand() -> None:
-    shortfall, within = within_spread([0.8, 0.75, 0.7, nan, 0.79], [0.01, 0.05, 0.02, nan, nan], 1)
+def test_a_method_is_as_good_where_the_bound_lies_below_the_margin() -> None:
+    def short(value: float, se: float) -> Joint:
+        nothing = Interval(nan, nan, "")
+        return Joint(value, 3, se, 1000.0, nothing, nothing, nothing, 0.5)
 
-    assert shortfall[:3] == pytest.approx([0, 0.05, 0.1])
-    assert isnan(shortfall[3])
-    assert within[0] is True
-    assert within[1] is (shortfall[1] <= 0.05)
-    assert within[2:] == [False, None, None]  # not confirmed; one seed has no spread
-
-
-def test_of_a_metric_that_is_better_when_lower_the_least_is_best() -> None:
-    shortfall, within = within_spread([0.5, 0.7], [0.1, 0.3], -1)
-
-    assert shortfall == pytest.approx([0, 0.2])
-    assert within == [True, True]
+    assert within_margin(short(0.05, 0.02), 0.10) is True  # .05 + 1.65 x .02 = .083
+    assert within_margin(short(0.05, 0.04), 0.10) is None  # noise makes no method robust
+    assert within_margin(short(0.20, 0.04), 0.10) is False
+    assert within_margin(short(0.05, nan), 0.10) is None
 
 
 def test_a_planted_robust_range(planted) -> None:
-    by_label = {one.label: one for one in robust_ranges(planted, 1)}
+    by_label = {one.label: one for one in robust_ranges(planted, 1, _known(0.01), 0.15)}
 
-    assert by_label["crt"].ranges == (("IF 10", "IF 100"),)
-    assert by_label["lmd"].ranges == (("IF 1000", "IF 1000"),)
+    assert by_label["crt"].ranges == (("IF 10", "IF 100"),)  # .2 below the best at 1000
+    assert by_label["lmd"].ranges == (("IF 100", "IF 1000"),)  # .2 below at 10, .1 at 100
     assert by_label["flat"].ranges == ()
     assert by_label["crt"].shortfall == pytest.approx((0, 0, 0.2))
-    assert [one.label for one in robust_ranges(planted, 1)] == ["crt", "lmd", "flat"]
+    assert by_label["lmd"].upper[1] == pytest.approx(0.1 + 1.646 * 0.01, abs=1e-4)
+    assert [one.label for one in robust_ranges(planted, 1, _known(0.01), 0.15)] == [
+        "crt",
+        "lmd",
+        "flat",
+    ]
+
+
+def test_of_a_metric_that_is_better_when_lower_the_least_is_best(planted) -> None:
+    by_label = {one.label: one for one in robust_ranges(planted, -1, _known(0.01), 0.15)}
+
+    assert by_label["flat"].n_within == 3
+    assert by_label["crt"].shortfall[0] == pytest.approx(0.6)
+
+
+def test_without_predictions_only_the_best_is_known_to_be_as_good(planted) -> None:
+    by_label = {one.label: one for one in robust_ranges(planted, 1, _seeds_alone, 0.15)}
+
+    assert by_label["crt"].within == (True, True, None)
 
 
 def test_a_broken_range_is_two() -> None:

@@ -1,0 +1,131 @@
+"""A metric of runs on the same test images, or of a weighted sum of runs, with its intervals.
+
+All intervals of scores and of differences are made here: those of `compare`, `intervals`, `ablate`,
+`transfer`, `tuning` and `imbalance`. A difference is measured as `[(1, first), (-1, other)]`.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64
+
+from lmd_bench.core.errors import unknown
+from lmd_bench.leaderboard.studies.predictions import Judged
+from lmd_bench.stats.bootstrap import mean_recall
+from lmd_bench.stats.influence import (
+    Influence,
+    class_means,
+    jackknife_influence,
+    mean_weights,
+    recall_influence,
+)
+from lmd_bench.stats.intervals import over_images
+from lmd_bench.stats.joint import Joint, joint
+from lmd_bench.stats.metrics import METRICS, PRIMARY
+
+OF_CLASS = "recall:"  # before the name of a class: the recall of that class alone
+Lesions = Int64[np.ndarray, " images"] | None
+Sides = Sequence[tuple[float, Judged]]
+
+
+def measure(
+    sides: Sides, seeds: Sequence[int], metric: str = PRIMARY.name, lesions: Lesions = None
+) -> Joint:
+    """Return the weighted sum of a metric of some models, with its intervals of 95 %.
+
+    Args:
+        sides: Weights and models, all judged on the same images.
+        seeds: Retrainings that all of them have; each gives one value of the sum.
+        metric: One of `METRICS`, or `recall:CLASS`.
+        lesions: Lesion or patient of each image; None: each image is its own.
+
+    Raises:
+        UserError: no such metric or class.
+    """
+    first = sides[0][1]
+    classes = _classes(first, metric)
+    if classes is not None:
+        values = np.sum([weight * judged.of_seeds(seeds) for weight, judged in sides], axis=0)
+        weights = mean_weights(first.labels, len(classes), classes)
+        means = class_means(first.labels, values, len(classes))
+        influence = recall_influence(first.labels, values, weights, lesions)
+        by_seed = mean_recall(means, classes)
+    else:
+        parts = [(weight, *_jackknifed(judged, seeds, metric, lesions)) for weight, judged in sides]
+        by_seed = np.sum([weight * scores for weight, scores, _ in parts], axis=0)
+        units = np.sum([weight * moved.of_units for weight, _, moved in parts], axis=0)
+        influence = Influence(units, parts[0][2].df)
+    return joint(by_seed.tolist(), influence, over_images(lesions))
+
+
+def check_metric(metric: str, class_names: Sequence[str]) -> None:
+    """Check that there is such a metric.
+
+    Raises:
+        UserError: there is none.
+    """
+    of_classes = [f"{OF_CLASS}{name}" for name in class_names]
+    if metric not in METRICS and metric not in of_classes:
+        raise unknown("metric", metric, [*METRICS, *of_classes])
+
+
+def is_recall(metric: str) -> bool:
+    """Return whether a metric is a mean recall of classes, which takes no logits."""
+    is_group = metric in METRICS and METRICS[metric].group is not None
+    return metric == PRIMARY.name or metric.startswith(OF_CLASS) or is_group
+
+
+def _classes(judged: Judged, metric: str) -> Bool[np.ndarray, " classes"] | None:
+    """Return the classes whose mean recall a metric is; None for another kind of metric."""
+    groups = np.array(judged.groups)
+    if metric == PRIMARY.name:
+        return np.ones(len(groups), dtype=bool)
+    if metric.startswith(OF_CLASS):
+        check_metric(metric, judged.class_names)
+        return np.array(judged.class_names) == metric.removeprefix(OF_CLASS)
+    check_metric(metric, judged.class_names)
+    group = METRICS[metric].group
+    return None if group is None else groups == group
+
+
+def _jackknifed(
+    judged: Judged, seeds: Sequence[int], metric: str, lesions: Lesions
+) -> tuple[Float[np.ndarray, " seeds"], Influence]:
+    """Return any metric of each retraining, and how parts of the test set move it."""
+    of_lesions = None if lesions is None else lesions.tobytes()
+    scores: list[float] = []
+    moved: list[Influence] = []
+    for seed in seeds:
+        key = (metric, seed, of_lesions)
+        if key not in judged.jackknifed:
+            logits = judged.logits[judged.seeds.index(seed)]
+            score = partial(_score, judged.labels, logits, metric)
+            everything = np.arange(len(judged.labels))
+            influence = jackknife_influence(judged.labels, score, lesions)
+            judged.jackknifed[key] = score(everything), influence
+        value, influence = judged.jackknifed[key]
+        scores.append(value)
+        moved.append(influence)
+    units = np.hstack([influence.of_units for influence in moved])
+    return np.array(scores), Influence(units, moved[0].df)
+
+
+def _score(
+    labels: Int64[np.ndarray, " images"],
+    logits: Float[np.ndarray, "images classes"],
+    metric: str,
+    kept: Int64[np.ndarray, " kept"],
+) -> float:
+    return METRICS[metric].value(labels[kept], logits[kept])
+
+
+def direction(metric: str) -> Literal[1, -1]:
+    """Return 1 where higher is better, else -1."""
+    return 1 if metric.startswith(OF_CLASS) or METRICS[metric].higher_is_better else -1
+
+
+def in_percent(metric: str) -> bool:
+    """Return whether tables show 100 times the value."""
+    return metric.startswith(OF_CLASS) or METRICS[metric].percent
