@@ -28,21 +28,24 @@ def image_set(counts: tuple[int, ...], seed: int, size: int = 16) -> ImageSet:
     return ImageSet(pixels, labels)
 
 
-def sets() -> tuple[ImageSet, ImageSet]:
+def sets(size: int = 16) -> tuple[ImageSet, ImageSet]:
     """Return a long-tailed train set and a balanced val set."""
-    return image_set(COUNTS, seed=0), image_set((4, 4, 4), seed=1)
+    return image_set(COUNTS, seed=0, size=size), image_set((4, 4, 4), seed=1, size=size)
 
 
 def model(
     seed: int = 0,
     make_head: Callable[[int, int], nn.Module] = nn.Linear,
     make_encoder: Callable[[nn.Module], nn.Module] = lambda encoder: encoder,
+    training: TrainingConfig | None = None,
+    image_size: int | None = None,
 ) -> Model:
-    """Return a fresh ResNet-18 for three classes."""
+    """Return a fresh model for three classes, on a ResNet-18 unless told otherwise."""
     return build_model(
-        TrainingConfig(),
+        training or TrainingConfig(),
         len(COUNTS),
         seed=seed,
+        image_size=image_size,
         make_encoder=make_encoder,
         make_head=make_head,
     )
@@ -68,10 +71,12 @@ def method(
     return plugin(config, network, counts, n_steps, seed)
 
 
-def stage1(seed: int = 0, on_epoch=no_report) -> Stage1:
+def stage1(
+    seed: int = 0, on_epoch=no_report, training: TrainingConfig | None = None, size: int = 16
+) -> Stage1:
     """Return an untrained encoder with its head and features."""
-    both = sets()
-    network = model()
+    both = sets(size)
+    network = model(training=training, image_size=size if training else None)
     network.eval()
     return Stage1(
         network,

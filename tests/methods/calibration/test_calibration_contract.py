@@ -1,12 +1,16 @@
 """Every stage-2 method on a long tail with a 3-image class: finite, repeatable, round-trips."""
 
+import copy
 import json
+from functools import cache
 
 import pytest
 import torch
 from safetensors.torch import load, save
 
 from lmd_bench.core import plugins
+from lmd_bench.methods.calibration._base import Stage1
+from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.described import build, describe
 from lmd_bench.methods.models.model import predict
 from lmd_bench.methods.settings import section_defaults, swept_settings
@@ -14,6 +18,7 @@ from tests import tiny
 
 NAMES = plugins.names("calibration")
 HEAD_ONLY = [name for name in NAMES if name != "icc"]
+SIZE = 32  # pixels: a ViT cuts them into four squares
 SHORT = {"icc": {"em_epochs": 2, "estep_steps": 3}}  # training an encoder takes its time
 
 
@@ -37,6 +42,40 @@ def test_the_final_classifier_is_finite_repeatable_and_loads_back(name: str):
     fresh.head = build(json.loads(json.dumps(describe(result.model.head))))
     fresh.load_state_dict(load(save(state)))
     assert torch.equal(logits, predict(fresh, stage1.val_set)[1])
+
+
+@pytest.mark.parametrize("backbone", ["timm:vit_tiny_patch16_224", "timm:convnext_atto"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_calibration_stands_on_a_vit_and_on_a_convnext(name: str, backbone: str):
+    check_on(name, backbone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_every_calibration_stands_on_the_vit_of_torchvision(name: str):
+    check_on(name, "vit_b_16")
+
+
+def check_on(name: str, backbone: str) -> None:
+    """Check that a calibration on an encoder of signed features is finite and loads back."""
+    stage1 = copy.deepcopy(on(backbone))
+    plugin = plugins.plugin_class("calibration", name)
+    config = plugins.load("calibration", name).Config(**SHORT.get(name, {}))
+    result = plugin(config).fit(stage1)
+    logits = predict(result.model, stage1.val_set)[1]
+    assert torch.isfinite(logits).all()
+    fresh = tiny.model(seed=9, training=TrainingConfig(backbone=backbone), image_size=SIZE)
+    fresh.head = build(json.loads(json.dumps(describe(result.model.head))))
+    fresh.load_state_dict(result.model.state_dict())
+    assert torch.equal(logits, predict(fresh, stage1.val_set)[1])
+
+
+@cache
+def on(backbone: str) -> Stage1:
+    """Return an untrained encoder, its features computed once for all calibrations."""
+    stage1 = tiny.stage1(training=TrainingConfig(backbone=backbone), size=SIZE)
+    assert stage1.features[0].min() < 0
+    return stage1
 
 
 @pytest.mark.parametrize("name", HEAD_ONLY)

@@ -9,7 +9,7 @@ Source: https://github.com/huggingface/pytorch-image-models (Apache-2.0).
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.util import find_spec
+from importlib import util
 from typing import Any
 
 from torch import nn
@@ -137,7 +137,7 @@ def _parts(sequence: Any) -> list[nn.Module]:
 
 
 def _require(name: str) -> None:
-    if find_spec("timm") is None:
+    if util.find_spec("timm") is None:
         raise missing_extra(f"timm:{name}", "timm", Timm.extra)
 
 
