@@ -1,5 +1,6 @@
 """The two stages of a trial as objects: looked up by name once, then handed on."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.best_epoch import full_objective_share
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
 from lmd_bench.methods.config import TrainingConfig
+from lmd_bench.methods.models.encoder import Encoder, load_encoder
 from lmd_bench.methods.models.fixed import StoredFacts
 from lmd_bench.methods.models.model import Model, build_model
 from lmd_bench.methods.representation._base import Representation
@@ -100,3 +102,34 @@ def resolve(spec: TrialSpec) -> Pipeline:
         calibration=plugin_class("calibration", spec.calibration),
         calibration_config=section_config(spec.calibration, spec.config),
     )
+
+
+def try_encoders(specs: Iterable[TrialSpec]) -> list[str]:
+    """Build each encoder that some trials train, so that a fault shows before they start.
+
+    What a source downloads lies in its cache afterwards, where the trials find it.
+
+    Returns:
+        what was loaded from files of weights, a sentence each.
+
+    Raises:
+        UserError: weights that cannot be had or do not fit, or an encoder that a method cannot use.
+    """
+    encoders: dict[tuple[Any, ...], Encoder] = {}
+    taken: set[tuple[Any, ...]] = set()
+    for spec in specs:
+        pipeline = resolve(spec)
+        training = pipeline.training
+        # Fixed features are computed once, by whoever lacks them; they need no encoder after that.
+        if training.tune != "full" or not spec.task.image_size:
+            continue
+        start = (training.backbone, training.pretrained, training.weights)
+        asked = (*start, training.features, training.stem, pipeline.image_size)
+        if asked not in encoders:
+            encoders[asked] = load_encoder(training, seed=0, image_size=pipeline.image_size)
+        make = pipeline.representation.make_encoder
+        if make is not Representation.make_encoder and (*asked, make) not in taken:
+            make(pipeline.representation_config, encoders[asked])
+            taken.add((*asked, make))
+    loaded = (encoder.matched for encoder in encoders.values())
+    return list(dict.fromkeys(matched.sentence() for matched in loaded if matched))

@@ -15,6 +15,7 @@ from lmd_bench.core.schema import Config, Scalar
 from lmd_bench.methods.backbones import check_backbone, pretrained_default
 from lmd_bench.methods.catalogue import Method
 from lmd_bench.methods.config import TrainingConfig
+from lmd_bench.methods.weights import pinned
 
 # What a torchvision or timm recipe takes where the defaults of SGD would not do.
 _OPTIMISER_DEFAULTS: dict[str, dict[str, Scalar]] = {
@@ -53,6 +54,7 @@ def default_config(method: Method, overrides: Config | None = None) -> dict[str,
     for key, value in {**own, **given}.items():
         config[key] = check_value(key, value, config)
     check_backbone(str(config["training.backbone"]))
+    config["training.weights"] = pinned(str(config["training.weights"]))
     own_recipe = "training.pretrained" in method.settings
     config |= {k: v for k, v in _following(config, given, own_recipe).items() if k not in given}
     for section in method.sections:

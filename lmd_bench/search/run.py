@@ -16,7 +16,7 @@ from optuna.distributions import distribution_to_json
 from lmd_bench.core.errors import DiskError, UserError
 from lmd_bench.core.files import takes_files
 from lmd_bench.core.machine import n_cores
-from lmd_bench.core.schema import TrialContext
+from lmd_bench.core.schema import TrialContext, TrialSpec
 from lmd_bench.core.text import task_slug
 from lmd_bench.data.build import OnImages
 from lmd_bench.methods.tuning import TUNE
@@ -93,6 +93,7 @@ def run_search(
                 raise
         queue = JobQueue(work, store)
         if not queue.finished:
+            _try_encoders(queue, display)
             _compute_features(queue, progress)
         outcome = _run_claimed(queue, slots, display, log)
     _say(outcome, display)
@@ -125,24 +126,39 @@ def _run_claimed(queue: JobQueue, slots: Slots, display: Display, log: Path) -> 
     return SearchOutcome(queue.n_stored(), queue.n_stored() - before, stopped, problems)
 
 
+def _try_encoders(queue: JobQueue, display: Display) -> None:
+    """Load each encoder once here: a download or a fault is this process's, not a trial's.
+
+    Raises:
+        UserError: an encoder that cannot be had, or that a method cannot use.
+    """
+    from lmd_bench.methods.pipeline import try_encoders
+
+    for sentence in try_encoders(_known_trials(queue)):
+        display.note(sentence)
+
+
 def _compute_features(queue: JobQueue, progress: OnImages | None) -> None:
     """Compute what trials on fixed features share, so that none waits for another's.
 
     Raises:
         UserError: an encoder that cannot be had, or a cache that cannot be written.
     """
-    proposed = [study.spec.trial(study.spec.default) for study in queue.studies.values()]
-    listed = [job.spec for jobs in queue.retrainings.values() for job in jobs]
-    trials = [s for s in (*proposed, *listed) if s.config.get(TUNE, "full") != "full"]
+    trials = [spec for spec in _known_trials(queue) if spec.config.get(TUNE, "full") != "full"]
     if not trials:
         return
-    # torch, which a search on images does not need in this process
     from lmd_bench.training.device import device_of
     from lmd_bench.training.features import compute_features
 
     source = queue.request.context(trials[0].task.dataset).source
     device = device_of(TrialContext(queue.request.results))
     compute_features(trials, source, device=device, n_threads=n_cores(), progress=progress)
+
+
+def _known_trials(queue: JobQueue) -> list[TrialSpec]:
+    """Return the default of each study, and the retrainings that are known by now."""
+    proposed = [study.spec.trial(study.spec.default) for study in queue.studies.values()]
+    return [*proposed, *(job.spec for jobs in queue.retrainings.values() for job in jobs)]
 
 
 def _store(request: SearchRequest) -> Store:

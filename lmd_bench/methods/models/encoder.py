@@ -21,6 +21,7 @@ from lmd_bench.methods.models.encoders._base import (
     Stem,
     Triple,
 )
+from lmd_bench.methods.models.loading import Matched, load_weights
 
 SMALL_BELOW = 96  # pixels: there the stock stem leaves the last stage a map of 1x1 or 2x2
 Images = Float[Tensor, "batch 3 height width"]
@@ -75,6 +76,7 @@ class Encoder(nn.Module):
         self.network = network
         self.source = source
         self.facts = facts
+        self.matched: Matched | None = None  # what it took of a file of weights
         self.renormalise = _Renormalise(facts.mean, facts.std)
         # The encoders of earlier packages were the bare network.
         self.register_load_state_dict_pre_hook(_from_bare_network)
@@ -182,7 +184,10 @@ def draw_encoder(
         image_size=size,
         stem=stem_for(training, size),
     )
-    return Encoder(network, source, facts)
+    encoder = Encoder(network, source, facts)
+    if training.weights and with_weights:
+        encoder.matched = load_weights(network, training.weights, training.backbone, source.renamed)
+    return encoder
 
 
 def encoder_facts(training: TrainingConfig) -> EncoderFacts:

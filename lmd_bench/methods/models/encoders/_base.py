@@ -1,12 +1,12 @@
 """The contract of a source of encoders: which names it has, what they are, and how one is built."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from lmd_bench.core.errors import UserError
 
@@ -96,6 +96,11 @@ class EncoderSource(ABC):
     def has_small_stem(cls, name: str) -> bool:
         """Return whether an encoder can be built with the stem for small images."""
         return False
+
+    @classmethod
+    def renamed(cls, tensors: Mapping[str, Tensor], network: nn.Module) -> Mapping[str, Tensor]:
+        """Return the tensors of a file under the network's names, where they have others of old."""
+        return tensors
 
     @classmethod
     def take_apart(cls, network: nn.Module) -> Parts | None:

