@@ -29,7 +29,10 @@ PANELS = {
         *("report", "simulate"),
     ),
     "Use the model": ("predict",),
-    "Data and methods": ("datasets", "methods", "prepare", "views", "check"),
+    "Data and methods": (
+        *("datasets", "methods", "prepare", "views", "check"),
+        *("new", "check-plugin"),
+    ),
     "Watch": ("status", "watch", "failures", "doctor", "dashboard"),
     "Results folder": ("explain", "reproduce", "merge", "compact"),
 }

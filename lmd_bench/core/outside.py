@@ -123,21 +123,26 @@ def outside() -> tuple[Outside, ...]:
     return _outside(os.environ.get(PLUGINS, ""))
 
 
-def add(places: Iterable[str | Path]) -> None:
+def add(places: Iterable[str | Path]) -> tuple[Outside, ...]:
     """Take plug-ins from files and folders, in this process and those that it starts.
 
     Args:
         places: Python files, and folders of such. In a folder, files whose names begin with an
             underscore or with `test_` are left alone.
 
+    Returns:
+        Those of `places`.
+
     Raises:
         UserError: a file that is not there or no plug-in, or two plug-ins of one name.
     """
     before = os.environ.get(PLUGINS, "")
-    paths = [str(Path(place).expanduser().resolve()) for place in places]
-    together = os.pathsep.join(filter(None, [before, *paths]))
-    _outside(together)  # refused as a whole or taken as a whole
+    added = os.pathsep.join(str(Path(place).expanduser().resolve()) for place in places)
+    together = os.pathsep.join(filter(None, [before, added]))
+    plugins = _outside(together)  # refused as a whole or taken as a whole
     os.environ[PLUGINS] = together
+    files = _files(added)
+    return tuple(plugin for plugin in plugins if plugin.file in files)
 
 
 def shipped() -> list[dict[str, str | None]]:

@@ -1,0 +1,1 @@
+"""What has to hold of every plug-in, whoever wrote it, as functions that anybody may call."""
