@@ -1,7 +1,7 @@
-"""Adds a calibration to the package, trains it, and takes it out again.
+"""A method of one's own: one file and its ranges in a folder, no change of the package.
 
-Run it in a checkout: `python examples/add_a_method.py`; with `--keep` the two files stay. A method
-is one file and one YAML, each named like the method; docs/extending.md says what else it may have.
+Run it anywhere: `python examples/add_a_method.py [FOLDER]`. docs/own-method.md says what else a
+method may have; `lmd-bench new` writes one to begin with.
 """
 
 import sys
@@ -29,7 +29,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
+from lmd_bench.methods.calibration import Calibrated, Calibration, Stage1
 
 VERSION = 1
 
@@ -64,33 +64,23 @@ class NearestMedian(Calibration):
 SEARCH_SPACE = "shrinkage: {type: float, low: 0.0, high: 0.9}\n"
 
 
-def main(*, keep: bool) -> None:
-    """Write the two files, train the new method on drawn images, and clean up."""
-    package = Path(lb.__file__).parent
-    spaces = package / "search_spaces"
-    spaces = spaces if spaces.is_dir() else package.parent / "search_spaces"
-    files = {
-        package / "methods" / "calibration" / f"{NAME}.py": METHOD,
-        spaces / "calibration" / f"{NAME}.yaml": SEARCH_SPACE,
-    }
-    for path, text in files.items():
-        path.write_text(text)
-    try:
-        row = lb.train_trial(
-            "synthetic",
-            f"cross_entropy+{NAME}",
-            imbalance_factor=50,
-            n_max=200,
-            image_size=16,
-            epochs=2,
-            results="results/runs/added",
-        )
-        print(f"{row['method']}: balanced accuracy on val {row['val_balanced_accuracy']:.1%}")
-    finally:
-        if not keep:
-            for path in files:
-                path.unlink()
+def main(folder: Path) -> None:
+    """Write the two files, and train the method on drawn images."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{NAME}.py").write_text(METHOD)
+    (folder / f"{NAME}.yaml").write_text(SEARCH_SPACE)
+    lb.add_plugins([folder / f"{NAME}.py"])
+    row = lb.train_trial(
+        "synthetic",
+        f"cross_entropy+{NAME}",
+        imbalance_factor=50,
+        n_max=200,
+        image_size=16,
+        epochs=2,
+        results="results/runs/added",
+    )
+    print(f"{row['method']}: balanced accuracy on val {row['val_balanced_accuracy']:.1%}")
 
 
 if __name__ == "__main__":
-    main(keep="--keep" in sys.argv)
+    main(Path(*sys.argv[1:] or ["my_methods"]))

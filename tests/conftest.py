@@ -22,6 +22,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory):
         os.environ["LMD_BENCH_CACHE"] = before
 
 
+@pytest.fixture(autouse=True)
+def _no_plugins_from_outside(monkeypatch: pytest.MonkeyPatch):
+    """Leave what a test, or the machine, takes from outside the package to that test."""
+    monkeypatch.setenv("LMD_BENCH_PLUGINS", "")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Return the folder of real images, or skip."""

@@ -41,6 +41,7 @@ PANELS = {
 # What looks up methods or data sets by name takes --plugin.
 LOOKING_UP = {
     *PANELS["Run"],
+    *PANELS["Use the model"],
     *PANELS["Data and methods"],
     *("simulate", "reproduce"),
 }

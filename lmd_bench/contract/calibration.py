@@ -1,7 +1,7 @@
 """What has to hold of every stage 2, on a long tail with a class of three images."""
 
+import json
 from collections.abc import Mapping
-from copy import deepcopy
 
 import torch
 from safetensors.torch import load, save
@@ -12,6 +12,7 @@ from lmd_bench.contract.expect import expect
 from lmd_bench.core import plugins
 from lmd_bench.core.schema import Scalar
 from lmd_bench.methods.calibration._base import Calibrated, Stage1
+from lmd_bench.methods.models.described import build, describe
 from lmd_bench.methods.models.heads import CosineHead
 from lmd_bench.methods.models.model import predict
 from lmd_bench.methods.settings import swept_settings
@@ -49,14 +50,14 @@ def repeats(name: str, settings: Mapping[str, Scalar] = NO_SETTINGS) -> None:
 
 
 def loads_back(name: str, settings: Mapping[str, Scalar] = NO_SETTINGS) -> None:
-    """The final classifier is all in its state: written as safetensors, it loads back."""
+    """The final classifier is made again of JSON and tensors, as a kept model is read."""
     given = tiny.stage1()
     model = calibrated(name, given, settings).model
     logits = predict(model, given.val_set)[1]
     state = {key: value.contiguous() for key, value in model.state_dict().items()}
-    fresh = deepcopy(model)
-    for value in fresh.state_dict().values():
-        value.zero_()
+    homes = [plugins.load("calibration", name)]
+    fresh = tiny.model()
+    fresh.head = build(json.loads(json.dumps(describe(model.head, homes))), homes)
     fresh.load_state_dict(load(save(state)))
     same = torch.equal(logits, predict(fresh, given.val_set)[1])
     expect(same, "logits differ after loading; keep all that they need in parameters or buffers")

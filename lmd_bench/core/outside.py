@@ -100,7 +100,7 @@ class Outside:
 
     def _run(self) -> ModuleType:
         # The source that was read, not the file again: what runs is what its digest says.
-        module = ModuleType(f"lmd_bench_plugin_{self.name}_{self.digest}")
+        module = ModuleType(f"lmd_bench_outside.{self.digest}.{self.name}")
         if module.__name__ in sys.modules:
             return sys.modules[module.__name__]
         module.__file__ = str(self.path)

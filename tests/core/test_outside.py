@@ -35,11 +35,6 @@ class Mine(Calibration):
 SPACE = "strength: {type: float, low: 0.0, high: 1.0}\n"
 
 
-@pytest.fixture(autouse=True)
-def _none_before(monkeypatch):
-    monkeypatch.setenv(outside.PLUGINS, "")
-
-
 def write(folder, name="mine", source=METHOD, space=SPACE):
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.py").write_text(source)

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(4 * PATIENCE)]
 
 CLUSTER = """
 import sys
-from lmd_bench.search.cluster import prepare_environment
+from lmd_bench.search.tune.cluster import prepare_environment
 prepare_environment()
 from ray.cluster_utils import Cluster
 node = {"num_cpus": 1, "node_ip_address": "127.0.0.1"}

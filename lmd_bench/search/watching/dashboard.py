@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.files import whole_file
+from lmd_bench.core.plugins import Kind, names
 from lmd_bench.core.schema import OF_A_STUDY, Row
 from lmd_bench.methods.space import Space, search_space
 from lmd_bench.store.store import Store
@@ -115,13 +116,17 @@ def _holding(shipped: BaseDistribution, values: Sequence[Any]) -> BaseDistributi
 
 
 def _space(rows: Sequence[Row]) -> Space:
-    """Return what the trials of a study searched: of a calibration study, its own settings."""
+    """Return what the trials of a study searched: of a calibration study, its own settings.
+
+    Those of a plug-in from outside that is not here are left out.
+    """
     if not rows:
         return {}
     first = rows[0]
-    own = (first["calibration"],)
     staged = any(row["encoder_rank"] is not None for row in rows)
-    return search_space(own if staged else ("training", first["representation"], *own))
+    stages: tuple[Kind, ...] = ("calibration",) if staged else ("representation", "calibration")
+    here = [first[kind] for kind in stages if first[kind] in names(kind)]
+    return search_space(here if staged else ["training", *here])
 
 
 def _params(row: Row) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Every stage-2 method on a long tail with a 3-image class: finite, repeatable, round-trips."""
+"""Every stage-2 method does what the contract asks; what the package asks of its own besides."""
 
 import copy
 import json
@@ -6,8 +6,8 @@ from functools import cache
 
 import pytest
 import torch
-from safetensors.torch import load, save
 
+from lmd_bench.contract import calibration
 from lmd_bench.core import plugins
 from lmd_bench.methods.calibration._base import Stage1
 from lmd_bench.methods.config import TrainingConfig
@@ -22,26 +22,10 @@ SIZE = 32  # pixels: a ViT cuts them into four squares
 SHORT = {"icc": {"em_epochs": 2, "estep_steps": 3}}  # training an encoder takes its time
 
 
-def calibrated(name: str):
-    stage1 = tiny.stage1()
-    plugin = plugins.plugin_class("calibration", name)
-    config = plugins.load("calibration", name).Config(**SHORT.get(name, {}))
-    return plugin(config).fit(stage1), stage1
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_the_final_classifier_is_finite_repeatable_and_loads_back(name: str):
-    result, stage1 = calibrated(name)
-    again, _ = calibrated(name)
-    logits = predict(result.model, stage1.val_set)[1]
-    assert torch.isfinite(logits).all()
-    assert torch.equal(logits, predict(again.model, stage1.val_set)[1])
-    state = {k: v.contiguous() for k, v in result.model.state_dict().items()}
-    fresh = tiny.model(seed=9)
-    # As a kept model is read: nothing but JSON and tensors.
-    fresh.head = build(json.loads(json.dumps(describe(result.model.head))))
-    fresh.load_state_dict(load(save(state)))
-    assert torch.equal(logits, predict(fresh, stage1.val_set)[1])
+@pytest.mark.parametrize("check", calibration.TRAINED, ids=lambda check: check.__name__)
+def test_every_stage_2_keeps_the_contract(check, name: str):
+    check(name, SHORT.get(name, {}))
 
 
 @pytest.mark.parametrize("backbone", ["timm:vit_tiny_patch16_224", "timm:convnext_atto"])
@@ -81,9 +65,14 @@ def on(backbone: str) -> Stage1:
 @pytest.mark.parametrize("name", HEAD_ONLY)
 def test_a_head_only_calibration_leaves_the_encoder_alone(name: str):
     before = tiny.stage1().model.encoder.state_dict()
-    result, _ = calibrated(name)
+    result = calibration.calibrated(name, tiny.stage1())
     after = result.model.encoder.state_dict()
     assert all(torch.equal(value, after[key]) for key, value in before.items())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_stage_2_counts_what_it_sweeps(name: str):
+    calibration.counts_its_looks_at_val(name)
 
 
 def test_what_a_calibration_sweeps_within_a_trial_is_counted():
