@@ -43,7 +43,7 @@ LOOKING_UP = {
     *PANELS["Run"],
     *PANELS["Use the model"],
     *PANELS["Data and methods"],
-    *("simulate", "reproduce"),
+    *("simulate", "reproduce", "report", "dashboard"),
 }
 
 
