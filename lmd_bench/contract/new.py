@@ -33,7 +33,7 @@ def write_plugin(kind: Kind, name: str, folder: Path) -> Sequence[Path]:
     files = {
         folder / f"{name}.py": source / f"{template}.py",
         folder / f"{name}.yaml": source / f"{template}.yaml",
-        folder / f"test_{name}.py": source / "tests.py",
+        folder / f"test_{name}.py": source / "tests.txt",
     }
     texts = {
         file: _filled(model.read_text("utf-8"), kind, name)
