@@ -1,4 +1,4 @@
-"""Trains on a folder of your own images: one sub-folder a class, no code.
+"""Trains on a folder of your own images, one sub-folder a class, and asks the model about some.
 
 Run it with `python examples/own_folder.py [FOLDER]`. It first draws a small folder of images, so
 that it runs as it stands; with your own images, leave `draw` out.
@@ -52,6 +52,9 @@ def main(folder: Path) -> None:
             results=folder / "results",
         )
         print(f"{method}: balanced accuracy on val {row['val_balanced_accuracy']:.1%}")
+
+    model = lb.open_results(folder / "results").model(row["key"])
+    print(model.predict(images / "cross", coverage=0.8).frame[["id", "class", "set"]].head())
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ PANELS = {
         *("leaderboard", "compare", "intervals", "ranks", "tuning", "imbalance"),
         *("report", "simulate"),
     ),
-    "Use the model": ("predict",),
+    "Use the model": ("predict", "export"),
     "Data and methods": (
         *("datasets", "methods", "prepare", "views", "check"),
         *("new", "check-plugin"),

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -65,6 +65,27 @@ def predict(
         print(f"left out, cannot be read: {fault}", file=sys.stderr)
     if predictions.unreadable:
         raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    key: RunKey,
+    out: Annotated[Path, typer.Option(help="New folder for the model and its card.")],
+    format: Annotated[
+        Literal["safetensors", "onnx", "torchscript"],
+        typer.Option(help="How the model is written; onnx needs the extra `export`."),
+    ] = "safetensors",
+    refit: Refit = False,
+    results: Results = RESULTS,
+) -> None:
+    """Write the model of a confirmed run to a folder of its own, with a model card."""
+    from lmd_bench.experiments.model.export import export_model
+    from lmd_bench.experiments.model.predict import final_model
+    from lmd_bench.store.store import open_store
+
+    store = open_store(results)
+    file = export_model(store, final_model(store, key, refit=refit), format, out)
+    print(f"{file}: {file.stat().st_size / 2**20:.1f} MiB, with model.json and README.md")
 
 
 def _write(frame: "pd.DataFrame", out: Path | None) -> None:

@@ -30,7 +30,7 @@ from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.pipeline import resolve
 
 FOLDER = "models"  # of a results folder
-KEEPS_MODEL: tuple[Phase, ...] = ("confirm",)  # runs that keep their model
+KEEPS_MODEL: tuple[Phase, ...] = ("confirm", "single")  # runs that keep their model
 FORMAT = 1  # of model.json
 REFIT = "-refit"  # after the key: trained on train and val
 _VAL_LOGITS, _VAL_LABELS = "val.logits", "val.labels"
@@ -244,7 +244,7 @@ def _none_kept(results: Path, row: Row, refit: bool) -> str:
         return f"The trial {key} failed ({row['cause']}), so there is no model of it."
     if row["phase"] not in KEEPS_MODEL:
         return (
-            f"The row {key} is of phase {row['phase']}, and only confirmed runs keep their model; "
+            f"The row {key} is of phase {row['phase']}, and only confirmed and single runs keep their model; "
             f"run lmd-bench confirm {key}, then name one of the rows that it prints."
         )
     return (

@@ -162,7 +162,7 @@ class FinalModel:
         sets, notes = None, ("a refit has no held-out images, so there are no prediction sets",)
         if len(self.kept.val_labels):
             thresholds = self.thresholds(coverage)
-            sets = prediction_sets(self._scaled(logits), thresholds)
+            sets = prediction_sets(self.scaled(logits), thresholds)
             notes = tuple(self._notes(thresholds, coverage))
         return Predictions(
             tuple(ids),
@@ -181,12 +181,13 @@ class FinalModel:
         Args:
             coverage: share of each class's images whose set is to hold it, in (0, 1).
         """
-        val = self._scaled(self.kept.val_logits)
+        val = self.scaled(self.kept.val_logits)
         return class_thresholds(self.kept.val_labels, val, coverage)
 
-    def _scaled(
+    def scaled(
         self, logits: Float[np.ndarray, "images classes"]
     ) -> Float[np.ndarray, "images classes"]:
+        """Return the probabilities of logits, scaled by the temperature."""
         return np.exp(log_probabilities(logits, self.facts.temperature))
 
     def _notes(self, thresholds: Float[np.ndarray, " classes"], coverage: float) -> Iterator[str]:
@@ -204,7 +205,7 @@ class FinalModel:
             )
         if self.test is not None:
             _, labels, logits = self.test
-            held = coverage_by_class(labels, prediction_sets(self._scaled(logits), thresholds))
+            held = coverage_by_class(labels, prediction_sets(self.scaled(logits), thresholds))
             yield (
                 f"on the test images of the run the sets made for {coverage:.0%} hold the right "
                 f"class for {np.nanmean(held):.0%} in the mean over classes, "

@@ -14,7 +14,7 @@ def spec_of(method: str, source: DataSource, **settings) -> TrialSpec:
     """Return a short confirmation of a method on the pictures."""
     named = resolve_method(method)
     ((task, fingerprint),) = build_tasks([TaskSpec("folder", image_size=SIZE)], source)
-    quick = {"training.batch_size": 16, "training.stem": "imagenet", "training.lr": 0.02}
+    quick = {"training.batch_size": 16, "training.stem": "imagenet", "training.lr": 0.002}
     spec = TrialSpec(
         task=task,
         task_fingerprint=fingerprint,

@@ -146,7 +146,7 @@ def test_a_run_without_a_model_says_what_gives_one(confirmed, results: Path, tmp
     row = confirmed("crt")
     with pytest.raises(UserError, match="kept no model: an earlier lmd-bench"):
         kept.load_model(tmp_path, row)
-    with pytest.raises(UserError, match="only confirmed runs keep their model"):
+    with pytest.raises(UserError, match="only confirmed and single runs keep their model"):
         kept.load_model(tmp_path, {**row, "phase": "search"})
     with pytest.raises(UserError, match="export .* --refit"):
         kept.load_model(results, row, refit=True)

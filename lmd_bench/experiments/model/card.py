@@ -1,0 +1,216 @@
+"""The model card of an exported model: what it is of, how good it is, what it is not for."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from lmd_bench.core.schema import Row
+from lmd_bench.core.seeding import derive_seed
+from lmd_bench.core.text import task_label
+from lmd_bench.data import datasets
+from lmd_bench.experiments.model.predict import COVERAGE, FinalModel
+from lmd_bench.methods.config import TrainingConfig
+from lmd_bench.methods.models.encoder import encoder_facts
+from lmd_bench.methods.settings import section_config
+from lmd_bench.stats.bootstrap import cluster_numbers
+from lmd_bench.stats.conformal import coverage_by_class, prediction_sets
+from lmd_bench.stats.intervals import few_images_note, image_interval, seed_interval
+from lmd_bench.stats.metrics import METRICS, Metric
+from lmd_bench.stats.proportions import recall_interval
+from lmd_bench.store.provenance import package_version
+from lmd_bench.store.store import Store
+
+_NOT_CLINICAL = (
+    "For research on long-tailed medical image classification. It is no medical device, was "
+    "reviewed by no clinician, and must not guide the care of a patient. What is reported here "
+    "holds for images of the same sources, classes and preparation, and says nothing of others."
+)
+
+
+def model_card(store: Store, model: FinalModel, file: str) -> str:
+    """Return the text of the card, in Markdown.
+
+    Args:
+        store: that holds the run, its logits and its other seeds.
+        model: of the run.
+        file: name of the model's file beside the card.
+    """
+    return "\n".join(_lines(store, model, file)) + "\n"
+
+
+def _lines(store: Store, model: FinalModel, file: str) -> Iterator[str]:
+    row, facts = model.row, model.facts
+    spec = facts.spec
+    yield f"# {spec.method} on {task_label(row)}"
+    yield ""
+    yield (
+        f"`{file}` classifies an image into {len(facts.class_names)} classes: "
+        f"{', '.join(facts.class_names)}."
+    )
+    yield ""
+    yield "## Intended use"
+    yield ""
+    yield _NOT_CLINICAL
+    yield ""
+    yield "## What it is"
+    yield ""
+    yield from _table(("", ""), _facts(model))
+    yield ""
+    yield "## What it takes and gives"
+    yield ""
+    yield from _interface(model, file)
+    yield ""
+    yield "## How good it is"
+    yield ""
+    yield from (_no_metrics(row) if facts.refit else _metrics(store, model))
+
+
+def _facts(model: FinalModel) -> Iterator[tuple[str, str]]:
+    row, facts = model.row, model.facts
+    spec = facts.spec
+    training: TrainingConfig = section_config("training", spec.config)
+    data = datasets.load(spec.task.dataset).card
+    yield "data set", f"{data.title} ({data.url})" if data.url else data.title
+    yield "licence of the images", data.licence
+    yield "task", task_label(row)
+    yield "hash of the split", f"`{spec.task_fingerprint}`"
+    counts = zip(facts.class_names, row["class_counts"], strict=True)
+    yield "training images", ", ".join(f"{name} {count:,}" for name, count in counts)
+    yield "method", f"{spec.method}: `{spec.representation}`, then `{spec.calibration}`"
+    encoder = encoder_facts(training)
+    yield "encoder", f"{encoder.name}, {encoder.features} features"
+    yield "weights it started from", encoder.weights or "random"
+    if encoder.weights:
+        yield "licence of these weights", encoder.licence or "unknown"
+        yield "may these weights have seen the test images?", encoder.seen
+    yield "trained on", "train and val" if facts.refit else "train; val chose what was chosen"
+    yield "configuration", ", ".join(f"`{k}={v}`" for k, v in sorted(spec.config.items()))
+    yield "seed, epochs", f"{spec.seed}, {spec.n_epochs}"
+    yield "run", f"`{row['key']}`, lmd-bench {row['package_version']}"
+    yield "card written by", f"lmd-bench {package_version()}"
+
+
+def _interface(model: FinalModel, file: str) -> Iterator[str]:
+    facts = model.facts
+    size = facts.spec.task.image_size
+    yield (
+        f"Images are RGB, upright, and resized to {size} x {size} pixels with an antialiased "
+        "bilinear filter; the aspect ratio is not kept."
+    )
+    if file.endswith(".safetensors"):
+        yield (
+            "The tensors are those of an encoder and a head, which `model.json` describes; images "
+            "go in as floats in [0, 1] with the mean and std of `model.json` taken out."
+        )
+    else:
+        yield (
+            f"Input `images`: float32 [batch, 3, {size}, {size}], values in [0, 1] (8-bit values "
+            "over 255); the normalisation is inside. Outputs: `logits`, and `probabilities`, "
+            f"softmax(logits / {facts.temperature:.4g})."
+        )
+
+
+def _no_metrics(row: Row) -> Iterator[str]:
+    yield (
+        "No metric of this model is known: it was trained on train and val together, so nothing is "
+        "left to judge it on but test, which was not opened again. Its temperature and what its "
+        f"calibration chose on val are those of run `{row['key']}`, which was trained on train "
+        "alone with the same configuration."
+    )
+
+
+def _metrics(store: Store, model: FinalModel) -> Iterator[str]:
+    row = model.row
+    seeds = _seeds(store, row)
+    if row["n_test"] is None:
+        yield (
+            f"Balanced accuracy on val {_percent(row['val_balanced_accuracy'])} %, by which the "
+            "epoch was chosen. Test is opened by the confirmation of a search alone."
+        )
+        return
+    yield (
+        f"On {row['n_test']} test images, opened once. Mean and 95 % interval are over "
+        f"{len(seeds)} retrainings of this configuration (Student's t, same test images)."
+    )
+    yield ""
+    lines = [_metric(metric, row, seeds) for metric in METRICS.values() if metric.in_board]
+    yield from _table(("metric", "this model", "mean of retrainings", "95 % over these"), lines)
+    if model.test is None:
+        return
+    _, labels, logits = model.test
+    names = model.class_names
+    groups = store.read_groups(row["key"]).get("test")
+    clusters = None
+    if groups is not None and any(groups):
+        clusters = cluster_numbers([g or f"image:{n}" for n, g in enumerate(groups)])
+    right = (logits.argmax(axis=1) == labels).astype(np.float64)
+    rng = np.random.default_rng(derive_seed(0, "card"))
+    interval = image_interval(labels, right[:, None], len(names), rng, clusters)
+    yield ""
+    yield (
+        f"Balanced accuracy of this model: 95 % interval {_percent(interval.low)} to "
+        f"{_percent(interval.high)} % over {interval.over}."
+    )
+    if note := few_images_note(labels):
+        yield f"Note: {note}."
+    yield ""
+    counts = np.bincount(labels, minlength=len(names))
+    hits = np.bincount(labels, weights=right, minlength=len(names))
+    low, high = recall_interval(hits, counts)
+    sets = prediction_sets(model.scaled(logits), model.thresholds(COVERAGE))
+    held = coverage_by_class(labels, sets)
+    title = f"in the set made for {COVERAGE:.0%}"
+    yield from _table(
+        ("class", "test images", "recall, %", "95 %", title),
+        [
+            (
+                name,
+                str(counts[j]),
+                _percent(hits[j] / counts[j]) if counts[j] else "-",
+                f"{_percent(low[j])} to {_percent(high[j])}" if counts[j] else "-",
+                _percent(held[j]),
+            )
+            for j, name in enumerate(names)
+        ],
+    )
+
+
+def _metric(metric: Metric, row: Row, seeds: Sequence[Row]) -> tuple[str, str, str, str]:
+    column = f"test_{metric.name}"
+    factor, digits = (100, 1) if metric.percent else (1, 3)
+    values = [seed[column] for seed in seeds if seed[column] is not None]
+    interval = seed_interval(values)
+
+    def text(value: float | None) -> str:
+        return "-" if value is None or math.isnan(value) else f"{factor * value:.{digits}f}"
+
+    return (
+        metric.title + (", %" if metric.percent else ""),
+        text(row[column]),
+        text(float(np.mean(values)) if values else None),
+        f"{text(interval.low)} to {text(interval.high)}" if len(values) > 1 else "-",
+    )
+
+
+def _seeds(store: Store, row: Row) -> list[Row]:
+    """Return the confirmed runs of the configuration of a run, itself among them."""
+    others = store.rows(row["study"])
+    return [
+        other
+        for other in others
+        if other["phase"] == row["phase"]
+        and other["status"] == "ok"
+        and other["config_json"] == row["config_json"]
+    ] or [row]
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(header) + " |"
+    yield "|" + "---|" * len(header)
+    for row in rows:
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+
+
+def _percent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{100 * share:.1f}"
