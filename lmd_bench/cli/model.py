@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lmd_bench.cli.app import app
-from lmd_bench.cli.options import RESULTS, Results
+from lmd_bench.cli.option_groups import expanded
+from lmd_bench.cli.options import RESULTS, Results, SplitDir
 from lmd_bench.core.errors import UserError
+from lmd_bench.data.options import DataOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,23 +70,37 @@ def predict(
 
 
 @app.command()
+@expanded
 def export(
     key: RunKey,
     out: Annotated[Path, typer.Option(help="New folder for the model and its card.")],
+    data: DataOptions,
     format: Annotated[
         Literal["safetensors", "onnx", "torchscript"],
         typer.Option(help="How the model is written; onnx needs the extra `export`."),
     ] = "safetensors",
-    refit: Refit = False,
+    refit: Annotated[
+        bool,
+        typer.Option("--refit", help="Train its config on train and val first; not judged."),
+    ] = False,
+    split_dir: SplitDir = None,
     results: Results = RESULTS,
 ) -> None:
     """Write the model of a confirmed run to a folder of its own, with a model card."""
-    from lmd_bench.experiments.model.export import export_model
+    from lmd_bench.cli.progress import epoch_bars, image_progress
+    from lmd_bench.experiments.model import refit as refits
+    from lmd_bench.experiments.model.export import check_free, export_model
     from lmd_bench.experiments.model.predict import final_model
     from lmd_bench.store.store import open_store
 
+    check_free(out)
     store = open_store(results)
-    file = export_model(store, final_model(store, key, refit=refit), format, out)
+    if refit:
+        with image_progress() as on_images, epoch_bars() as on_epoch:
+            model = refits.refit(store, key, data.source(split_dir), on_epoch, on_images)
+    else:
+        model = final_model(store, key)
+    file = export_model(store, model, format, out)
     print(f"{file}: {file.stat().st_size / 2**20:.1f} MiB, with model.json and README.md")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isnan
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
@@ -28,7 +29,9 @@ def epoch_bars() -> Iterator[OnEpoch]:
         bars.start()
         if point.stage not in of_stage:
             of_stage[point.stage] = bars.add_task(point.stage, total=point.n_epochs, facts="")
-        facts = f"loss {point.loss:.3f}  val {100 * point.val_balanced_accuracy:.1f} %"
+        value = point.val_balanced_accuracy
+        val = "" if isnan(value) else f"  val {100 * value:.1f} %"
+        facts = f"loss {point.loss:.3f}{val}"
         bars.update(of_stage[point.stage], completed=point.epoch, facts=facts)
 
     try:

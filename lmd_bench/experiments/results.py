@@ -10,12 +10,15 @@ The command line calls the same methods.
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64
 
+from lmd_bench.core.options import from_keywords
+from lmd_bench.core.schema import OnEpoch, no_report
+from lmd_bench.data.options import DataOptions
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.board import load
 from lmd_bench.leaderboard.compare import comparison
@@ -222,6 +225,23 @@ class Results:
         from lmd_bench.experiments.model.predict import final_model
 
         return final_model(self._store, key, refit=refit)
+
+    def refit(self, key: str, *, on_epoch: OnEpoch = no_report, **options: Any) -> "FinalModel":
+        """Return the model of a run's configuration trained on train and val; trained once.
+
+        Nothing is selected and test stays closed, so no metric of it is known.
+
+        Args:
+            key: Of the run, or its beginning.
+            on_epoch: Is told of each epoch.
+            options: Those of `DataOptions`: data_root, images_csv, ...
+
+        Raises:
+            UserError: no such run or option, or other data than those of the run.
+        """
+        from lmd_bench.experiments.model.refit import refit
+
+        return refit(self._store, key, from_keywords(DataOptions, options).source(), on_epoch)
 
     def rows(self) -> pd.DataFrame:
         """Return all rows, one for each trial or run; the results page lists the columns."""

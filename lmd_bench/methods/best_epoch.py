@@ -108,9 +108,11 @@ class BestOnVal:
         scores = logits.detach().float().cpu().numpy()
         if not (np.isfinite(loss) and np.isfinite(scores).all()):
             raise DivergedError(f"{self._stage} epoch {epoch}: loss {loss:.4g} is not usable")
-        value = float(balanced_accuracy(self._labels, scores))
+        judged = len(self._labels) > 0
+        value = float(balanced_accuracy(self._labels, scores)) if judged else float("nan")
         if epoch >= self._first:
-            self._kept.offer(epoch, value, *modules)
+            # Without val, as in a refit, epochs are as good as each other, so the last one is kept.
+            self._kept.offer(epoch, value if judged else 0.0, *modules)
         progress = Progress(self._stage, epoch, self._n_epochs, loss, value)
         self.curve.append(progress)
         self._on_epoch(progress)

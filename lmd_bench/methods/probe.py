@@ -25,7 +25,12 @@ def probe_balanced_accuracy(
     val_labels: Int64[Tensor, " val"],
     n_classes: int,
 ) -> float:
-    """Return the balanced accuracy on val of a class-balanced ridge regression on train."""
+    """Return the balanced accuracy on val of a class-balanced ridge regression on train.
+
+    Where val is empty nothing tells one encoder from another, so it is 0 for all.
+    """
+    if not len(val_labels):
+        return 0.0
     x, y = features.double(), torch.nn.functional.one_hot(labels, n_classes).double()
     shares = 1.0 / (n_classes * y.sum(dim=0).clamp_min(1.0))
     weights = shares[labels][:, None]

@@ -244,8 +244,8 @@ def _none_kept(results: Path, row: Row, refit: bool) -> str:
         return f"The trial {key} failed ({row['cause']}), so there is no model of it."
     if row["phase"] not in KEEPS_MODEL:
         return (
-            f"The row {key} is of phase {row['phase']}, and only confirmed and single runs keep their model; "
-            f"run lmd-bench confirm {key}, then name one of the rows that it prints."
+            f"The row {key} is of phase {row['phase']}, and only confirmed and single runs keep "
+            f"their model; run lmd-bench confirm {key}, then name one of the rows that it prints."
         )
     return (
         f"The run {key} kept no model: an earlier lmd-bench made it, or the disk was full; train "

@@ -139,7 +139,7 @@ def run_trial(
     prepared, task = load_task(spec, context)
     pipeline = resolve(spec)
     stored = stored_features(prepared, task, pipeline, device=device, n_threads=context.n_threads)
-    opened = partial(_image_set, prepared, stored, device=device, share=context.gpu_share)
+    opened = partial(image_set, prepared, stored, device=device, share=context.gpu_share)
     data = TrialData(
         opened(task.train), opened(task.val), len(task.class_names), stored and stored.facts
     )
@@ -231,13 +231,14 @@ def _groups_of(scores: Scores, spec: TrialSpec, context: TrialContext) -> dict[s
     return hashed_groups(prepared.table, judged, salt=prepared.fingerprint)
 
 
-def _image_set(
+def image_set(
     prepared: PreparedImages,
     stored: StoredFeatures | None,
     rows: Int64[np.ndarray, " n"],
     device: torch.device,
     share: float,
 ) -> ImageSet:
+    """Return the images in these rows of the table, as a trial sees them."""
     labels: Tensor = torch.from_numpy(prepared.table.labels[rows]).to(device)
     if stored is not None:
         return ImageSet(StoredViews(stored.of_view, rows, device), labels)

@@ -40,8 +40,7 @@ def export_model(store: Store, model: FinalModel, format: Format, out: Path) -> 
         UserError: the folder holds something or cannot be written, or the model cannot be written
             in that format.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is there already; name a new folder with --out.")
+    check_free(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with whole_folder(out, replace=True) as folder:
@@ -53,6 +52,16 @@ def export_model(store: Store, model: FinalModel, format: Format, out: Path) -> 
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror or error}).") from error
     return out / FILES[format]
+
+
+def check_free(out: Path) -> None:
+    """Check that a folder is not there yet, or is empty.
+
+    Raises:
+        UserError: it holds something, or is a file.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is there already; name a new folder with --out.")
 
 
 def model_facts(model: FinalModel) -> dict[str, Any]:

@@ -94,7 +94,8 @@ def predict(
     features: list[Tensor] = []
     logits: list[Tensor] = []
     with torch.inference_mode():
-        for start in range(0, len(images), EVAL_BATCH):
+        # At least once: of no images come no features, of the right width.
+        for start in range(0, max(len(images), 1), EVAL_BATCH):
             view = make_view("test", images.pixels[start : start + EVAL_BATCH], seed=0)
             with autocast(view.device):
                 f, z = model(view)
