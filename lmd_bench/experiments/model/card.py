@@ -6,20 +6,21 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from lmd_bench.core.schema import Row
-from lmd_bench.core.seeding import derive_seed
 from lmd_bench.core.text import task_label
 from lmd_bench.data import datasets
 from lmd_bench.experiments.model.predict import COVERAGE, FinalModel
+from lmd_bench.leaderboard.studies.measure import measure
+from lmd_bench.leaderboard.studies.predictions import judged_runs
+from lmd_bench.leaderboard.tables.text import with_bounds
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.encoder import encoder_facts
 from lmd_bench.methods.settings import section_config
-from lmd_bench.stats.bootstrap import cluster_numbers
 from lmd_bench.stats.conformal import coverage_by_class, prediction_sets
-from lmd_bench.stats.intervals import few_images_note, image_interval, seed_interval
-from lmd_bench.stats.metrics import METRICS, Metric
+from lmd_bench.stats.intervals import few_images_note, over_images
+from lmd_bench.stats.metrics import METRICS
 from lmd_bench.stats.proportions import recall_interval
 from lmd_bench.store.provenance import package_version
-from lmd_bench.store.store import Store
+from lmd_bench.store.store import SplitLogits, Store
 
 _NOT_CLINICAL = (
     "For research on long-tailed medical image classification. It is no medical device, was "
@@ -129,80 +130,63 @@ def _metrics(store: Store, model: FinalModel) -> Iterator[str]:
             "epoch was chosen. Test is opened by the confirmation of a search alone."
         )
         return
-    yield (
-        f"On {row['n_test']} test images, opened once. Mean and 95 % interval are over "
-        f"{len(seeds)} retrainings of this configuration (Student's t, same test images)."
-    )
-    yield ""
-    lines = [_metric(metric, row, seeds) for metric in METRICS.values() if metric.in_board]
-    yield from _table(("metric", "this model", "mean of retrainings", "95 % over these"), lines)
-    if model.test is None:
+    judged = judged_runs(store, row["method"], seeds, row)
+    if judged is None or model.test is None:
+        yield "The predictions of the run were not kept, so no metric has an interval here."
         return
-    _, labels, logits = model.test
-    names = model.class_names
-    groups = store.read_groups(row["key"]).get("test")
-    clusters = None
-    if groups is not None and any(groups):
-        clusters = cluster_numbers([g or f"image:{n}" for n, g in enumerate(groups)])
-    right = (logits.argmax(axis=1) == labels).astype(np.float64)
-    rng = np.random.default_rng(derive_seed(0, "card"))
-    interval = image_interval(labels, right[:, None], len(names), rng, clusters)
-    yield ""
+    n_seeds = len(judged.seeds)
+    lesions = judged.clusters
     yield (
-        f"Balanced accuracy of this model: 95 % interval {_percent(interval.low)} to "
-        f"{_percent(interval.high)} % over {interval.over}."
+        f"On {row['n_test']} test images, opened once; in brackets 95 % intervals. This model: "
+        f"over {over_images(lesions)}. Mean of {n_seeds} retrainings of its configuration: over "
+        "these and retrainings together; a dash where there is one retraining alone."
     )
-    if note := few_images_note(labels):
+    if note := few_images_note(judged.labels):
         yield f"Note: {note}."
     yield ""
-    counts = np.bincount(labels, minlength=len(names))
-    hits = np.bincount(labels, weights=right, minlength=len(names))
+    lines: list[tuple[str, str, str]] = []
+    for metric in METRICS.values():
+        if metric.in_board:
+            own = measure([(1.0, judged)], [row["seed"]], metric.name, lesions)
+            mean = measure([(1.0, judged)], judged.seeds, metric.name, lesions)
+            lines.append(
+                (
+                    metric.title + (", %" if metric.percent else ""),
+                    with_bounds(own.value, own.images, in_percent=metric.percent),
+                    with_bounds(mean.value, mean.interval, in_percent=metric.percent),
+                )
+            )
+    yield from _table(("metric", "this model", "mean of retrainings"), lines)
+    yield ""
+    yield from _table(
+        ("class", "test images", "recall, %", "95 %", f"in the set made for {COVERAGE:.0%}, %"),
+        _classes(model, model.test),
+    )
+
+
+def _classes(model: FinalModel, test: SplitLogits) -> Iterator[tuple[str, ...]]:
+    _, labels, logits = test
+    n_classes = len(model.class_names)
+    counts = np.bincount(labels, minlength=n_classes)
+    right = logits.argmax(axis=1) == labels
+    hits = np.bincount(labels, weights=right, minlength=n_classes)
     low, high = recall_interval(hits, counts)
     sets = prediction_sets(model.scaled(logits), model.thresholds(COVERAGE))
     held = coverage_by_class(labels, sets)
-    title = f"in the set made for {COVERAGE:.0%}"
-    yield from _table(
-        ("class", "test images", "recall, %", "95 %", title),
-        [
-            (
-                name,
-                str(counts[j]),
-                _percent(hits[j] / counts[j]) if counts[j] else "-",
-                f"{_percent(low[j])} to {_percent(high[j])}" if counts[j] else "-",
-                _percent(held[j]),
-            )
-            for j, name in enumerate(names)
-        ],
-    )
+    for j, name in enumerate(model.class_names):
+        recall = hits[j] / counts[j] if counts[j] else float("nan")
+        ends = f"{_percent(low[j])} to {_percent(high[j])}"
+        yield name, str(counts[j]), _percent(recall), ends, _percent(held[j])
 
 
-def _metric(metric: Metric, row: Row, seeds: Sequence[Row]) -> tuple[str, str, str, str]:
-    column = f"test_{metric.name}"
-    factor, digits = (100, 1) if metric.percent else (1, 3)
-    values = [seed[column] for seed in seeds if seed[column] is not None]
-    interval = seed_interval(values)
-
-    def text(value: float | None) -> str:
-        return "-" if value is None or math.isnan(value) else f"{factor * value:.{digits}f}"
-
-    return (
-        metric.title + (", %" if metric.percent else ""),
-        text(row[column]),
-        text(float(np.mean(values)) if values else None),
-        f"{text(interval.low)} to {text(interval.high)}" if len(values) > 1 else "-",
-    )
-
-
-def _seeds(store: Store, row: Row) -> list[Row]:
-    """Return the confirmed runs of the configuration of a run, itself among them."""
-    others = store.rows(row["study"])
-    return [
-        other
-        for other in others
-        if other["phase"] == row["phase"]
-        and other["status"] == "ok"
-        and other["config_json"] == row["config_json"]
-    ] or [row]
+def _seeds(store: Store, row: Row) -> dict[int, Row]:
+    """Return the confirmed runs of the configuration of a run by seed, itself among them."""
+    same = ("phase", "config_json", "task_fingerprint", "n_epochs", "versions_json")
+    return {
+        other["seed"]: other
+        for other in store.rows(row["study"])
+        if other["status"] == "ok" and all(other[name] == row[name] for name in same)
+    }
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
