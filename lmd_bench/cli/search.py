@@ -74,13 +74,15 @@ def search(
     names = dict.fromkeys(task.dataset for task, _ in request.tasks)
     for note in source_notes(names, request.source):
         typer.echo(f"Note: {note}.", err=True)
+    requests = options.repeats(request)
     if dry_run:
-        print_plan(request)
+        for repeat in requests:
+            print_plan(repeat)
         return
-    from lmd_bench.search.run import run_search
+    from lmd_bench.search.run import run_repeats
 
     with image_progress() as progress:
-        outcome = run_search(request, progress=progress)
+        outcome = run_repeats(requests, progress=progress)
     raise typer.Exit(outcome.exit_code)
 
 

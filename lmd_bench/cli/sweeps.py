@@ -53,16 +53,18 @@ def sweep(
     for sentence in sentences:
         typer.echo(sentence, err=format != "table")
     request = options.request(specs, command=command_line())
+    requests = options.repeats(request)
     if dry_run:
-        print_plan(request)
+        for repeat in requests:
+            print_plan(repeat)
         return
     from lmd_bench.search.display import make_display
-    from lmd_bench.search.run import INTERRUPTED, run_search
+    from lmd_bench.search.run import INTERRUPTED, run_repeats
 
     display = make_display(request.verbose, on_stderr=format != "table")
-    outcome = run_search(request, display)
+    outcome = run_repeats(requests, display)
     if outcome.exit_code != INTERRUPTED:
-        ids = {study.id for study in study_specs(request) if study.requested}
+        ids = {s.id for repeat in requests for s in study_specs(repeat) if s.requested}
         from lmd_bench.experiments.results import open_results
 
         emit(open_results(options.results).imbalance(metric, rule, only=ids), format)

@@ -63,6 +63,25 @@ def parse_factors(texts: Iterable[str]) -> list[float | None]:
     return [_factor(text) for text in split_commas(texts)]
 
 
+def parse_seeds(text: str) -> list[int]:
+    """Return the distinct seeds of "0:3" (0, 1, 2) or "0,4,7".
+
+    Raises:
+        UserError: neither of the two, or no seed.
+    """
+    parts = text.split(":")
+    try:
+        if len(parts) == 2:
+            seeds = list(range(int(parts[0] or 0), int(parts[1])))
+        else:
+            seeds = [int(part) for part in split_commas([text])]
+    except ValueError:
+        seeds = []
+    if not seeds or min(seeds) < 0:
+        raise UserError(f"'{text}' names no seeds; give 0:3 for 0, 1 and 2, or 0,4,7.")
+    return list(dict.fromkeys(seeds))
+
+
 def _made(cls: Any, keywords: Mapping[str, Any]) -> Any:
     hints = get_type_hints(cls)
     values: dict[str, Any] = {}

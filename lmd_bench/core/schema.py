@@ -157,6 +157,7 @@ class TrialContext:
     n_threads: int = 1
     gpu_share: float = 0.0  # share of one GPU that this trial holds
     trial_number: int = 0  # within its study
+    repeat_of: str = ""  # hash of all that makes the study, but its seed and its split seed
     is_default: bool = False  # the config is the method's default
     encoder_rank: int | None = None  # rank on val of the encoder it stands on, staged search only
     thresholds: tuple[tuple[int, float], ...] = ()  # (epoch, least score) of stage 1 to go on
@@ -198,6 +199,7 @@ class TrialRow(TypedDict):
     cause: str
     phase: Phase
     study: str
+    repeat_of: str | None
     trial_number: int
     is_default: bool
     source_key: str

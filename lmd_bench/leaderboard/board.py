@@ -17,6 +17,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import ENCODER_COLUMNS, TASK_COLUMNS, Row
 from lmd_bench.leaderboard.line import HEADLINES, SCORES, BoardLine, line_columns
 from lmd_bench.leaderboard.missing import Gap, gaps_of, never_searched
+from lmd_bench.leaderboard.repeats import pooled
 from lmd_bench.leaderboard.studies.budget import Budget, within
 from lmd_bench.leaderboard.studies.group import (
     STUDY_COLUMNS,
@@ -52,7 +53,7 @@ _READ = (
         "groups",
         "n_epochs",
     ),
-    "test_counts",
+    *("test_counts", "repeat_of"),
     *("val_balanced_accuracy", *(f"test_{name}" for name in SCORES), "command"),
     *("seconds", "standalone_seconds", "gpu_share", "best_epoch", "full_objective_share"),
 )
@@ -150,7 +151,7 @@ def _build(studies: Sequence[StudyRows], wanted: _Wanted, notes: tuple[str, ...]
     ]
     further += never_searched(studies, lines, results)
     all_notes += [gap.note for gap in further]
-    lines = _beside_others(lines, rule, budget)
+    lines = pooled(_beside_others(lines, rule, budget))
     all_notes += _unequal_epochs(lines)
     all_notes += _may_have_seen(studies)
     lines.sort(key=_place)
@@ -207,6 +208,7 @@ def _line(study: StudyRows, selected: Row, wanted: _Wanted) -> BoardLine:
         budget="" if wanted.budget is None else wanted.budget.description,
         watermark=wanted.rule.watermark,
         asked=metric_spreads(ok, wanted.metrics, wanted.store),
+        repeat_of=selected["repeat_of"] or "",
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from math import nan
 from typing import Any
 
 from lmd_bench.leaderboard.studies.scores import MetricSpread
@@ -55,6 +56,11 @@ class BoardLine:
     budget: str
     watermark: str
     asked: Mapping[str, MetricSpread]  # the metrics that were asked for
+    repeat_of: str = ""  # equal for lines that repeat one search
+    n_searches: int = 1  # that the line is the mean of, on each split
+    n_splits: int = 1
+    sd_over_searches: float = nan  # of balanced accuracy on test; NaN of one
+    sd_over_splits: float = nan
 
     def cells(self) -> dict[str, Any]:
         """Return the value of each column by its name."""

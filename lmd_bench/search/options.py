@@ -1,13 +1,20 @@
 """All that may be asked of a search, in groups: what the command line and Python both fill."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.options import NATURAL, Option, from_keywords, parse_factors, split_commas
+from lmd_bench.core.options import (
+    NATURAL,
+    Option,
+    from_keywords,
+    parse_factors,
+    parse_seeds,
+    split_commas,
+)
 from lmd_bench.core.schema import DataSource, Scalar, TaskSpec
 from lmd_bench.data.options import DataOptions, TaskOptions
 
@@ -161,6 +168,12 @@ class SearchOptions:
         Option("Fix a hyperparameter: section.key=value; repeat.", flag="--set"),
     ] = None
     seed: Annotated[int, Option("Base of all training seeds.")] = 0
+    search_seeds: Annotated[
+        str | None, Option("Repeat the search with these seeds: 0:3 is 0,1,2; or by comma.")
+    ] = None
+    split_seeds: Annotated[
+        str | None, Option("Repeat it on the splits of these seeds, in the same way.")
+    ] = None
     results: Annotated[Path, Option("Folder of the results.")] = paths.default_results()
     task: TaskOptions = TaskOptions()
     data: DataOptions = DataOptions()
@@ -185,12 +198,30 @@ class SearchOptions:
         """
         from lmd_bench.data.build import task_specs
 
-        cut = self.task
-        return task_specs(
-            split_commas(self.dataset),
-            self.factors(),
-            *cut.ways,
-        )
+        protocol, split_seed, image_size, n_max = self.task.ways
+        seeds = [split_seed]
+        if self.split_seeds is not None:
+            if split_seed:
+                raise UserError("Give --split-seed or --split-seeds, not both.")
+            seeds = parse_seeds(self.split_seeds)
+        names, factors = split_commas(self.dataset), self.factors()
+        return [
+            spec
+            for seed in seeds
+            for spec in task_specs(names, factors, protocol, seed, image_size, n_max)
+        ]
+
+    def repeats(self, request: "SearchRequest") -> list["SearchRequest"]:
+        """Return the request once for each search seed, or as it is.
+
+        Raises:
+            UserError: a seed was given as well, or no seeds.
+        """
+        if self.search_seeds is None:
+            return [request]
+        if self.seed:
+            raise UserError("Give --seed or --search-seeds, not both.")
+        return [replace(request, seed=seed) for seed in parse_seeds(self.search_seeds)]
 
     def request(
         self,
@@ -222,6 +253,8 @@ class SearchOptions:
         asked, source = self.proposing, self.data.source(self.task.split_dir)
         ranges = parse_ranges(asked.range or [], methods)
         earlier = asked.warm_start
+        if specs is not None and self.split_seeds is not None:
+            raise UserError("A sweep takes one split; give --split-seed in place of --split-seeds.")
         tasks = build_tasks(self.specs() if specs is None else specs, source, progress)
         _check_groups(asked.objectives, tasks, source)
         return SearchRequest(
@@ -302,4 +335,5 @@ def run_search(
         "imbalance_factor": texts,
         "settings": setting_texts(settings or {}),
     }
-    return run.run_search(from_keywords(SearchOptions, {**options, **named}).request())
+    asked = from_keywords(SearchOptions, {**options, **named})
+    return run.run_repeats(asked.repeats(asked.request()))

@@ -4,7 +4,7 @@ import json
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -54,6 +54,31 @@ class SearchOutcome:
         if self.stopped:
             return INTERRUPTED
         return 1 if self.problems else 0
+
+
+def run_repeats(
+    requests: Sequence[SearchRequest],
+    display: Display | None = None,
+    progress: OnImages | None = None,
+) -> SearchOutcome:
+    """Run searches one after another until one is stopped, and say what came of all.
+
+    Args:
+        requests: One or more.
+        display: As for `run_search`.
+        progress: As for `run_search`.
+    """
+    outcomes: list[SearchOutcome] = []
+    for request in requests:
+        outcomes.append(run_search(request, display, progress=progress))
+        if outcomes[-1].stopped:
+            break
+    return SearchOutcome(
+        sum(outcome.n_stored for outcome in outcomes),
+        sum(outcome.n_run for outcome in outcomes),
+        outcomes[-1].stopped,
+        tuple(problem for outcome in outcomes for problem in outcome.problems),
+    )
 
 
 def run_search(

@@ -140,7 +140,8 @@ class Searched:
                 )
 
     def _context(self, study: Study) -> TrialContext:
-        return self.request.context(study.spec.task.dataset)
+        context = self.request.context(study.spec.task.dataset)
+        return replace(context, repeat_of=study.spec.repeat_of)
 
 
 class Fixed:

@@ -40,6 +40,7 @@ class StudySpec:
     objectives: tuple[str, ...]  # metrics on val that the sampler is told
     versions: Mapping[str, int | str]  # plug-in -> version
     requested: bool  # False: it only feeds other studies and is not confirmed
+    repeat_of: str = ""  # equal for studies that differ in seed and split seed alone
     points: tuple[Config, ...] = ()  # complete, tried right after the default
     stands_on: str | None = None  # the representation study whose encoders it calibrates
 
@@ -141,8 +142,15 @@ def _study(
     pruner = NONE if stands_on else request.pruner
     differs = identity(default, space, method.versions, request.seed, stands_on, points)
     id = study_id(request, method, task_slug(task, fingerprint), pruner, differs)
+    both_stages = search_space(method.sections, request.fixed_of(method), method.searched)
+    repeats = [
+        *(method.name, request.n_epochs, request.sampler, pruner, request.joint),
+        *(request.deterministic, stands_on is None, *request.objectives),
+        identity(default, ranged(both_stages, request.ranges), method.versions, None, None, points),
+    ]
     return StudySpec(
         id=id,
+        repeat_of=content_hash(repeats)[:12],
         task=task,
         task_fingerprint=fingerprint,
         method=method,
@@ -167,7 +175,7 @@ def identity(
     default: Config,
     space: Space,
     versions: Mapping[str, int | str],
-    seed: int,
+    seed: int | None,
     stands_on: str | None,
     points: Sequence[Config],
 ) -> str:

@@ -37,6 +37,7 @@ COLUMNS = pa.schema(
         _value("cause", _TEXT),
         _value("phase", _TEXT),
         _value("study", _TEXT),
+        pa.field("repeat_of", _TEXT),
         _value("trial_number", _INT),
         _value("is_default", _BOOL),
         _value("source_key", _TEXT),

@@ -54,6 +54,7 @@ def make_row(spec: TrialSpec, context: TrialContext, **measured: Any) -> TrialRo
     # What the context plans may have come out otherwise, so what was measured goes before it.
     planned = {
         "trial_number": context.trial_number,
+        "repeat_of": context.repeat_of or None,
         "is_default": context.is_default,
         "encoder_rank": context.encoder_rank,
         "source_key": context.source_key,
@@ -127,6 +128,7 @@ def context_of(row: Row, results: Path, source: DataSource) -> TrialContext:
         n_threads=row["n_threads"],
         gpu_share=row["gpu_share"],
         trial_number=row["trial_number"],
+        repeat_of=row["repeat_of"] or "",
         is_default=row["is_default"],
         encoder_rank=row["encoder_rank"],
         source_key=row["source_key"],

@@ -122,6 +122,16 @@ def _seeds(line: Line) -> str:
     return f"{line['n_seeds']}" + (f" of {line['n_seeds'] + n_failed}" if n_failed else "")
 
 
+def _repeats(line: Line) -> str:
+    parts = [
+        f"{line[f'n_{name}']} {name}"
+        + ("" if isnan(sd := line[f"sd_over_{name}"]) else f" ± {number(sd)}")
+        for name in ("searches", "splits")
+        if line[f"n_{name}"] > 1
+    ]
+    return ", ".join(parts) or "1"
+
+
 METHOD = Column("Method", lambda line: line["label"], 0)
 TRIALS = Column("Trials", _trials, 5, "Trials: ended well / all.")
 SEEDS = Column("Seeds", _seeds, 7)
@@ -131,6 +141,12 @@ INTERVAL = Column(
     1,
     "95 %: of the tuned score, over test images (by lesion or patient, where known) and "
     "retrainings together.",
+)
+REPEATS = Column(
+    "Repeats",
+    _repeats,
+    1,
+    "Repeats: searches (and splits) that the line is the mean of, each with the SD over them.",
 )
 USUAL = (
     METHOD,

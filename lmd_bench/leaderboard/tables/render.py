@@ -14,7 +14,14 @@ from lmd_bench.leaderboard.answer import html, terminal_width
 from lmd_bench.leaderboard.missing import Gap
 from lmd_bench.leaderboard.studies.budget import Budget
 from lmd_bench.leaderboard.studies.rules import SelectionRule
-from lmd_bench.leaderboard.tables.columns import INTERVAL, METHOD, USUAL, Column, metric_columns
+from lmd_bench.leaderboard.tables.columns import (
+    INTERVAL,
+    METHOD,
+    REPEATS,
+    USUAL,
+    Column,
+    metric_columns,
+)
 from lmd_bench.leaderboard.tables.latex import latex
 from lmd_bench.leaderboard.tables.text import json_value, markdown_row, text_table
 from lmd_bench.stats.metrics import METRICS, PRIMARY
@@ -108,11 +115,15 @@ def _chance(lines: Sequence[Line]) -> str:
 
 
 def _columns(board: Leaderboard) -> tuple[Column, ...]:
+    repeated = (board.frame["n_searches"] > 1) | (board.frame["n_splits"] > 1)
+    repeats = (REPEATS,) if repeated.any() else ()
     if board.metrics:
-        return metric_columns(board.metrics)
+        method, *others = metric_columns(board.metrics)
+        return method, *repeats, *others
     # rows alone do not know the spread over images: no column of dashes then
     known = board.frame[f"test_{PRIMARY.name}_low"].notna().any()
-    return tuple(column for column in USUAL if known or column is not INTERVAL)
+    method, *others = (column for column in USUAL if known or column is not INTERVAL)
+    return method, *repeats, *others
 
 
 def header(board: Leaderboard) -> list[str]:

@@ -1,0 +1,95 @@
+"""Searches of one method that differ in seed or split seed are one line of the leaderboard."""
+
+from dataclasses import replace
+from math import isnan
+
+import pytest
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.options import from_keywords, parse_seeds
+from lmd_bench.leaderboard.board import build
+from lmd_bench.leaderboard.tables.render import render
+from lmd_bench.search.options import SearchOptions
+from tests.leaderboard.conftest import TASK
+
+
+def repeat(study, number, test, method="crt", split=0, repeat_of="abc"):
+    """Return the rows of one search, its number told by its study."""
+    rows = study(method, [0.3], {0: test}, task=replace(TASK, split_seed=split))
+    for row in rows:
+        row["study"] = f"{row['study']}/{number}/{split}"
+        row["repeat_of"] = repeat_of
+        row["task_fingerprint"] = f"{split}{row['task_fingerprint']}"
+    return rows
+
+
+def test_searches_of_one_method_are_one_line_with_the_sd_over_them(study) -> None:
+    rows = (
+        repeat(study, 0, [0.5, 0.6]) + repeat(study, 1, [0.6, 0.7]) + repeat(study, 2, [0.7, 0.8])
+    )
+    rows += repeat(study, 0, [0.4, 0.4], method="lmd", repeat_of="other")
+    board = build(rows)
+
+    assert board.frame["label"].tolist() == ["crt", "lmd"]
+    line = board.frame.iloc[0]
+    assert line["test_balanced_accuracy"] == pytest.approx(0.65)
+    assert line["sd_over_searches"] == pytest.approx(0.1)  # of .55, .65, .75
+    assert line["test_balanced_accuracy_sd"] == pytest.approx(0.005**0.5)  # of two seeds .1 apart
+    assert (line["n_searches"], line["n_splits"], line["n_seeds"]) == (3, 1, 6)
+    assert isnan(line["sd_over_splits"])
+    assert "3 searches ± 10.0" in render(board)
+    assert not any("never searched" in note for note in board.notes)
+
+
+def test_searches_on_several_splits_have_both_spreads_and_every_split_counts_the_same(
+    study,
+) -> None:
+    rows = repeat(study, 0, [0.5, 0.5]) + repeat(study, 1, [0.7, 0.7])
+    rows += repeat(study, 0, [0.8, 0.8], split=1)
+    (line,) = build(rows).frame.to_dict("records")
+
+    assert line["test_balanced_accuracy"] == pytest.approx(0.7)  # of .6 and .8
+    assert line["sd_over_searches"] == pytest.approx(0.02**0.5)
+    assert line["sd_over_splits"] == pytest.approx(0.02**0.5)
+    # Student's t of two splits, whose means have a standard error of .1
+    assert line["test_balanced_accuracy_high"] == pytest.approx(0.7 + 12.706 * 0.1, abs=1e-3)
+    assert line["task"] == "toy · balanced · IF 100 · 32 px · 2 splits"
+    assert "2 searches ± 14.1, 2 splits ± 14.1" in render(build(rows), width=200)
+
+
+def test_searches_that_repeat_nothing_stay_apart(study) -> None:
+    for first, other in (("abc", "def"), (None, None)):
+        rows = repeat(study, 0, [0.5], repeat_of=first) + repeat(study, 1, [0.6], repeat_of=other)
+        board = build(rows)
+        assert len(board.frame) == 2
+        assert "Repeats" not in render(board)
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("0:3", [0, 1, 2]), (":2", [0, 1]), ("4,0,4", [4, 0])])
+def test_seeds_are_a_range_or_a_list(text, seeds) -> None:
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["3:1", "a", "", "-1", "1:2:3"])
+def test_what_names_no_seeds_is_refused(text) -> None:
+    with pytest.raises(UserError, match="names no seeds"):
+        parse_seeds(text)
+
+
+def test_split_seeds_are_tasks_and_search_seeds_are_searches() -> None:
+    asked = {"dataset": ["synthetic"], "method": ["crt"], "image_size": 8}
+    options = from_keywords(SearchOptions, asked | {"split_seeds": "0:2", "search_seeds": "0:3"})
+    request = options.request()
+    assert [spec.split_seed for spec, _ in request.tasks] == [0, 1]
+    assert [repeat.seed for repeat in options.repeats(request)] == [0, 1, 2]
+
+
+def test_one_seed_and_several_are_not_asked_for_at_once() -> None:
+    asked = {"dataset": ["synthetic"], "method": ["crt"], "image_size": 8}
+    splits = from_keywords(SearchOptions, asked | {"split_seed": 1, "split_seeds": "0:2"})
+    with pytest.raises(UserError, match="not both"):
+        splits.specs()
+    request = from_keywords(SearchOptions, asked).request()
+    seeds = from_keywords(SearchOptions, asked | {"seed": 1, "search_seeds": "0:2"})
+    with pytest.raises(UserError, match="not both"):
+        seeds.repeats(request)
