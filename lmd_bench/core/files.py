@@ -6,12 +6,17 @@ Each is written under a name of its own that begins with a dot, brought to the d
 import errno
 import os
 import shutil
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from lmd_bench.core.errors import DISK, UserError
+
+T = TypeVar("T")
+PAUSES = (0.1, 0.5, 2.0)  # seconds between tries of what a shared disk refused
 
 
 @contextmanager
@@ -84,6 +89,23 @@ def asked_file(final: Path) -> Iterator[Path]:
             yield temporary
     except OSError as error:
         raise UserError(f"{final} cannot be written ({error.strerror or error}).") from error
+
+
+def patiently(read: Callable[[], T]) -> T:
+    """Return what `read` gives, which is tried again where the file system may recover.
+
+    Raises:
+        OSError: of a file that is not there, or after all tries.
+    """
+    for seconds in PAUSES:
+        try:
+            return read()
+        except OSError as error:
+            # Without a number it is not the operating system's: a page whose checksum is wrong.
+            if error.errno in (None, errno.ENOENT, errno.ENOTDIR):
+                raise
+            time.sleep(seconds)
+    return read()
 
 
 def takes_files(folder: Path, n_bytes: int = 64 * 2**20) -> bool:

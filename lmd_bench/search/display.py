@@ -187,10 +187,12 @@ def totals(queue: JobQueue, n_slots: int) -> Totals:
     limit = "about" if queue.request.hours else "at most"
     if not rows:
         return Totals(0, total, limit, None)
-    typical = sum(row["seconds"] for row in rows) / len(rows)
+    # What failed at once says nothing of what is to come.
+    rows_of_cost = [row for row in rows if row["status"] in ("ok", "pruned")] or rows
+    typical = sum(row["seconds"] for row in rows_of_cost) / len(rows_of_cost)
     seconds = n_fixed * typical
     for study in studies:
-        own = [row["seconds"] for row in study.rows]
+        own = [row["seconds"] for row in study.rows if row["status"] in ("ok", "pruned")]
         seconds += left[study.spec.id] * (sum(own) / len(own) if own else typical)
     return Totals(len(rows), total, limit, seconds / n_slots)
 

@@ -1,6 +1,7 @@
 """A job: one trial as the queue hands it to a worker, and the text it travels as."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
@@ -16,7 +17,13 @@ from lmd_bench.core.schema import (
     TrialSpec,
     complete,
 )
+from lmd_bench.search.proposing.pruning import NONE
 
+_NEEDED = (
+    *("key", "study", "method", "phase", "seed", "trial_number", "is_default", "source_key"),
+    *("status", "cause", "config_json", "encoder_rank", "probe_val_balanced_accuracy", "seconds"),
+    *("standalone_seconds", "gpu_share", "n_threads", "started_at", "finished_at"),
+)
 RETRIED = frozenset({"lost", "node_lost", "timeout", "oom", "error"})
 
 
@@ -110,6 +117,32 @@ def hours_of(row: Row) -> float:
     return row["seconds"] * (row["gpu_share"] or row["n_threads"]) / 3600
 
 
+def typical_hours(rows: Iterable[Row], alone: bool) -> float | None:
+    """Return the mean of what trials cost that came to their end, or were pruned; None of none.
+
+    Args:
+        rows: Of one study.
+        alone: Whether a trial trains its own stage 1. One that found it in the cache then counts
+            with what it would have cost alone, as the next one will.
+    """
+    costs = [
+        hours_of({**row, "seconds": row.get("standalone_seconds", row["seconds"])})
+        if alone
+        else hours_of(row)
+        for row in rows
+        if row["status"] in ("ok", "pruned")
+    ]
+    return sum(costs) / len(costs) if costs else None
+
+
+def kind_of_failure(row: Row) -> tuple[str, str] | None:
+    """Return what equal failures have in common; None of a trial that failed by its config."""
+    if row["status"] not in RETRIED:
+        return None
+    # Numbers, addresses and places differ from trial to trial.
+    return row["status"], re.sub(r"0x[0-9a-f]+|\d+|\(.*?\)", "", row["cause"])
+
+
 def ranked(rows: list[Row], score: Callable[[Row], float | None] = value_of) -> list[Row]:
     """Return the successful rows, best on val first; of equals the earlier trial comes first."""
     scored = [(value, row) for row in rows if (value := score(row)) is not None]
@@ -127,4 +160,17 @@ def set_apart(rows: Iterable[Row], retry: bool) -> tuple[list[Row], list[Row]]:
 
 def is_stale(row: Row, before: Row | None) -> bool:
     """Say whether a row is still the one that stood there before its trial ran again."""
-    return before is not None and dict(row) == dict(before)
+    # Not all columns: NaN is no equal of itself, and only some are kept of rows before.
+    same = ("status", "cause", "started_at", "finished_at", "seconds")
+    return before is not None and all(row.get(name) == before.get(name) for name in same)
+
+
+def columns_needed(objectives: Iterable[str], pruner: str) -> tuple[str, ...]:
+    """Return the columns that a search goes by; curves, the bulk of a row, only for a pruner."""
+    scores = dict.fromkeys(f"val_{name}" for name in ("balanced_accuracy", *objectives))
+    return (*_NEEDED, *scores, *(() if pruner == NONE else ("curve",)))
+
+
+def slim(row: Row, columns: Iterable[str]) -> Row:
+    """Return some columns of a row: a driver holds those of very many."""
+    return {name: row[name] for name in columns if name in row}

@@ -1,6 +1,6 @@
 """The plan of a search, for --dry-run: what it would run, and what the store already holds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from lmd_bench.core.schema import TrialSpec
@@ -9,7 +9,7 @@ from lmd_bench.search.proposing.study import Study
 from lmd_bench.search.queue import JobQueue
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.sources import Searched
-from lmd_bench.store.store import Store, open_store
+from lmd_bench.store.store import Look, Store, open_store
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,9 @@ class _Empty:
 
     def get(self, key: str) -> None:
         return None
+
+    def look(self, columns: Sequence[str], studies: Collection[str], /) -> Look:
+        return Look([])
 
     def rows(self) -> list[dict[str, object]]:
         return []

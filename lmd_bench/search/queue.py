@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from enum import Enum
 
 from lmd_bench.core.schema import Status, TrialRow
-from lmd_bench.search.jobs import Job, Row, is_stale, ranked, value_of
+from lmd_bench.search.jobs import Job, Row, is_stale, ranked, slim, value_of
 from lmd_bench.search.places import AT_ONCE, Place, Places
-from lmd_bench.search.proposing.study import Study
+from lmd_bench.search.proposing.study import MOST_ALIKE, Study
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.sources import Source, Store
 from lmd_bench.store.rows import make_row
@@ -56,6 +56,12 @@ class JobQueue:
         stored = source.read(store)
         self.retrained = stored.retrained  # key -> row
         self._before = stored.again  # key -> row of a trial that runs again
+        if stored.damaged:
+            files = ", ".join(path.name for path in stored.damaged[:3])
+            self.said.append(
+                f"{len(stored.damaged)} damaged rows ({files}{', ...' * (len(stored.damaged) > 3)})"
+                " count as missing: what they are of runs again where this search wants it."
+            )
 
     @property
     def request(self) -> SearchRequest:
@@ -134,6 +140,7 @@ class JobQueue:
         # A trial that ended well has trained its encoder, or found it in the cache.
         if value_of(row) is not None:
             self._trained.add(job.encoder)
+        row = slim(row, self._source.columns)
         if job.spec.phase == "search":
             self._source.tell(row)
         else:
@@ -159,6 +166,9 @@ class JobQueue:
         `alone` is for a death of unknown origin: the job is then tried again with no other job
         beside it, so that the guilty one takes no innocent one along.
         """
+        started, clock = self._started[key]
+        seconds = self._clock() - clock
+        study = self.studies.get(self.running[key].spec.study)
         place = self.places.of(key)
         if place is not None:
             self._lost_at[key].add(place)
@@ -169,11 +179,12 @@ class JobQueue:
         self._losses[key] += 1
         if self._losses[key] < MOST_LOSSES:
             job = self.running.pop(key)
+            # What it cost is paid from the hours of its study, though no row says so.
+            if study is not None and job.spec.phase == "search":
+                study.charge(seconds)
             (self._alone if alone else self._put_back).append(job)
             return None
-        started, clock = self._started[key]
-        job, seconds = self.running[key], self._clock() - clock
-        row = _lost_row(job, status, cause, place, started, seconds)
+        row = _lost_row(self.running[key], status, cause, place, started, seconds)
         self._store.write(row)
         self.complete(key, row)
         return row
@@ -221,6 +232,11 @@ class JobQueue:
             )
         if not study.done or not study.spec.requested:
             return ""
+        if study.stopped:
+            return (
+                f"{name}: stopped after {len(study.rows)} trials, the last {MOST_ALIKE} of which "
+                f"failed alike ({study.rows[-1]['cause']})."
+            )
         if not ranked(study.rows):
             return f"{name}: no trial of {len(study.rows)} succeeded ({_causes(study.rows)})."
         return self._all_failed(name, "confirmations")

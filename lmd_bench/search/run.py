@@ -137,6 +137,8 @@ def _run_claimed(queue: JobQueue, slots: Slots, display: Display, log: Path) -> 
     leave_trace()
     stopped, failure = False, ""
     display.open(queue, slots.n_slots)
+    while queue.said:
+        display.note(queue.said.pop(0))
     try:
         # A finished search only reads, so it needs no Ray.
         if not queue.finished:

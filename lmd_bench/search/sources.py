@@ -5,13 +5,14 @@ to. *Retrainings* need no proposal: their configs are known. They are confirmati
 all there is where the list is fixed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from lmd_bench.core.schema import TrialContext
 from lmd_bench.search.confirmation import confirmation_jobs
-from lmd_bench.search.jobs import Job, Row, make_job, set_apart
+from lmd_bench.search.jobs import Job, Row, columns_needed, make_job, set_apart
 from lmd_bench.search.proposing.lockstep import LockstepStudy
 from lmd_bench.search.proposing.study import Study
 from lmd_bench.search.request import SearchRequest
@@ -26,8 +27,8 @@ class Store(Protocol):
         """Return the row of a key, None where there is none."""
         ...
 
-    def rows(self) -> Sequence[Any]:
-        """Return all rows."""
+    def look(self, columns: Sequence[str], studies: Collection[str], /) -> Any:
+        """Return some columns of the rows of some studies, and the files that are damaged."""
         ...
 
     def write(self, row: Any, logits: Any = ()) -> None:
@@ -41,6 +42,7 @@ class Stored:
 
     retrained: dict[str, Row] = field(default_factory=dict[str, Row])
     again: dict[str, Row] = field(default_factory=dict[str, Row])  # of trials that run once more
+    damaged: tuple[Path, ...] = ()  # files of rows that cannot be read any more
 
 
 @runtime_checkable
@@ -48,6 +50,7 @@ class Source(Protocol):
     """What a queue works through."""
 
     request: SearchRequest
+    columns: tuple[str, ...]  # of rows, that it goes by
     studies: dict[str, Study]  # that propose trials, by id
     retrainings: dict[str, list[Job]]  # known by now, done or not, by the id of their study
 
@@ -74,6 +77,7 @@ class Searched:
     def __init__(self, request: SearchRequest) -> None:
         """Search what `request` asks for; its resources are those of each trial."""
         self.request = request
+        self.columns = columns_needed(request.objectives, request.pruner)
         self.studies: dict[str, Study] = {}
         self.retrainings: dict[str, list[Job]] = {}
         self._specs = study_specs(request)
@@ -85,13 +89,17 @@ class Searched:
     def read(self, store: Store) -> Stored:
         """Rebuild each study from its rows: it then proposes what it would have without a break."""
         by_study: dict[str, list[Row]] = {}
-        for row in store.rows():
+        found = store.look(self.columns, self.ids())
+        for row in found.rows:
             by_study.setdefault(row["study"], []).append(row)
-        stored = Stored()
+        stored = Stored(damaged=tuple(found.damaged))
         kind = LockstepStudy if self.request.deterministic else Study
+        n_threads = self.request.cpus_per_trial or 1
         for spec in self._specs:
             stand, again = set_apart(by_study.get(spec.id, []), self.request.retry_failed)
-            self.studies[spec.id] = kind(spec, _of_search(stand), _of_search(again))
+            study = kind(spec, _of_search(stand), _of_search(again))
+            study.units = float(self.request.context(spec.task.dataset).gpu_share or n_threads)
+            self.studies[spec.id] = study
             # Every confirmation counts, also one of a config that is no longer the selected one
             # because the budget has grown, or one that a person asked for by its key.
             stored.retrained.update((r["key"], r) for r in stand if r["phase"] == "confirm")
@@ -150,6 +158,7 @@ class Fixed:
     def __init__(self, request: SearchRequest, jobs: Iterable[Job]) -> None:
         """Run `jobs` with the resources of `request`."""
         self.request = request
+        self.columns = columns_needed(request.objectives, request.pruner)
         self.studies: dict[str, Study] = {}
         self.retrainings: dict[str, list[Job]] = {}
         for job in jobs:
@@ -161,8 +170,12 @@ class Fixed:
 
     def read(self, store: Store) -> Stored:
         """Look up each job by its key."""
-        keys = (job.key for jobs in self.retrainings.values() for job in jobs)
-        return Stored({key: row for key in keys if (row := store.get(key)) is not None})
+        keys = {job.key for jobs in self.retrainings.values() for job in jobs}
+        found = store.look(self.columns, self.ids())
+        rows = {row["key"]: row for row in found.rows if row["key"] in keys}
+        # A mirror may have what is not here.
+        missing = {key: row for key in keys - rows.keys() if (row := store.get(key)) is not None}
+        return Stored(rows | missing, damaged=tuple(found.damaged))
 
     def propose(self) -> None:
         """Propose nothing."""

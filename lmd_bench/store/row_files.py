@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Int64
 
-from lmd_bench.core.files import whole_file
+from lmd_bench.core.errors import BrokenPlaceError
+from lmd_bench.core.files import patiently, whole_file
 from lmd_bench.store.columns import COLUMNS
 
 ORDER = ("study", "phase", "trial_number", "seed", "key")  # of the rows of a store
@@ -68,15 +69,40 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table | N
     """Return a table, its pages checked; None where it is cut off, altered or gone.
 
     A column that the file lacks is left out.
+
+    Raises:
+        BrokenPlaceError: its bytes cannot be had now, which says nothing of whether they are whole.
     """
     chosen = None if columns is None else list(columns)
-    try:
+
+    def read() -> pa.Table:
         small = path.stat().st_size <= _SMALL
         source = pa.BufferReader(path.read_bytes()) if small else path
         with pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=not small) as file:
             return file.read(columns=chosen, use_threads=not small)
-    except (pa.ArrowException, OSError):
+
+    try:
+        return patiently(read)
+    except (FileNotFoundError, pa.ArrowException):
         return None
+    except OSError as error:
+        if is_damage(error):
+            return None
+        raise unreadable(path, error) from error
+
+
+def is_damage(error: OSError) -> bool:
+    """Say whether an error is of a file's bytes: Arrow's own has no number of the system's."""
+    return error.errno is None
+
+
+def unreadable(path: Path, error: OSError) -> BrokenPlaceError:
+    """Return the error of a row file that is there and cannot be read now."""
+    return BrokenPlaceError(
+        f"{path} cannot be read now ({error.strerror or error}). To take it for lost would run its "
+        "trial again; mend the disk, the rights or the limit of open files, then the same command "
+        "goes on."
+    )
 
 
 def scan(
@@ -139,16 +165,19 @@ def schema_of(columns: Sequence[str] | None) -> pa.Schema:
 
 
 def newest(compacted: pa.Table, single: pa.Table) -> pa.Table:
-    """Return one row for each key: of several the one that finished last, then the single file's.
+    """Return one row for each key: a single file's, else of several the one that finished last.
 
-    A row is in both where a compaction was killed, or where a trial ran again after one.
+    A row is in both where a compaction was killed, or where a trial ran again after one. Either way
+    the single file is the later one, whatever the clocks of two machines say.
     """
     both = pa.concat_tables([compacted, single])
     if both.num_rows == len(both["key"].unique()):
         return both
     place = np.arange(both.num_rows)
-    frame = both.select(["key", "finished_at"]).to_pandas().assign(place=place)
-    last = frame.sort_values(["finished_at", "place"]).drop_duplicates("key", keep="last")
+    frame = both.select(["key", "finished_at"]).to_pandas()
+    frame = frame.assign(place=place, single=place >= compacted.num_rows)
+    order = ["single", "finished_at", "place"]
+    last = frame.sort_values(order).drop_duplicates("key", keep="last")
     return both.take(pa.array(np.sort(last["place"].to_numpy())))
 
 
@@ -189,7 +218,8 @@ def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table | None:
 
 def _row_in(path: Path, key: str) -> pa.Table | None:
     """Return the row of a key in a compacted file, or an empty table; None where it is gone."""
-    try:
+
+    def read() -> pa.Table:
         number = _numbers(path, path.stat().st_mtime_ns).get(key)
         if number is None:
             return COLUMNS.empty_table()
@@ -197,12 +227,19 @@ def _row_in(path: Path, key: str) -> pa.Table | None:
             sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
             ends = np.cumsum(sizes)
             group = int(np.searchsorted(ends, number, side="right"))
-            table = file.read_row_group(group).slice(number - (ends[group] - sizes[group]), 1)
+            return file.read_row_group(group).slice(number - (ends[group] - sizes[group]), 1)
+
+    try:
+        table = patiently(read)
     except FileNotFoundError:
         return None
-    except (pa.ArrowException, OSError):
+    except pa.ArrowException:
         # Damaged: the key counts as missing, so its trial runs again.
         return COLUMNS.empty_table()
+    except OSError as error:
+        if is_damage(error):
+            return COLUMNS.empty_table()
+        raise unreadable(path, error) from error
     row = _conform(table, COLUMNS)
     return COLUMNS.empty_table() if row is None else row
 

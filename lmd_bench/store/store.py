@@ -7,7 +7,9 @@ it or nothing, and several processes may write at once.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Float, Int64
 
 from lmd_bench.core.errors import BrokenPlaceError, UserError
@@ -45,6 +48,14 @@ FOLDER = "ablations"  # of a results folder; one JSON file for each ablation
 
 
 @dataclass(frozen=True)
+class Look:
+    """What a search reads of a store."""
+
+    rows: list[Row]
+    damaged: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
 class Store:
     """A results folder. Any number of processes may read and write it at once."""
 
@@ -68,8 +79,14 @@ class Store:
 
     def get(self, key: str) -> TrialRow | None:
         """Return the row of a key; None where there is none, or its file is damaged."""
+        path = self.trial_file(key)
+        # A shared disk may remember for a minute that a file is not there; opening its folder makes
+        # it look again.
+        if not path.exists():
+            with suppress(OSError):
+                os.close(os.open(path.parent, os.O_RDONLY))
         # The single file first: a compaction moves rows from single files to compacted ones.
-        single = scan([self.trial_file(key)], one_row=True).table
+        single = scan([path], one_row=True).table
         rows = newest(row_of(key, self.compacted), single)
         return rows.to_pylist()[0] if rows.num_rows else None
 
@@ -134,6 +151,15 @@ class Store:
             compacted.damaged + single.damaged,
             single.gone,
         )
+
+    def look(self, columns: Sequence[str], studies: Collection[str]) -> Look:
+        """Return some columns of the rows of some studies, in their order, and what is damaged.
+
+        It takes a hundredth of the memory that all columns of all rows do.
+        """
+        found = self.scan(columns)
+        of_these = pc.call_function("is_in", [found.table["study"]], _among(studies))
+        return Look(in_order(found.table.filter(of_these)).to_pylist(), found.damaged)
 
     def rows(self, study: str | None = None) -> list[TrialRow]:
         """Return all rows, or those of one study, ordered by study, phase, trial number and seed.
@@ -211,6 +237,10 @@ class Store:
     def compacted(self) -> list[Path]:
         """Return the files of many rows."""
         return sorted(self.root.glob("compacted/[!.]*.parquet"))
+
+
+def _among(values: Collection[str]) -> pc.SetLookupOptions:
+    return pc.SetLookupOptions(value_set=pa.array(sorted(values), pa.string()))
 
 
 def open_store(root: Path, *, create: bool = False) -> Store:

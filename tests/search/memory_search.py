@@ -10,6 +10,7 @@ from lmd_bench.search.jobs import Job
 from lmd_bench.search.queue import JobQueue, Signal
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.sources import Searched
+from lmd_bench.store.store import Look
 
 Row = dict[str, Any]
 TASK = (TaskSpec("synthetic", imbalance_factor=20.0, image_size=32), "f" * 20)
@@ -26,6 +27,10 @@ class MemoryStore:
 
     def rows(self) -> list[Row]:
         return list(self.by_key.values())
+
+    def look(self, columns: Any, studies: Any) -> Look:
+        rows = [row for row in self.by_key.values() if row["study"] in studies]
+        return Look([{k: v for k, v in row.items() if k in columns} for row in rows])
 
     def write(self, row: Row, logits: Any = ()) -> None:
         self.by_key[row["key"]] = row

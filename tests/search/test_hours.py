@@ -1,14 +1,18 @@
 """Hours as a budget, joint studies, two objectives and a warm start, without Ray."""
 
+import heapq
 import json
 
 import pytest
 from memory_search import MemoryStore, queue_of, row_of, run_all
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.search.jobs import hours_of
 from lmd_bench.search.proposing import points as warm_start
 from lmd_bench.search.proposing.points import best_configs, read_warm_start
-from lmd_bench.search.queue import Signal
+from lmd_bench.search.proposing.study import MOST_ALIKE
+from lmd_bench.search.queue import JobQueue, Signal
+from lmd_bench.search.sources import Searched
 from lmd_bench.store.store import Store
 
 
@@ -21,11 +25,66 @@ def run_with_cost(queue, store, seconds):
     return ran
 
 
-def test_a_study_of_hours_ends_with_the_trial_in_which_they_are_over(ask):
+def test_hours_are_a_ceiling(ask):
     store = MemoryStore()
     queue = queue_of(ask("cross_entropy", hours=1.0, confirm_seeds=0), store)
-    ran = run_with_cost(queue, store, lambda job: 700.0)  # 5 trials are 3,500 s, so a sixth starts
-    assert len(ran) == 6
+    ran = run_with_cost(queue, store, lambda job: 700.0)  # 5 trials are 3,500 s, and 6 too many
+    assert len(ran) == 5
+
+
+def test_a_first_trial_runs_even_where_it_takes_more_than_the_hours(ask):
+    store = MemoryStore()
+    queue = queue_of(ask("cross_entropy", hours=1.0, confirm_seeds=0), store)
+    assert len(run_with_cost(queue, store, lambda job: 9000.0)) == 1
+
+
+@pytest.mark.parametrize("slots", [1, 8, 64])
+@pytest.mark.parametrize("first", ["error", "cached"])
+def test_a_cheap_first_trial_buys_no_more_hours_than_others_have(ask, slots, first):
+    store = MemoryStore()
+    asked = {"hours": 10.0, "confirm_seeds": 0, "sampler": "random", "gpus_per_trial": 1.0}
+    queue = queue_of(ask("cross_entropy", "focal", **asked), store)
+    clock, heap, n = 0.0, [], 0
+    while not queue.finished:
+        while len(heap) < slots and not isinstance(job := queue.next(), Signal):
+            cheap = job.spec.method == "focal" and job.context.trial_number == 0
+            heapq.heappush(heap, (clock + (3.0 if cheap else 3600.0), n, job, cheap))
+            n += 1
+        clock, _, job, cheap = heapq.heappop(heap)
+        row = row_of(job, "error" if cheap and first == "error" else "ok")
+        row |= {"seconds": 3.0 if cheap else 3600.0, "gpu_share": 1.0, "standalone_seconds": 3600.0}
+        store.write(row)
+        queue.ended(job.key, "")
+    spent = {s.spec.method.name: sum(map(hours_of, s.rows)) for s in queue.studies.values()}
+    assert spent["cross_entropy"] == pytest.approx(10.0)
+    assert 9.0 <= spent["focal"] <= 10.0
+
+
+def test_a_study_whose_trials_fail_alike_ends(ask):
+    store = MemoryStore()
+    queue = queue_of(ask("cross_entropy", hours=1.0, confirm_seeds=0), store)
+    while not isinstance(job := queue.next(), Signal):
+        store.write(
+            {**row_of(job, "error"), "seconds": 0.3, "cause": f"no file {len(store.by_key)}"}
+        )
+        queue.ended(job.key, "")
+    (study,) = queue.studies.values()
+    assert len(study.rows) == MOST_ALIKE
+    assert queue.finished
+    (problem,) = queue.problems()
+    assert "failed alike" in problem
+
+
+def test_what_a_death_cost_is_paid_from_the_hours(ask):
+    now = [0.0]
+    store = MemoryStore()
+    request = ask("cross_entropy", hours=1.0, confirm_seeds=0)
+    queue = JobQueue(Searched(request), store, lambda: now[0])
+    job = queue.next()
+    now[0] += 1800.0
+    queue.lost(job.key, "died")
+    ran = run_with_cost(queue, store, lambda job: 600.0)
+    assert len(ran) == 3
 
 
 def test_failed_trials_are_paid_from_the_same_hours(ask):

@@ -44,6 +44,11 @@ class LockstepStudy(Study):
         self.rows.append(row)
         self._go_on()
 
+    def _told_rows(self) -> list[Row]:
+        # Of the batches that have ended alone: which others have is a matter of how many run.
+        told = {proposal.spec.key for proposal in self._asked[: self._n_told]}
+        return [row for row in self.rows if row["key"] in told]
+
     def _begin(self, space: Space) -> None:
         self._proposals = self._no_proposals(space)
         self._go_on()

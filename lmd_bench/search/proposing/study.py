@@ -1,8 +1,8 @@
 """One study: its rows, its budget, and the next trial it wants."""
 
+import time
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
-from math import ceil
 
 from optuna.distributions import CategoricalDistribution
 
@@ -17,6 +17,7 @@ from lmd_bench.search.proposing.pruning import NONE, PRUNERS, Thresholds
 from lmd_bench.search.proposing.ranges import contains
 from lmd_bench.search.staging import StudySpec
 
+MOST_ALIKE = 10  # failures of one kind in a row; a study of the default 8 trials never gets there
 ENCODER_RANK = "encoder_rank"  # the hyperparameter of a calibration study that picks the encoder
 
 
@@ -48,6 +49,10 @@ class Study:
         self.rows: list[Row] = sorted(rows, key=lambda row: row["trial_number"])
         self._again: list[Row] = sorted(again, key=lambda row: row["trial_number"])
         self.running: dict[str, Proposal] = {}  # key -> trial
+        self.units = 1.0  # GPUs, or cores where there is none, that a trial holds
+        self.clock = time.monotonic
+        self._began: dict[str, float] = {}  # key -> when the running trial was asked for
+        self._lost_hours = 0.0
         self.encoders: dict[int, RankedEncoder] = {}  # rank -> encoder that may be stood on
         self._ranks: dict[str, int] = {}  # stage-1 config as text -> rank, of every encoder
         self._proposals: Proposals | None = None
@@ -82,13 +87,23 @@ class Study:
     def budget(self) -> int:
         """Return how many trials the study has: no more than there are configs.
 
-        Under a budget of hours it is what they allow at the mean cost of its trials so far. The
-        last trial starts before the hours are over.
+        Under a budget of hours it is what they allow at the mean cost of its trials so far. They
+        are a ceiling: a trial starts only where it is expected to end within them, beside those
+        that run. The first one runs in any case.
         """
+        if self.stopped:
+            return len(self.rows) + len(self.running)
         space = self._proposals.space if self._proposals else self.spec.space
         n_trials = self._by_hours() if self.spec.n_trials is None else self.spec.n_trials
         n_configs = size(space)
         return n_trials if n_configs is None else min(n_trials, n_configs)
+
+    @property
+    def stopped(self) -> bool:
+        """Say whether the latest trials all failed alike, so that more of them tell nothing."""
+        latest = sorted(self._told_rows(), key=lambda row: row["trial_number"])[-MOST_ALIKE:]
+        kinds = {jobs.kind_of_failure(row) for row in latest}
+        return len(latest) == MOST_ALIKE and len(kinds) == 1 and None not in kinds
 
     @property
     def wants_trial(self) -> bool:
@@ -115,7 +130,8 @@ class Study:
         # would be ended for what the method has not done yet.
         deferral = deferral_of(study.method.representation, proposal.spec.config)
         first = first_judged(deferral, study.n_epochs)
-        curves = [jobs.stage1_curve(row) for row in self.rows if row["status"] in ("ok", "pruned")]
+        rows = [row for row in self._told_rows() if row["status"] in ("ok", "pruned")]
+        curves = [jobs.stage1_curve(row) for row in rows]
         return PRUNERS[study.pruner](curves, study.n_epochs, first, proposal.trial_number)
 
     def ask(self) -> Proposal:
@@ -123,11 +139,17 @@ class Study:
         assert self._proposals is not None, "a study is opened before it is asked"
         proposal = self._repeat(self._again.pop(0)) if self._again else self._new()
         self.running[proposal.spec.key] = proposal
+        self._began[proposal.spec.key] = self.clock()
         return proposal
+
+    def charge(self, seconds: float) -> None:
+        """Charge the study with what a trial cost that left no row."""
+        self._lost_hours += seconds * self.units / 3600
 
     def tell(self, row: Row) -> None:
         """Take the row of a trial that was asked for."""
         proposal = self.running.pop(row["key"])
+        self._began.pop(row["key"], None)
         self.rows.append(row)
         self._learn(proposal, row)
 
@@ -165,13 +187,24 @@ class Study:
 
     def _by_hours(self) -> int:
         assert self.spec.hours is not None, "a study has trials or hours"
-        # Until a first trial tells what one costs, exactly one is allowed.
-        spent = sum(jobs.hours_of(row) for row in self.rows)
-        if not spent:
-            return len(self.rows) + 1
-        left = max(0.0, self.spec.hours - spent)
-        # The small number keeps a budget that is used up to the digit from one trial more.
-        return len(self.rows) + ceil(left / spent * len(self.rows) - 1e-9)
+        n_started = len(self.rows) + len(self.running)
+        spent = sum(jobs.hours_of(row) for row in self.rows) + self._lost_hours
+        typical = jobs.typical_hours(self.rows, alone=self.spec.stands_on is None)
+        # Until a trial that came to its end tells what one costs, one runs at a time. A trial that
+        # failed at once says nothing of what the others will take.
+        if typical is None:
+            over = spent >= self.spec.hours and self.rows
+            return n_started if over else len(self.rows) + max(1, len(self.running))
+        # What runs is reserved at what a trial takes, or has taken already.
+        now = self.clock()
+        taken = [(now - self._began.get(key, now)) * self.units / 3600 for key in self.running]
+        left = self.spec.hours - spent - sum(max(typical, hours) for hours in taken)
+        # The small number keeps rounding from taking a trial away.
+        return n_started + max(0, int(left / typical + 1e-9))
+
+    def _told_rows(self) -> list[Row]:
+        """Return the rows that a decision may go by."""
+        return self.rows
 
     def _new(self) -> Proposal:
         # The least number that is free. A trial that was cut off leaves a gap among those that ran
