@@ -34,7 +34,7 @@ PANELS = {
         *("new", "check-plugin"),
     ),
     "Watch": ("status", "watch", "failures", "doctor", "dashboard"),
-    "Results folder": ("explain", "reproduce", "merge", "compact"),
+    "Results folder": ("explain", "reproduce", "merge", "compact", "clean"),
 }
 
 

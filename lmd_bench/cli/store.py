@@ -40,6 +40,31 @@ def compact(results: Results = RESULTS) -> None:
 
 
 @app.command()
+def clean(
+    results: Results = RESULTS,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")
+    ] = False,
+) -> None:
+    """Remove what killed runs left and encoders that nobody will ask for; rows and models stay."""
+    from lmd_bench.search.tune.claims import claimed
+    from lmd_bench.search.watching.status import open_studies
+    from lmd_bench.store.cleaning import leftovers, unused_encoders
+    from lmd_bench.store.store import open_store
+
+    store = open_store(results)
+    studies = open_studies(results)
+    # No search may begin to use what is just being removed.
+    with claimed(results, studies):
+        litter, encoders = leftovers(results), unused_encoders(store, studies)
+        for name, part in (("files of killed runs", litter), ("encoders", encoders)):
+            print(f"{results}: {len(part.paths)} {name}, {part.n_bytes / 1e6:.1f} MB")
+            if not dry_run:
+                part.remove()
+    print("nothing was removed" if dry_run else "removed")
+
+
+@app.command()
 def explain(key: Key, results: Results = RESULTS) -> None:
     """Print where a row comes from: task, study, source, encoder, seeds, versions, cost."""
     from lmd_bench.leaderboard.answer import terminal_width

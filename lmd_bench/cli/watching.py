@@ -161,6 +161,8 @@ def _parts(search: "Status") -> "list[Part]":
     parts: list[Part] = []
     for task, members in groupby(search.studies, key=lambda study: study.plan.task):
         parts += [task, _studies(list(members)), ""]
+    if search.trace.out_of_use:
+        parts += [f"out of use: {text}" for text in search.trace.out_of_use] + [""]
     if search.signs:
         parts += [_running(search.signs), ""]
     left = search.seconds_left
@@ -172,13 +174,14 @@ def _studies(studies: "Sequence[StudyStatus]") -> "Table":
     from lmd_bench.core.text import clock
     from lmd_bench.leaderboard.tables.text import Table
 
-    header = ("method", "trials", "running", "failed", "val", "confirmed", "cost")
+    header = ("method", "trials", "running", "failed", "pruned", "val", "confirmed", "cost")
     rows = [
         (
             study.plan.method,
             f"{study.done}/{study.plan.trials}" if study.plan.trials else "",
             str(study.running or ""),
             str(study.failed or ""),
+            str(study.pruned or ""),
             "" if study.best is None else f"{study.best:.3f}",
             f"{study.confirmed}/{study.plan.confirmations}" if study.plan.confirmations else "",
             clock(study.seconds) if study.seconds else "",

@@ -65,7 +65,7 @@ def whole_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
                 _sync(path)
         sync_folder(temporary)
         if replace:
-            _put_aside(final)
+            put_aside(final)
         try:
             os.replace(temporary, final)
         except OSError as error:
@@ -131,6 +131,17 @@ def takes_files(folder: Path, n_bytes: int = 64 * 2**20) -> bool:
             probe.unlink()
 
 
+def shared_mode() -> int:
+    """Return the rights of a new file by this process's umask."""
+    with suppress(OSError, IndexError):
+        text = Path("/proc/self/status").read_text()
+        return 0o666 & ~int(text.partition("Umask:")[2].split()[0], 8)
+    # Elsewhere it can only be read by setting it, which other threads would notice.
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
 def temporary_name(final: Path) -> Path:
     """Return a name of this process for a file that is still being written."""
     return final.with_name(f".{final.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
@@ -152,7 +163,7 @@ def sync_folder(folder: Path) -> None:
     os.close(descriptor)
 
 
-def _put_aside(folder: Path) -> None:
+def put_aside(folder: Path) -> None:
     """Remove a folder at once: who looks at its name sees all of it or nothing."""
     aside = temporary_name(folder)
     with suppress(OSError):

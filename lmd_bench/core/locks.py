@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from lmd_bench.core.errors import BrokenPlaceError
+from lmd_bench.core.errors import DISK, BrokenPlaceError, DiskError
 
 __all__ = ["Timeout", "locked"]
 
@@ -31,7 +31,9 @@ def locked(path: Path, timeout: float | int) -> Iterator[None]:
     except Timeout:
         raise
     except (OSError, NotImplementedError) as error:
-        raise BrokenPlaceError(
+        number = error.errno if isinstance(error, OSError) else None
+        kind = DiskError if number in DISK else BrokenPlaceError
+        raise kind(
             f"The file {path} cannot be locked ({error}); a file system for results has to have "
             "locks (Lustre: mounted with -o flock; NFS: version 4), and several users of one "
             "folder need a common group and umask 002."

@@ -21,7 +21,8 @@ from lmd_bench.search.proposing.pruning import NONE
 
 _NEEDED = (
     *("key", "study", "method", "phase", "seed", "trial_number", "is_default", "source_key"),
-    *("status", "cause", "config_json", "encoder_rank", "probe_val_balanced_accuracy", "seconds"),
+    *("status", "cause", "config_json", "encoder_rank", "encoder_key", "seconds"),
+    "probe_val_balanced_accuracy",
     *("standalone_seconds", "gpu_share", "n_threads", "started_at", "finished_at"),
 )
 RETRIED = frozenset({"lost", "node_lost", "timeout", "oom", "error"})
@@ -83,6 +84,11 @@ def value_of(row: Row) -> float | None:
     if row["status"] != "ok" or value is None or not isfinite(value):
         return None
     return float(value)
+
+
+def has_failed(row: Row) -> bool:
+    """Say whether a trial failed; a pruned one did not, others were better."""
+    return row["status"] != "pruned" and value_of(row) is None
 
 
 def encoder_score(row: Row) -> float | None:

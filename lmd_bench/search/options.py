@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lmd_bench.search.run import SearchOutcome
 
 Sampler = Literal["tpe", "random", "cmaes", "gp", "nsga2", "qmc"]
+KeepEncoders = Literal["all", "used", "none"]
 Pruner = Literal["none", "median", "halving", "hyperband"]
 CORE = "core"  # the group of methods that a search takes where none is named
 
@@ -117,6 +118,10 @@ class Resources:
     mirror: Annotated[
         str, Option("URL (s3://, sftp://, ...) that all rows are put to and taken from.")
     ] = ""
+    keep_encoders: Annotated[
+        KeepEncoders,
+        Option("Encoders kept once their study has ended: all, those of use, none but of models."),
+    ] = "used"
     verbose: Annotated[bool, Option("Show what Ray prints, too.")] = False
 
     def fields(self) -> dict[str, Any]:

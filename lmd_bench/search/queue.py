@@ -68,6 +68,10 @@ class JobQueue:
         """Return what was asked for, with the resources of each trial."""
         return self._source.request
 
+    def ids(self) -> set[str]:
+        """Return the studies whose rows this search may add to."""
+        return self._source.ids()
+
     @property
     def studies(self) -> dict[str, Study]:
         """Return the studies by id; none where the jobs are fixed."""
@@ -198,6 +202,12 @@ class JobQueue:
         """Return the retrainings of a study that are neither done nor running."""
         jobs = self.retrainings.get(study_id, [])
         return [j for j in jobs if j.key not in self.retrained and j.key not in self.running]
+
+    def encoders_to_come(self) -> set[str]:
+        """Return the encoders that jobs need which run, were put back or are known to come."""
+        held = (*self.running.values(), *self._turned_away, *self._put_back, *self._alone)
+        pending = [job for id in self.retrainings for job in self.pending(id)]
+        return {job.encoder for job in (*held, *pending)}
 
     def blocked(self, study: Study) -> bool:
         """Say whether a calibration study has no encoder, because every stage 1 failed."""

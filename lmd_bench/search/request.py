@@ -16,6 +16,7 @@ from lmd_bench.search.proposing.pruning import NONE, check_pruner
 from lmd_bench.search.proposing.samplers import check_sampler
 from lmd_bench.stats.metrics import METRICS
 
+KeepEncoders = Literal["all", "used", "none"]
 METRIC = "balanced_accuracy"  # by which trials are selected, whatever the objectives are
 # Never searched, and ranges follow them even where they are defaults.
 _DECIDES_RANGES = ("training.optimiser", "training.pretrained", "training.weights")
@@ -41,6 +42,7 @@ class SearchRequest:
     joint: bool = False  # both stages together in each trial, in place of one after the other
     deterministic: bool = False  # the same trials at any concurrency
     retry_failed: bool = False  # what failed for a reason outside its config runs again
+    keep_encoders: KeepEncoders = "used"  # once the study that trained them has ended
     top_k: int = 3  # encoders, best on val first, that a calibration study may stand on
     overrides: Config = field(default_factory=dict[str, Scalar])  # these keys are not searched
     ranges: Mapping[str, str] = field(default_factory=dict[str, str])  # in place of the shipped

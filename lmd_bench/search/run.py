@@ -1,6 +1,7 @@
 """Runs a search: Ray Tune drives the queue on a cluster until nothing is left."""
 
 import json
+import os
 import signal
 import tempfile
 import time
@@ -21,19 +22,23 @@ from lmd_bench.core.text import task_slug
 from lmd_bench.data.build import OnImages
 from lmd_bench.methods.tuning import TUNE
 from lmd_bench.search.display import Display, make_display
+from lmd_bench.search.dropping import Dropper
 from lmd_bench.search.plan import StudyPlan, plan
 from lmd_bench.search.queue import JobQueue
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.sources import Searched, Source, Store
-from lmd_bench.search.tune.claims import claimed
-from lmd_bench.search.tune.cluster import LOCAL, cluster, find_slots, prepare_environment
+from lmd_bench.search.tune.claims import claimed, others
+from lmd_bench.search.tune.cluster import LOCAL, cluster, find_slots, prepare_environment, ray_nodes
 from lmd_bench.search.tune.quiet import quiet
-from lmd_bench.search.tune.slots import Slots
+from lmd_bench.search.tune.slots import Slots, n_slots
 from lmd_bench.search.watching.traces import PlannedStudy, SearchTrace, write_search
+from lmd_bench.store.cleaning import leftovers
+from lmd_bench.store.compaction import compact
 from lmd_bench.store.mirror import Mirror, MirroredStore
 from lmd_bench.store.store import open_store
 
 MOST_DEATHS = 3  # of Tune, in a row, without a finished trial in between
+MOST_SINGLES = 256  # files of one row, above which a finished search gathers them
 MOST_TRIALS = 100_000  # at once
 MakeSource = Callable[[SearchRequest], Source]
 INTERRUPTED = 130  # the exit code of a shell command that Ctrl-C ended
@@ -106,6 +111,11 @@ def run_search(
         slots = find_slots(request)
     # From here on the request says what each trial really gets, which goes into its row.
     sized = replace(request, cpus_per_trial=slots.cpus, gpus_per_trial=slots.gpus)
+    if request.address != LOCAL and not slots.gpus and request.gpus_per_trial is None:
+        display.note(
+            "No GPU in this cluster, so trials run on CPUs; if nodes with GPUs are still to come, "
+            "start again when they are there (--gpus-per-trial 0 says that CPUs are meant)."
+        )
     work = source(sized)
     # Claimed before it is read: what another search stores after the look would be run again, and
     # a search that is refused must not write its plan over that of the one that runs.
@@ -133,6 +143,10 @@ def _run_claimed(queue: JobQueue, slots: Slots, display: Display, log: Path) -> 
         with suppress(OSError):
             write_search(results, _trace(queue, slots, began))
 
+    # What killed runs left is swept: it grows with every one of them.
+    with suppress(OSError):
+        leftovers(results).remove()
+    dropper = Dropper(queue, lambda: not others(results, queue.ids()))
     # What is planned lies in the folder before the first trial starts, for `lmd-bench status`.
     leave_trace()
     stopped, failure = False, ""
@@ -142,11 +156,17 @@ def _run_claimed(queue: JobQueue, slots: Slots, display: Display, log: Path) -> 
     try:
         # A finished search only reads, so it needs no Ray.
         if not queue.finished:
-            failure = _work_through(queue, slots, display, log, leave_trace)
+            failure = _work_through(queue, slots, display, log, leave_trace, dropper)
     except KeyboardInterrupt:
         stopped = True
     finally:
         display.close()
+        with suppress(OSError, UserError):
+            dropper()
+            dropper.at_end()
+            # Many small files are slow to read for all who come later.
+            if queue.finished and len(os.listdir(results / "trials")) > MOST_SINGLES:
+                compact(results)
         # Budgets and confirmations that were "at most" before are known by now.
         leave_trace()
     problems = (*queue.problems(), *([failure] if failure else []))
@@ -239,6 +259,7 @@ def _work_through(
     display: Display,
     log: Path,
     leave_trace: Callable[[], None] = lambda: None,
+    each_round: Callable[[], None] = lambda: None,
 ) -> str:
     """Run the queue to its end; return why that was not possible, or nothing.
 
@@ -264,6 +285,7 @@ def _work_through(
             slots.n_slots,
             changed=leave_trace,
             disk_works=partial(takes_files, request.results),
+            each_round=each_round,
         )
         ray = cluster(request.address, slots, request.verbose)
         with quiet(log, request.verbose), ray, _stoppable():
@@ -290,10 +312,14 @@ def _work_through(
 def _fit(searcher: Any, request: SearchRequest, slots: Slots) -> None:
     from ray import tune
 
-    from lmd_bench.search.tune.adapters import Rounds, Witness
+    from lmd_bench.search.tune.adapters import Growth, Rounds, Witness
     from lmd_bench.search.tune.worker import run_job
 
     witness = Witness(searcher)
+    rounds: list[Callable[[], None]] = [searcher.look_for_room, searcher.each_round]
+    if request.address != LOCAL:
+        most = request.max_concurrent or MOST_TRIALS
+        rounds.append(Growth(searcher, lambda: min(most, n_slots(ray_nodes(), slots))))
     # Workers on other machines have to see Tune's folder, though nothing in it is kept.
     folder = None if request.address == LOCAL else request.results
     # `num_samples=-1`: the searcher says when it is over, for only the queue knows.
@@ -317,7 +343,7 @@ def _fit(searcher: Any, request: SearchRequest, slots: Slots) -> None:
                 name="search",
                 storage_path=scratch,
                 verbose=1 if request.verbose else 0,
-                callbacks=[Rounds(witness.release)],
+                callbacks=[Rounds(witness.release, witness.end_hung, *rounds)],
                 failure_config=tune.FailureConfig(max_failures=0),  # the queue tries again itself
             ),
         )

@@ -9,20 +9,23 @@ is free.
 """
 
 import json
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lmd_bench.core.files import whole_file, whole_folder
+from lmd_bench.core.errors import OvertimeError
+from lmd_bench.core.files import patiently, shared_mode, whole_file, whole_folder
+from lmd_bench.core.locks import Timeout, locked
 from lmd_bench.core.schema import OnEpoch, Progress, TrialSpec
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet, steps_per_epoch
@@ -30,6 +33,9 @@ from lmd_bench.methods.models.fixed import StoredFacts
 from lmd_bench.methods.models.model import Model, predict
 from lmd_bench.methods.pipeline import Pipeline
 from lmd_bench.training.loop import Fitted, train
+
+WAIT = 20.0  # seconds between two looks at whether the holder of a lock lives
+MOST_SILENT = 6 * 3600.0  # seconds; an epoch that takes longer is taken for a hung process
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ def obtain(
     results: Path,
     on_epoch: OnEpoch,
     n_micro: int = 1,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> Encoder:
     """Return the encoder of a trial, from the cache or trained now (and then cached).
 
@@ -81,22 +88,62 @@ def obtain(
         results: folder that holds the cache.
         on_epoch: is told of each epoch of a training.
         n_micro: parts that a batch is cut into if it is trained now.
+        on_wait: is told now and then while another worker trains it.
+
+    Raises:
+        OvertimeError: the worker that trains it has given no sign of life for hours.
     """
     key = spec.encoder_key
     root = results / "encoders"
     root.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     # Whoever waits here for another worker finds that worker's encoder, and trains none.
-    with FileLock(root / f".{key}.lock"):
+    lock = root / f".{key}.lock"
+    with held(lock, on_wait):
         waited = time.perf_counter() - started
         encoder = _load(root / key, spec, pipeline, data)
         if encoder is None:
-            _train(root / key, spec, pipeline, data, on_epoch, n_micro)
+
+            def alive(progress: Progress) -> None:
+                _touch(lock)
+                on_epoch(progress)
+
+            _train(root / key, spec, pipeline, data, alive, n_micro)
             # Read back, so that the first trial on an encoder has the same one as all after it.
             encoder = _load(root / key, spec, pipeline, data)
-            assert encoder is not None, f"the encoder in {root / key} cannot be read back"
+            if encoder is None:
+                raise OSError(f"the encoder in {root / key} cannot be read back")
             encoder = replace(encoder, cached=False)
         return replace(encoder, waited=waited)
+
+
+@contextmanager
+def held(lock: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock whose holder shows by the date of its file that it lives.
+
+    Raises:
+        OvertimeError: it has shown no life for `MOST_SILENT` seconds.
+    """
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(lock, WAIT))
+                break
+            except Timeout:
+                on_wait()
+                silent = time.time() - lock.stat().st_mtime
+                if silent > MOST_SILENT:
+                    raise OvertimeError(
+                        f"what holds {lock} has shown no life for {silent / 3600:.1f} h; end that "
+                        "process, then --retry-failed runs this trial again"
+                    ) from None
+        _touch(lock)
+        yield
+
+
+def _touch(path: Path) -> None:
+    with suppress(OSError):
+        os.utime(path)
 
 
 def cached_features(
@@ -108,7 +155,7 @@ def cached_features(
         return predict(encoder.model, data.train)[0], predict(encoder.model, data.val)[0]
     path = encoder.folder / "features.safetensors"
     # Many calibrations start at once on one encoder: the first computes, the others read.
-    with FileLock(encoder.folder / ".features.lock"):
+    with held(encoder.folder / ".features.lock", lambda: None):
         stored = _read_tensors(path)
         if stored is not None:
             return stored["train"].to(data.device), stored["val"].to(data.device)
@@ -171,8 +218,9 @@ def _store(folder: Path, model: Model, fitted: Fitted, seconds: float, n_micro: 
 def _load(folder: Path, spec: TrialSpec, pipeline: Pipeline, data: TrialData) -> Encoder | None:
     """Return the encoder in a folder; None where there is none or it is damaged."""
     try:
-        facts: dict[str, Any] = json.loads((folder / "encoder.json").read_text())
-    except (OSError, ValueError):
+        text = patiently((folder / "encoder.json").read_text)
+        facts: dict[str, Any] = json.loads(text)
+    except (FileNotFoundError, ValueError):
         return None
     epoch = facts["own_head_epoch"] if pipeline.calibration.own_head else facts["epoch"]
     # Where the own head was best at the encoder's epoch, the two states are one, stored once.
@@ -204,7 +252,11 @@ def _read_tensors(path: Path) -> dict[str, Tensor] | None:
     if not path.is_file():
         return None
     try:
-        return load_file(path)
+        # Opened first: what may not be read is a file that is not there to safetensors.
+        path.open("rb").close()
+        return patiently(lambda: load_file(path))
+    except FileNotFoundError:
+        return None
     except SafetensorError:
         # Cut short by a crash of the machine; who asked makes it anew.
         return None
@@ -214,5 +266,7 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors; a full disk is an OSError, as for any other file."""
     try:
         save_file({name: value.contiguous() for name, value in tensors.items()}, path)
+        # safetensors lets nobody else read it; in a shared folder others are to.
+        path.chmod(shared_mode())
     except SafetensorError as error:
         raise OSError(f"cannot write {path.name}: {error}") from error

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from lmd_bench.core import plugins
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.files import whole_folder
+from lmd_bench.core.files import shared_mode, whole_folder
 from lmd_bench.core.schema import Phase, Row, TaskSpec, TrialSpec
 from lmd_bench.methods.models.described import Description, UndescribedHeadError, build, describe
 from lmd_bench.methods.models.model import Model
@@ -111,6 +111,7 @@ def keep_model(
         with whole_folder(folder, replace=True) as temporary:
             tensors[_VAL_LABELS], tensors[_VAL_LOGITS] = map(torch.from_numpy, val)
             save_file(tensors, temporary / "model.safetensors")
+            (temporary / "model.safetensors").chmod(shared_mode())
             text = json.dumps({"format": FORMAT, **asdict(facts)}, indent=1, ensure_ascii=False)
             (temporary / "model.json").write_text(text + "\n", encoding="utf-8")
     except (OSError, SafetensorError, UndescribedHeadError) as error:

@@ -1,6 +1,7 @@
 """What ends a trial early: a score below what others of its study had, or its time limit."""
 
 import time
+from collections.abc import Callable
 
 from lmd_bench.core.errors import OvertimeError, PrunedError
 from lmd_bench.core.schema import OnEpoch, Progress, TrialContext
@@ -9,9 +10,22 @@ from lmd_bench.core.schema import OnEpoch, Progress, TrialContext
 class Watch:
     """Passes a trial's epochs on, keeps them, and raises where the trial is to end."""
 
-    def __init__(self, on_epoch: OnEpoch, context: TrialContext) -> None:
-        """Start the clock; the limits are those of the context."""
+    def __init__(
+        self,
+        on_epoch: OnEpoch,
+        context: TrialContext,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Start the clock; the limits are those of the context.
+
+        Args:
+            on_epoch: Is told of each epoch.
+            context: Which has the limits.
+            on_wait: Is told now and then while the trial waits for what another one trains.
+        """
         self.seen: list[Progress] = []
+        self._on_wait = on_wait
+        self._waited = 0.0  # seconds, from the start on: a trial waits before it trains
         self._on_epoch = on_epoch
         self._thresholds = dict(context.thresholds)
         self._seconds = context.time_limit
@@ -27,7 +41,7 @@ class Watch:
         """
         self.seen.append(progress)
         self._on_epoch(progress)
-        taken = time.monotonic() - self._began
+        taken = time.monotonic() - self._began - self._waited
         if self._seconds is not None and taken > self._seconds:
             raise OvertimeError(
                 f"{taken:.0f} s at {progress.stage} epoch {progress.epoch} of {progress.n_epochs}, "
@@ -42,6 +56,11 @@ class Watch:
                 f"best val balanced accuracy {self._best:.3f} by epoch {progress.epoch} of "
                 f"{progress.n_epochs}, below {threshold:.3f}"
             )
+
+    def waits(self) -> None:
+        """Take note that the trial waits, which is none of its own time."""
+        self._waited = time.monotonic() - self._began
+        self._on_wait()
 
     @property
     def n_epochs(self) -> int:

@@ -6,6 +6,7 @@ and only for configs that were chosen before: in confirmation and in transfer.
 """
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
@@ -55,8 +56,19 @@ from lmd_bench.training.measured import (
 MICRO_BATCHES = (1, 2, 4, 8)  # parts of a batch, while memory runs out
 
 
-def execute_trial(spec: TrialSpec, context: TrialContext, on_epoch: OnEpoch) -> TrialRow:
+def execute_trial(
+    spec: TrialSpec,
+    context: TrialContext,
+    on_epoch: OnEpoch,
+    on_wait: Callable[[], None] = lambda: None,
+) -> TrialRow:
     """Run a trial, write its row and return it; an ordinary failure is a row with its cause.
+
+    Args:
+        spec: what shapes the trial.
+        context: where and how it runs.
+        on_epoch: is told of each epoch.
+        on_wait: is told now and then while it waits for what another trial trains.
 
     Raises:
         BrokenPlaceError: this machine's GPU or its way to the files; another may run it.
@@ -66,7 +78,7 @@ def execute_trial(spec: TrialSpec, context: TrialContext, on_epoch: OnEpoch) -> 
     started = _now()
     clock = time.perf_counter()
     scores: Scores = {}
-    watch = Watch(on_epoch, context)
+    watch = Watch(on_epoch, context, on_wait)
     try:
         check_device(device_of(context))
         measured, scores = _with_less_memory(spec, context, watch)
@@ -143,7 +155,8 @@ def run_trial(
     data = TrialData(
         opened(task.train), opened(task.val), len(task.class_names), stored and stored.facts
     )
-    encoder = obtain(spec, pipeline, data, context.results, on_epoch, n_micro)
+    on_wait = on_epoch.waits if isinstance(on_epoch, Watch) else _wait
+    encoder = obtain(spec, pipeline, data, context.results, on_epoch, n_micro, on_wait)
     # Features are handed over as a function: a calibration that trains on images needs none.
     stage1 = Stage1(
         encoder.model,
@@ -191,6 +204,10 @@ def run_trial(
         )
         keep_model(context.results, facts, calibrated.model, encoder.file, scores["val"][1:])
     return measured, scores
+
+
+def _wait() -> None:
+    """Wait without telling anybody."""
 
 
 def load_task(spec: TrialSpec, context: TrialContext) -> tuple[PreparedImages, Task]:

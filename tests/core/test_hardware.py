@@ -2,7 +2,7 @@ import pytest
 
 from lmd_bench.core import machine as hardware
 from lmd_bench.core.errors import UserError
-from lmd_bench.search.tune.slots import Slots, share_out
+from lmd_bench.search.tune.slots import Node, Slots, share_out, share_out_nodes
 
 
 def test_without_a_gpu_every_core_runs_a_trial():
@@ -32,9 +32,63 @@ def test_a_gpu_that_is_not_there_is_refused():
 
 
 def test_a_containers_quota_limits_the_cores(tmp_path, monkeypatch):
-    quota = tmp_path / "cpu.max"
-    monkeypatch.setattr(hardware, "_CGROUP_QUOTA", quota)
-    quota.write_text("100000 100000\n")
+    groups(tmp_path, monkeypatch, "0::/\n", {"cpu.max": "100000 100000\n"})
     assert hardware.n_cores() == 1
-    quota.write_text("max 100000\n")
+    groups(tmp_path, monkeypatch, "0::/\n", {"cpu.max": "max 100000\n"})
     assert hardware.n_cores() >= 1
+
+
+def groups(folder, monkeypatch, membership, files):
+    """Put up control groups: the file that lists a process's, and those of the groups."""
+    monkeypatch.setattr(hardware, "_CGROUPS", folder)
+    monkeypatch.setattr(hardware, "_MEMBERSHIP", folder / "membership")
+    (folder / "membership").write_text(membership)
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def test_a_quota_of_a_group_around_this_one_holds_too(tmp_path, monkeypatch):
+    files = {"jobs/a/cpu.max": "max 100000\n", "jobs/cpu.max": "100000 100000\n"}
+    groups(tmp_path, monkeypatch, "0::/jobs/a\n", files)
+    assert hardware.n_cores() == 1
+
+
+def test_control_groups_of_version_1_are_read(tmp_path, monkeypatch):
+    membership = "5:memory:/job\n4:cpu,cpuacct:/job\n"
+    files = {
+        "cpu/job/cpu.cfs_quota_us": "50000\n",
+        "cpu/job/cpu.cfs_period_us": "100000\n",
+        "memory/job/memory.limit_in_bytes": "1073741824\n",
+        "memory/memory.limit_in_bytes": "9223372036854771712\n",
+    }
+    groups(tmp_path, monkeypatch, membership, files)
+    assert hardware.n_cores() == 1
+    assert hardware.memory_bytes() == 2**30
+
+
+def test_memory_bounds_the_trials_at_once():
+    assert share_out(cores=64, gpus=0, memory=30 * 2**30).n_slots == 20
+    assert share_out(cores=64, gpus=0, max_concurrent=64, memory=2**30).n_slots == 64
+
+
+@pytest.mark.parametrize(
+    ("nodes", "slots"),
+    [
+        ([Node(64, 0), Node(16, 4)], Slots(4, 4, 1.0)),  # a head without GPUs
+        ([Node(32, 0), Node(8, 1), Node(8, 1)], Slots(2, 8, 1.0)),
+        ([Node(0, 0), Node(8, 1), Node(8, 1)], Slots(2, 8, 1.0)),
+        ([Node(64, 8), Node(32, 8)], Slots(16, 4, 1.0)),  # uneven: every GPU is used
+        ([Node(16, 8), Node(4, 8)], Slots(12, 1, 1.0)),  # fewer cores than GPUs
+        ([Node(4, 0), Node(4, 0)], Slots(8, 1, 0.0)),
+    ],
+)
+def test_slots_of_a_cluster_go_by_what_each_node_holds(nodes, slots):
+    assert share_out_nodes(nodes) == slots
+
+
+def test_what_no_node_can_hold_is_refused():
+    with pytest.raises(UserError, match="No node of this cluster can hold"):
+        share_out_nodes([Node(8, 1), Node(8, 1)], cpus_per_trial=12)
+    with pytest.raises(UserError, match=r"no node has more than 1 GPU"):
+        share_out_nodes([Node(8, 1), Node(8, 1)], gpus_per_trial=2.0)

@@ -52,7 +52,7 @@ def test_the_store_itself_goes_by_no_clock(ask, tmp_path):
 
 def test_a_lost_trial_costs_no_negative_time(ask, tmp_path, monkeypatch):
     store = open_store(tmp_path, create=True)
-    queue = queue_of(ask("cross_entropy", results=tmp_path), store)
+    queue = queue_of(ask("cross_entropy", n_trials=1, results=tmp_path), store)
     key = queue.next().key
     queue.ended(key, "kill -9")
     queue.next()

@@ -1,5 +1,6 @@
 """The queue as a Tune `Searcher`: Tune asks it for trials and tells it how they ended."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from ray.tune.search import Searcher
 from lmd_bench.core.outside import shipped
 from lmd_bench.core.schema import Progress, Status
 from lmd_bench.search.display import Display
-from lmd_bench.search.jobs import Job
+from lmd_bench.search.jobs import Job, job_name
 from lmd_bench.search.places import Place
 from lmd_bench.search.queue import JobQueue, Signal
+from lmd_bench.search.silence import Silence
 
 LOST = "the process that ran it died"
 PREEMPTED = "the node that it ran on was taken away"
@@ -27,6 +29,8 @@ _DEATHS: tuple[tuple[str, Status, str], ...] = (
     ("node is dead", "node_lost", "the node that it ran on went away"),
 )
 _NOT_COUNTED = "Failure # 0 "  # what Tune writes of a death that is a preemption
+SECONDS = 10.0  # between two looks at the nodes of a cluster
+NO_ROOM = 60.0  # seconds without a trial that has started, after which it is said
 _LONGEST = 300  # characters of a cause
 
 
@@ -45,6 +49,7 @@ class QueueSearcher(Searcher):
         *,
         changed: Callable[[], None] = lambda: None,
         disk_works: Callable[[], bool] = lambda: True,
+        each_round: Callable[[], None] = lambda: None,
     ) -> None:
         """Serve `queue`.
 
@@ -53,11 +58,14 @@ class QueueSearcher(Searcher):
             display: Is shown what happens.
             n_slots: Trials at once.
             changed: Is called when a place was put out of use.
+            each_round: Is called after trials have ended.
             disk_works: Whether this process can write where a worker says that it cannot.
         """
         super().__init__()
         self.refusal = ""  # what a worker found wrong with the data or the request
         self.n_slots = n_slots
+        self._each_round = each_round
+        self._has_ended = False  # a trial, since the last round
         self._queue = queue
         self._display = display
         self._changed = changed
@@ -65,6 +73,10 @@ class QueueSearcher(Searcher):
         self._jobs: dict[str, Job] = {}  # by Tune's trial id
         self._held: dict[str, tuple[str, Place]] = {}  # trials that hold a slot: job, place
         self._refused: set[str] = set()  # what workers of some place refused
+        self._silence = Silence()
+        self._unplaced: dict[str, float] = {}  # trials that have found no room yet, and since when
+        self._said_full = False
+        self._ended: dict[str, tuple[Status, str]] = {}  # trials that were ended as hung, and why
         self._deaths: dict[str, tuple[Status, str]] = {}  # how a worker died, and why
         self._suspicious = False  # a job was lost since the node was last looked at
 
@@ -92,12 +104,16 @@ class QueueSearcher(Searcher):
         if isinstance(job, Signal):
             return "FINISHED" if job is Signal.DONE else None
         self._jobs[trial_id] = job
+        self._unplaced[trial_id] = time.monotonic()
         self._display.started(job)
         return {"job": job.to_payload(), "plugins": shipped()}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Show an epoch of a running trial."""
+        if "waits" in result:
+            self._silence.waits(trial_id)
         if "stage" in result:
+            self._silence.epoch(trial_id)
             fields = ("stage", "epoch", "n_epochs", "loss", "val_balanced_accuracy")
             self._display.advanced(
                 self._jobs[trial_id], Progress(**{name: result[name] for name in fields})
@@ -109,12 +125,46 @@ class QueueSearcher(Searcher):
 
     def placed(self, trial_id: str, place: Place) -> bool:
         """Say whether a trial may go on where it has landed; else it holds its slot."""
+        self._unplaced.pop(trial_id, None)
         job = self._jobs[trial_id]
         if self._queue.placed(job.key, place):
+            self._silence.begins(trial_id)
             return True
         del self._jobs[trial_id]
         self._held[trial_id] = (job.key, place)
         return False
+
+    def each_round(self) -> None:
+        """Do what is to be done after trials have ended."""
+        if self._has_ended:
+            self._has_ended = False
+            self._each_round()
+
+    def look_for_room(self) -> None:
+        """Say it once where no trial finds room: Ray waits for ever, and silently."""
+        if self._said_full or not self._unplaced or len(self._unplaced) < len(self._jobs):
+            return
+        seconds = time.monotonic() - min(self._unplaced.values())
+        if seconds > NO_ROOM:
+            self._said_full = True
+            request = self._queue.request
+            free = ray.available_resources()
+            self._display.note(
+                f"No trial has started for {seconds:.0f} s. Each takes {request.cpus_per_trial} "
+                f"cores and {request.gpus_per_trial:g} GPUs of one node; free in the whole cluster "
+                f"are {free.get('CPU', 0):g} cores and {free.get('GPU', 0):g} GPUs. Others may use "
+                "the rest; the search goes on as soon as there is room."
+            )
+
+    def hung(self) -> list[str]:
+        """Return the trials that are to be ended because they say nothing; each once."""
+        limit = self._queue.request.trial_seconds
+        fresh = [pair for pair in self._silence.hung(limit) if pair[0] not in self._ended]
+        for trial_id, why in fresh:
+            cause = f"the process that ran it hung: {why}"
+            self._ended[trial_id] = ("lost" if limit is None else "timeout", cause)
+            self._display.note(f"{job_name(self._jobs[trial_id])}: {cause}; it is ended now")
+        return [trial_id for trial_id, _ in fresh]
 
     def may_release(self, trial_id: str) -> bool:
         """Say whether a trial that holds a slot may be ended."""
@@ -127,8 +177,12 @@ class QueueSearcher(Searcher):
         # It held a slot for nobody.
         if self._held.pop(trial_id, None) is not None:
             return
+        self._silence.ends(trial_id)
+        self._has_ended = True
+        self._unplaced.pop(trial_id, None)
         job, told = self._jobs.pop(trial_id), result or {}
         status, cause = self._deaths.pop(trial_id, ("lost", LOST))
+        status, cause = self._ended.pop(trial_id, (status, cause))
         if not error and (text := told.get("broken") or told.get("refusal", "")):
             if self._ends_search(job, text, told):
                 self.refusal = text
@@ -163,6 +217,8 @@ class QueueSearcher(Searcher):
         for job in self._jobs.values():
             self._display.finished(job, self._queue.ended(job.key, cause, alone=True))
         self._jobs.clear()
+        self._unplaced.clear()
+        self._silence = Silence()
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: a search resumes from the store."""
@@ -179,6 +235,7 @@ class Witness(FIFOScheduler):
         super().__init__()
         self._searcher = searcher
         self._held: dict[str, tuple[Any, Any]] = {}  # Tune's controller and trial, by its id
+        self._actors: dict[str, Any] = {}  # of running trials
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune pickles its scheduler for a restore that is never used."""
@@ -188,6 +245,7 @@ class Witness(FIFOScheduler):
         """Let a trial go on, unless it has landed where its job is not to run."""
         if "node" not in result:
             return self.CONTINUE
+        self._actors[trial.trial_id] = trial.temporary_state.ray_actor
         place = Place(result["node"], result["host"], result["gpu"])
         if self._searcher.placed(trial.trial_id, place):
             return self.CONTINUE
@@ -201,13 +259,38 @@ class Witness(FIFOScheduler):
         for controller, trial in [self._held.pop(trial_id) for trial_id in free]:
             controller.stop_trial(trial)
 
+    def end_hung(self) -> None:
+        """Kill the workers of trials that say nothing; Tune then hears of their deaths."""
+        for trial_id in self._searcher.hung():
+            actor = self._actors.get(trial_id)
+            if actor is not None:
+                ray.kill(actor, no_restart=True)
+
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Read what Ray says of a trial's death."""
         self._held.pop(trial.trial_id, None)
+        self._actors.pop(trial.trial_id, None)
         file = trial.error_file
         text = Path(file).read_text(errors="replace") if file and Path(file).is_file() else ""
         self._searcher.died(trial.trial_id, *death(text))
         super().on_trial_error(tune_controller, trial)
+
+
+class Growth:
+    """Follows a cluster that is joined as nodes come and go."""
+
+    def __init__(self, searcher: QueueSearcher, count: Callable[[], int]) -> None:
+        """Give `searcher` as many slots as `count` finds, every `SECONDS`."""
+        self._searcher = searcher
+        self._count = count
+        self._last = time.monotonic()
+
+    def __call__(self) -> None:
+        """Look, if it is time."""
+        if time.monotonic() - self._last >= SECONDS:
+            # Never none: what is in use elsewhere may come back.
+            self._searcher.n_slots = max(1, self._count())
+            self._last = time.monotonic()
 
 
 class Rounds(Callback):

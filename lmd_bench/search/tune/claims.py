@@ -61,6 +61,18 @@ def claimed(results: Path, studies: Iterable[str]) -> Iterator[None]:
         own.__exit__(None, None, None)
 
 
+def others(results: Path, studies: Iterable[str]) -> bool:
+    """Say whether another search claims studies of a folder.
+
+    Args:
+        results: The folder.
+        studies: Those that this search claims.
+    """
+    own = sorted(set(studies))
+    claims = [_read(path) for path in (results / "locks").glob("[!.]*.json")]
+    return any(claim.get("studies") != own for claim in claims)
+
+
 @contextmanager
 def _turn(folder: Path, results: Path) -> Iterator[None]:
     try:

@@ -1,9 +1,12 @@
 """Slots: how many trials a machine or cluster runs at once, and what each of them holds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
 from lmd_bench.core.errors import UserError
+
+WORKER_BYTES = 3 * 2**29  # 1.5 GiB of host memory; 0.7 before the first epoch, up to 2 were seen
 
 
 @dataclass(frozen=True)
@@ -23,29 +26,40 @@ class Slots:
         return ceil(self.n_slots * self.gpus - 1e-9)
 
 
+@dataclass(frozen=True)
+class Node:
+    """What one machine has."""
+
+    cores: int
+    gpus: int
+    memory: int | None = None  # bytes of the host; None: not known
+
+
 def share_out(
     cores: int,
     gpus: int,
     max_concurrent: int | None = None,
     cpus_per_trial: int | None = None,
     gpus_per_trial: float | None = None,
+    memory: int | None = None,
 ) -> Slots:
-    """Return the slots of a machine; what is not given follows from what the machine has.
+    """Return the slots of this machine; what is not given follows from what it has.
 
     Without a GPU a trial takes one core and every core runs one; with GPUs a trial takes one GPU
-    and an equal part of the cores.
+    and an equal part of the cores. More trials than cores run where they are asked for.
 
     Raises:
         UserError: a number below what is possible, or a GPU share that the machine does not have.
     """
     gpu_share = float(gpus_per_trial if gpus_per_trial is not None else min(gpus, 1))
-    _check(max_concurrent, cpus_per_trial, gpu_share, gpus)
+    _check(max_concurrent, cpus_per_trial, gpu_share, gpus, "this machine has")
     by_gpu = _trials_on(gpus, gpu_share) if gpu_share > 0 else None
-    # The scarcer of the two, cores or GPUs, says how many run; a person may ask for fewer, and for
+    # The scarcer of cores, GPUs and memory says how many run; a person may ask for fewer, and for
     # more trials than cores, but never for more than the GPUs hold.
     if max_concurrent is None:
-        by_core = max(1, cores // (cpus_per_trial or 1))
-        max_concurrent = by_core if by_gpu is None else max(1, min(by_gpu, by_core))
+        limits = [cores // (cpus_per_trial or 1), *_by_memory(memory)]
+        limits += [] if by_gpu is None else [by_gpu]
+        max_concurrent = max(1, min(limits))
     elif by_gpu is not None:
         max_concurrent = min(max_concurrent, by_gpu)
     # Cores that no other trial can use go to those that run: they feed the GPU.
@@ -53,8 +67,60 @@ def share_out(
     return Slots(max_concurrent, cpus, gpu_share)
 
 
+def share_out_nodes(
+    nodes: Sequence[Node],
+    max_concurrent: int | None = None,
+    cpus_per_trial: int | None = None,
+    gpus_per_trial: float | None = None,
+) -> Slots:
+    """Return the slots of a cluster, whose every trial lies on one node.
+
+    All trials hold the same: the cores that the node with the fewest for a GPU can give to each.
+
+    Raises:
+        UserError: a number below what is possible, or a trial that no node can hold.
+    """
+    most_gpus = max((node.gpus for node in nodes), default=0)
+    gpu_share = float(gpus_per_trial if gpus_per_trial is not None else min(most_gpus, 1))
+    _check(max_concurrent, cpus_per_trial, gpu_share, most_gpus, "no node has more than")
+    cpus = cpus_per_trial or 1
+    if cpus_per_trial is None and gpu_share > 0:
+        # A head without GPUs has no say in it.
+        usable = [(node.cores, _trials_on(node.gpus, gpu_share)) for node in nodes]
+        cpus = max(1, min((cores // n for cores, n in usable if n), default=1))
+    slots = Slots(1, cpus, gpu_share)
+    total = n_slots(nodes, slots)
+    if total == 0:
+        offered = ", ".join(f"{node.cores} cores and {node.gpus} GPUs" for node in nodes)
+        raise UserError(
+            f"No node of this cluster can hold a trial of {cpus} cores and {gpu_share:g} GPUs; "
+            f"they have {offered or 'nothing'}. Give less with --cpus-per-trial and "
+            "--gpus-per-trial, or add a node."
+        )
+    return Slots(min(total, max_concurrent or total), cpus, gpu_share)
+
+
+def n_slots(nodes: Sequence[Node], slots: Slots) -> int:
+    """Return how many trials of this size the nodes hold at once."""
+    return sum(_on_node(node, slots) for node in nodes)
+
+
+def _on_node(node: Node, slots: Slots) -> int:
+    limits = [node.cores // slots.cpus, *_by_memory(node.memory)]
+    limits += [_trials_on(node.gpus, slots.gpus)] if slots.gpus else []
+    return min(limits)
+
+
+def _by_memory(memory: int | None) -> list[int]:
+    return [] if memory is None else [max(1, memory // WORKER_BYTES)]
+
+
 def _check(
-    max_concurrent: int | None, cpus_per_trial: int | None, gpu_share: float, gpus: int
+    max_concurrent: int | None,
+    cpus_per_trial: int | None,
+    gpu_share: float,
+    gpus: int,
+    which: str,
 ) -> None:
     for option, value in (
         ("--max-concurrent", max_concurrent),
@@ -65,7 +131,7 @@ def _check(
     if not 0 <= gpu_share <= gpus:
         raise UserError(
             f"--gpus-per-trial {gpu_share:g} is not possible; "
-            f"this machine has {gpus} GPU(s), so give a number from 0 to {gpus}."
+            f"{which} {gpus} GPU(s), so give a number from 0 to {gpus}."
         )
     if gpu_share > 1 and gpu_share != int(gpu_share):
         raise UserError(

@@ -60,9 +60,13 @@ def run_job(config: Mapping[str, Any]) -> None:
         log(progress)
         to_tune(progress)
 
+    def on_wait() -> None:
+        heartbeat.waits()
+        tune.report({"waits": True})
+
     # The row goes to the store before Tune hears of it: what Tune loses is not lost.
     try:
-        row = execute_trial(job.spec, job.context, on_epoch)
+        row = execute_trial(job.spec, job.context, on_epoch, on_wait)
         log.ended(row)
         if job.context.mirror:
             Mirror(job.context.mirror, job.context.results).push([job.key])

@@ -28,7 +28,8 @@ def failures(rows: Sequence[Row], folder: Path) -> list[Failure]:
     """
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in sorted(rows, key=lambda row: row["finished_at"]):
-        if row["status"] != "ok":
+        # A pruned trial is no failure: it was ended because others were better.
+        if row["status"] not in ("ok", "pruned"):
             groups.setdefault((row["status"], row["cause"]), []).append(row)
     failures = [_failure(*name, members, folder) for name, members in groups.items()]
     return sorted(failures, key=lambda failure: (-failure.n_trials, failure.status, failure.cause))

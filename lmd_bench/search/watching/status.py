@@ -16,6 +16,9 @@ from lmd_bench.search.watching.traces import (
 )
 from lmd_bench.store.store import open_store
 
+# Of a row: all that is asked here, so that 100,000 of them are read in a moment.
+COLUMNS = ("key", "study", "phase", "status", "val_balanced_accuracy", "seconds")
+
 
 @dataclass(frozen=True)
 class StudyStatus:
@@ -24,6 +27,7 @@ class StudyStatus:
     plan: PlannedStudy
     done: int
     failed: int
+    pruned: int
     running: int
     confirmed: int
     best: float | None  # val balanced accuracy of the search
@@ -64,13 +68,24 @@ def read_status(results: Path) -> list[Status]:
     Raises:
         UserError: there are no results, or no search left its plan.
     """
-    statuses = status(results, open_store(results).rows())
+    statuses = status(results, open_store(results).scan(COLUMNS).table.to_pylist())
     if not statuses:
         raise UserError(
             f"No search has left its plan in {results}; start one with lmd-bench search, or name "
             "another folder with --results."
         )
     return statuses
+
+
+def open_studies(results: Path) -> set[str]:
+    """Return the studies of all searches of a folder that still lack rows."""
+    rows = open_store(results).scan(COLUMNS).table.to_pylist()
+    return {
+        study.plan.id
+        for search in status(results, rows)
+        for study in search.studies
+        if study.left or study.running
+    }
 
 
 def status(results: Path, rows: Sequence[Row]) -> list[Status]:
@@ -82,7 +97,9 @@ def status(results: Path, rows: Sequence[Row]) -> list[Status]:
     statuses: list[Status] = []
     for trace in read_searches(results):
         ids = {study.id for study in trace.studies}
-        own = tuple(sign for sign in signs if sign.study in ids)
+        # A killed worker leaves its sign of life behind, though its trial may have its row by now.
+        done = {row["key"] for id in ids for row in by_study.get(id, [])}
+        own = tuple(sign for sign in signs if sign.study in ids and sign.key not in done)
         studies = tuple(_study(plan, by_study.get(plan.id, []), own) for plan in trace.studies)
         statuses.append(Status(trace, studies, own))
     return statuses
@@ -95,7 +112,8 @@ def _study(plan: PlannedStudy, rows: Sequence[Row], signs: Sequence[Sign]) -> St
     return StudyStatus(
         plan=plan,
         done=len(searched),
-        failed=sum(row["status"] != "ok" for row in rows),
+        failed=sum(row["status"] not in ("ok", "pruned") for row in rows),
+        pruned=sum(row["status"] == "pruned" for row in rows),
         running=sum(sign.study == plan.id for sign in signs),
         confirmed=sum(row["phase"] in JUDGED_ON_TEST for row in rows),
         best=max(judged, default=None),

@@ -75,6 +75,10 @@ class Heartbeat:
         if time.monotonic() - self._last >= SECONDS:
             self._write(asdict(progress))
 
+    def waits(self) -> None:
+        """Say that the trial waits for what another one trains."""
+        self._write({"stage": "waiting"})
+
     def close(self) -> None:
         """Say that the trial is over."""
         with suppress(OSError):

@@ -1,10 +1,12 @@
 """Ray's start: tried again where a busy machine is too slow, one sentence where it never comes."""
 
+import os
+
 import pytest
 import ray
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.search.tune.cluster import LOCAL, N_STARTS, cluster
+from lmd_bench.search.tune.cluster import LOCAL, N_STARTS, bring_token, cluster, prepare_environment
 from lmd_bench.search.tune.slots import Slots
 
 
@@ -41,7 +43,7 @@ def test_a_node_that_never_comes_up_is_one_sentence(starts):
 def test_what_is_wrong_otherwise_is_not_tried_again(starts):
     seen, failures = starts
     failures.append(ValueError("resources"))
-    with pytest.raises(ValueError, match="resources"):
+    with pytest.raises(UserError, match="Ray cannot start or join .*resources"):
         cluster(LOCAL, Slots(2, 1, 0.0)).__enter__()
     assert len(seen) == 1
 
@@ -50,3 +52,33 @@ def test_a_cluster_that_does_not_answer_is_named(starts):
     starts[1].append(ConnectionError("refused"))
     with pytest.raises(UserError, match=r"No Ray cluster answers at 10\.0\.0\.1:6379"):
         cluster("10.0.0.1:6379", Slots(2, 1, 0.0)).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError("AF_UNIX path length cannot exceed 107 bytes"), "RAY_TMPDIR=/tmp"),
+        (FileNotFoundError(2, "No such file or directory", "/proc/nohome"), "a home that can be"),
+        (RuntimeError("Version mismatch: The cluster was started with: Ray: 2.1"), "same Python"),
+    ],
+)
+def test_each_way_in_which_ray_does_not_start_is_a_sentence(starts, error, says):
+    starts[1].append(error)
+    with pytest.raises(UserError, match=says):
+        cluster("10.0.0.1:6379", Slots(2, 1, 0.0)).__enter__()
+
+
+def test_a_long_folder_for_temporary_files_gives_way(monkeypatch):
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv("TMPDIR", "/tmp/" + "x" * 60)
+    prepare_environment()
+    assert os.environ["RAY_TMPDIR"] == "/tmp"
+
+
+def test_a_home_that_cannot_be_written_to_is_not_needed_for_a_token(monkeypatch):
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/proc/nohome")
+    bring_token()
+    assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
+    assert os.environ["RAY_AUTH_MODE"] == "token"

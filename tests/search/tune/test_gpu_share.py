@@ -52,7 +52,8 @@ def two_gpus(monkeypatch):
     monkeypatch.setattr(ray, "get", lambda value: value)
     monkeypatch.setattr(ray, "init", lambda **options: None)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
-    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 2.0})
+    node = {"Alive": True, "Resources": {"CPU": 8.0, "GPU": 2.0}}
+    monkeypatch.setattr(ray, "nodes", lambda: [node])
 
 
 def test_auto_gives_each_trial_what_the_largest_of_all_stages_1_takes(ask, two_gpus):
