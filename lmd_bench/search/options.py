@@ -272,6 +272,7 @@ class SearchOptions:
             source=source,
             points=read_points(asked.points) if asked.points else (),
             warm_start=read_warm_start(earlier, self.results, methods) if earlier else {},
+            warm_folder=earlier,
             command=command,
             **self.budget.fields(),
             **asked.fields(),

@@ -48,6 +48,7 @@ class SearchRequest:
     ranges: Mapping[str, str] = field(default_factory=dict[str, str])  # in place of the shipped
     points: Points = ()  # tried right after the default
     warm_start: WarmStart = field(default_factory=dict[str, tuple[Config, ...]])
+    warm_folder: Path | None = None  # that they were taken from
     source: DataSource = DataSource()
     max_concurrent: int | None = None  # None: as many as fit
     cpus_per_trial: int | None = None

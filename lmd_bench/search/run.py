@@ -24,6 +24,7 @@ from lmd_bench.methods.tuning import TUNE
 from lmd_bench.search.display import Display, make_display
 from lmd_bench.search.dropping import Dropper
 from lmd_bench.search.plan import StudyPlan, plan
+from lmd_bench.search.proposing.points import freeze_warm_start
 from lmd_bench.search.queue import JobQueue
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.sources import Searched, Source, Store
@@ -147,6 +148,8 @@ def _run_claimed(queue: JobQueue, slots: Slots, display: Display, log: Path) -> 
     with suppress(OSError):
         leftovers(results).remove()
     dropper = Dropper(queue, lambda: not others(results, queue.ids()))
+    if (folder := queue.request.warm_folder) is not None:
+        freeze_warm_start(folder, results, queue.request.warm_start)
     # What is planned lies in the folder before the first trial starts, for `lmd-bench status`.
     leave_trace()
     stopped, failure = False, ""

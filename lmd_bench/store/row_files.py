@@ -83,7 +83,8 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table | N
 
     try:
         return patiently(read)
-    except (FileNotFoundError, pa.ArrowException):
+    # A footer whose texts are no texts is damage, too.
+    except (FileNotFoundError, pa.ArrowException, UnicodeDecodeError):
         return None
     except OSError as error:
         if is_damage(error):

@@ -2,6 +2,7 @@
 
 import heapq
 import json
+from types import SimpleNamespace
 
 import pytest
 from memory_search import MemoryStore, queue_of, row_of, run_all
@@ -9,11 +10,15 @@ from memory_search import MemoryStore, queue_of, row_of, run_all
 from lmd_bench.core.errors import UserError
 from lmd_bench.search.jobs import hours_of
 from lmd_bench.search.proposing import points as warm_start
-from lmd_bench.search.proposing.points import best_configs, read_warm_start
+from lmd_bench.search.proposing.points import (
+    best_configs,
+    freeze_warm_start,
+    read_warm_start,
+)
 from lmd_bench.search.proposing.study import MOST_ALIKE
 from lmd_bench.search.queue import JobQueue, Signal
 from lmd_bench.search.sources import Searched
-from lmd_bench.store.store import Store
+from lmd_bench.store.store import Store, open_store
 
 
 def run_with_cost(queue, store, seconds):
@@ -178,7 +183,7 @@ def test_two_objectives_are_both_told(ask, sampler):
     assert best["key"] in {job.context.source_key for job in queue.retrainings[study.spec.id]}
 
 
-def old_rows(ask, *names, seed=5):
+def old_rows(ask, *names, seed=6):
     store = MemoryStore()
     run_all(queue_of(ask(*names, n_trials=6, seed=seed), store), store)
     for number, row in enumerate(store.rows()):
@@ -213,9 +218,24 @@ def test_old_configs_outside_the_range_are_left_out(ask):
 def test_a_warm_start_needs_results_of_the_methods(ask, tmp_path, monkeypatch):
     rows = old_rows(ask, "crt")
     monkeypatch.setattr(warm_start, "open_store", Store)
-    monkeypatch.setattr(Store, "rows", lambda self: rows)
+    table = SimpleNamespace(table=SimpleNamespace(to_pylist=lambda: rows))
+    monkeypatch.setattr(Store, "scan", lambda self, columns: table)
     methods = ask("focal").methods
     with pytest.raises(UserError, match="hold no finished search trial of focal"):
         read_warm_start(tmp_path / "old", tmp_path, methods)
     with pytest.raises(UserError, match="folder of this search itself"):
         read_warm_start(tmp_path, tmp_path, methods)
+
+
+def test_a_warm_start_keeps_its_configs_though_the_earlier_folder_grows(ask, tmp_path, monkeypatch):
+    old, new = tmp_path / "old", tmp_path / "new"
+    methods = ask("crt").methods
+    best = [{"cross_entropy+crt": ({"crt.lr": 0.1},)}, {"cross_entropy+crt": ({"crt.lr": 0.9},)}]
+    monkeypatch.setattr(warm_start, "best_configs", lambda rows: best[0])
+    open_store(old, create=True)
+    open_store(new, create=True)
+    first = read_warm_start(old, new, methods)
+    freeze_warm_start(old, new, first)
+    best.pop(0)
+    assert read_warm_start(old, new, methods) == first
+    assert read_warm_start(old, tmp_path / "another", methods) != first

@@ -1,5 +1,6 @@
 """Points to try: configs of a person that a study runs right after its default."""
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import yaml
 
 from lmd_bench.core.errors import UserError, unknown
-from lmd_bench.core.schema import NO_CALIBRATION, Config, Scalar, canonical_json
+from lmd_bench.core.files import whole_file
+from lmd_bench.core.schema import NO_CALIBRATION, Config, Scalar, canonical_json, content_hash
 from lmd_bench.methods.catalogue import Method
 from lmd_bench.methods.settings import check_value, section_defaults
 from lmd_bench.methods.space import Space, search_space
@@ -93,6 +95,9 @@ def points_of(points: Points, space: Space, default: Config) -> tuple[Config, ..
 def read_warm_start(folder: Path, results: Path, methods: Iterable[Method]) -> WarmStart:
     """Return the best config of each earlier study, by pair of stages, the latest study first.
 
+    What an earlier call of the same search took from the folder is taken again: the configs are
+    part of what a study is, and another search may have gone on there meanwhile.
+
     Raises:
         UserError: no results there, the same folder, or nothing of any of the methods.
     """
@@ -101,7 +106,13 @@ def read_warm_start(folder: Path, results: Path, methods: Iterable[Method]) -> W
             f"--warm-start {folder} is the folder of this search itself, which grows while it "
             "runs; name an earlier one, or another with --results."
         )
-    warm_start = best_configs(open_store(folder).rows())
+    frozen = _frozen(results, folder)
+    needed = (
+        *("study", "phase", "representation", "calibration", "status", "config_json"),
+        *("val_balanced_accuracy", "trial_number"),
+    )
+    rows = open_store(folder).scan(needed).table.to_pylist()
+    warm_start = {**best_configs(rows), **frozen}
     stages = [(method.representation, method.calibration) for method in methods]
     wanted = {pair(*both) for both in stages}
     wanted |= {pair(representation, NO_CALIBRATION) for representation, _ in stages}
@@ -112,6 +123,29 @@ def read_warm_start(folder: Path, results: Path, methods: Iterable[Method]) -> W
             f"{', '.join(sorted(wanted))}; there are {stored}."
         )
     return warm_start
+
+
+def freeze_warm_start(folder: Path, results: Path, warm_start: WarmStart) -> None:
+    """Keep which configs a search took from a folder, for when it goes on."""
+    if not results.is_dir():
+        return
+    path = _freezer(results, folder)
+    path.parent.mkdir(exist_ok=True)
+    pairs = {name: [dict(config) for config in configs] for name, configs in warm_start.items()}
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(pairs))
+
+
+def _frozen(results: Path, folder: Path) -> WarmStart:
+    try:
+        pairs: dict[str, list[Config]] = json.loads(_freezer(results, folder).read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return {name: tuple(configs) for name, configs in pairs.items()}
+
+
+def _freezer(results: Path, folder: Path) -> Path:
+    return results / "warm-starts" / f"{content_hash(str(folder.resolve()))}.json"
 
 
 def best_configs(rows: Iterable[Row]) -> WarmStart:

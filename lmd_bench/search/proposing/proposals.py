@@ -100,6 +100,32 @@ class Proposals:
             trial.report(value, epoch)
         self._study.tell(trial, outcome.values, state=outcome.state)
 
+    def repeat(
+        self,
+        number: int,
+        params: Params,
+        outcome: Told,
+        is_new: Callable[[Params], bool],
+        *,
+        drawn: bool,
+    ) -> None:
+        """Ask for a trial of an earlier run once more, and tell its result.
+
+        Args:
+            number: Of the trial.
+            params: That it had.
+            outcome: How it ended.
+            is_new: What was accepted then.
+            drawn: Whether the sampler proposed it, not a person.
+        """
+        if drawn and self.ask(number, is_new) != params:
+            # It was asked when other trials had ended; what it gave then counts.
+            self.tell(number, Told(None))
+            drawn = False
+        if not drawn:
+            self.use(number, params)
+        self.tell(number, outcome)
+
     def states(self) -> list[TrialState]:
         """Return the state of each of Optuna's trials, in its order."""
         return [trial.state for trial in self._study.get_trials(deepcopy=False)]

@@ -15,6 +15,7 @@ from lmd_bench.search.jobs import Row
 from lmd_bench.search.proposing.proposals import Params, Proposals, Told, size
 from lmd_bench.search.proposing.pruning import NONE, PRUNERS, Thresholds
 from lmd_bench.search.proposing.ranges import contains
+from lmd_bench.search.proposing.samplers import LASTING
 from lmd_bench.search.staging import StudySpec
 
 MOST_ALIKE = 10  # failures of one kind in a row; a study of the default 8 trials never gets there
@@ -172,10 +173,29 @@ class Study:
         self._proposals = self._no_proposals(space)
         # The sampler learns of the stored trials in the order of their numbers, not of their ends:
         # that is the same however often a search was cut off.
+        seen: set[str] = set()
         for row in self.rows:
             config = jobs.config_of(row)
             if self._in_space(config):
-                self._proposals.add(self._params(config), self._outcome(row))
+                self._relearn(row, self._params(config), seen)
+            seen.add(row["key"])
+
+    def _relearn(self, row: Row, params: Params, seen: Set[str]) -> None:
+        assert self._proposals is not None
+        outcome = self._outcome(row)
+        if self.spec.sampler not in LASTING:
+            self._proposals.add(params, outcome)
+            return
+        # Such a sampler remembers what it was asked, so it is asked again: generations of NSGA-II
+        # and the distribution of CMA-ES would else begin anew at each resume.
+        number = int(row["trial_number"])
+        self._proposals.repeat(
+            number,
+            params,
+            outcome,
+            lambda drawn: self._spec(drawn).key not in seen,
+            drawn=number > len(self.spec.points),
+        )
 
     def _no_proposals(self, space: Space) -> Proposals:
         spec = self.spec

@@ -12,8 +12,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from lmd_bench.core.errors import UserError
 from lmd_bench.core.files import whole_file
-from lmd_bench.search.tune.cluster import LOCAL, joined
+from lmd_bench.core.locks import Timeout, locked
+from lmd_bench.search.tune.cluster import LOCAL, cluster, joined
+from lmd_bench.search.tune.quiet import quiet
+from lmd_bench.search.tune.slots import Slots
+from lmd_bench.search.watching.traces import read_searches
 
 PACKAGES = ("lmd-bench", "ray", "torch", "torchvision", "optuna", "pyarrow")
 LEAST_FREE = 2 * 2**30  # bytes; a ResNet-50 encoder takes 100 MB
@@ -35,6 +40,7 @@ class Health:
     trouble: str  # why the results folder cannot be used; "" if it can
     sees: bool  # whether the driver's probe file is there
     auth_mode: str  # RAY_AUTH_MODE of the process that was asked
+    holds: str = ""  # why a lock that the driver holds is no lock here; "" where it is
 
 
 @dataclass(frozen=True)
@@ -53,14 +59,35 @@ def look_at(results: Path, address: str) -> list[Machine]:
         UserError: no Ray cluster answers at the address.
     """
     here = examine(results)
-    machines = [Machine("this machine", here, tuple(complaints(here, here)))]
+    # What a search does first: Ray on this machine, which a home, a folder for temporary files or
+    # a limit may hinder.
+    started = _start() if address == LOCAL and not here.trouble else ()
+    bad = tuple(f"in an earlier search {text}" for text in out_of_use(results))
+    machines = [Machine("this machine", here, (*complaints(here, here), *started, *bad))]
     if address == LOCAL or here.trouble:
         return machines
     probe = new_probe(results)
+    lock = results / probe.replace(".probe", ".lock")
     try:
-        return [*machines, *_nodes(here, results, address, probe)]
+        with locked(lock, timeout=0):
+            return [*machines, *_nodes(here, results, address, probe)]
     finally:
         (results / probe).unlink()
+        lock.unlink(missing_ok=True)
+
+
+def _start() -> tuple[str, ...]:
+    try:
+        with quiet(Path(os.devnull), verbose=False), cluster(LOCAL, Slots(1, 1, 0.0)):
+            return ()
+    except UserError as error:
+        return (str(error).removesuffix("."),)
+
+
+def out_of_use(results: Path) -> tuple[str, ...]:
+    """Return what the latest search of a folder put out of use, each with the cause."""
+    searches = read_searches(results)
+    return searches[-1].out_of_use if searches else ()
 
 
 def examine(results: Path, probe: str = "") -> Health:
@@ -83,6 +110,7 @@ def examine(results: Path, probe: str = "") -> Health:
         free_bytes=None if trouble else shutil.disk_usage(results).free,
         trouble=trouble,
         sees=not probe or (results / probe).is_file(),
+        holds=_holds(results, probe),
         auth_mode=os.environ.get("RAY_AUTH_MODE", "").lower(),
     )
 
@@ -100,6 +128,8 @@ def complaints(here: Health, there: Health, seconds: float = 0.0) -> list[str]:
         troubles.append(f"the results folder cannot be used ({there.trouble})")
     elif not there.sees:
         troubles.append("it does not see the driver's results folder; name one on shared storage")
+    if there.holds:
+        troubles.append(there.holds)
     if there.free_bytes is not None and there.free_bytes < LEAST_FREE:
         troubles.append(f"only {there.free_bytes / 2**30:.1f} GiB are free for results")
     for name, expected in here.versions.items():
@@ -151,6 +181,21 @@ def _nodes(here: Health, results: Path, address: str, probe: str) -> list[Machin
             troubles = (*complaints(then, health, seconds), *unguarded(health))
             machines.append(Machine(f"node {node['NodeManagerAddress']}", health, troubles))
         return machines
+
+
+def _holds(results: Path, probe: str) -> str:
+    if not probe or not (results / probe).is_file():
+        return ""
+    try:
+        with locked(results / probe.replace(".probe", ".lock"), timeout=0):
+            return (
+                "a file that the driver has locked can be locked here too, so encoders may be "
+                "trained twice; mount the results folder with locks (Lustre: -o flock)"
+            )
+    except Timeout:
+        return ""
+    except UserError as error:
+        return str(error).removesuffix(".")
 
 
 def _trouble(folder: Path) -> str:

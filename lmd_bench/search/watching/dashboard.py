@@ -30,6 +30,7 @@ from lmd_bench.store.store import Store
 
 FILE = "dashboard.journal"
 _RANK = "encoder_rank"  # what a calibration study calls the encoder that a trial stands on
+_STATES = {"pruned": TrialState.PRUNED}  # the others that have no value failed
 _ATTRIBUTES = (
     *("key", "status", "cause", "trial_number", "is_default", "seed", "seconds", "encoder_key"),
     *("val_macro_f1", "val_many_recall", "val_medium_recall", "val_few_recall"),
@@ -143,7 +144,7 @@ def _trial(
     if confirmed:
         attributes["confirmed_test_balanced_accuracy"] = confirmed
     trial = create_trial(
-        state=TrialState.COMPLETE if finished else TrialState.FAIL,
+        state=TrialState.COMPLETE if finished else _STATES.get(row["status"], TrialState.FAIL),
         value=value if finished else None,
         params=params,
         distributions={name: space[name] for name in params},

@@ -33,6 +33,35 @@ def test_concurrency_changes_no_trial(ask, sampler: str):
         assert store.by_key == one.by_key
 
 
+@pytest.mark.parametrize("pruner", ["median", "halving", "hyperband"])
+def test_concurrency_changes_no_threshold(ask, pruner: str):
+    asked = {"n_trials": 16, "n_epochs": 12, "pruner": pruner, "sampler": "random"}
+    request = ask("cross_entropy", deterministic=True, confirm_seeds=0, **asked)
+
+    def told(concurrent: int, seed: int) -> dict[str, tuple[object, ...]]:
+        """Run the search; return the thresholds that each trial was given."""
+        store, queue, rng = MemoryStore(), None, random.Random(seed)
+        queue = queue_of(request, store)
+        running: list[Job] = []
+        given: dict[str, tuple[object, ...]] = {}
+        while not queue.finished:
+            while len(running) < concurrent and isinstance(job := queue.next(), Job):
+                given[job.key] = job.context.thresholds
+                running.append(job)
+            job = running.pop(rng.randrange(len(running)))
+            row = row_of(job)
+            scores = [row["val_balanced_accuracy"] * (epoch + 1) / 12 for epoch in range(12)]
+            points = [{"stage": "representation", "val_balanced_accuracy": v} for v in scores]
+            store.write({**row, "curve": points})
+            queue.ended(job.key, "")
+        return given
+
+    one = told(1, 0)
+    assert any(one.values())
+    for concurrent, seed in ((2, 1), (4, 2), (4, 3)):
+        assert told(concurrent, seed) == one
+
+
 def test_without_it_the_order_of_ending_matters(ask):
     request = ask("crt", n_trials=18)
     one, store = MemoryStore(), MemoryStore()

@@ -81,3 +81,13 @@ def test_a_sampler_without_its_package_is_refused(monkeypatch):
     monkeypatch.setattr(samplers.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="cmaes needs the package cmaes"):
         samplers.make_sampler("cmaes", 0)
+
+
+@pytest.mark.parametrize("name", ["nsga2", "cmaes", "qmc", "tpe"])
+def test_a_search_that_is_cut_off_every_ten_trials_draws_what_one_does_that_is_not(ask, name):
+    request = ask("cross_entropy", n_trials=50, confirm_seeds=0, sampler=name)
+    whole, cut = MemoryStore(), MemoryStore()
+    run_all(queue_of(request, whole), whole)
+    while len(cut.by_key) < 50:
+        run_all(queue_of(request, cut), cut, most=10)
+    assert cut.by_key == whole.by_key

@@ -44,6 +44,7 @@ def test_a_machine_like_the_drivers_is_well():
         ({"versions": {"torch": "2.6", "ray": "2.60"}}, "torch is 2.6, the driver has 2.11"),
         ({"python": "3.12.0"}, "Python is 3.12.0"),
         ({"clock": 1060.0}, "differs by 60 s"),
+        ({"holds": "a file that the driver has locked can be locked here too"}, "locked here too"),
     ],
 )
 def test_each_trouble_has_a_sentence(change, sentence):
