@@ -19,10 +19,15 @@ PATIENCE = 1200.0  # seconds; other work on the machine may take most of its cor
 
 
 def start(
-    results: Path, cache: Path, n_slots: int = 2, *options: str, **environment: str
+    results: Path,
+    cache: Path,
+    n_slots: int = 2,
+    *options: str,
+    asked: str = COMMAND,
+    **environment: str,
 ) -> subprocess.Popen[str]:
     main = "from lmd_bench.cli import main; main()"
-    command = [sys.executable, "-c", main, *COMMAND.split(), "--results", str(results)]
+    command = [sys.executable, "-c", main, *asked.split(), "--results", str(results)]
     return subprocess.Popen(
         [*command, "--max-concurrent", str(n_slots), *options],
         env=os.environ | {"LMD_BENCH_CACHE": str(cache)} | environment,

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import pytest
-from drill import PATIENCE, family, finish, measured, named, rows_on_disk, start, wait_for
+from drill import COMMAND, PATIENCE, family, finish, measured, named, rows_on_disk, start, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(4 * PATIENCE)]
 
@@ -155,3 +155,20 @@ def test_two_drivers_on_one_folder(tmp_path, cache, reference):
     assert codes == [0, 2], texts
     assert any("is working on" in text for text in texts)
     ends_well(tmp_path, cache, reference, rows_on_disk(tmp_path))
+
+
+def test_a_worker_that_hangs_before_its_first_epoch_is_ended(tmp_path, cache):
+    asked = COMMAND.replace("--deterministic", "--trial-timeout 1")
+    process = start(tmp_path, cache, 1, asked=asked)
+    wait_for(lambda: named(process.pid, "ray::ImplicitFunc") and signs_of(tmp_path))
+    stopped = named(process.pid, "ray::ImplicitFunc")
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    said = finish(process)
+    assert "the process that ran it hung" in said
+    assert not [pid for pid in stopped if os.path.exists(f"/proc/{pid}")]
+    assert {status for status, *_ in measured(tmp_path).values()} == {"ok"}
+
+
+def signs_of(results):
+    return list(results.glob("running/[!.]*.json"))

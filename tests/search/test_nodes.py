@@ -31,7 +31,9 @@ node = {"num_cpus": 1, "node_ip_address": "127.0.0.1"}
 head = {**node, "num_cpus": 0, "include_dashboard": False}
 cluster = Cluster(initialize_head=True, head_node_args=head)
 try:
-    nodes = [cluster.add_node(**node) for _ in range(2)]
+    # The second one may be given another path, on which a module makes it a bad one.
+    bad = {"env_vars": {"PYTHONPATH": sys.argv[1]}} if len(sys.argv) > 1 else {}
+    nodes = [cluster.add_node(**node), cluster.add_node(**node, **bad)]
     cluster.wait_for_nodes()
     raylets = [node.all_processes["raylet"][0].process.pid for node in nodes]
     print(cluster.address, *raylets, flush=True)
@@ -48,12 +50,12 @@ SEARCH = (
 
 
 @contextmanager
-def two_nodes(environment):
+def two_nodes(environment, *path):
     """Hold the cluster in a process of its own; yield its address and the raylets of its nodes."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     said: list[str] = []
     while not said:  # Ray gives each node 30 s, which may be too few beside other work
-        nodes = subprocess.Popen([sys.executable, "-c", CLUSTER], env=environment, **pipes)
+        nodes = subprocess.Popen([sys.executable, "-c", CLUSTER, *path], env=environment, **pipes)
         said = nodes.stdout.readline().split()
     try:
         yield said[0], [int(pid) for pid in said[1:]]
@@ -115,3 +117,32 @@ def test_a_node_dies_while_it_trains_what_the_other_waits_for(
     rows = {row["key"]: row for row in open_store(tmp_path).rows()}
     assert rows[trains]["encoder_key"] == rows[waits]["encoder_key"]
     assert measured(tmp_path) == reference
+
+
+BLACK_HOLE = """
+import os, sys
+class Broken:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            os._exit(1)  # a GPU that takes its process with it
+sys.meta_path.insert(0, Broken())
+"""
+
+
+def test_a_node_that_ends_every_process_loses_no_trial(tmp_path, environment):
+    bad, results = tmp_path / "bad", tmp_path / "results"
+    bad.mkdir()
+    (bad / "sitecustomize.py").write_text(BLACK_HOLE)
+    path = os.pathsep.join([str(bad), environment.get("PYTHONPATH", "")])
+    command = (
+        "search --dataset synthetic --image-size 32 --n-max 100 --imbalance-factor 5 --trials 10 "
+        "--method cross_entropy --epochs 20 --confirm-seeds 0 --sampler random --results"
+    )
+    with two_nodes(environment, path) as (address, _):
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        ask = [sys.executable, "-m", "lmd_bench", *command.split(), str(results)]
+        search = subprocess.Popen([*ask, "--address", address], env=environment, **streams)
+        said = finish(search)
+    assert "is out of use: trials fail there in a row" in said
+    rows = open_store(results).rows()
+    assert [row["status"] for row in rows] == ["ok"] * 10
