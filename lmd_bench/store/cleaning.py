@@ -19,6 +19,7 @@ from lmd_bench.store.store import Store
 
 AGE = 3600.0  # seconds; what is still being written is younger
 TUNE_AGE = 86400.0  # seconds without a write in Tune's folder, which it writes to all the while
+CHECKPOINT_AGE = 14 * 86400.0  # seconds
 TOP = 3  # encoders of a study, best first, that a later calibration is offered
 _COLUMNS = (
     *("study", "phase", "status", "is_default", "encoder_rank", "encoder_key", "trial_number"),
@@ -50,6 +51,8 @@ def leftovers(root: Path) -> Litter:
     """Return what killed runs left: half-written files, signs of life, folders of Tune."""
     now = time.time()
     paths = [path for path in _temporary(root) if _age(path, now) > AGE]
+    # A training that goes on does so within days.
+    paths += [p for p in root.glob("encoders/.*.checkpoint") if _age(p, now) > CHECKPOINT_AGE]
     done = {path.stem for path in root.glob("trials/[!.]*.parquet")}
     paths += [
         path

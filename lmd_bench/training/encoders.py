@@ -32,6 +32,7 @@ from lmd_bench.data.batches import ImageSet, steps_per_epoch
 from lmd_bench.methods.models.fixed import StoredFacts
 from lmd_bench.methods.models.model import Model, predict
 from lmd_bench.methods.pipeline import Pipeline
+from lmd_bench.training.checkpoint import Checkpoint
 from lmd_bench.training.loop import Fitted, train
 
 WAIT = 20.0  # seconds between two looks at whether the holder of a lock lives
@@ -184,8 +185,16 @@ def _train(
     n_steps = steps_per_epoch(len(data.train), config.batch_size) * spec.n_epochs
     seed = derive_seed(spec.seed, "representation")
     method = pipeline.stage1(model, class_counts, n_steps, seed)
-    fitted = train(method, data.train, data.val, config, spec.n_epochs, seed, on_epoch, n_micro)
-    _store(folder, model, fitted, time.perf_counter() - started, n_micro)
+    # A dot before the name: it is no encoder.
+    checkpoint = Checkpoint(
+        folder.with_name(f".{folder.name}.checkpoint"),
+        {"encoder": folder.name, "n_micro": n_micro, "device": data.device.type},
+    )
+    both = (data.train, data.val)
+    fitted = train(method, *both, config, spec.n_epochs, seed, on_epoch, n_micro, checkpoint)
+    seconds = checkpoint.seconds + time.perf_counter() - started
+    _store(folder, model, fitted, seconds, n_micro)
+    checkpoint.drop()
 
 
 def _store(folder: Path, model: Model, fitted: Fitted, seconds: float, n_micro: int) -> None:

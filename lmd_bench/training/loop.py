@@ -1,7 +1,7 @@
 """The one epoch loop: trains a model by a representation's loss, judged on val each epoch."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from lmd_bench.methods.models.encoder import parameter_groups
 from lmd_bench.methods.models.model import Model, autocast, predict
 from lmd_bench.methods.probe import probe_balanced_accuracy
 from lmd_bench.methods.representation._base import Representation
+from lmd_bench.training.checkpoint import GENERATORS, Checkpoint
 from lmd_bench.training.feed import Feed
 
 
@@ -39,11 +40,13 @@ def train(
     seed: int,
     on_epoch: OnEpoch,
     n_micro: int = 1,
+    checkpoint: Checkpoint | None = None,
 ) -> Fitted:
     """Train `method.model` in place and leave it as its own head was best on val.
 
     No epoch before the method's deferral point is kept. With `n_micro` above 1 each batch is cut
-    into so many parts, whose gradients are added up.
+    into so many parts, whose gradients are added up. With a checkpoint the training goes on from
+    it, and tells of the epochs before as well.
 
     Raises:
         DivergedError: a loss that is not finite.
@@ -62,8 +65,14 @@ def train(
     encoder = KeptState()
     # Steps are counted over the whole training: deferrals, ramps and the schedule go by them.
     feed = Feed(method, train_set, config, seed)
-    step = 0
-    for epoch in range(1, n_epochs + 1):
+    step = done = 0
+    remembered = {"model": model, "method": method, "best": best, "encoder": encoder}
+    if checkpoint is not None:
+        done = _go_on(checkpoint, remembered, optimiser, scheduler, train_set.labels.device)
+        step = done * n_steps
+        for progress in best.curve:
+            on_epoch(progress)
+    for epoch in range(done + 1, n_epochs + 1):
         model.train()
         method.extra.train()
         # Summed on the device: to read each step's loss would make the GPU wait for it.
@@ -81,10 +90,31 @@ def train(
         # is not chosen by it.
         if config.keep == "probe" and epoch >= first or epoch == n_epochs and config.keep == "last":
             encoder.offer(epoch, probe_score(method, train_set, val_set, val_features), model)
+        if checkpoint is not None and epoch < n_epochs:
+            steppers = {"optimiser": optimiser.state_dict(), "scheduler": scheduler.state_dict()}
+            draws = {"generators": GENERATORS.states()}
+            checkpoint.save(epoch, {**remembered, **steppers, **draws})
     best.restore(model)
     if config.keep == "best":
         encoder.offer(best.best_epoch, probe_score(method, train_set, val_set), model)
     return Fitted(tuple(best.curve), best.best_epoch, encoder)
+
+
+def _go_on(
+    checkpoint: Checkpoint,
+    remembered: Mapping[str, object],
+    optimiser: torch.optim.Optimizer,
+    scheduler: torch.optim.lr_scheduler.LRScheduler,
+    device: torch.device,
+) -> int:
+    """Put a stored state in place, and return the epoch after which it was; 0 if there is none."""
+    parts = {**remembered, "optimiser": None, "scheduler": None, "generators": None}
+    done, state = checkpoint.load(parts, device)
+    if done:
+        optimiser.load_state_dict(state["optimiser"])
+        scheduler.load_state_dict(state["scheduler"])
+        GENERATORS.put(state["generators"])
+    return done
 
 
 def probe_score(
