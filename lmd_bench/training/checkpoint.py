@@ -210,6 +210,7 @@ class _Unpacking:
 
 def _is_state(value: Any) -> bool:
     """Say whether an object's attributes are its state; those of what is frozen never change."""
-    frozen = is_dataclass(value) and type(value).__dataclass_params__.frozen
+    parameters: Any = vars(type(value)).get("__dataclass_params__")
+    frozen = parameters is not None and parameters.frozen
     simple = isinstance(value, type | Callable | Path) or frozen
     return hasattr(value, "__dict__") and not simple
