@@ -95,10 +95,10 @@ def read_tensors(path: Path) -> Mapping[str, Tensor]:
         ValueError,
         KeyError,
     ) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
+        # torch's own text advises to unpickle the file all the same.
         raise UserError(
-            f"The weights in {path} cannot be read as tensors ({first}); the file is cut short, or "
-            "holds objects that would run code. Save the state dict alone, best as .safetensors."
+            f"The weights in {path} cannot be read as tensors: the file is cut short, or holds "
+            "objects that would run code. Save the state dict alone, best as .safetensors."
         ) from error
     for key in _NESTED:
         if isinstance(read, dict) and isinstance(read.get(key), dict):
