@@ -116,19 +116,18 @@ def test_a_head_of_means_measures_as_it_says(
 
 
 def test_neighbours_of_a_class_without_training_images_get_no_votes():
-    head = heads.NeighboursHead(torch.eye(3), torch.tensor([0, 0, 1]), 4, None)
-    assert head.k.dtype is torch.long
-    assert int(head.k) == 1
+    head = heads.NeighboursHead.of(torch.eye(3), torch.tensor([0, 0, 1]), 4, None)
+    assert head.k == 1
     votes = head(torch.eye(3))
     assert votes.shape == (3, 4)
     assert torch.equal(votes.argmax(dim=1), torch.tensor([0, 0, 1]))
-    head.k.fill_(3)
+    head.k = 3
     assert torch.allclose(head(torch.eye(3)), head.votes(torch.eye(3), [3])[0])
 
 
 def test_no_vote_is_a_millionth_of_the_largest_ballot():
     weights = torch.tensor([0.5, 4.0])
-    head = heads.NeighboursHead(torch.eye(2), torch.tensor([0, 1]), 2, weights)
+    head = heads.NeighboursHead.of(torch.eye(2), torch.tensor([0, 1]), 2, weights)
     assert head.votes(torch.eye(2), [1])[0].exp().tolist() == [
         [pytest.approx(0.5, abs=1e-5), pytest.approx(4e-6, rel=1e-3)],
         [pytest.approx(4e-6, rel=1e-3), pytest.approx(4.0, abs=1e-5)],
@@ -141,3 +140,23 @@ def test_class_means_are_those_of_their_members():
     assert means.dtype is features.dtype
     for label, members in enumerate((slice(0, 1), slice(1, 3), slice(3, 6))):
         assert torch.allclose(means[label], features[members].mean(dim=0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        heads.CosineHead(4, 3, scale=2.0),
+        heads.ExpertsHead(4, 3, scale=2.0, n_experts=2),
+        heads.ScaledHead(nn.Linear(4, 3), 3),
+        heads.AlignedHead(nn.Linear(4, 3), 4, 3),
+        heads.PowerHead(nn.Linear(4, 3), 0.5),
+        heads.MeansHead(4, 3, "l2", "cosine"),
+        heads.NeighboursHead.of(torch.eye(4)[:3], torch.tensor([0, 1, 1]), 3, None),
+    ],
+)
+def test_what_a_head_declares_and_its_state_make_it_again(head: nn.Module):
+    declared = getattr(head, "declared")()  # noqa: B009 - nn.Module does not know of it
+    again = type(head)(**declared)
+    again.load_state_dict(head.state_dict())
+    assert torch.equal(again(draws(5, 4)), head(draws(5, 4)))
+    assert getattr(again, "declared")() == declared  # noqa: B009
