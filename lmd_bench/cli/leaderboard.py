@@ -7,6 +7,7 @@ import typer
 
 from lmd_bench.cli.app import app
 from lmd_bench.cli.options import RESULTS, Results
+from lmd_bench.core.errors import UserError
 
 Rule = Annotated[
     Literal[
@@ -37,11 +38,27 @@ def leaderboard(
         str | None,
         typer.Option(help="Metrics to show, such as mcc,macro_auc,nll; all: every one, also ECE."),
     ] = None,
+    show: Annotated[
+        str,
+        typer.Option(help="single runs; their seeds together; an ensemble of methods; use commas."),
+    ] = "single",
     out: Annotated[Path | None, typer.Option(help="File to write in place of printing.")] = None,
 ) -> None:
     """Print the methods of each task by mean test balanced accuracy over confirmation seeds."""
-    from lmd_bench.cli.emit import emit_leaderboard
+    from lmd_bench.cli.emit import check_format, emit, emit_leaderboard, write
     from lmd_bench.experiments.results import open_results
+    from lmd_bench.leaderboard.ensembles import SINGLE, parse_shown
 
+    shown = parse_shown(show)
+    if shown != (SINGLE,):
+        check_format(format)
+        if metrics:
+            raise UserError("Option --metrics goes with --show single alone; leave out one.")
+        answer = open_results(results).ensembles(rule, shown, at_budget=at_budget)
+        if out is None:
+            emit(answer, format)
+        else:
+            write(answer.render(format), out)
+        return
     board = open_results(results).leaderboard(rule, at_budget=at_budget, metrics=metrics or ())
     emit_leaderboard(board, format, out)

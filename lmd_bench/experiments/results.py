@@ -22,6 +22,7 @@ from lmd_bench.data.options import DataOptions
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.board import load
 from lmd_bench.leaderboard.compare import comparison
+from lmd_bench.leaderboard.ensembles import SHOWN, ensembles, parse_shown
 from lmd_bench.leaderboard.imbalance.text import MARGIN, imbalance
 from lmd_bench.leaderboard.ranking import ranks
 from lmd_bench.leaderboard.studies.budget import parse_budget
@@ -91,6 +92,28 @@ class Results:
         wanted = metrics if isinstance(metrics, str) else ",".join(metrics)
         names = parse_metrics(wanted) if metrics else ()
         return load(self.folder, rule_named(rule), budget, names)
+
+    def ensembles(
+        self,
+        rule: Rule = DEFAULT_RULE,
+        shown: Sequence[str] = SHOWN,
+        *,
+        at_budget: str | None = None,
+    ) -> Answer:
+        """Return single runs, each method's seeds together, and runs of several methods together.
+
+        Args:
+            rule: What selects the configuration of each study.
+            shown: Of `single`, `seeds` and `ensemble`.
+            at_budget: What each study may have cost: `10` (trials), `4h` or `4gpuh`; None: all.
+
+        Raises:
+            UserError: no such rule, line or budget, or no logits of val and test.
+        """
+        budget = None if at_budget is None else parse_budget(at_budget)
+        chosen = rule_named(rule)
+        store, rows = read_rows(self.folder, chosen)
+        return ensembles(store, rows, chosen, parse_shown(",".join(shown)), budget)
 
     def compare(
         self,
