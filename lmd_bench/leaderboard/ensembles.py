@@ -39,9 +39,9 @@ class _Confirmed:
     """The confirmed runs of a study's selected configuration: right on test, and sure of val."""
 
     judged: Judged
-    val_images: tuple[tuple[str, ...], Int64[np.ndarray, " images"]]  # ids and labels, in order
-    val: Float[np.ndarray, "seeds images classes"]  # probabilities
-    test: Float[np.ndarray, "seeds images classes"]
+    val_images: tuple[tuple[str, ...], Int64[np.ndarray, " val"]]  # ids and labels, in order
+    val: Float[np.ndarray, "seeds val classes"]  # probabilities
+    test: Float[np.ndarray, "seeds test classes"]
     val_score: float  # mean balanced accuracy of the runs
 
 
@@ -221,7 +221,7 @@ def _text(frame: pd.DataFrame, rule: SelectionRule, notes: Sequence[str]) -> lis
     if (frame["show"] == ENSEMBLE).any():
         parts.append(
             "Several methods: runs picked on val one by one, with replacement, by class-balanced "
-            "log-loss, until none lowers it. By accuracy such a choice overfits a small val."
+            "log-loss, as far as that lowers it. By accuracy such a choice overfits a small val."
         )
     header = ("method", "bal.\nacc.", "images", "gain", "its interval", "val\nlog-loss")
     for task, lines in frame.groupby("task", sort=False):

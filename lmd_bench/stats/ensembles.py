@@ -17,6 +17,7 @@ Members = Float[np.ndarray, "members images classes"]  # probabilities
 
 MOST_PICKS = 50
 _LEAST = 1e-12  # a probability; its logarithm is still finite
+_EQUAL = 1e-9  # difference of two losses
 
 
 def balanced_log_loss(labels: Labels, probabilities: Float[np.ndarray, "images classes"]) -> float:
@@ -28,7 +29,7 @@ def balanced_log_loss(labels: Labels, probabilities: Float[np.ndarray, "images c
 def greedy_counts(
     labels: Labels, members: Members, most: int = MOST_PICKS
 ) -> Int64[np.ndarray, " members"]:
-    """Return how often each member is picked, until no pick lowers the loss.
+    """Return how often each member is picked, up to the pick after which the loss is least.
 
     Of equal members the first is taken.
 
@@ -40,17 +41,19 @@ def greedy_counts(
     weights = _image_weights(labels)
     own = members[:, np.arange(len(labels)), labels]
     together = np.zeros(len(labels))
-    counts = np.zeros(len(members), dtype=np.int64)
-    least = np.inf
+    picks: list[int] = []
+    reached: list[float] = []
+    # To the end, for a second pick of the best member lowers nothing by itself: it makes the weight
+    # of the next one finer.
     for n_picks in range(1, most + 1):
         losses = -np.log(np.maximum((together + own) / n_picks, _LEAST)) @ weights
-        best = int(losses.argmin())
-        if losses[best] >= least:
-            break
-        least = losses[best]
-        together += own[best]
-        counts[best] += 1
-    return counts
+        picks.append(int(losses.argmin()))
+        reached.append(float(losses.min()))
+        together += own[picks[-1]]
+    # The first of equal ones, whatever their last digits are.
+    last = int(np.argmax(np.array(reached) <= min(reached) + _EQUAL))
+    kept = picks[: last + 1]
+    return np.bincount(kept, minlength=len(members)).astype(np.int64)
 
 
 def weighted_mean(

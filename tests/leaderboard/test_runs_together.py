@@ -30,7 +30,7 @@ def test_seeds_together_gain_a_point_on_the_reference_rows(frame):
 def test_a_greedy_ensemble_of_the_reference_rows_is_what_its_picks_give(frame):
     lines = frame.query("show == 'ensemble'")
     scores = [round(100 * score, 1) for score in lines["balanced_accuracy"]]
-    assert scores == [41.3, 38.3, 34.7]
+    assert scores == [41.3, 38.3, 35.7]
     # never worse on val than the best of what it could pick
     for task, line in lines.set_index("task").iterrows():
         singles = frame[(frame["task"] == task) & (frame["show"] == "single")]
@@ -74,7 +74,7 @@ def run(*words: str):
 def test_show_prints_the_lines_that_are_asked_for():
     text = run("--show", "seeds,ensemble").output
     assert "crt, 3 seeds together" in text
-    assert "runs of 6 methods" in text
+    assert "runs of 7 methods" in text
     assert "mean of 3 runs" not in text
 
 
