@@ -10,14 +10,15 @@ follow from its id alone. So the same features come out in whatever order a pool
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int64, UInt8
 
 from lmd_bench.core.schema import DataSource, TrialSpec, content_hash
 from lmd_bench.core.seeding import derive_seed
@@ -122,6 +123,47 @@ def compute_features(
         stored_features(prepared, task, pipeline, device=device, n_threads=n_threads, progress=told)
 
 
+def load_trunk(training: TrainingConfig, image_size: int, device: torch.device) -> Encoder:
+    """Return the encoder that features are computed with, as it is when pools are filled.
+
+    Raises:
+        UserError: an encoder that cannot be had.
+    """
+    encoder = load_encoder(_both(training), _SEED, image_size=image_size).eval()
+    return encoder.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def asked_trunk(training: TrainingConfig, image_size: int) -> Encoder:
+    """Return the same encoder on the CPU, giving the features alone that the config asks for."""
+    return load_encoder(training, _SEED, image_size=image_size).eval()
+
+
+def features_of_pixels(
+    trunk: Encoder,
+    training: TrainingConfig,
+    pixels: UInt8[np.ndarray, "images size size 3"],
+    device: torch.device,
+    n_threads: int,
+) -> Float32[np.ndarray, "images width"]:
+    """Return the features of new images as a pool would hold those of their test view.
+
+    Args:
+        trunk: of `load_trunk`.
+        training: the config, which says what layers are asked for.
+        pixels: of the images.
+        device: that the trunk is on.
+        n_threads: of the CPU.
+    """
+
+    def view_of(batch: Rows) -> torch.Tensor:
+        return make_view("test", torch.from_numpy(pixels[batch]).to(device), _SEED)
+
+    with _one_thread_each(n_threads) as threads:
+        every = np.arange(len(pixels), dtype=np.int64)
+        features = _in_batches(trunk, view_of, threads, every)
+    return features[:, _columns(training, trunk.facts)]
+
+
 def _drawn_views(pipeline: Pipeline) -> set[View]:
     """Return the views of train that both stages draw, without the test view."""
     if pipeline.training.tune == "frozen":
@@ -182,20 +224,25 @@ def _fill(
     if not total:
         return
     # Only now: where all features are there, the encoder is not even loaded.
-    encoder = load_encoder(_both(training), _SEED, image_size=prepared.image_size).eval()
-    encoder.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    encoder = load_trunk(training, prepared.image_size, device)
+    done = 0
+    with _one_thread_each(n_threads) as threads:
+        for view, (n_copies, rows) in wanted.items():
+            compute = partial(_features_of, encoder, prepared, view, device, threads)
+            told = progress and partial(_tell, progress, done, total)
+            done += pool.fill(view, n_copies, rows, compute, told)
+
+
+@contextmanager
+def _one_thread_each(n_threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Give a thread a core, each on batches of its own: small layers gain little from more."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    done = 0
     try:
-        # A thread a core, each on batches of its own: small layers gain little from more threads.
         with ThreadPoolExecutor(
             n_threads, initializer=torch.set_num_threads, initargs=(1,)
         ) as threads:
-            for view, (n_copies, rows) in wanted.items():
-                compute = partial(_features_of, encoder, prepared, view, device, threads)
-                told = progress and partial(_tell, progress, done, total)
-                done += pool.fill(view, n_copies, rows, compute, told)
+            yield threads
     finally:
         torch.set_num_threads(before)
 
@@ -214,20 +261,30 @@ def _features_of(
     rows: Rows,
 ) -> Float32[np.ndarray, "rows width"]:
     """Return the features of one copy of a view, each batch in a thread."""
+    view_of = partial(_view_of, prepared, view, copy, device)
+    return _in_batches(encoder, view_of, threads, rows)
+
+
+def _in_batches(
+    encoder: Encoder,
+    view_of: Callable[[Rows], torch.Tensor],
+    threads: ThreadPoolExecutor,
+    rows: Rows,
+) -> Float32[np.ndarray, "rows width"]:
+    """Return the features of a view of images at `rows`, each batch in a thread."""
 
     def of_batch(start: int) -> Float32[np.ndarray, "batch width"]:
         batch = rows[start : start + BATCH]
         # Filled up with its first image: kernels, and so the last bits, depend on a batch's size.
         filled = np.concatenate([batch, np.repeat(batch[:1], BATCH - len(batch))])
         with torch.inference_mode():
-            images = _view_of(prepared, view, copy, filled, device)
-            return encoder(images)[: len(batch)].float().cpu().numpy()
+            return encoder(view_of(filled))[: len(batch)].float().cpu().numpy()
 
     return np.concatenate(list(threads.map(of_batch, range(0, len(rows), BATCH))))
 
 
 def _view_of(
-    prepared: PreparedImages, view: View, copy: int, rows: Rows, device: torch.device
+    prepared: PreparedImages, view: View, copy: int, device: torch.device, rows: Rows
 ) -> torch.Tensor:
     pixels = torch.from_numpy(prepared.read(rows)).to(device)
     if view == "test":

@@ -3,7 +3,8 @@
 It lies in `<results>/models/<key>/`: `model.json` says how the modules are built, and
 `model.safetensors` holds the head, the tensors of the encoder that calibration changed, and the
 logits of val, from which temperature and prediction sets follow. The rest of the encoder is the
-stored stage-1 one, `encoders/<encoder_key>/<encoder_file>`, which many models share.
+stored stage-1 one, `encoders/<encoder_key>/<encoder_file>`, which many models share. Of a frozen
+encoder nothing is kept: its name and weights stand in the configuration.
 """
 
 import json
@@ -26,6 +27,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.files import shared_mode, whole_folder
 from lmd_bench.core.schema import Phase, Row, TaskSpec, TrialSpec
 from lmd_bench.methods.models.described import Description, UndescribedHeadError, build, describe
+from lmd_bench.methods.models.fixed import StoredFacts
 from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.pipeline import resolve
 
@@ -49,6 +51,7 @@ class ModelFacts:
         device: "cpu" or "cuda"; where it was judged.
         n_threads: that it was judged with; others may change the last bits of a logit.
         refit: trained on train and val together, so no metric of it is known.
+        stored: the features that it takes in place of images; None where it takes images.
         head: how it is built.
         encoder_key: of the stored stage-1 encoder that it stands on; "" where it stands on none.
         encoder_file: in that encoder's folder.
@@ -61,6 +64,7 @@ class ModelFacts:
     device: str
     n_threads: int
     refit: bool = False
+    stored: StoredFacts | None = None
     head: Description = field(default_factory=dict[str, Any])
     encoder_key: str = ""
     encoder_file: str = ""
@@ -145,6 +149,9 @@ def read_facts(results: Path, name: str) -> ModelFacts | None:
     try:
         spec = data["spec"]
         data["spec"] = TrialSpec(**spec | {"task": TaskSpec(**spec["task"])})
+        # Models kept before features could be stored do not say it.
+        stored = data.get("stored")
+        data["stored"] = None if stored is None else StoredFacts(**stored)
         return ModelFacts(**data | {"class_names": tuple(data["class_names"])})
     except (KeyError, TypeError) as error:
         raise _damaged(path, error) from error
@@ -172,7 +179,9 @@ def load_model(results: Path, row: Row, *, refit: bool = False) -> KeptModel:
     val_logits, val_labels = tensors.pop(_VAL_LOGITS), tensors.pop(_VAL_LABELS)
     state = _shared(results, facts) | tensors
     pipeline = resolve(facts.spec)
-    model = pipeline.new_model(len(facts.class_names), facts.spec.seed, device, with_weights=False)
+    model = pipeline.new_model(
+        len(facts.class_names), facts.spec.seed, device, stored=facts.stored, with_weights=False
+    )
     try:
         model.head = build(facts.head, _homes(facts.spec)).to(device)
         model.load_state_dict(state)

@@ -201,6 +201,7 @@ def run_trial(
             stage1.choices,
             device.type,
             context.n_threads,
+            stored=data.stored,
         )
         keep_model(context.results, facts, calibrated.model, encoder.file, scores["val"][1:])
     return measured, scores

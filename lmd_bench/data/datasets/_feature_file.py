@@ -36,8 +36,12 @@ class FeatureFile:
     splits: tuple[str, ...] | None
 
 
-def read_feature_file(file: Path) -> FeatureFile:
+def read_feature_file(file: Path, *, to_train: bool = True) -> FeatureFile:
     """Return what a file of features holds, checked.
+
+    Args:
+        file: of a known kind.
+        to_train: whether the features must tell images apart.
 
     Raises:
         UserError: it cannot be read, lacks ids or features, or holds features that no classifier
@@ -57,14 +61,18 @@ def read_feature_file(file: Path) -> FeatureFile:
                 f"{file} has {len(values)} {name} for {len(matrix)} rows of features; give one of "
                 "each for every image."
             )
-    _check_values(file, texts["ids"], matrix)
+    _check_values(file, texts["ids"], matrix, to_train=to_train)
     return FeatureFile(
         texts["ids"], matrix, texts.get("labels"), texts.get("groups"), texts.get("splits")
     )
 
 
 def _check_values(
-    file: Path, ids: tuple[str, ...], matrix: Float32[np.ndarray, "images width"]
+    file: Path,
+    ids: tuple[str, ...],
+    matrix: Float32[np.ndarray, "images width"],
+    *,
+    to_train: bool,
 ) -> None:
     bad = ~np.isfinite(matrix).all(axis=1)
     if bad.any():
@@ -73,7 +81,7 @@ def _check_values(
             f"infinite values, first {ids[int(bad.argmax())]}; compute them again, or leave these "
             "images out."
         )
-    if n_constant(matrix) == matrix.shape[1]:
+    if to_train and n_constant(matrix) == matrix.shape[1]:
         raise UserError(
             f"Each of the {matrix.shape[1]} columns of features in {file} has one value for all "
             "images, so they tell nothing apart; export the features again."

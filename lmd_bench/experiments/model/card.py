@@ -79,12 +79,15 @@ def _facts(model: FinalModel) -> Iterator[tuple[str, str]]:
     counts = zip(facts.class_names, row["class_counts"], strict=True)
     yield "training images", ", ".join(f"{name} {count:,}" for name, count in counts)
     yield "method", f"{spec.method}: `{spec.representation}`, then `{spec.calibration}`"
-    encoder = encoder_facts(training)
-    yield "encoder", f"{encoder.name}, {encoder.features} features"
-    yield "weights it started from", encoder.weights or "random"
-    if encoder.weights:
-        yield "licence of these weights", encoder.licence or "unknown"
-        yield "may these weights have seen the test images?", encoder.seen
+    if spec.task.image_size:
+        encoder = encoder_facts(training)
+        yield "encoder", f"{encoder.name}, {encoder.features} features, tune {training.tune}"
+        yield "weights it started from", encoder.weights or "random"
+        if encoder.weights:
+            yield "licence of these weights", encoder.licence or "unknown"
+            yield "may these weights have seen the test images?", encoder.seen
+    else:
+        yield "encoder", "not known here: the run was given features"
     yield "trained on", "train and val" if facts.refit else "train; val chose what was chosen"
     yield "configuration", ", ".join(f"`{k}={v}`" for k, v in sorted(spec.config.items()))
     yield "seed, epochs", f"{spec.seed}, {spec.n_epochs}"
@@ -95,6 +98,13 @@ def _facts(model: FinalModel) -> Iterator[tuple[str, str]]:
 def _interface(model: FinalModel, file: str) -> Iterator[str]:
     facts = model.facts
     size = facts.spec.task.image_size
+    if not size and facts.stored is not None:
+        yield (
+            f"Input `features`: float32 [batch, {facts.stored.width}], of the encoder and layer "
+            "that the run was given. Outputs: `logits`, and `probabilities`, "
+            f"softmax(logits / {facts.temperature:.4g})."
+        )
+        return
     yield (
         f"Images are RGB, upright, and resized to {size} x {size} pixels with an antialiased "
         "bilinear filter; the aspect ratio is not kept."

@@ -2,6 +2,7 @@
 
 It takes float32 images in [0, 1] of the model's size, [batch, 3, size, size], RGB, and gives
 logits and temperature-scaled probabilities. Reading, turning and resizing files is not part of it.
+The model of a run that was given features takes features, [batch, width].
 """
 
 import copy
@@ -17,45 +18,80 @@ from torch import Tensor, nn
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.data.views import IMAGENET_MEAN, IMAGENET_STD
+from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.model import Model
+from lmd_bench.methods.settings import section_config
+from lmd_bench.training.features import asked_trunk
 from lmd_bench.training.kept import KeptModel
 
 TOLERANCE = 1e-4  # between what was exported and the model itself
-INPUT, OUTPUTS = "images", ("logits", "probabilities")
+OUTPUTS = ("logits", "probabilities")
 _N_TRACED, _N_CHECKED = 2, 3  # images of a batch; another number, so that batches of any size work
 
 
+class OnTrunk(nn.Module):
+    """A frozen encoder, and the model that was trained on its features."""
+
+    def __init__(self, trunk: nn.Module, model: Model) -> None:
+        """Join them."""
+        super().__init__()
+        self.trunk = trunk
+        self.encoder, self.head = model.encoder, model.head
+
+    def forward(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, "batch classes"]]:
+        """Return features and logits."""
+        features = self.encoder(self.trunk(images))
+        return features, self.head(features)
+
+
 class Deployed(nn.Module):
-    """Images in [0, 1] to logits and probabilities."""
+    """Images in [0, 1], or features, to logits and probabilities."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: Model, temperature: float) -> None:
+    def __init__(self, model: nn.Module, temperature: float, *, takes_images: bool) -> None:
         """Wrap a model.
 
         Args:
             model: which takes images normalised for ImageNet, as `make_view` gives them.
             temperature: that the logits are divided by.
+            takes_images: False where it takes features, which are not normalised.
         """
         super().__init__()
         self.model = model
         self.temperature = temperature
+        self.takes_images = takes_images
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
 
     def forward(
-        self, images: Float[Tensor, "batch 3 height width"]
+        self, images: Float[Tensor, "batch 3 height width"] | Float[Tensor, "batch width"]
     ) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch classes"]]:
         """Return logits and softmax(logits / temperature)."""
-        logits = self.model((images - self.mean) / self.std)[1]
+        inputs = (images - self.mean) / self.std if self.takes_images else images
+        logits = self.model(inputs)[1]
         return logits, (logits / self.temperature).softmax(dim=1)
 
 
 def deployed(kept: KeptModel) -> Deployed:
     """Return a kept model as one module, on the CPU and in eval mode."""
-    model = copy.deepcopy(kept.model).cpu().to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
-    return Deployed(model, kept.facts.temperature).eval().requires_grad_(False)
+    takes_images = bool(kept.facts.spec.task.image_size)
+    module = Deployed(whole(kept), kept.facts.temperature, takes_images=takes_images)
+    return module.eval().requires_grad_(False)
+
+
+def whole(kept: KeptModel) -> nn.Module:
+    """Return all that is between normalised images (or given features) and logits, on the CPU."""
+    model = copy.deepcopy(kept.model).cpu()
+    model.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
+    spec = kept.facts.spec
+    if kept.facts.stored is None or not spec.task.image_size:
+        return model
+    training: TrainingConfig = section_config("training", spec.config)
+    return OnTrunk(asked_trunk(training, spec.task.image_size), model)
 
 
 def write_torchscript(kept: KeptModel, path: Path) -> None:
@@ -65,12 +101,11 @@ def write_torchscript(kept: KeptModel, path: Path) -> None:
         UserError: what was written gives other numbers.
     """
     module = deployed(kept)
-    size = kept.facts.spec.task.image_size
     with _quiet(), torch.no_grad():
-        traced = torch.jit.trace(module, _images(_N_TRACED, size), check_trace=False)
+        traced = torch.jit.trace(module, _inputs(kept, _N_TRACED), check_trace=False)
         torch.jit.save(traced, path)
         again = torch.jit.load(path)
-        images = _images(_N_CHECKED, size)
+        images = _inputs(kept, _N_CHECKED)
         _check("TorchScript", module(images), again(images))
 
 
@@ -90,16 +125,16 @@ def write_onnx(kept: KeptModel, path: Path) -> None:
             "pip install 'lmd-bench[export]' installs it."
         ) from error
     module = deployed(kept)
-    size = kept.facts.spec.task.image_size
+    name = "images" if module.takes_images else "features"
     with _quiet(), torch.no_grad():
         try:
             torch.onnx.export(
                 module,
-                (_images(_N_TRACED, size),),
+                (_inputs(kept, _N_TRACED),),
                 path,
-                input_names=[INPUT],
+                input_names=[name],
                 output_names=list(OUTPUTS),
-                dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
                 dynamo=True,
                 external_data=False,
                 verbose=False,
@@ -109,14 +144,19 @@ def write_onnx(kept: KeptModel, path: Path) -> None:
                 f"The model cannot be written as ONNX ({str(error).splitlines()[0]}); take "
                 "--format torchscript or safetensors."
             ) from error
-        images = _images(_N_CHECKED, size)
+        images = _inputs(kept, _N_CHECKED)
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        outputs = session.run(list(OUTPUTS), {INPUT: images.numpy()})
+        outputs = session.run(list(OUTPUTS), {name: images.numpy()})
         _check("ONNX", module(images), [torch.from_numpy(np.asarray(o)) for o in outputs])
 
 
-def _images(n: int, size: int) -> Float[Tensor, "batch 3 height width"]:
-    return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(n))
+def _inputs(kept: KeptModel, n: int) -> Tensor:
+    """Return n random images, or features, to try a module with."""
+    stored, size = kept.facts.stored, kept.facts.spec.task.image_size
+    rng = torch.Generator().manual_seed(n)
+    if stored is not None and not size:
+        return torch.rand(n, stored.width, generator=rng) / stored.scale
+    return torch.rand(n, 3, size, size, generator=rng)
 
 
 def _check(name: str, expected: Sequence[Tensor], written: Sequence[Tensor]) -> None:

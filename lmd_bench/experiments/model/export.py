@@ -12,7 +12,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.files import whole_folder
 from lmd_bench.data.views import IMAGENET_MEAN, IMAGENET_STD
 from lmd_bench.experiments.model.card import model_card
-from lmd_bench.experiments.model.deployed import write_onnx, write_torchscript
+from lmd_bench.experiments.model.deployed import whole, write_onnx, write_torchscript
 from lmd_bench.experiments.model.predict import FinalModel
 from lmd_bench.store.store import Store
 
@@ -88,7 +88,7 @@ def model_facts(model: FinalModel) -> dict[str, Any]:
 def _write(model: FinalModel, format: Format, path: Path) -> None:
     match format:
         case "safetensors":
-            state = model.kept.model.state_dict()
+            state = whole(model.kept).state_dict()
             tensors = {
                 name: value.cpu().contiguous(memory_format=torch.contiguous_format).clone()
                 for name, value in state.items()

@@ -18,19 +18,23 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.machine import n_cores
 from lmd_bench.core.schema import Row
-from lmd_bench.data.batches import ImageSet
+from lmd_bench.data.batches import ImageSet, StoredViews
+from lmd_bench.data.datasets._feature_file import SUFFIXES, read_feature_file
 from lmd_bench.data.images.decoding import decode_files
 from lmd_bench.data.images.named import named_images
+from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.model import EVAL_BATCH, Model
 from lmd_bench.methods.models.model import predict as model_outputs
+from lmd_bench.methods.settings import section_config
 from lmd_bench.stats.conformal import class_thresholds, coverage_by_class, prediction_sets
 from lmd_bench.stats.probabilities import log_probabilities
 from lmd_bench.store.store import SplitLogits, Store, open_store
+from lmd_bench.training.features import features_of_pixels, load_trunk
 from lmd_bench.training.kept import KeptModel, ModelFacts, load_model
 
 COVERAGE = 0.9
@@ -129,8 +133,10 @@ class FinalModel:
             UserError: a path that is not there, or a coverage outside (0, 1).
         """
         _check_coverage(coverage)
-        paths = [images] if isinstance(images, str | Path) else images
-        named = named_images([Path(path) for path in paths], image_column)
+        paths = [Path(p) for p in ([images] if isinstance(images, str | Path) else images)]
+        if not self.facts.spec.task.image_size:
+            return self._of_features(paths, coverage, n_threads or self.facts.n_threads)
+        named = named_images(paths, image_column)
         ids: list[str] = []
         unreadable: list[str] = []
         size, n_decoding = self.facts.spec.task.image_size, n_cores()
@@ -149,8 +155,33 @@ class FinalModel:
                     on_done(done, len(named))
 
         with threads(n_threads or self.facts.n_threads):
-            logits = _logits(self.kept.model, readable(), len(self.class_names))
+            logits = _logits(self.kept, readable())
         return self._predictions(ids, logits, coverage, unreadable)
+
+    def _of_features(self, files: Sequence[Path], coverage: float, n_threads: int) -> Predictions:
+        """Return what the model says of files of features, which its run was given for images."""
+        stored = self.facts.stored
+        assert stored is not None, "a run without images has features"
+        ids: list[str] = []
+        rows: list[Float[np.ndarray, "images width"]] = []
+        for file in files:
+            if file.suffix.lower() not in SUFFIXES or not file.is_file():
+                raise UserError(
+                    f"The run was given features, not images, and {file} is no file of features; "
+                    f"name one that ends in {', '.join(SUFFIXES)}."
+                )
+            content = read_feature_file(file, to_train=False)
+            if content.matrix.shape[1] != stored.width:
+                raise UserError(
+                    f"The features in {file} have {content.matrix.shape[1]} columns, but those of "
+                    f"the run have {stored.width}; take features of the same encoder and layer."
+                )
+            ids += content.ids
+            rows.append(content.matrix)
+        device = next(self.kept.model.parameters()).device
+        with threads(n_threads):
+            logits = _of_stored(self.kept.model, np.concatenate(rows), device)
+        return self._predictions(ids, logits, coverage, ())
 
     def _predictions(
         self,
@@ -246,16 +277,36 @@ def threads(n: int) -> Iterator[None]:
 
 
 def _logits(
-    model: Model, images: Iterator[UInt8[np.ndarray, "size size 3"]], n_classes: int
+    kept: KeptModel, images: Iterator[UInt8[np.ndarray, "size size 3"]]
 ) -> Float[np.ndarray, "images classes"]:
     """Return the logits of images that come one by one, in the batches of a run."""
-    parts = [np.zeros((0, n_classes), dtype=np.float32)]
+    facts, model = kept.facts, kept.model
+    training: TrainingConfig = section_config("training", facts.spec.config)
+    size = facts.spec.task.image_size
     device = next(model.parameters()).device
+    # A frozen encoder computes features first, as it did for the run.
+    trunk = None if facts.stored is None else load_trunk(training, size, device)
+    parts = [np.zeros((0, len(facts.class_names)), dtype=np.float32)]
     while batch := list(islice(images, EVAL_BATCH)):
-        pixels = torch.from_numpy(np.stack(batch)).to(device)
-        labels = torch.zeros(len(batch), dtype=torch.long, device=device)
-        parts.append(model_outputs(model, ImageSet(pixels, labels))[1].cpu().numpy())
+        pixels = np.stack(batch)
+        if trunk is not None:
+            features = features_of_pixels(trunk, training, pixels, device, n_cores())
+            parts.append(_of_stored(model, features, device))
+        else:
+            labels = torch.zeros(len(batch), dtype=torch.long, device=device)
+            images_here = ImageSet(torch.from_numpy(pixels).to(device), labels)
+            parts.append(model_outputs(model, images_here)[1].cpu().numpy())
     return np.concatenate(parts)
+
+
+def _of_stored(
+    model: Model, features: Float32[np.ndarray, "images width"], device: torch.device
+) -> Float[np.ndarray, "images classes"]:
+    """Return the logits of features that stand for images."""
+    every = np.arange(len(features), dtype=np.int64)
+    views = StoredViews({"test": features[None]}, every, device)
+    labels = torch.zeros(len(features), dtype=torch.long, device=device)
+    return model_outputs(model, ImageSet(views, labels))[1].cpu().numpy()
 
 
 def _check_coverage(coverage: float) -> None:

@@ -41,12 +41,13 @@ def confirmed(pictures: Path, results: Path) -> Confirm:
     source = DataSource(root=pictures)
 
     def run(method: str, **settings) -> TrialRow:
-        if method not in rows:
+        name = f"{method} {settings}"
+        if name not in rows:
             short = {"icc.em_epochs": 1, "icc.estep_steps": 3} if "icc" in method else {}
             spec = spec_of(method, source, **short, **settings)
             context = TrialContext(results=results, source=source, device="cpu")
-            rows[method] = execute_trial(spec, context, no_report)
-            assert rows[method]["status"] == "ok", rows[method]["cause"]
-        return rows[method]
+            rows[name] = execute_trial(spec, context, no_report)
+            assert rows[name]["status"] == "ok", rows[name]["cause"]
+        return rows[name]
 
     return run

@@ -10,10 +10,13 @@ from lmd_bench.methods.settings import default_config
 SIZE = 16
 
 
-def spec_of(method: str, source: DataSource, **settings) -> TrialSpec:
-    """Return a short confirmation of a method on the pictures."""
+PICTURES = TaskSpec("folder", image_size=SIZE)
+
+
+def spec_of(method: str, source: DataSource, asked: TaskSpec = PICTURES, **settings) -> TrialSpec:
+    """Return a short confirmation of a method, on the pictures unless another task is given."""
     named = resolve_method(method)
-    ((task, fingerprint),) = build_tasks([TaskSpec("folder", image_size=SIZE)], source)
+    ((task, fingerprint),) = build_tasks([asked], source)
     quick = {"training.batch_size": 16, "training.stem": "imagenet", "training.lr": 0.002}
     spec = TrialSpec(
         task=task,

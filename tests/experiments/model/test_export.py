@@ -118,7 +118,7 @@ def test_the_card_says_what_is_known_and_what_it_is_not_for(
         "must not guide the care of a patient",
         row["task_fingerprint"],
         row["key"],
-        "| encoder | resnet18, last features |",
+        "| encoder | resnet18, last features, tune full |",
         f"| Balanced accuracy, % | {100 * row['test_balanced_accuracy']:.1f} ",
         "in brackets 95 % intervals",
         "| scarce |",
