@@ -134,8 +134,12 @@ class TrialSpec:
     @property
     def encoder_key(self) -> str:
         """Return the content hash of everything that shapes the stage-1 model."""
+        stages = (self.representation, self.calibration)
+        # An encoder of a person's own has a version; others are left out, as they always were.
+        own = {name: of for name, of in self.versions.items() if name not in stages}
         return content_hash(
             {
+                **({"encoder": own} if own else {}),
                 "pipeline": PIPELINE_VERSION,
                 "task": self.task_fingerprint,
                 "representation": self.representation,

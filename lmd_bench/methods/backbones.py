@@ -6,21 +6,28 @@ from typing import Any
 
 from lmd_bench.core import plugins
 from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import Config
 
 BARE = "torchvision"  # the source whose names are written without it
 
 
 def source_of(backbone: str) -> tuple[Any, str]:
-    """Return the source of an encoder (a subclass of EncoderSource), and the name it has there.
+    """Return the source of an encoder (a subclass of EncoderSource), and the name it has there."""
+    plugin, name = plugin_of(backbone)
+    return plugins.plugin_class("encoders", plugin), name
+
+
+def plugin_of(backbone: str) -> tuple[str, str]:
+    """Return the plug-in that an encoder's name means, and the name that it has there.
 
     A name without a colon is a source that has one encoder, else one of torchvision's.
     """
     prefix, colon, name = backbone.partition(":")
     if prefix in plugins.names("encoders") and prefix != BARE:
-        source = plugins.plugin_class("encoders", prefix)
-        if bool(colon) == source.many:
-            return source, name if colon else backbone
-    return plugins.plugin_class("encoders", BARE), backbone
+        many = plugins.plugin_class("encoders", prefix).many
+        if bool(colon) == many:
+            return prefix, name if colon else backbone
+    return BARE, backbone
 
 
 def check_backbone(backbone: str) -> None:
@@ -34,6 +41,16 @@ def check_backbone(backbone: str) -> None:
     if source is bare and name not in bare.names():
         raise _unknown(name, bare.names())
     source.check(name)
+
+
+def encoder_version(config: Config) -> dict[str, int | str]:
+    """Return the version of the source of a config's encoder, where that is not of the package.
+
+    Those of the package are as they are; a file from outside may be another one tomorrow.
+    """
+    plugin, _ = plugin_of(str(config["training.backbone"]))
+    version = plugins.version("encoders", plugin)
+    return {plugin: version} if isinstance(version, str) else {}
 
 
 def pretrained_default(backbone: str) -> bool:

@@ -12,6 +12,7 @@ from optuna.distributions import distribution_to_json
 from lmd_bench.core.schema import NO_CALIBRATION, Config, TaskSpec, TrialSpec, content_hash, keyed
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.core.text import task_slug
+from lmd_bench.methods.backbones import encoder_version
 from lmd_bench.methods.catalogue import Method, named_methods
 from lmd_bench.methods.space import Space, search_space
 from lmd_bench.search.proposing.points import pair, points_of, warm_points
@@ -140,7 +141,8 @@ def _study(
     points = (*points_of(request.points, space, default), *warm_points(stored, space, default))
     # Pruning saves epochs of stage 1; a calibration is too short to be worth ending early.
     pruner = NONE if stands_on else request.pruner
-    differs = identity(default, space, method.versions, request.seed, stands_on, points)
+    versions = {**method.versions, **encoder_version(default)}
+    differs = identity(default, space, versions, request.seed, stands_on, points)
     id = study_id(request, method, task_slug(task, fingerprint), pruner, differs)
     both_stages = search_space(method.sections, request.fixed_of(method), method.searched)
     repeats = [
@@ -164,7 +166,7 @@ def _study(
         sampler=request.sampler,
         pruner=pruner,
         objectives=request.objectives,
-        versions=method.versions,
+        versions=versions,
         requested=requested,
         points=points,
         stands_on=stands_on,

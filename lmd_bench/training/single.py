@@ -18,6 +18,7 @@ from lmd_bench.core.schema import (
 )
 from lmd_bench.data.build import OnImages, build_tasks, task_specs
 from lmd_bench.data.options import TaskAndData
+from lmd_bench.methods.backbones import encoder_version
 from lmd_bench.methods.catalogue import resolve_method
 from lmd_bench.methods.settings import check_keys, default_config, parse_settings, setting_texts
 from lmd_bench.methods.tuning import check_tuning, for_features
@@ -108,7 +109,7 @@ def train_one(
         n_epochs=n_epochs,
         phase="single",
         study=f"single/{method.name}",
-        versions=method.versions,
+        versions={**method.versions, **encoder_version(config)},
     )
     context = replace(context_here(results, task.dataset, source, command), is_default=is_default)
     from lmd_bench.training.features import compute_features

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.methods.backbones import check_backbone, source_of
+from lmd_bench.methods.backbones import check_backbone, plugin_of, source_of
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.encoders._base import (
     IMAGENET_MEAN,
@@ -213,7 +213,7 @@ def encoder_facts(training: TrainingConfig) -> EncoderFacts:
     taken = [layers[name] for name in layers if asked in (name, "both")]
     return EncoderFacts(
         name=training.backbone,
-        source=source.__module__.rpartition(".")[2],
+        source=plugin_of(training.backbone)[0],
         features=asked,
         width=sum(width or 0 for width, _ in taken),
         width_last=last,
