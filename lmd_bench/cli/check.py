@@ -72,6 +72,11 @@ def _show(console: Console, spec: TaskSpec, report: SplitReport) -> None:
         console.print(f"      {_count(report.n_constant, 'column')} of one value for all images")
     for note in report.notes:
         console.print(f"      {note}", markup=False)
+    if not len(split.test):
+        console.print(
+            "      the split has no test images: nothing can be confirmed on it; --hold-out-test "
+            "0.2 cuts a fifth of train, by group"
+        )
     _show_left_out(console, report)
     _show_crossing(console, spec.dataset, report)
     _show_identical(console, report)

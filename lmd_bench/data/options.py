@@ -76,6 +76,11 @@ class DataOptions:
         Option(f"Images below which it is; default {DataSource.rare_below}.", low=1),
     ] = None
 
+    hold_out_test: Annotated[
+        float | None,
+        Option("Share of train, 0 to 1, that becomes test where --protocol official has none."),
+    ] = None
+
     def source(self, split_dir: Path | None = None) -> DataSource:
         """Return the data source that the options name.
 
@@ -87,6 +92,9 @@ class DataOptions:
                 "--features names a file in place of images and --data-root a folder of images; "
                 "leave one of them out."
             )
+        share = self.hold_out_test
+        if share is not None and not 0 < share < 1:
+            raise UserError(f"--hold-out-test {share:g} is no share; give, say, 0.2.")
         if self.rare_below is not None and self.rare_classes == "refuse":
             raise UserError(
                 "--rare-below says which classes --rare-classes drop or merge is about; give one "
@@ -98,6 +106,7 @@ class DataOptions:
             allow_missing=self.allow_missing,
             split_dir=split_dir,
             columns=self._columns(),
+            hold_out_test=share,
             rare_classes=self.rare_classes,
             rare_below=DataSource.rare_below if self.rare_below is None else self.rare_below,
         )

@@ -262,6 +262,8 @@ class SearchOptions:
             raise UserError("A sweep takes one split; give --split-seed in place of --split-seeds.")
         tasks = build_tasks(self.specs() if specs is None else specs, source, progress)
         _check_groups(asked.objectives, tasks, source)
+        if self.repetition.confirm_seeds:
+            _check_test(tasks, source)
         return SearchRequest(
             methods=methods,
             overrides=overrides,
@@ -301,6 +303,22 @@ def _check_groups(
             raise UserError(
                 f"Objective {wanted[group]} is not defined on {spec.dataset}: of its "
                 f"{len(table.class_names)} classes none is {group}; leave it out."
+            )
+
+
+def _check_test(tasks: Iterable[tuple[TaskSpec, str]], source: DataSource) -> None:
+    """Refuse to confirm on a published split that has no test."""
+    from lmd_bench.data.build import prepare_dataset
+    from lmd_bench.data.tasks.protocols import cut
+
+    for spec, _ in tasks:
+        if spec.protocol != "official":
+            continue
+        table = prepare_dataset(spec.dataset, source, spec.image_size).table
+        if not len(cut(table, spec, source).test):
+            raise UserError(
+                f"The published split of {spec.dataset} has no test images, so nothing can be "
+                "confirmed; give --confirm-seeds 0 to search on val alone, or --hold-out-test 0.2."
             )
 
 

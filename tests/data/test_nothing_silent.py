@@ -229,3 +229,43 @@ def test_an_objective_that_no_class_is_in_is_refused(tmp_path):
             standalone_mode=False,
         )
     app([*line.split(), "--objectives", "few_recall"], standalone_mode=False)
+
+
+def test_a_split_without_test_is_taken_and_said_to_confirm_nothing(tmp_path):
+    root = tree(tmp_path, *(f"{s}/{c}" for s in ("train", "val") for c in "ab"), n=20)
+    table = load("folder").read(root)
+    assert len(cut(table, OFFICIAL).test) == 0
+    arguments = ["--data-root", str(root), "--protocol", "official", "--image-size", "8"]
+
+    _, text = check(*arguments)
+    assert "the split has no test images: nothing can be confirmed on it" in text
+    search = ["search", "--dataset", "folder", *arguments, "--dry-run"]
+    with pytest.raises(UserError, match="nothing can be confirmed; give --confirm-seeds 0 .*or"):
+        app(search, standalone_mode=False)
+    app([*search, "--confirm-seeds", "0"], standalone_mode=False)
+    app([*search, "--hold-out-test", "0.2"], standalone_mode=False)
+
+
+def test_a_test_set_is_held_out_of_train_by_group(tmp_path):
+    lines = [f"{i},{'ab'[i % 2]},p{i // 8},{'val' if i < 16 else 'train'}" for i in range(120)]
+    columns = listed(tmp_path, lines, group_column="patient", split_column="part")
+    table = load("folder", columns).read(tmp_path)
+    whole, held = (cut(table, OFFICIAL, DataSource(hold_out_test=h)) for h in (None, 0.25))
+
+    assert held.val.tolist() == whole.val.tolist()
+    assert sorted([*held.train, *held.test]) == whole.train.tolist()
+    counts = np.bincount(table.labels[held.test])
+    assert (counts >= 13).all()  # a quarter of 52, up to whole patients
+    assert (counts <= 16).all()
+    groups = [{table.groups[row] for row in rows} for rows in (held.train, held.test)]
+    assert groups[0].isdisjoint(groups[1])
+
+
+def test_a_test_set_is_held_out_only_where_there_is_none(tmp_path):
+    lines = [f"{i},{'ab'[i % 2]},,{'test' if i < 8 else 'train'}" for i in range(40)]
+    table = load("folder", listed(tmp_path, lines, split_column="part")).read(tmp_path)
+    source = DataSource(hold_out_test=0.2)
+    with pytest.raises(UserError, match="has 8 test images, so none are held out"):
+        cut(table, OFFICIAL, source)
+    with pytest.raises(UserError, match="--hold-out-test is for protocol 'official'"):
+        cut(replace(table, own_splits=False), TaskSpec("folder", "balanced_v2"), source)

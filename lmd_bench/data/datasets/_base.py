@@ -84,6 +84,10 @@ class Dataset(ABC):
             path_of.setdefault(Path(entry.name).stem, Path(entry.path))
         return tuple(path_of.get(image_id) for image_id in table.image_ids)
 
+    def where(self, root: Path | None, image_id: str) -> str:
+        """Return where a listed image that was not found may lie, or how to get it."""
+        return self.card.how_to_get
+
     def notes(self, root: Path | None) -> tuple[str, ...]:
         """Return what a person should know of the files as they lie there; nothing, as here."""
         return ()

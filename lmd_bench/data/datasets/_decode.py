@@ -24,6 +24,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from lmd_bench.core.errors import UserError
 
+SAVE_AGAIN = "save it with 8 or 16 bits a value"
 # What Pillow raises on damaged files, found by cutting and altering JPEG, PNG, TIFF, BMP, WebP.
 _DAMAGED = (OSError, SyntaxError, ValueError, TypeError, struct.error)
 _SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
@@ -41,12 +42,15 @@ _TRANSPOSES = {
 class UnreadableImageError(UserError):
     """A file that gives no image; `fault` is the file and the reason, without the advice."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        """Name the file and the reason."""
-        self.fault = f"{path} ({reason})"
-        super().__init__(
-            f"The image {path} cannot be read ({reason}); put a whole copy of the file there."
-        )
+    def __init__(self, path: Path, reason: str, mend: str = "") -> None:
+        """Name the file and the reason; `mend` where the file is whole and must be another."""
+        self.fault = f"{path} ({reason}{'; ' if mend else ''}{mend})"
+        mend = mend or "put a whole copy of the file there"
+        super().__init__(f"The image {path} cannot be read ({reason}); {mend}.")
+
+
+class _KindError(ValueError):
+    """A whole image of a kind that is not read."""
 
 
 class _Quiet:
@@ -88,6 +92,8 @@ def decode(path: Path, size: int) -> UInt8[np.ndarray, "size size 3"]:
     try:
         with _QUIET:
             return square(_open_upright(path, size), size)
+    except _KindError as error:
+        raise UnreadableImageError(path, str(error), SAVE_AGAIN) from error
     except (*_DAMAGED, Image.DecompressionBombError) as error:
         raise UnreadableImageError(path, _reason(path, error)) from error
 
@@ -107,7 +113,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
         wide = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((wide + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
-        raise ValueError("its pixels have 32 bits; only 8 and 16 are read")
+        raise _KindError("its pixels have 32 bits; only 8 and 16 are read")
     if image.has_transparency_data:
         colour = image.convert("RGBA")
         black = Image.new("RGBA", colour.size, (0, 0, 0, 255))

@@ -108,6 +108,22 @@ class Folder(Dataset):
         files = _Files(folder, self.files(root))
         return tuple(files.find(image_id) for image_id in table.image_ids)
 
+    def where(self, root: Path | None, image_id: str) -> str:
+        """Return where a listed image that was not found may lie, as a sentence."""
+        folder = self.check_root(root)
+        name = Path(image_id)
+        same = [e for e in _files_below(folder) if Path(e.name).stem == name.name]
+        same += [e for e in _files_below(folder) if e.name == name.name]
+        others = [entry for entry in same if not _is_image(entry)]
+        if others:
+            return (
+                f"{Path(others[0].path).relative_to(folder)} is there, but no image of its ending "
+                f"is read; endings of images are {' '.join(sorted(SUFFIXES))}."
+            )
+        if name.parts[0] == folder.name:
+            return f"The CSV names paths from the folder above: name {folder.parent} as data root."
+        return "The CSV names them by their path below the data folder, or by their file name."
+
     def _by_folder(self, root: Path) -> ImageTable:
         ids = sorted(
             without_suffix(Path(entry.path).relative_to(root)) for entry in self.files(root)
@@ -121,7 +137,8 @@ class Folder(Dataset):
                 f"{root} holds images outside the sub-folders of its classes, first {loose}; move "
                 "them into one, or describe a CSV with --images-csv."
             )
-        refuse_twice(root, ids, [f"file {image_id}" for image_id in ids])
+        files = sorted(Path(entry.path).relative_to(root) for entry in self.files(root))
+        refuse_twice(root, [without_suffix(file) for file in files], list(map(str, files)))
         first = [image_id.partition("/")[0] for image_id in ids]
         if _are_splits(root, set(first)):
             return self._by_split(root, ids)

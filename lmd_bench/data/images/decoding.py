@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from lmd_bench.core.errors import UserError
 from lmd_bench.data.datasets import Dataset
 from lmd_bench.data.datasets._base import PixelBlock
-from lmd_bench.data.datasets._decode import UnreadableImageError, decode
+from lmd_bench.data.datasets._decode import SAVE_AGAIN, UnreadableImageError, decode
 
 Source = tuple[str, Path | None]  # an image's id and file
 Chunk = tuple[PixelBlock, list[str]]  # pixels, and what is wrong with those that could not be read
@@ -79,10 +79,15 @@ def _decode_file(file: Path, image_size: int) -> UInt8[np.ndarray, "size size 3"
 
 def _unreadable(name: str, faults: Sequence[str], n_images: int) -> UserError:
     more = f"; and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
+    damaged = any(not fault.endswith(f"{SAVE_AGAIN})") for fault in faults)
+    mend = (
+        " Put a whole copy of each there (download it again), or mend its permissions."
+        if damaged
+        else ""
+    )
     return UserError(
         f"{len(faults)} of {n_images} images of data set '{name}' cannot be read: "
-        f"{'; '.join(faults[:_NAMED])}{more}. Put a whole copy of each there (download it again), "
-        "or mend its permissions."
+        f"{'; '.join(faults[:_NAMED])}{more}.{mend}"
     )
 
 

@@ -102,6 +102,10 @@ def _readable(data: Dataset, root: Path | None) -> Iterator[None]:
     """Say which folder cannot be read, and why."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{error.filename} is a link to nothing, or was removed just now; mend or remove it."
+        ) from error
     except OSError as error:
         raise UserError(
             f"The files of data set '{data.card.name}' in {root} cannot be read ({error}); "
@@ -194,9 +198,10 @@ def _present(data: Dataset, root: Path | None, source: DataSource) -> _Present:
         listed = ", ".join(data.tables)
         # Where no image is here, the folder is the wrong one: --allow-missing would not help.
         go_on = "" if n_missing == len(table) else "; --allow-missing goes on with those present"
+        first = table.image_ids[int(missing.argmax())]
         raise UserError(
             f"{n_missing} of {len(table)} images listed in {listed} are missing from {root}, first "
-            f"{table.image_ids[int(missing.argmax())]}{go_on}. {data.card.how_to_get}"
+            f"{first}{go_on}. {data.where(root, first)}"
         )
     # After the missing images are left out: a class may have become rare by that alone.
     with_file = np.flatnonzero(~missing)

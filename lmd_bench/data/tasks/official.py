@@ -2,6 +2,7 @@
 
 Published images that are not present are an error unless --allow-missing; images present that the
 split does not list are left out. Where the split has no val, a fifth of train is held out for it.
+Where it has no test, --hold-out-test cuts one from train; without it nothing can be confirmed.
 The labels are those of the data set; what the split says of them is compared.
 """
 
@@ -39,12 +40,20 @@ def cut_official(table: ImageTable, spec: TaskSpec, source: DataSource) -> Split
             "--n-max; leave them out, or use protocol 'balanced' or 'lmd'."
         )
     rows, seeded = _rows(table, spec, source)
-    lacking = [name for name in ("train", "test") if not rows[name]]
-    if lacking:
+    if not rows["train"]:
         raise UserError(
-            f"The published split of '{spec.dataset}' has no image for {' and '.join(lacking)}; "
-            "name another split with --split-dir, or use protocol 'balanced'."
+            f"The published split of '{spec.dataset}' has no image for train; name another split "
+            "with --split-dir, or use protocol 'balanced'."
         )
+    if source.hold_out_test is not None:
+        if rows["test"]:
+            raise UserError(
+                f"The published split of '{spec.dataset}' has {len(rows['test'])} test images, so "
+                "none are held out; leave --hold-out-test out."
+            )
+        share, seed = source.hold_out_test, spec.split_seed
+        rows["train"], rows["test"] = hold_out(table, rows["train"], seed, share, "test")
+        seeded = True
     if not rows["val"]:
         rows["train"], rows["val"] = hold_out(table, rows["train"], spec.split_seed)
     elif spec.split_seed and not seeded:
@@ -56,17 +65,23 @@ def cut_official(table: ImageTable, spec: TaskSpec, source: DataSource) -> Split
 
 
 def hold_out(
-    table: ImageTable, train: Sequence[int], split_seed: int
+    table: ImageTable,
+    train: Sequence[int],
+    split_seed: int,
+    share: float = _SHARE,
+    part: SplitName = "val",
 ) -> tuple[list[int], list[int]]:
-    """Return the rows left in train, and those held out for val: whole groups, by class.
+    """Return the rows left in train, and those held out for val or test: whole groups, by class.
 
-    Each class gives a fifth of its images or, where the last group is larger, a few more; a class
+    Each class gives this share of its images, or a few more where the last group is larger; a class
     whose images lie in one group gives none. The rarest class chooses its groups first.
 
     Args:
         table: the images.
         train: rows of the published train set.
         split_seed: of the draw.
+        share: of each class's images.
+        part: what they are held out for.
     """
     labels = table.labels[list(train)]
     counts = np.bincount(labels, minlength=len(table.class_names))
@@ -75,14 +90,14 @@ def hold_out(
     decided: set[str] = set()
     for label in np.argsort(counts, kind="stable"):
         rows = [row for row, of in zip(train, labels, strict=True) if of == label]
-        wanted = math.ceil(_SHARE * len(rows))
+        wanted = math.ceil(share * len(rows))
         n_taken = sum(table.groups[row] in val_groups for row in rows)
         groups = list(dict.fromkeys(table.groups[row] for row in rows))
         sizes = {group: 0 for group in groups}
         for row in rows:
             sizes[table.groups[row]] += 1
         name = table.class_names[label]
-        seed = derive_seed(split_seed, "protocol", "official", "val", name)
+        seed = derive_seed(split_seed, "protocol", "official", part, name)
         for i in np.random.default_rng(seed).permutation(len(groups)):
             group = groups[i]
             # The last free group of a class stays in train.

@@ -66,6 +66,11 @@ def cut(table: ImageTable, spec: TaskSpec, source: DataSource | None = None) -> 
             f"--split-dir is for protocol 'official', but protocol '{spec.protocol}' was asked "
             "for; leave one of them out."
         )
+    if source.hold_out_test is not None and spec.protocol != "official":
+        raise UserError(
+            f"--hold-out-test is for protocol 'official', but protocol '{spec.protocol}' cuts a "
+            "test set itself; leave one of them out."
+        )
     if table.own_splits and spec.protocol != "official":
         raise UserError(
             f"The data declare train, val and test, but protocol '{spec.protocol}' would mix them; "

@@ -41,7 +41,7 @@ def build_task(
         UserError: the table cannot give this task.
     """
     split = cut(table, spec, source)
-    _check_every_class(table, split)
+    _check_every_class(table, split, published=spec.protocol == "official")
     counts = np.bincount(table.labels[split.train], minlength=len(table.class_names))
     class_counts = tuple(int(count) for count in counts)
     return Task(
@@ -101,12 +101,18 @@ def fingerprint(table: ImageTable, split: Split, spec: TaskSpec, data_fingerprin
     )
 
 
-def _check_every_class(table: ImageTable, split: Split) -> None:
+def _check_every_class(table: ImageTable, split: Split, *, published: bool) -> None:
     for name, rows in (("train", split.train), ("val", split.val)):
         present = set(table.labels[rows].tolist())
         absent = [c for label, c in enumerate(table.class_names) if label not in present]
         if absent:
+            mend = (
+                "leave these classes out with --rare-classes drop and --rare-below, or take "
+                "another split"
+                if published
+                else "use a smaller imbalance factor or a more complete data set"
+            )
             raise UserError(
                 f"Class {', '.join(absent)} has no image in {name}; a task needs every class in "
-                "train and val: use a smaller imbalance factor or a more complete data set."
+                f"train and val: {mend}."
             )

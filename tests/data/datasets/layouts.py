@@ -91,6 +91,13 @@ def _isic_archive(root: Path, images: list[tuple[str, str]]) -> None:
     (root / isic_archive.METADATA).write_text("\n".join(about))
 
 
+def _labels_csv(root: Path, images: list[tuple[str, str]]) -> None:
+    lines = [f"{image}.jpg,{name},s{i // 3}" for i, (image, name) in enumerate(images)]
+    (root / "labels.csv").write_text("\n".join(["image,label,group", *lines]))
+    for image, _ in images:
+        write_image(root / "images" / f"{image}.jpg")
+
+
 def _synthetic(root: Path, images: list[tuple[str, str]]) -> None:
     """Write nothing: it is drawn."""
 
@@ -100,6 +107,8 @@ WRITERS: dict[str, Callable[[Path, list[tuple[str, str]]], None]] = {
     "isic2019": _isic2019,
     "isic_archive": _isic_archive,
     "hyper_kvasir": _hyper_kvasir,
+    "pbc": _labels_csv,
+    "chula_rbc12": _labels_csv,
     "folder": _folder,
     "synthetic": _synthetic,
 }
