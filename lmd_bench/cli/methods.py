@@ -1,6 +1,6 @@
 """The command that lists the methods, or shows one."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from lmd_bench.methods.catalogue import Method
 
+Tune = Literal["full", "adapter", "frozen"]
+
 
 @app.command()
 def methods(
@@ -20,10 +22,13 @@ def methods(
     matrix: Annotated[
         bool, typer.Option("--matrix", help="Show which pairs of stages make sense.")
     ] = False,
+    tune: Annotated[
+        Tune, typer.Option(help="Of --matrix: how much of the encoder is trained.")
+    ] = "full",
 ) -> None:
     """List the methods, or show one: its two stages, paper, search space and defaults."""
     if matrix:
-        show_matrix()
+        show_matrix(tune)
     elif name is None:
         show_methods()
     else:
@@ -56,15 +61,20 @@ def show_methods() -> None:
     console.print("Any representation+calibration is a method; lmd-bench methods NAME shows one.")
 
 
-def show_matrix() -> None:
-    """Print the grid of stages: which pairs have a name, and which make no sense and why."""
+def show_matrix(tune: Tune = "full") -> None:
+    """Print the grid of stages: which pairs have a name, and which make no sense and why.
+
+    Args:
+        tune: how much of the encoder is trained; what cannot act on that is marked.
+    """
     from lmd_bench.core import plugins
     from lmd_bench.methods.catalogue import doubtful, named_methods
+    from lmd_bench.methods.tuning import cannot_act
 
     named = {(method.representation, method.calibration) for method in named_methods().values()}
     calibrations = plugins.names("calibration")
     representations = plugins.names("representation")
-    marks: dict[str, str] = {}  # of each reason why a pair makes little sense
+    marks: dict[str, str] = {}  # of each reason why a pair makes little sense, or none
     width = max(map(len, representations))
     console = Console(highlight=False)
     heads = "".join(f"{number:>3}" for number in range(1, len(calibrations) + 1))
@@ -72,16 +82,19 @@ def show_matrix() -> None:
     for representation in representations:
         cells = ""
         for calibration in calibrations:
-            reason = doubtful(representation, calibration)
+            unable = cannot_act(representation, calibration, tune)
+            doubt = doubtful(representation, calibration)
+            reason = f"cannot run: {unable}" if unable else doubt and f"makes little sense: {doubt}"
             mark = marks.setdefault(reason, "abcdefgh"[len(marks)]) if reason else " "
-            cells += f" {'●' if (representation, calibration) in named else '·'}{mark}"
+            sign = "●" if (representation, calibration) in named else "·"
+            cells += f" {'×' if unable else sign}{mark}"
         console.print(f"{representation:{width}} {cells}".rstrip())
     console.print()
     for number, calibration in enumerate(calibrations, start=1):
         console.print(f"{number:>2} {calibration}")
     console.print("● has a name of its own, · runs as representation+calibration")
     for reason, mark in marks.items():
-        console.print(f"{mark}: makes little sense: {reason}", markup=False)
+        console.print(f"{mark}: {reason}", markup=False)
 
 
 def show_method(name: str) -> None:

@@ -27,6 +27,13 @@ _LOADED_DEFAULTS: dict[str, Scalar] = {
     "training.weight_decay": 0.05,
     "training.head_lr_factor": 10.0,
 }
+# What a head or an adapter on stored features takes, whatever encoder they are of: there is nothing
+# that training could forget, and the features come at one scale.
+_STORED_DEFAULTS: dict[str, Scalar] = {
+    "training.optimiser": "adamw",
+    "training.lr": 1.0e-3,
+    "training.weight_decay": 0.05,
+}
 
 
 def section_defaults(section: str) -> dict[str, Scalar]:
@@ -65,7 +72,8 @@ def default_config(method: Method, overrides: Config | None = None) -> dict[str,
 def _following(config: Config, given: Config, own_recipe: bool) -> dict[str, Scalar]:
     """Return the defaults that follow from the encoder, the optimiser and the batch.
 
-    An encoder that starts from weights is trained by AdamW, its head faster than itself. Any other
+    An encoder that starts from weights is trained by AdamW, its head faster than itself; what
+    stands on stored features is too, by a recipe of its own. Any other
     default lr is meant for batches of 128 and follows the batch in proportion.
 
     Args:
@@ -79,7 +87,11 @@ def _following(config: Config, given: Config, own_recipe: bool) -> dict[str, Sca
     pretrained = bool(
         given.get("training.pretrained", pretrained_default(str(config["training.backbone"])))
     )
-    loaded = (pretrained or bool(config["training.weights"])) and not own_recipe
+    stored = config["training.tune"] != "full"
+    if stored and given.get("training.optimiser", "adamw") == "adamw":
+        return {"training.pretrained": pretrained, **_STORED_DEFAULTS}
+    from_weights = pretrained or bool(config["training.weights"])
+    loaded = from_weights and not stored and not own_recipe
     optimiser = "adamw" if loaded else config["training.optimiser"]
     optimiser = str(given.get("training.optimiser", optimiser))
     start: dict[str, Scalar] = {"training.pretrained": pretrained, "training.optimiser": optimiser}

@@ -33,9 +33,11 @@ def search_space(
     """
     values = dict(fixed) if isinstance(fixed, Mapping) else {}
     optimiser = str(values.get("training.optimiser", ""))
+    tune = str(values.get("training.tune", "full"))
     loaded = bool(values.get("training.pretrained") or values.get("training.weights"))
-    kinds = [optimiser, "loaded"] if loaded and optimiser == "adamw" else [optimiser]
-    kinds.append(str(values.get("training.tune", "")))
+    kinds = [optimiser, tune]
+    if optimiser == "adamw":
+        kinds += ["stored"] if tune != "full" else ["loaded"] if loaded else []
     space: Space = {}
     for section in sections:
         for name, shipped in _read_ranges(section).items():
