@@ -33,6 +33,7 @@ _STORED_DEFAULTS: dict[str, Scalar] = {
     "training.optimiser": "adamw",
     "training.lr": 1.0e-3,
     "training.weight_decay": 0.05,
+    "training.head_lr_factor": 10.0,
 }
 
 
