@@ -144,12 +144,12 @@ def _metrics(store: Store, model: FinalModel) -> Iterator[str]:
     if judged is None or model.test is None:
         yield "The predictions of the run were not kept, so no metric has an interval here."
         return
-    n_seeds = len(judged.seeds)
     lesions = judged.clusters
     yield (
         f"On {row['n_test']} test images, opened once; in brackets 95 % intervals. This model: "
-        f"over {over_images(lesions)}. Mean of {n_seeds} retrainings of its configuration: over "
-        "these and retrainings together; a dash where there is one retraining alone."
+        f"over {over_images(lesions)}. The mean of all retrainings of its configuration "
+        f"({len(judged.seeds)}): over these and retrainings together; a dash where there is one "
+        "alone."
     )
     if note := few_images_note(judged.labels):
         yield f"Note: {note}."
