@@ -18,7 +18,13 @@ from jaxtyping import Float, Int64
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
-from lmd_bench.leaderboard.studies.measure import check_metric, direction, in_percent, measure
+from lmd_bench.leaderboard.studies.measure import (
+    check_metric,
+    direction,
+    in_percent,
+    measure,
+    quiet_note,
+)
 from lmd_bench.leaderboard.studies.predictions import (
     Clusters,
     Judged,
@@ -29,8 +35,8 @@ from lmd_bench.leaderboard.studies.predictions import (
 from lmd_bench.leaderboard.studies.read import read_rows
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.text import Part, Table, bounds, p_value, shown, with_bounds
+from lmd_bench.stats.claims import false_claims
 from lmd_bench.stats.influence import class_means
-from lmd_bench.stats.intervals import few_images_note
 from lmd_bench.stats.joint import Joint, joint_columns
 from lmd_bench.stats.metrics import PRIMARY
 from lmd_bench.stats.paired import combined_p, holm, mcnemar
@@ -53,6 +59,7 @@ class Comparison:
     mcnemar_p: float  # of accuracy, over these images alone
     n_tests: int = 1  # comparisons in the family that p_holm is corrected over
     p_holm: float = float("nan")
+    claim_is_false: float = float("nan")  # that the better one here is the better one in truth
 
     @property
     def metric(self) -> str:
@@ -110,12 +117,13 @@ def compare(
 
 
 def corrected(family: Sequence[Comparison]) -> list[Comparison]:
-    """Return comparisons with Holm's correction over all of them."""
+    """Return comparisons with Holm's correction and chances of false claims, over all of them."""
     p_holm = holm([comparison.tested.p for comparison in family])
     n_tests = max(1, sum(not isnan(comparison.tested.p) for comparison in family))
+    false = false_claims([comparison.tested for comparison in family])
     return [
-        replace(comparison, p_holm=p, n_tests=n_tests)
-        for comparison, p in zip(family, p_holm, strict=True)
+        replace(comparison, p_holm=p, n_tests=n_tests, claim_is_false=chance)
+        for comparison, p, chance in zip(family, p_holm, false, strict=True)
     ]
 
 
@@ -217,7 +225,7 @@ def comparison_text(tasks: Sequence[TaskComparison], rule: SelectionRule) -> lis
         f"Configurations selected by {rule.name}; runs paired by image and seed.",
         *(f"[ ]: 95 % over {over}." for over in _in_words(pairs)),
     ]
-    header = ("against", "difference", f"p Holm ({n_tests})", "detects", "images", "seeds")
+    header = ("against", "difference", f"p Holm ({n_tests})", "false", "detects", "images", "seeds")
     for task in tasks:
         text += ["", task.task]
         if task.comparisons:
@@ -229,7 +237,9 @@ def comparison_text(tasks: Sequence[TaskComparison], rule: SelectionRule) -> lis
     text += [
         "",
         f"p Holm ({n_tests}): of no difference over images and retrainings, Holm's correction over "
-        f"the {n_tests} comparison{'s' if n_tests > 1 else ''} shown. Detects: the true difference "
+        f"the {n_tests} comparison{'s' if n_tests > 1 else ''} shown. False: the chance that the "
+        "method with the higher score is not the better one; from three comparisons on, they tell "
+        "how far methods lie apart. Detects: the true difference "
         "that its first step shows with 80 % power. Images: 95 % for these trained models alone; "
         "seeds: on these images alone, by Student's t (number of retrainings). A dash: not known.",
     ]
@@ -302,7 +312,7 @@ def _compare_task(
     ids = clusters_of(first, clusters)
     metrics = USUAL if metric == PRIMARY.name else (metric,)
     pairs, unpaired = compare(first, others, ids, metrics)
-    notes += [note] if (note := few_images_note(first.labels)) else []
+    notes += [note] if (note := quiet_note(first, ids)) else []
     notes += [f"{label} shares no seed with {first.label} on {task}" for label in unpaired]
     return TaskComparison(task, tuple(pairs), tuple(notes))
 
@@ -342,6 +352,7 @@ def _cells(pair: Comparison) -> list[str]:
         pair.other,
         with_bounds(difference.value, difference.interval, "+", in_percent=percent),
         p_value(pair.p_holm),
+        "–" if isnan(pair.claim_is_false) else f"{100 * pair.claim_is_false:.0f} %",
         _detects(pair),
         bounds(difference.images, "+", in_percent=percent),
         f"{seeds} ({len(pair.seeds)})",
@@ -375,6 +386,7 @@ def _line(task: str, pair: Comparison) -> dict[str, Any]:
         line |= joint_columns(difference, f"{name}_")
     return line | {
         "p_holm": pair.p_holm,
+        "claim_is_false": pair.claim_is_false,
         "n_tests": pair.n_tests,
         "detectable": pair.detectable,
         "only_first_right": pair.only_first,

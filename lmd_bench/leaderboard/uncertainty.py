@@ -13,11 +13,11 @@ from lmd_bench.core.schema import Row
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.compare import class_recall
 from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
-from lmd_bench.leaderboard.studies.measure import measure
+from lmd_bench.leaderboard.studies.measure import measure, quiet_note
 from lmd_bench.leaderboard.studies.predictions import Clusters, Judged, clusters_of, read_judged
 from lmd_bench.leaderboard.studies.rules import SelectionRule, score
 from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent, with_bounds
-from lmd_bench.stats.intervals import Interval, few_images_note
+from lmd_bench.stats.intervals import Interval
 from lmd_bench.stats.joint import joint_columns
 from lmd_bench.stats.proportions import EXACT_BELOW, recall_interval
 from lmd_bench.store.store import Store
@@ -148,7 +148,8 @@ def methods_text(frame: pd.DataFrame, rule: SelectionRule) -> list[Part]:
         "Balanced accuracy on test in %, mean over the retraining seeds of one configuration, "
         f"selected by {rule.name}.",
         f"[ ]: 95 % over {over}. Images: for these trained models alone; seeds: on these images "
-        "alone, by Student's t (number of retrainings). A dash: not known.",
+        "alone, by Student's t (number of retrainings). A dash: not known. *: in some class nearly "
+        "all or nearly no images are right (n p (1 - p) below 3); its limits are Jeffreys'.",
         f"Search: mean ± SD of the selected {rule.name} had the trials been drawn again, and how "
         "often what would be selected is confirmed; of those, the SD on test. It knows nothing of "
         "trials that were never run, so the true SD is as large or larger (simulations: up to 1.7 "
@@ -158,7 +159,6 @@ def methods_text(frame: pd.DataFrame, rule: SelectionRule) -> list[Part]:
     for task, part in frame.groupby("task", sort=False):
         ordered = part.sort_values(["balanced_accuracy", "label"], ascending=[False, True])
         lines += ["", str(task), Table(header, [_cells(r) for r in _records(ordered)])]
-        lines += [f"Note: {note}." for note in part["images_note"].unique() if note]
     return lines
 
 
@@ -261,7 +261,7 @@ def _method(
         "n_seeds": score.n_seeds,
         **joint_columns(score),
         "over": score.interval.over,
-        "images_note": few_images_note(judged.labels),
+        "quiet_classes": bool(quiet_note(judged, ids)),
         "search_mean": search.score_mean,
         "search_sd": search.score_sd,
         "search_known": search.known,
@@ -278,7 +278,8 @@ def _cells(row: Row) -> list[str]:
     seeds = Interval(row["seeds_low"], row["seeds_high"], "")
     return [
         row["label"],
-        with_bounds(row["balanced_accuracy"], Interval(row["low"], row["high"], "")),
+        with_bounds(row["balanced_accuracy"], Interval(row["low"], row["high"], ""))
+        + ("*" if row["quiet_classes"] else ""),
         bounds(Interval(row["images_low"], row["images_high"], "")),
         f"{bounds(seeds)} ({row['n_seeds']})",
         _with_sd(row["search_mean"], row["search_sd"]),

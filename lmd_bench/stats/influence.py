@@ -13,13 +13,17 @@ URL: https://doi.org/10.1080/01621459.1988.10478591
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import sqrt
 
 import numpy as np
 from jaxtyping import Float, Int64
 
 from lmd_bench.stats.bootstrap import Labels
+from lmd_bench.stats.proportions import jeffreys
 
+FEW = 3.0  # of n p (1 - p), in a class; below, its variance says too little
+Z = 1.959964  # of two-sided 95 %
 N_PARTS = 50  # of the test set, for scores that are no sum over images
 Values = Float[np.ndarray, "images columns"]  # of each image, such as 1 where a model is right
 
@@ -30,6 +34,8 @@ class Influence:
 
     of_units: Float[np.ndarray, "lesions columns"]
     df: float  # degrees of freedom: lesions, counted in each class, less classes
+    # standard errors of the mean over columns to either side, where they differ
+    sides: tuple[float, float] | None = None
 
     def variance(self) -> Float[np.ndarray, " columns"]:
         """Return the variance of each column over test sets."""
@@ -67,6 +73,79 @@ def recall_influence(
         scale = weight / len(of_class) * np.sqrt(n_lesions / max(n_lesions - 1, 1))
         np.add.at(pulls, unit[inside], scale * (of_class - of_class.mean(axis=0)))
     return Influence(pulls, float(max(df, 1)))
+
+
+def with_tails(
+    influence: Influence,
+    labels: Labels,
+    right: Float[np.ndarray, " images"],
+    weights: Float[np.ndarray, " classes"],
+    clusters: Int64[np.ndarray, " images"] | None = None,
+) -> Influence:
+    """Return an influence that knows how far a score may lie to either side of what was seen.
+
+    A class of which nearly all or nearly no images are right shows too little variance: none at all
+    at recall 0. Where `n p (1 - p)` is below 3, Jeffreys' limits stand for the class, with n the
+    number of independent images that have its variance (lesions where there is none). Distances to
+    the limits add up as squares: the recovery of variances (MOVER).
+
+    Args:
+        influence: Of the weighted sum of the classes' recalls.
+        labels: Index of the true class of each image.
+        right: How right the model is on each image, mean over retrainings.
+        weights: Of each class.
+        clusters: Lesion or patient of each image; None: each image is its own.
+
+    Papers: Zou and Donner, Construction of confidence limits about effect measures, 2008; Korn and
+    Graubard, Confidence intervals for proportions with small expected number of positive counts,
+    1998 (effective numbers). URL: https://doi.org/10.1002/sim.3095
+    """
+    below, above = 0.0, 0.0
+    for index, weight in enumerate(weights.tolist()):
+        inside = labels == index
+        if weight == 0 or not inside.any():
+            continue
+        p, n, variance = _class_spread(
+            right[inside], None if clusters is None else clusters[inside]
+        )
+        if n * p * (1 - p) < FEW:
+            low, high = jeffreys(np.array(p * n), np.array(n))
+            below += (weight * (p - float(low)) / Z) ** 2
+            above += (weight * (float(high) - p) / Z) ** 2
+        else:
+            below += weight**2 * variance
+            above += weight**2 * variance
+    return replace(influence, sides=(sqrt(below), sqrt(above)))
+
+
+def quiet_classes(
+    labels: Labels,
+    right: Float[np.ndarray, " images"],
+    n_classes: int,
+    clusters: Int64[np.ndarray, " images"] | None = None,
+) -> list[int]:
+    """Return the classes with n p (1 - p) below 3, in which little can show; see `with_tails`."""
+    quiet: list[int] = []
+    for index in range(n_classes):
+        inside = labels == index
+        if inside.any():
+            of_class = None if clusters is None else clusters[inside]
+            p, n, _ = _class_spread(right[inside], of_class)
+            quiet += [index] if n * p * (1 - p) < FEW else []
+    return quiet
+
+
+def _class_spread(
+    right: Float[np.ndarray, " images"], clusters: Int64[np.ndarray, " images"] | None
+) -> tuple[float, float, float]:
+    """Return the recall of a class, its effective number of images, and its variance."""
+    p = float(right.mean())
+    alone = np.zeros(len(right), dtype=np.int64)
+    found = recall_influence(alone, right[:, None], np.ones(1), clusters)
+    variance = float(found.variance()[0])
+    if variance <= 0:
+        return p, float(len(found.of_units)), variance
+    return p, float(np.clip(p * (1 - p) / variance, 1, len(right))), variance
 
 
 def jackknife_influence(

@@ -12,10 +12,7 @@ import numpy as np
 from jaxtyping import Int64
 from scipy.special import stdtrit
 
-from lmd_bench.stats.bootstrap import Labels
 from lmd_bench.stats.proportions import LEVEL
-
-TOO_FEW = 10  # test images of a class: below, bootstrap intervals over images are too narrow
 
 
 @dataclass(frozen=True)
@@ -43,24 +40,6 @@ def seed_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     half = float(stdtrit(n - 1, 0.5 + level / 2) * np.std(values, ddof=1) / np.sqrt(n))
     mean = float(np.mean(values))
     return Interval(mean - half, mean + half, over)
-
-
-def few_images_note(labels: Labels) -> str:
-    """Return a warning where a class has so few test images that the bootstrap is too sure.
-
-    A class of 2 images that are both right shows no spread at all. With 60, 40, 20, 8, 4 and 2
-    images in six classes the 95 % interval held the truth in 87 % of simulated leaderboards; with
-    30 or more in each, in 95 %.
-    """
-    counts = np.bincount(labels)
-    n_small = int(((counts > 0) & (counts < TOO_FEW)).sum())
-    if not n_small:
-        return ""
-    classes = "1 class has" if n_small == 1 else f"{n_small} classes have"
-    return (
-        f"{classes} fewer than {TOO_FEW} test images, so intervals over images are too narrow: "
-        "those of 95 % hold nearer to 87 % of the time (lmd-bench intervals --by-class is exact)"
-    )
 
 
 def over_images(clusters: Int64[np.ndarray, " images"] | None) -> str:

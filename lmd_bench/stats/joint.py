@@ -82,19 +82,22 @@ def joint(by_seed: Sequence[float], influence: Influence | None, over: str) -> J
         unknown = Interval(nan, nan, over)
         return Joint(value, n, nan, nan, unknown, unknown, seeds, nan)
     of_mean = float((influence.of_units.mean(axis=1) ** 2).sum())
-    images = _interval(value, sqrt(of_mean), influence.df, f"{over}, same trained models")
+    sides = influence.sides or (sqrt(of_mean), sqrt(of_mean))
+    images = _interval(value, sides, influence.df, f"{over}, same trained models")
     both = f"{over} and {n} retraining seeds"
     if n < 2 or isnan(value):
         return Joint(value, n, nan, nan, Interval(nan, nan, both), images, seeds, nan)
     of_one = float(influence.variance().mean())
     of_seeds = float(np.var(by_seed, ddof=1)) / n
     twice = max(0.0, (of_one - of_mean) / (n - 1))
-    variance = of_mean + max(0.0, of_seeds - twice)
+    of_seeds_alone = max(0.0, of_seeds - twice)
+    variance = of_mean + of_seeds_alone
     se = sqrt(variance)
     parts = of_seeds**2 / (n - 1) + of_mean**2 / influence.df
     df = max(1.0, variance**2 / parts) if parts > 0 else inf
     p = 2 * float(stdtr(df, -abs(value) / se)) if se > 0 else nan
-    return Joint(value, n, se or nan, df, _interval(value, se, df, both), images, seeds, p)
+    widened = sqrt(sides[0] ** 2 + of_seeds_alone), sqrt(sides[1] ** 2 + of_seeds_alone)
+    return Joint(value, n, se or nan, df, _interval(value, widened, df, both), images, seeds, p)
 
 
 def joint_columns(joint: Joint, prefix: str = "") -> dict[str, float]:
@@ -112,9 +115,16 @@ def joint_columns(joint: Joint, prefix: str = "") -> dict[str, float]:
     }
 
 
-def _interval(value: float, se: float, df: float, over: str) -> Interval:
-    """Return the t interval; NaN where nothing varies, as that is ignorance and no certainty."""
-    if se == 0 or isnan(value):
+def _interval(value: float, sides: tuple[float, float], df: float, over: str) -> Interval:
+    """Return the t interval; NaN where nothing varies, as that is ignorance and no certainty.
+
+    Args:
+        value: Of the score.
+        sides: Standard errors below and above it.
+        df: Degrees of freedom.
+        over: What it is over.
+    """
+    if max(sides) == 0 or isnan(value):
         return Interval(nan, nan, over)
-    half = float(stdtrit(df, 1 - LEVEL / 2)) * se
-    return Interval(value - half, value + half, over)
+    bound = float(stdtrit(df, 1 - LEVEL / 2))
+    return Interval(value - bound * sides[0], value + bound * sides[1], over)

@@ -50,6 +50,20 @@ def clopper_pearson(right: Right, n_images: Counts, level: float = LEVEL) -> Bou
     return np.where(right == 0, 0.0 * n, low), np.where(wrong == 0, 0.0 * n + 1, high)
 
 
+def jeffreys(right: Reals, n_images: Reals, level: float = LEVEL) -> Bounds:
+    """Return Jeffreys' equal-tailed interval: near `level` on average, also where p is near 0 or 1.
+
+    Neither count need be whole, so it serves for effective numbers too.
+
+    Paper: Brown, Cai and DasGupta, Interval estimation for a binomial proportion, 2001.
+    URL: https://doi.org/10.1214/ss/1009213286
+    """
+    wrong, tail = n_images - right, (1 - level) / 2
+    low = np.where(right <= 0, 0.0, betaincinv(right + 0.5, wrong + 0.5, tail))
+    high = np.where(wrong <= 0, 1.0, betaincinv(right + 0.5, wrong + 0.5, 1 - tail))
+    return low, high
+
+
 def recall_interval(right: Right, n_images: Counts, level: float = LEVEL) -> Bounds:
     """Return the exact interval for classes of fewer than 30 images, Wilson's for the others."""
     few = n_images < EXACT_BELOW

@@ -78,6 +78,7 @@ def test_holm_is_over_the_methods_compared() -> None:
     lowest = min(found, key=lambda pair: pair.tested.p)
     assert lowest.p_holm == pytest.approx(min(1.0, 3 * lowest.tested.p))
     assert lowest.n_tests == 3
+    assert all(0 < pair.claim_is_false <= 0.5 for pair in found)
     ((alone,), _) = compare(first, others[:1])
     assert alone.p_holm == alone.tested.p
     assert found[0].detectable > alone.detectable  # at 5 % / 3, as the first step of Holm

@@ -19,7 +19,9 @@ from lmd_bench.stats.influence import (
     class_means,
     jackknife_influence,
     mean_weights,
+    quiet_classes,
     recall_influence,
+    with_tails,
 )
 from lmd_bench.stats.intervals import over_images
 from lmd_bench.stats.joint import Joint, joint
@@ -51,6 +53,8 @@ def measure(
         weights = mean_weights(first.labels, len(classes), classes)
         means = class_means(first.labels, values, len(classes))
         influence = recall_influence(first.labels, values, weights, lesions)
+        if len(sides) == 1:
+            influence = with_tails(influence, first.labels, values.mean(axis=1), weights, lesions)
         by_seed = mean_recall(means, classes)
     else:
         parts = [(weight, *_jackknifed(judged, seeds, metric, lesions)) for weight, judged in sides]
@@ -58,6 +62,22 @@ def measure(
         units = np.sum([weight * moved.of_units for weight, _, moved in parts], axis=0)
         influence = Influence(units, parts[0][2].df)
     return joint(by_seed.tolist(), influence, over_images(lesions))
+
+
+def quiet_note(judged: Judged, lesions: Lesions = None) -> str:
+    """Return a note on the classes of which nearly all or nearly no images are right; else nothing.
+
+    Differences in such a class hardly show, whatever interval one takes.
+    """
+    right = judged.right.mean(axis=1)
+    found = quiet_classes(judged.labels, right, len(judged.groups), lesions)
+    if not found:
+        return ""
+    names = [judged.class_names[i] if judged.class_names else str(i) for i in found]
+    return (
+        f"{judged.label} has nearly all or nearly no images right (n p (1 - p) below 3) in "
+        f"{', '.join(names)}, where little can show"
+    )
 
 
 def check_metric(metric: str, class_names: Sequence[str]) -> None:
