@@ -19,12 +19,12 @@ from lmd_bench.core.schema import Row
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.studies.budget import Budget, within
 from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
-from lmd_bench.leaderboard.studies.measure import measure
+from lmd_bench.leaderboard.studies.measure import measure, quiet_note
 from lmd_bench.leaderboard.studies.predictions import Judged, read_judged, same_images
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent
 from lmd_bench.stats.ensembles import balanced_log_loss, greedy_counts, weighted_mean
-from lmd_bench.stats.intervals import Interval, few_images_note
+from lmd_bench.stats.intervals import Interval
 from lmd_bench.stats.joint import Joint
 from lmd_bench.stats.probabilities import log_probabilities
 from lmd_bench.store.store import Store
@@ -88,7 +88,7 @@ def ensembles(
             notes.append(f"no confirmed logits of val and test on {task}")
             continue
         lines += [{"task": task, **line} for line in _lines(confirmed) if line["show"] in shown]
-        if note := few_images_note(confirmed[0].judged.labels):
+        if note := quiet_note(confirmed[0].judged, confirmed[0].judged.clusters):
             notes.append(f"{task}: {note}")
     if not lines:
         raise UserError(

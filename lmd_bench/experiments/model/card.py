@@ -9,14 +9,14 @@ from lmd_bench.core.schema import Row
 from lmd_bench.core.text import task_label
 from lmd_bench.data import datasets
 from lmd_bench.experiments.model.predict import COVERAGE, FinalModel
-from lmd_bench.leaderboard.studies.measure import measure
+from lmd_bench.leaderboard.studies.measure import measure, quiet_note
 from lmd_bench.leaderboard.studies.predictions import judged_runs
 from lmd_bench.leaderboard.tables.text import with_bounds
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.encoder import encoder_facts
 from lmd_bench.methods.settings import section_config
 from lmd_bench.stats.conformal import coverage_by_class, prediction_sets
-from lmd_bench.stats.intervals import few_images_note, over_images
+from lmd_bench.stats.intervals import over_images
 from lmd_bench.stats.metrics import METRICS
 from lmd_bench.stats.proportions import recall_interval
 from lmd_bench.store.provenance import package_version
@@ -151,7 +151,7 @@ def _metrics(store: Store, model: FinalModel) -> Iterator[str]:
         f"({len(judged.seeds)}): over these and retrainings together; a dash where there is one "
         "alone."
     )
-    if note := few_images_note(judged.labels):
+    if note := quiet_note(judged, lesions):
         yield f"Note: {note}."
     yield ""
     lines: list[tuple[str, str, str]] = []

@@ -26,6 +26,7 @@ from lmd_bench.stats.influence import (
 from lmd_bench.stats.intervals import over_images
 from lmd_bench.stats.joint import Joint, joint
 from lmd_bench.stats.metrics import METRICS, PRIMARY
+from lmd_bench.store.from_logits import weights_of
 
 OF_CLASS = "recall:"  # before the name of a class: the recall of that class alone
 Lesions = Int64[np.ndarray, " images"] | None
@@ -121,7 +122,7 @@ def _jackknifed(
         key = (metric, seed, of_lesions)
         if key not in judged.jackknifed:
             logits = judged.logits[judged.seeds.index(seed)]
-            score = partial(_score, judged.labels, logits, metric)
+            score = partial(_score, judged.labels, logits, judged.protocol, metric)
             everything = np.arange(len(judged.labels))
             influence = jackknife_influence(judged.labels, score, lesions)
             judged.jackknifed[key] = score(everything), influence
@@ -135,10 +136,12 @@ def _jackknifed(
 def _score(
     labels: Int64[np.ndarray, " images"],
     logits: Float[np.ndarray, "images classes"],
+    protocol: str,
     metric: str,
     kept: Int64[np.ndarray, " kept"],
 ) -> float:
-    return METRICS[metric].value(labels[kept], logits[kept])
+    of_kept = labels[kept]
+    return METRICS[metric].value(of_kept, logits[kept], weights=weights_of(protocol, of_kept))
 
 
 def direction(metric: str) -> Literal[1, -1]:

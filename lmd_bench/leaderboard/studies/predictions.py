@@ -36,6 +36,7 @@ class Judged:
     groups: tuple[str, ...]  # many, medium or few, for each class
     clusters: Int64[np.ndarray, " images"] | None = None  # lesions or patients, where known
     class_names: tuple[str, ...] = ()
+    protocol: str = ""  # it says how images weigh in a metric
     logits: tuple[Float[np.ndarray, "images classes"], ...] = ()  # of each seed
     jackknifed: dict[Any, Any] = field(default_factory=dict[Any, Any])  # what took long to compute
 
@@ -99,6 +100,7 @@ def judged_runs(store: Store, label: str, runs: Mapping[int, Row], source: Row) 
         groups=tuple(source["groups"]),
         clusters=clusters,
         class_names=tuple(source["class_names"]),
+        protocol=source["protocol"],
         logits=tuple(of_seeds.values()),
     )
 
