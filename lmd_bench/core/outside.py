@@ -71,8 +71,7 @@ class Outside:
     @property
     def space(self) -> str | None:
         """Return its search space, the YAML file beside it; None where there is none."""
-        path = self.path.with_suffix(".yaml")
-        return _text(path) if path.is_file() else None
+        return _space(self.path)
 
     @property
     def digest(self) -> str:
@@ -241,6 +240,7 @@ def _of_file(path: Path) -> Outside:
             f"Plug-in {path} has to define one class whose base ({bases}, or a subclass) it "
             f"imports from lmd_bench, and has {found}."
         )
+    _space(path)  # read with it, as what a search ships must not hang on when it ships
     return Outside(path.stem, kinds.pop(), path)
 
 
@@ -261,6 +261,12 @@ def _kinds(tree: ast.Module) -> Iterator[Kind]:
                 for kind, (package, _) in KINDS.items():
                     if origin.startswith(f"{package}."):
                         yield kind
+
+
+@cache
+def _space(path: Path) -> str | None:
+    space = path.with_suffix(".yaml")
+    return _text(space) if space.is_file() else None
 
 
 @cache

@@ -118,9 +118,9 @@ def test_what_is_shipped_is_the_same_plugin_in_a_process_that_lacks_the_file(tmp
     file = write(tmp_path / "here")
     outside.add([file])
     version = plugins.version("calibration", "mine")
-    shipped = outside.shipped()
     file.unlink()
     file.with_suffix(".yaml").unlink()
+    shipped = outside.shipped()  # what was read, whatever became of the files
     outside.adopt(shipped)
     assert plugins.version("calibration", "mine") == version
     assert plugins.load("calibration", "mine").Config().strength == 0.5
