@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.methods.backbones import check_backbone, plugin_of, source_of
+from lmd_bench.methods.backbones import check_backbone, encoder_version, plugin_of, source_of
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.encoders._base import (
     IMAGENET_MEAN,
@@ -211,6 +211,8 @@ def encoder_facts(training: TrainingConfig) -> EncoderFacts:
         )
     layers = {"last": (last, about.signed), "penultimate": (penultimate, about.signed_penultimate)}
     taken = [layers[name] for name in layers if asked in (name, "both")]
+    # The file of an encoder from outside is a part of what its features are made of.
+    own = encoder_version({"training.backbone": training.backbone}).values()
     return EncoderFacts(
         name=training.backbone,
         source=plugin_of(training.backbone)[0],
@@ -223,7 +225,7 @@ def encoder_facts(training: TrainingConfig) -> EncoderFacts:
         native_size=about.native_size,
         signed=any(signed for _, signed in taken),
         licence=about.licence,
-        weights=about.weights,
+        weights=" ".join(filter(None, [about.weights, *map(str, own)])),
         seen=about.seen,
     )
 
