@@ -135,8 +135,8 @@ def test_a_node_that_ends_every_process_loses_no_trial(tmp_path, environment):
     (bad / "sitecustomize.py").write_text(BLACK_HOLE)
     path = os.pathsep.join([str(bad), environment.get("PYTHONPATH", "")])
     command = (
-        "search --dataset synthetic --image-size 32 --n-max 100 --imbalance-factor 5 --trials 10 "
-        "--method cross_entropy --epochs 20 --confirm-seeds 0 --sampler random --results"
+        "search --dataset synthetic --image-size 32 --n-max 100 --imbalance-factor 5 --trials 6 "
+        "--method cross_entropy --epochs 6 --confirm-seeds 0 --sampler random --results"
     )
     with two_nodes(environment, path) as (address, _):
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -145,4 +145,4 @@ def test_a_node_that_ends_every_process_loses_no_trial(tmp_path, environment):
         said = finish(search)
     assert "is out of use: trials fail there in a row" in said
     rows = open_store(results).rows()
-    assert [row["status"] for row in rows] == ["ok"] * 10
+    assert [row["status"] for row in rows] == ["ok"] * 6
