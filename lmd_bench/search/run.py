@@ -28,7 +28,7 @@ from lmd_bench.search.proposing.points import freeze_warm_start
 from lmd_bench.search.queue import JobQueue
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.sources import Searched, Source, Store
-from lmd_bench.search.tune.claims import claimed, others
+from lmd_bench.search.tune.claims import claimed, claimed_far, others
 from lmd_bench.search.tune.cluster import LOCAL, cluster, find_slots, prepare_environment, ray_nodes
 from lmd_bench.search.tune.quiet import quiet
 from lmd_bench.search.tune.slots import Slots, n_slots
@@ -105,7 +105,6 @@ def run_search(
         UserError: data, numbers or a results folder that cannot be used.
     """
     display = display or make_display(request.verbose)
-    # The store comes first: a mirror may hold rows of other machines, which are then not run again.
     store = _store(request)
     log = request.results / "logs" / "ray.log"
     with quiet(log, request.verbose):
@@ -127,6 +126,12 @@ def run_search(
             # A finished search only reads, so a folder that nobody may write to will do.
             if not JobQueue(source(sized), store).finished:
                 raise
+        if isinstance(store, MirroredStore):
+            claim.enter_context(claimed_far(store.mirror, work.ids()))
+            # Rows of other machines are then not run again; and what an earlier run could not put
+            # there is put there now.
+            store.mirror.pull()
+            store.mirror.push_all()
         queue = JobQueue(work, store)
         if not queue.finished:
             _try_encoders(queue, display)
@@ -149,7 +154,8 @@ def _run_claimed(queue: JobQueue, slots: Slots, display: Display, log: Path) -> 
         leftovers(results).remove()
     dropper = Dropper(queue, lambda: not others(results, queue.ids()))
     if (folder := queue.request.warm_folder) is not None:
-        freeze_warm_start(folder, results, queue.request.warm_start)
+        with suppress(OSError):
+            freeze_warm_start(folder, results, queue.request.warm_start)
     # What is planned lies in the folder before the first trial starts, for `lmd-bench status`.
     leave_trace()
     stopped, failure = False, ""
@@ -217,8 +223,6 @@ def _store(request: SearchRequest) -> Store:
         return store
     mirror = Mirror(request.mirror, request.results)
     mirror.check()
-    mirror.pull()
-    mirror.push_all()  # what an earlier run could not
     return MirroredStore(request.results, mirror)
 
 

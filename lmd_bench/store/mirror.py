@@ -1,24 +1,32 @@
 """A results folder mirrored at a URL, for machines that share no folder.
 
 Any URL that fsspec knows: `s3://bucket/x`, `gs://`, `sftp://`, `file:///mnt/x`. A worker puts its
-row there, the search fetches it, and the same command on a fresh machine first fetches all. Only
-rows, logits and tracebacks travel; an encoder that is missing on a machine is trained there.
+row and the encoder it trained there, the search fetches them, and the same command on a fresh
+machine first fetches all rows. What is asked of one trial is looked up by its name; only the start
+of a search lists what is there.
 """
 
-from collections.abc import Iterable
-from contextlib import suppress
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import fsspec
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.files import temporary_name, whole_file
-from lmd_bench.core.schema import TrialRow
-from lmd_bench.store.store import Store
+from lmd_bench.core.files import temporary_name, whole_file, whole_folder
+from lmd_bench.core.schema import Row, TrialRow, content_hash
+from lmd_bench.store.row_files import scan
+from lmd_bench.store.store import LogitRow, Store
 
-FOLDERS = ("tracebacks", "logits", "trials")  # a row last: where it is, its logits are
+T = TypeVar("T")
+FOLDERS = ("tracebacks", "logits", "trials", "compacted")  # rows last: where one is, its logits are
+PAUSES = (1.0, 5.0, 20.0)  # seconds between tries; a network is away for a moment
+_EXPIRED = ("expiredtoken", "expired", "invalidaccesskeyid", "signaturedoesnotmatch")
 
 
 @dataclass(frozen=True)
@@ -29,18 +37,25 @@ class Mirror:
     root: Path
 
     def pull(self) -> int:
-        """Fetch what is there and not here; return the number of rows."""
-        lacking = [name for name in self._there() if not (self.root / name).exists()]
+        """Fetch the rows that are there and not here, with their logits; return their number.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        far = self._there()
+        here = {str(key) for key in Store(self.root).scan(["key"]).table["key"].to_pylist()}
+        lacking = [name for name in far if _key_of(name) not in here | {""}]
         for name in lacking:
-            self._fetch(name)
-        return sum(name.startswith("trials/") for name in lacking)
+            if not (self.root / name).exists():
+                self._fetch(name)
+        n_rows = sum(name.startswith("trials/") for name in lacking)
+        return n_rows + sum(self._pull_compacted(name, here) for name in far)
 
     def pull_row(self, key: str) -> None:
         """Fetch the files of one trial, as far as they are there."""
-        files = _files_of(key)
-        far_names = set(self._there())
-        for name in files:
-            if name in far_names and not (self.root / name).exists():
+        fs, base = self._open()
+        for name in _files_of(key):
+            if not (self.root / name).exists() and self._tried(fs.exists, f"{base}/{name}"):
                 self._fetch(name)
 
     def push(self, keys: Iterable[str]) -> None:
@@ -50,29 +65,78 @@ class Mirror:
             OSError: it cannot be written.
         """
         fs, base = self._open()
-        far_names = set(self._there())
         for name in (name for key in keys for name in _files_of(key)):
-            if (self.root / name).is_file() and name not in far_names:
-                # Renamed there when whole: another machine never fetches half a file.
-                folder, _, file = name.partition("/")
-                fs.makedirs(f"{base}/{folder}", exist_ok=True)
-                temporary = f"{base}/{folder}/{temporary_name(Path(file)).name}"
-                try:
-                    fs.put_file(str(self.root / name), temporary)
-                    fs.mv(temporary, f"{base}/{name}")
-                except BaseException:
-                    # A full disk there must not fill further.
-                    with suppress(Exception):
-                        fs.rm_file(temporary)
-                    raise
+            if (self.root / name).is_file() and not self._tried(fs.exists, f"{base}/{name}"):
+                self._put(name)
 
     def push_all(self) -> None:
-        """Put there what is here.
+        """Put there what is here, compacted rows too.
 
         Raises:
             OSError: it cannot be written.
         """
-        self.push(sorted(path.stem for path in self.root.glob("trials/[!.]*.parquet")))
+        far = set(self._there())
+        for folder in FOLDERS:
+            for path in sorted((self.root / folder).glob("[!.]*")):
+                name = f"{folder}/{path.name}"
+                if name not in far:
+                    self._put(name)
+                    self._note(name)
+
+    def has(self, name: str) -> bool:
+        """Say whether there is a file of that name."""
+        fs, base = self._open()
+        return bool(self._tried(fs.exists, f"{base}/{name}"))
+
+    def fetch_folder(self, name: str, marker: str) -> bool:
+        """Fetch a folder whose file `marker` was put there last; return whether it is there."""
+        if not self.has(f"{name}/{marker}"):
+            return False
+        fs, base = self._open()
+        files = [str(path).rpartition("/")[2] for path in self._list(name)]
+        (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+        with whole_folder(self.root / name, replace=True) as temporary:
+            for file in files:
+                if not file.startswith("."):
+                    self._tried(fs.get_file, f"{base}/{name}/{file}", str(temporary / file))
+        return True
+
+    def push_folder(self, name: str, marker: str) -> None:
+        """Put a folder there, its file `marker` last.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        files = [path.name for path in (self.root / name).glob("[!.]*") if path.name != marker]
+        for file in (*sorted(files), marker):
+            self._put(f"{name}/{file}")
+
+    def put_text(self, name: str, text: str) -> None:
+        """Put a short text there."""
+        fs, base = self._open()
+        fs.makedirs(f"{base}/{name.rpartition('/')[0]}", exist_ok=True)
+        self._tried(fs.pipe_file, f"{base}/{name}", text.encode())
+
+    def texts(self, folder: str) -> dict[str, tuple[float, Any]]:
+        """Return the JSON texts of a folder by name, each with its age in seconds.
+
+        Ages are by the clock of the far end, as long as one of the texts was put there just now.
+        """
+        fs, _ = self._open()
+        fs.invalidate_cache()
+        found: dict[str, tuple[float, Any]] = {}
+        for path in self._list(folder):
+            with suppress(OSError, ValueError):
+                changed = _seconds(fs.modified(path))
+                found[str(path).rpartition("/")[2]] = (changed, json.loads(fs.cat_file(path)))
+        latest = max((changed for changed, _ in found.values()), default=0.0)
+        return {name: (latest - changed, data) for name, (changed, data) in found.items()}
+
+    def remove(self, name: str) -> None:
+        """Remove a file there, if it is there."""
+        fs, base = self._open()
+        with suppress(Exception):
+            fs.rm_file(f"{base}/{name}")
 
     def check(self) -> None:
         """Check that the URL can be written to.
@@ -83,37 +147,116 @@ class Mirror:
         try:
             fs, base = self._open()
             fs.makedirs(base, exist_ok=True)
-            fs.pipe_file(f"{base}/.probe", b"lmd-bench")
-            fs.rm_file(f"{base}/.probe")
+            probe = f"{base}/.probe-{uuid.uuid4().hex[:8]}"
+            fs.pipe_file(probe, b"lmd-bench")
+            fs.rm_file(probe)
         except Exception as error:
             # Each protocol has errors of its own.
+            if _expired(error):
+                raise self._renew(error) from error
             raise UserError(
                 f"--mirror {self.url} cannot be written to ({type(error).__name__}: {error}); give "
                 "a URL that fsspec knows, install its package (s3fs, gcsfs, ...), or leave it out."
             ) from error
 
+    def _renew(self, error: Exception) -> UserError:
+        text = " ".join(str(error).split())[:150]
+        return UserError(
+            f"The credentials for --mirror {self.url} have expired or are not valid ({text}); "
+            "renew them, then the same command goes on and puts there what is missing."
+        )
+
     def _open(self) -> tuple[Any, str]:
         fs, base = fsspec.core.url_to_fs(self.url)
         return fs, base.rstrip("/")
 
-    def _there(self) -> list[str]:
+    def _tried(self, operation: Callable[..., T], *arguments: Any) -> T:
+        """Return what an operation gives, tried again with pauses.
+
+        Raises:
+            UserError: the credentials are not valid any more.
+            OSError: it fails after all tries.
+        """
+        for seconds in (*PAUSES, None):
+            try:
+                return operation(*arguments)
+            except FileNotFoundError:
+                raise
+            except Exception as error:
+                # Each protocol has errors of its own.
+                if _expired(error):
+                    raise self._renew(error) from error
+                if seconds is None:
+                    raise OSError(f"the mirror {self.url} does not answer ({error})") from error
+                time.sleep(seconds)
+        raise AssertionError("unreachable")
+
+    def _list(self, folder: str) -> Sequence[str]:
         fs, base = self._open()
+        try:
+            return self._tried(lambda: fs.ls(f"{base}/{folder}", detail=False))
+        except FileNotFoundError:
+            return ()
+
+    def _there(self) -> list[str]:
+        fs, _ = self._open()
         # fsspec remembers listings; what other machines wrote since would be missed.
         fs.invalidate_cache()
         far_names: list[str] = []
         for folder in FOLDERS:
-            with suppress(FileNotFoundError):
-                paths = fs.ls(f"{base}/{folder}", detail=False)
-                names = [str(path).rpartition("/")[2] for path in paths]
-                far_names += [f"{folder}/{name}" for name in names if not name.startswith(".")]
+            names = [str(path).rpartition("/")[2] for path in self._list(folder)]
+            far_names += [f"{folder}/{name}" for name in names if not name.startswith(".")]
         return far_names
+
+    def _pull_compacted(self, name: str, here: set[str]) -> int:
+        """Fetch a file of many rows that holds some which are not here; return how many."""
+        if not name.startswith("compacted/") or name in self._noted():
+            return 0
+        if (self.root / name).exists():
+            return 0
+        self._fetch(name)
+        keys = {str(key) for key in scan([self.root / name], ["key"]).table["key"].to_pylist()}
+        # Once is enough: a compaction here may put another file in its place.
+        self._note(name)
+        if not keys - here:
+            (self.root / name).unlink()
+        return len(keys - here)
+
+    def _notes(self) -> Path:
+        return self.root / f".mirror-{content_hash(self.url)[:12]}.json"
+
+    def _noted(self) -> set[str]:
+        try:
+            return set(json.loads(self._notes().read_text()))
+        except (OSError, ValueError):
+            return set()
+
+    def _note(self, name: str) -> None:
+        if name.startswith("compacted/"):
+            with whole_file(self._notes()) as temporary:
+                temporary.write_text(json.dumps(sorted({*self._noted(), name})))
+
+    def _put(self, name: str) -> None:
+        # Renamed there when whole: another machine never fetches half a file.
+        fs, base = self._open()
+        folder, _, file = name.rpartition("/")
+        fs.makedirs(f"{base}/{folder}", exist_ok=True)
+        temporary = f"{base}/{folder}/{temporary_name(Path(file)).name}"
+        try:
+            self._tried(fs.put_file, str(self.root / name), temporary)
+            self._tried(fs.mv, temporary, f"{base}/{name}")
+        except BaseException:
+            # A full disk there must not fill further.
+            with suppress(Exception):
+                fs.rm_file(temporary)
+            raise
 
     def _fetch(self, name: str) -> None:
         fs, base = self._open()
         final = self.root / name
         final.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(final) as temporary:
-            fs.get_file(f"{base}/{name}", str(temporary))
+            self._tried(fs.get_file, f"{base}/{name}", str(temporary))
 
 
 @dataclass(frozen=True)
@@ -121,6 +264,12 @@ class MirroredStore(Store):
     """A store that looks at its mirror for rows which another machine wrote."""
 
     mirror: Mirror
+
+    def write(self, row: TrialRow, logits: Iterable[LogitRow] = ()) -> None:
+        """Write a row, and put it to the mirror; one that does not answer gets it later."""
+        super().write(row, logits)
+        with suppress(OSError):
+            self.mirror.push([row["key"]])
 
     def get(self, key: str) -> TrialRow | None:
         """Return the row of a key, fetched where it is not here."""
@@ -133,5 +282,52 @@ class MirroredStore(Store):
         return row
 
 
+@contextmanager
+def far_claim(
+    mirror: Mirror, folder: str, facts: Row, *, fresh: float, settle: float = 1.5
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Put up a claim in a folder of the mirror; yield its name and the fresh ones before it.
+
+    Of two that claim at once, the one whose file is older, or else comes first by name, is first.
+
+    Args:
+        mirror: Where.
+        folder: Of claims.
+        facts: What the claim says.
+        fresh: Seconds after which a claim that was not renewed is that of a dead process.
+        settle: Seconds until others at the same moment are sure to be seen; dates may be of whole
+            seconds.
+    """
+    name = f"{uuid.uuid4().hex[:16]}.json"
+    mirror.put_text(f"{folder}/{name}", json.dumps(facts))
+    try:
+        time.sleep(settle)
+        claims = mirror.texts(folder)
+        own_age = claims.get(name, (0.0, None))[0]
+        before = {
+            other: data
+            for other, (age, data) in claims.items()
+            if other != name and age < fresh and (-age, other) < (-own_age, name)
+        }
+        yield name, before
+    finally:
+        mirror.remove(f"{folder}/{name}")
+
+
 def _files_of(key: str) -> tuple[str, ...]:
     return (f"tracebacks/{key}.txt", f"logits/{key}.parquet", f"trials/{key}.parquet")
+
+
+def _key_of(name: str) -> str:
+    """Return the key that a file is of; "" of one of many rows."""
+    folder, _, file = name.partition("/")
+    return "" if folder == "compacted" else file.partition(".")[0]
+
+
+def _expired(error: Exception) -> bool:
+    text = f"{type(error).__name__} {error}".lower().replace(" ", "")
+    return any(word in text for word in _EXPIRED)
+
+
+def _seconds(moment: Any) -> float:
+    return float(moment.timestamp()) if hasattr(moment, "timestamp") else float(moment)

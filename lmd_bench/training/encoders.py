@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,9 @@ from lmd_bench.data.batches import ImageSet, steps_per_epoch
 from lmd_bench.methods.models.fixed import StoredFacts
 from lmd_bench.methods.models.model import Model, predict
 from lmd_bench.methods.pipeline import Pipeline
+from lmd_bench.store.mirror import Mirror
 from lmd_bench.training.checkpoint import Checkpoint
+from lmd_bench.training.far_encoders import FarEncoder
 from lmd_bench.training.loop import Fitted, train
 
 WAIT = 20.0  # seconds between two looks at whether the holder of a lock lives
@@ -79,6 +81,7 @@ def obtain(
     on_epoch: OnEpoch,
     n_micro: int = 1,
     on_wait: Callable[[], None] = lambda: None,
+    mirror: str = "",
 ) -> Encoder:
     """Return the encoder of a trial, from the cache or trained now (and then cached).
 
@@ -90,6 +93,7 @@ def obtain(
         on_epoch: is told of each epoch of a training.
         n_micro: parts that a batch is cut into if it is trained now.
         on_wait: is told now and then while another worker trains it.
+        mirror: URL at which other machines put what they trained; "" for none.
 
     Raises:
         OvertimeError: the worker that trains it has given no sign of life for hours.
@@ -104,17 +108,25 @@ def obtain(
         waited = time.perf_counter() - started
         encoder = _load(root / key, spec, pipeline, data)
         if encoder is None:
+            far = FarEncoder(Mirror(mirror, results), key) if mirror else None
 
             def alive(progress: Progress) -> None:
                 _touch(lock)
+                if far is not None:
+                    far.alive()
                 on_epoch(progress)
 
-            _train(root / key, spec, pipeline, data, alive, n_micro)
+            with far.turn(on_wait) if far else nullcontext(True) as is_ours:
+                waited = time.perf_counter() - started
+                if is_ours:
+                    _train(root / key, spec, pipeline, data, alive, n_micro)
+                    if far is not None:
+                        far.push()
             # Read back, so that the first trial on an encoder has the same one as all after it.
             encoder = _load(root / key, spec, pipeline, data)
             if encoder is None:
                 raise OSError(f"the encoder in {root / key} cannot be read back")
-            encoder = replace(encoder, cached=False)
+            encoder = replace(encoder, cached=not is_ours)
         return replace(encoder, waited=waited)
 
 

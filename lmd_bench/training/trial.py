@@ -156,7 +156,8 @@ def run_trial(
         opened(task.train), opened(task.val), len(task.class_names), stored and stored.facts
     )
     on_wait = on_epoch.waits if isinstance(on_epoch, Watch) else _wait
-    encoder = obtain(spec, pipeline, data, context.results, on_epoch, n_micro, on_wait)
+    results, mirror = context.results, context.mirror
+    encoder = obtain(spec, pipeline, data, results, on_epoch, n_micro, on_wait, mirror)
     # Features are handed over as a function: a calibration that trains on images needs none.
     stage1 = Stage1(
         encoder.model,

@@ -20,8 +20,11 @@ from typing import Any
 from lmd_bench.core.errors import UserError, file_error
 from lmd_bench.core.files import whole_file
 from lmd_bench.core.locks import Timeout, locked
+from lmd_bench.store.mirror import Mirror, far_claim
 
 RENEWED = 20.0  # seconds between two renewals
+FAR_RENEWED = 60.0  # the same on a mirror
+FAR_FRESH = 600.0
 FRESH = 120.0  # seconds after which a claim of another machine that was not renewed is free
 _PATIENCE = 60.0  # seconds for others that look at the claims at this moment
 
@@ -59,6 +62,40 @@ def claimed(results: Path, studies: Iterable[str]) -> Iterator[None]:
             with suppress(OSError):
                 path.unlink()
         own.__exit__(None, None, None)
+
+
+@contextmanager
+def claimed_far(mirror: Mirror, studies: Iterable[str]) -> Iterator[None]:
+    """Hold studies between machines that share a mirror and no folder.
+
+    Raises:
+        UserError: a search on another machine holds one of them.
+        OSError: the mirror does not answer.
+    """
+    wanted = sorted(set(studies))
+    owner = {"host": socket.gethostname(), "process": os.getpid(), "studies": wanted}
+    over = threading.Event()
+    with far_claim(mirror, "claims", owner, fresh=FAR_FRESH) as (name, before):
+        for claim in before.values():
+            if held := sorted(set(wanted) & set(claim.get("studies", ()))):
+                raise UserError(
+                    f"Another search (process {claim.get('process')} on {claim.get('host')}) is "
+                    f"working on {held[0]} in {mirror.url}; wait for it. If it has died, its claim "
+                    f"is free after {FAR_FRESH / 60:.0f} minutes."
+                )
+
+        def renew() -> None:
+            while not over.wait(FAR_RENEWED):
+                with suppress(OSError, UserError):
+                    mirror.put_text(f"claims/{name}", json.dumps(owner))
+
+        thread = threading.Thread(target=renew, name="far-claim", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join(timeout=30.0)
 
 
 def others(results: Path, studies: Iterable[str]) -> bool:

@@ -69,7 +69,11 @@ def run_job(config: Mapping[str, Any]) -> None:
         row = execute_trial(job.spec, job.context, on_epoch, on_wait)
         log.ended(row)
         if job.context.mirror:
-            Mirror(job.context.mirror, job.context.results).push([job.key])
+            # Where the folder is shared too, the driver finds the row all the same.
+            try:
+                Mirror(job.context.mirror, job.context.results).push([job.key])
+            except OSError as error:
+                raise BrokenPlaceError(str(error)) from error
     except UserError as error:
         # No row: of a machine's fault, or of data or a request that no trial could run with.
         log.say(str(error))
