@@ -116,7 +116,8 @@ class _Packing:
 
     def __init__(self) -> None:
         self.tensors: dict[str, Tensor] = {}
-        self._seen: set[int] = set()  # what is packed already, under another name
+        # What is put back in place, once. Numbers and containers of them may stand in two places.
+        self._seen: set[int] = set()
         self._alive: list[Any] = []  # so that no id is given twice
 
     def pack(self, value: Any, name: str) -> Any:
@@ -127,7 +128,6 @@ class _Packing:
         if isinstance(value, nn.Module):
             self._remember(value, *value.modules(), *value.parameters(), *value.buffers())
             return {"module": self._items(value.state_dict(), name)}
-        self._remember(value)
         if isinstance(value, Tensor):
             self.tensors[name] = value.detach().cpu().contiguous().clone()
             return {"tensor": name}
@@ -147,6 +147,7 @@ class _Packing:
             kind = type(value).__name__
             return {kind: [self.pack(item, f"{name}.{n}") for n, item in enumerate(value)]}
         if _is_state(value):
+            self._remember(value)
             # Modules first: what points into one of them stays as it is.
             items = sorted(vars(value).items(), key=lambda i: not isinstance(i[1], nn.Module))
             return {"object": {key: self.pack(item, f"{name}.{key}") for key, item in items}}
