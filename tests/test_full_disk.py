@@ -40,7 +40,9 @@ TIMES = {"started_at": "t", "finished_at": "t", "seconds": 1.0, "standalone_seco
 
 def an_encoder(root: Path) -> encoders.Encoder:
     folder = root / "encoders" / "key"
-    return encoders.Encoder("key", tiny.model(), (), 1, 0.0, 1.0, cached=False, folder=folder)
+    return encoders.Encoder(
+        "key", tiny.model(), (), 1, 0.0, 1.0, cached=False, folder=folder, file=folder
+    )
 
 
 def data() -> encoders.TrialData:

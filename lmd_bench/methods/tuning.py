@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from lmd_bench.core import plugins
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Config, Scalar
-from lmd_bench.data.views.mixing import OF_PIXELS
 from lmd_bench.methods.catalogue import Method
 
 TUNE = "training.tune"
+_OF_PIXELS = ("cutmix", "cmo")  # mixings that cut boxes out of images
 
 
 def cannot_act(representation: str, calibration: str, tune: str) -> str:
@@ -59,6 +59,6 @@ def _refusal(method: Method, config: Config, has_images: bool) -> str:
     tune = str(config[TUNE])
     if tune == "full":
         return "" if has_images else "features have no encoder to train in full"
-    if config["training.mixing"] in OF_PIXELS:
+    if config["training.mixing"] in _OF_PIXELS:
         return f"{config['training.mixing']} cuts boxes out of images, and here are features"
     return cannot_act(method.representation, method.calibration, tune)

@@ -6,7 +6,7 @@ import pytest
 
 from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DataSource, TaskSpec, TrialContext, TrialSpec
+from lmd_bench.core.schema import DataSource, TaskSpec, TrialContext, TrialSpec, keyed
 from lmd_bench.experiments.confirm import checked_spec, confirm, confirmation_seeds
 from lmd_bench.leaderboard import load
 from lmd_bench.leaderboard.studies.rules import RULES
@@ -51,7 +51,7 @@ def test_a_spec_is_rebuilt_from_its_row() -> None:
     row = _row(3)
 
     assert checked_spec(row).key == row["key"]
-    assert checked_spec(row).config == {"training.lr": 3.1}
+    assert keyed(checked_spec(row).config) == {"training.lr": 3.1}
 
 
 def test_a_row_of_another_version_is_refused() -> None:

@@ -43,7 +43,7 @@ def test_the_first_is_compared_with_each_named_method_of_a_task(filled: Path) ->
     found = compare_methods(filled, ["lmd", "crt"], rule=RULE)
 
     assert [[pair.other for pair in one.comparisons] for one in found] == [[], ["crt"]]
-    assert found[0].notes == (f"crt has no study on {found[0].task}",)
+    assert found[0].notes[0] == f"crt has no study on {found[0].task}"
     frame = comparison_frame(found, RULE)
     assert len(frame) == 1
     assert frame["balanced_accuracy_difference"].iloc[0] > 0

@@ -78,7 +78,7 @@ def test_new_rows_join_what_is_gathered_and_a_second_time_changes_nothing(store:
     assert compact(store.root).file == done.file
 
 
-def test_the_row_that_finished_last_counts_and_of_equals_the_single_one(store: Store) -> None:
+def test_the_row_of_a_single_file_counts_whatever_the_clocks_say(store: Store) -> None:
     store.write(a_row(seconds=1.0, finished_at=EARLY))
     compact(store.root)
     for seconds, finished_at, expected in ((2.0, EARLY, 2.0), (3.0, LATE, 3.0), (4.0, EARLY, 4.0)):
@@ -88,10 +88,10 @@ def test_the_row_that_finished_last_counts_and_of_equals_the_single_one(store: S
     store.write(a_row(seconds=3.0, finished_at=LATE))
     compact(store.root)
     store.write(a_row(seconds=4.0, finished_at=EARLY))
-    assert store.get(make_spec().key)["seconds"] == 3.0
-    assert [row["seconds"] for row in store.rows()] == [3.0]
+    assert store.get(make_spec().key)["seconds"] == 4.0
+    assert [row["seconds"] for row in store.rows()] == [4.0]
     compact(store.root)
-    assert [row["seconds"] for row in store.rows()] == [3.0]
+    assert [row["seconds"] for row in store.rows()] == [4.0]
     assert store.singles() == []
 
 

@@ -10,12 +10,20 @@ import torch
 
 from lmd_bench.core import plugins
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import DataSource, TaskSpec, TrialContext, TrialSpec, no_report
+from lmd_bench.core.schema import (
+    DataSource,
+    TaskSpec,
+    TrialContext,
+    TrialSpec,
+    keyed,
+    no_report,
+)
 from lmd_bench.data import batches as pixels
 from lmd_bench.data.images import prepare as images
 from lmd_bench.data.images.prepare import PreparedImages
 from lmd_bench.data.tasks.task import build_task, open_test
 from lmd_bench.methods.catalogue import resolve_method
+from lmd_bench.methods.models.encoder import stem_for
 from lmd_bench.methods.pipeline import resolve
 from lmd_bench.methods.settings import default_config
 from lmd_bench.store.store import open_store
@@ -153,7 +161,7 @@ def test_a_row_tells_all_that_shaped_it(tmp_path: Path):
     spec = make_spec()
     row = run(spec, tmp_path)
     assert row["key"] == spec.key
-    assert json.loads(row["config_json"]) == dict(spec.config)
+    assert json.loads(row["config_json"]) == dict(keyed(spec.config))
     assert row["class_counts"][0] == 100
     assert row["n_train"] == sum(row["class_counts"])
     assert {point["stage"] for point in row["curve"]} == {"representation", "calibration"}
@@ -205,8 +213,8 @@ def test_memory_that_runs_out_cuts_the_batch_into_parts(tmp_path: Path, monkeypa
     real, tried = encoders.train, []
 
     def train(*arguments):
-        tried.append(arguments[-1])
-        if arguments[-1] < 4:
+        tried.append(arguments[-2])
+        if arguments[-2] < 4:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(*arguments)
 
@@ -242,11 +250,14 @@ def test_the_encoder_is_the_same_from_training_and_from_the_cache(tmp_path: Path
 
 
 def test_images_below_96_px_get_the_small_stem_unless_another_is_named():
-    assert resolve(make_spec(**{"training.stem": "auto"})).stem == "small"
-    assert resolve(make_spec()).stem == "imagenet"
+    def stem(spec: TrialSpec) -> str:
+        return stem_for(resolve(spec).training, spec.task.image_size)
+
+    assert stem(make_spec(**{"training.stem": "auto"})) == "small"
+    assert stem(make_spec()) == "own"
     large = dataclasses.replace(TASK, image_size=96)
     spec = dataclasses.replace(make_spec(**{"training.stem": "auto"}), task=large)
-    assert resolve(spec).stem == "imagenet"
+    assert stem(spec) == "own"
 
 
 def test_lesions_are_kept_with_the_logits_as_hashes_that_name_none(tmp_path: Path):

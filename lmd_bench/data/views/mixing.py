@@ -88,7 +88,6 @@ def cmo(views: Sequence[Views], labels: Sequence[Labels], draw: Draw) -> Mixed:
     return Mixed(joined, [(own, pasted) for own in labels], mixture.share)
 
 
-OF_PIXELS: frozenset[str] = frozenset({"cutmix", "cmo"})  # those that cut boxes out of images
 MIXINGS: Mapping[Mixing, Callable[[Sequence[Views], Sequence[Labels], Draw], Mixed]] = {
     "mixup": mixup,
     "cutmix": cutmix,

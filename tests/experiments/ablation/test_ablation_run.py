@@ -10,7 +10,7 @@ from fake_worker import run_all
 
 from lmd_bench.cli.emit import write
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import TaskSpec
+from lmd_bench.core.schema import TaskSpec, keyed
 from lmd_bench.experiments.ablation.analysis import read_ablations
 from lmd_bench.experiments.ablation.design import build
 from lmd_bench.experiments.ablation.document import parse_document
@@ -190,7 +190,7 @@ def test_the_base_config_of_an_earlier_folder_is_its_best_on_val(started, tmp_pa
     found = base_config_from(tmp_path, design.cells[0].method, [TASK[1]])
     # which cell of the pair had the latest study is left open: fake scores follow from keys
     stored = [json.loads(row["config_json"]) for row in store.rows()]
-    assert dict(found) in stored
+    assert keyed(found) in stored
     assert "icc.eps" in found
     with pytest.raises(UserError, match="hold no finished search trial of lmd-all on this task"):
         base_config_from(tmp_path, design.cells[0].method, ["0" * 20])

@@ -39,19 +39,19 @@ def test_with_the_official_switch_gce_gives_the_encoder_no_gradient():
 
 def test_the_e_step_moves_the_encoder_and_not_the_classifier():
     em = loop()
-    encoder = em.model.encoder.conv1.weight.detach().clone()
+    encoder = em.model.encoder.network.conv1.weight.detach().clone()
     head = em.head.weight.detach().clone()
     em._e_step(em._gaussians(em._moments(0)), epoch=0)
-    assert not torch.equal(encoder, em.model.encoder.conv1.weight)
+    assert not torch.equal(encoder, em.model.encoder.network.conv1.weight)
     assert torch.equal(head, em.head.weight)
 
 
 @pytest.mark.parametrize(("switch", "moves"), [("train", True), ("frozen", False)])
 def test_batch_norm_statistics_move_only_where_told_to(switch, moves):
     em = loop(estep_bn=switch)
-    before = em.model.encoder.bn1.running_mean.clone()
+    before = em.model.encoder.network.bn1.running_mean.clone()
     em._e_step(em._gaussians(em._moments(0)), epoch=0)
-    assert torch.equal(before, em.model.encoder.bn1.running_mean) is not moves
+    assert torch.equal(before, em.model.encoder.network.bn1.running_mean) is not moves
 
 
 def test_features_are_evaluated_after_the_e_step():
@@ -66,10 +66,10 @@ def test_features_are_evaluated_after_the_e_step():
 
 def test_the_official_evaluation_judges_the_encoder_before_the_e_step():
     em = loop(evaluation="official", encoder_lr=0.005)
-    before = em.model.encoder.conv1.weight.detach().clone()
+    before = em.model.encoder.network.conv1.weight.detach().clone()
     _, judged, logits = em.epoch(0)
-    assert torch.equal(judged.encoder.conv1.weight, before)
-    assert not torch.equal(em.model.encoder.conv1.weight, before)
+    assert torch.equal(judged.encoder.network.conv1.weight, before)
+    assert not torch.equal(em.model.encoder.network.conv1.weight, before)
     assert torch.allclose(logits, predict(judged, em.stage1.val_set)[1], atol=1e-5)
 
 

@@ -217,11 +217,11 @@ def test_the_expected_loss_is_that_of_the_logits_at_each_point(gaussians, head):
 
 
 def test_a_head_of_zeros_has_logits_that_are_held_up_by_the_jitter():
-    cholesky, info = m.factor_of_logits(torch.zeros(2, 3, 3, dtype=torch.float32))
+    cholesky, info = m.factor_of_logits(torch.zeros(3, 3, 3, dtype=torch.float32))
     assert info == 0
     assert cholesky.dtype is torch.float32
     expected = (m.JITTER * 1e-12) ** 0.5 * torch.eye(3)
-    assert torch.allclose(cholesky, expected.expand(2, 3, 3), rtol=1e-4, atol=0.0)
+    assert torch.allclose(cholesky, expected.expand(3, 3, 3), rtol=1e-4, atol=0.0)
 
 
 def test_the_jitter_is_a_share_of_the_mean_variance_of_its_class():
