@@ -6,9 +6,9 @@ from functools import partial
 import torch
 from torch import nn
 
+from lmd_bench.contract.tiny import COUNTS, image_set, sets
 from lmd_bench.core import plugins
 from lmd_bench.core.schema import no_report
-from lmd_bench.data.batches import ImageSet
 from lmd_bench.methods.best_epoch import KeptState
 from lmd_bench.methods.calibration._base import Stage1
 from lmd_bench.methods.config import TrainingConfig
@@ -16,21 +16,7 @@ from lmd_bench.methods.models.model import Model, build_model, predict
 from lmd_bench.methods.representation._base import Representation
 from lmd_bench.training.loop import Fitted
 
-COUNTS = (24, 12, 3)  # many, medium, and a class with three images
-
-
-def image_set(counts: tuple[int, ...], seed: int, size: int = 16) -> ImageSet:
-    """Return noisy images whose brightness tells the class."""
-    rng = torch.Generator().manual_seed(seed)
-    labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
-    noise = torch.rand(len(labels), size, size, 3, generator=rng) * 80
-    pixels = (noise + labels[:, None, None, None] * 60).to(torch.uint8)
-    return ImageSet(pixels, labels)
-
-
-def sets(size: int = 16) -> tuple[ImageSet, ImageSet]:
-    """Return a long-tailed train set and a balanced val set."""
-    return image_set(COUNTS, seed=0, size=size), image_set((4, 4, 4), seed=1, size=size)
+__all__ = ["COUNTS", "image_set", "method", "model", "sets", "stage1", "trained"]
 
 
 def model(

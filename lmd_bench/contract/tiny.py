@@ -20,18 +20,18 @@ PLAIN = "cross_entropy"  # the stage 1 that calibrations stand on here
 _SETTINGS: dict[str, Scalar] = {"training.stem": "imagenet"}
 
 
-def image_set(counts: tuple[int, ...], seed: int) -> ImageSet:
+def image_set(counts: tuple[int, ...], seed: int, size: int = SIZE) -> ImageSet:
     """Return noisy images whose brightness tells the class."""
     rng = torch.Generator().manual_seed(seed)
     labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
-    noise = torch.rand(len(labels), SIZE, SIZE, 3, generator=rng) * 80
+    noise = torch.rand(len(labels), size, size, 3, generator=rng) * 80
     pixels = (noise + labels[:, None, None, None] * 60).to(torch.uint8)
     return ImageSet(pixels, labels)
 
 
-def sets() -> tuple[ImageSet, ImageSet]:
+def sets(size: int = SIZE) -> tuple[ImageSet, ImageSet]:
     """Return a long-tailed train set and a balanced val set."""
-    return image_set(COUNTS, seed=0), image_set((4, 4, 4), seed=1)
+    return image_set(COUNTS, seed=0, size=size), image_set((4, 4, 4), seed=1, size=size)
 
 
 def pipeline(representation: str) -> Pipeline:

@@ -113,6 +113,16 @@ class Outside:
         return module
 
 
+def folder(kind: Kind) -> Path:
+    """Return the folder of the package that holds the plug-ins of a kind."""
+    return Path(__file__).resolve().parents[2].joinpath(*KINDS[kind][0].split("."))
+
+
+def packaged(kind: Kind) -> list[str]:
+    """Return the names of the package's own plug-ins of a kind."""
+    return [file.stem for file in folder(kind).glob("[!_]*.py")]
+
+
 def outside() -> tuple[Outside, ...]:
     """Return all plug-ins from outside, without importing them.
 
@@ -177,7 +187,11 @@ def _written(file: Mapping[str, str | None]) -> Path:
 @cache
 def _outside(places: str) -> tuple[Outside, ...]:
     plugins = [_of_file(file) for file in _files(places)] + list(_of_entry_points())
-    taken = {name: f"a {kind.removesuffix('s')} of lmd-bench" for kind, name in _of_package()}
+    taken = {
+        name: f"a {kind.removesuffix('s')} of lmd-bench"
+        for kind in KINDS
+        for name in packaged(kind)
+    }
     for plugin in plugins:
         where = str(plugin.file or f"the module {plugin.entry}")
         if plugin.name in taken:
@@ -202,13 +216,6 @@ def _files(places: str) -> list[Path]:
         else:
             raise UserError(f"There is no plug-in {place}; name a .py file or a folder of such.")
     return list(dict.fromkeys(file.resolve() for file in files))
-
-
-def _of_package() -> Iterator[tuple[Kind, str]]:
-    root = Path(__file__).resolve().parents[2]
-    for kind, (package, _) in KINDS.items():
-        for file in root.joinpath(*package.split(".")).glob("[!_]*.py"):
-            yield kind, file.stem
 
 
 def _of_entry_points() -> Iterator[Outside]:

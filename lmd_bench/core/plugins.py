@@ -9,14 +9,13 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import yaml
 
 from lmd_bench.core.errors import UserError, unknown
-from lmd_bench.core.outside import KINDS, STAGES, Kind, Outside, outside
+from lmd_bench.core.outside import KINDS, STAGES, Kind, Outside, folder, outside, packaged
 from lmd_bench.core.paths import search_spaces
 
 __all__ = ["Kind", "card", "check_versions", "load", "names", "plugin_class", "space", "version"]
@@ -30,8 +29,7 @@ def names(kind: Kind) -> list[str]:
     Raises:
         UserError: a file from outside that is no plug-in, or two plug-ins of one name.
     """
-    inside = [file.stem for file in _folder(kind).glob("[!_]*.py")]
-    return sorted([*inside, *(plugin.name for plugin in outside() if plugin.kind == kind)])
+    return sorted([*packaged(kind), *(plugin.name for plugin in outside() if plugin.kind == kind)])
 
 
 def load(kind: Kind, name: str) -> ModuleType:
@@ -57,7 +55,7 @@ def plugin_class(kind: Kind, name: str) -> Any:
 def card(kind: Kind, name: str) -> str:
     """Return a plug-in's card, its module docstring, without importing it."""
     plugin = _find(kind, name)
-    source = (_folder(kind) / f"{name}.py").read_text() if plugin is None else plugin.source
+    source = (folder(kind) / f"{name}.py").read_text() if plugin is None else plugin.source
     return ast.get_docstring(ast.parse(source)) or ""
 
 
@@ -191,7 +189,3 @@ def _space_of(plugin: Outside) -> dict[str, dict[str, Any]]:
                 f"`name: {{type: float, low: 0.0, high: 1.0}}`, and has {name}: {entry}."
             )
     return dict(entries)
-
-
-def _folder(kind: Kind) -> Path:
-    return Path(__file__).resolve().parents[2].joinpath(*KINDS[kind][0].split("."))
