@@ -53,7 +53,7 @@ _READ = (
         "groups",
         "n_epochs",
     ),
-    *("test_counts", "repeat_of"),
+    *("test_counts", "repeat_of", "calibration", "encoder_key", "encoder_rank"),
     *("val_balanced_accuracy", *(f"test_{name}" for name in SCORES), "command"),
     *("seconds", "standalone_seconds", "gpu_share", "best_epoch", "full_objective_share"),
 )
@@ -170,7 +170,9 @@ def _build(studies: Sequence[StudyRows], wanted: _Wanted, notes: tuple[str, ...]
 def _unselected(study: StudyRows, rule: SelectionRule) -> str:
     name = f"{study.method} on {study.task}"
     if not study.trials:
-        return f"no trial within the budget: {name}"
+        before = len(study.stage1_trials)
+        why = f" (the search of its stage 1 has {before} trials)" if before else ""
+        return f"no trial within the budget: {name}{why}"
     ended_well = any(row["status"] == "ok" for row in study.trials)
     why = f"no trial that {rule.name} can judge" if ended_well else "no trial finished"
     return f"searched, {why}: {name} ({outcomes(study.trials)})"
@@ -199,10 +201,13 @@ def _line(study: StudyRows, selected: Row, wanted: _Wanted) -> BoardLine:
         default_n_seeds_failed=len(study.runs(default)) - len(default_ok),
         default_was_selected=default_was_selected,
         val_balanced_accuracy=selected["val_balanced_accuracy"],
+        n_stage1_trials=len(study.stage1_trials),
         n_trials=len(trials),
         n_trials_ok=len(_ok(trials)),
         seconds=sum(row["seconds"] for row in study.rows),
-        standalone_seconds=sum(row["standalone_seconds"] for row in study.rows),
+        standalone_seconds=sum(
+            row["standalone_seconds"] for row in (*study.stage1_trials, *study.rows)
+        ),
         selected_key=selected["key"],
         rule=wanted.rule.name,
         budget="" if wanted.budget is None else wanted.budget.description,
@@ -305,7 +310,7 @@ def _beside_others(
     n_studies = Counter((line.task, line.method) for line in lines)
     largest: Counter[str] = Counter()
     for line in lines:
-        largest[line.task] = max(largest[line.task], line.n_trials)
+        largest[line.task] = max(largest[line.task], line.n_stage1_trials + line.n_trials)
     # hours pay for as many trials as they do
     counts_trials = budget is None or budget.unit == "trials"
     watermark = " (chosen on test)" if rule.watermark else ""
@@ -314,7 +319,8 @@ def _beside_others(
             line,
             label=study_label(line.method, line.study, n_studies[line.task, line.method])
             + watermark,
-            fewer_trials=counts_trials and line.n_trials < largest[line.task],
+            fewer_trials=counts_trials
+            and line.n_stage1_trials + line.n_trials < largest[line.task],
         )
         for line in lines
     ]

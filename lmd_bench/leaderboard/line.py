@@ -46,11 +46,12 @@ class BoardLine:
     default_n_seeds_failed: int
     default_was_selected: bool
     val_balanced_accuracy: float
-    n_trials: int
+    n_stage1_trials: int = 0  # of the search of stage 1 that it chose encoders among
+    n_trials: int  # of its own
     n_trials_ok: int
-    fewer_trials: bool = False  # than the largest study of its task
+    fewer_trials: bool = False  # both together, than the most of its task
     seconds: float  # of all runs
-    standalone_seconds: float  # had every run trained its own stage 1
+    standalone_seconds: float  # had every run trained its own stage 1, with the search of stage 1
     selected_key: str
     rule: str
     budget: str

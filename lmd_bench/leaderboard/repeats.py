@@ -106,7 +106,7 @@ _NORMAL = 1.96  # half of an interval of 95 % in standard errors
 _MOST_DF = 1e6  # beyond it Student's t is the normal one
 _SUMMED = (
     *("n_seeds", "n_seeds_failed", "default_n_seeds", "default_n_seeds_failed"),
-    *("n_trials", "n_trials_ok", "seconds", "standalone_seconds"),
+    *("n_stage1_trials", "n_trials", "n_trials_ok", "seconds", "standalone_seconds"),
 )
 
 

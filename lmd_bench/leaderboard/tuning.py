@@ -13,7 +13,7 @@ from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.schema import Row
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.answer import Answer
-from lmd_bench.leaderboard.studies.budget import Unit, cost
+from lmd_bench.leaderboard.studies.budget import Unit, costs_of
 from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
 from lmd_bench.leaderboard.studies.measure import measure
 from lmd_bench.leaderboard.studies.predictions import (
@@ -142,7 +142,7 @@ def curve_frame(
     parts: list[pd.DataFrame] = []
     for study in studies:
         values = [_value(study, row, rule) for row in study.trials]
-        costs = [cost(row, unit) for row in study.trials]
+        before, costs = costs_of(study, unit)
         if not any(costs):
             continue
         generator = np.random.default_rng(derive_seed(0, "curve", study.task, study.label))
@@ -150,6 +150,8 @@ def curve_frame(
             best_of_trials(values) if unit == "trials" else best_of_hours(values, costs, generator)
         )
         columns = {"task": study.task, "label": study.label, "unit": unit, **vars(found)}
+        # Its first trial comes after the whole search of its stage 1.
+        columns["spent"] = found.spent + before
         parts.append(pd.DataFrame(columns))
     names = ["task", "label", "unit", "spent", "mean", "low", "high", "found"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=pd.Index(names))

@@ -10,6 +10,7 @@ from lmd_bench.leaderboard.board import build, load
 from lmd_bench.leaderboard.line import SCORES, line_columns
 from lmd_bench.leaderboard.studies.budget import Budget
 from lmd_bench.leaderboard.studies.rules import RULES
+from lmd_bench.leaderboard.tables.columns import trials_text
 from lmd_bench.store.compaction import compact
 from lmd_bench.store.store import open_store
 
@@ -286,3 +287,16 @@ def test_classes_without_a_test_image_are_in_no_chance_level_and_are_named(study
 
     assert board.frame["chance"].tolist() == [pytest.approx(1 / 3)]
     assert any(note.startswith("no test image of class d on toy") for note in board.notes)
+
+
+def test_trials_are_those_of_both_stages_and_the_star_compares_their_sum(study) -> None:
+    base = [row | {"encoder_key": f"e{n}"} for n, row in enumerate(study("ce", [0.2], {0: [0.5]}))]
+    stage2 = {"calibration": "crt", "encoder_key": "e0", "encoder_rank": 1}
+    own = [row | stage2 for row in study("crt", [0.4, None], {0: [0.6]})]
+
+    board = build(base + own)
+    lines = {line["label"]: line for line in board.frame.to_dict("records")}
+
+    assert trials_text(lines["crt"]) == "1 + 1/2"
+    assert trials_text(lines["ce"]) == "1*"
+    assert lines["crt"]["n_stage1_trials"] == 1

@@ -1,8 +1,10 @@
 """A budget of a study, and the part of its trials that it would have paid for.
 
-Trials count in the order of their numbers, failed ones too. Hours are those of
-`standalone_seconds`, so that no method is cheaper because another trained its encoders first; the
-confirmation is not part of the budget.
+Trials count in the order of their numbers, failed ones too. A method of two stages has paid for all
+of the search of its stage 1 before its own first trial: which encoders are the best is not known
+earlier. Hours are those of `standalone_seconds`, so that no method is cheaper because another
+trained its encoders first; after a search of stage 1 that is paid for, a trial costs what it took.
+The confirmation is not part of the budget.
 """
 
 import re
@@ -28,9 +30,9 @@ class Budget:
     def description(self) -> str:
         """Return it in words."""
         what = {
-            "trials": "trials of each study",
-            "hours": "hours of trials of each study, each with the training of its own stage 1",
-            "gpu_hours": "GPU-hours of trials of each study, each with its own stage 1",
+            "trials": "trials of each method, those of the search of its stage 1 first",
+            "hours": "hours of trials of each method, with the search of its stage 1",
+            "gpu_hours": "GPU-hours of trials of each method, with the search of its stage 1",
         }
         return f"the first {self.amount:g} {what[self.unit]}"
 
@@ -51,11 +53,17 @@ def parse_budget(text: str) -> Budget:
     return Budget(amount, unit)
 
 
-def cost(trial: Row, unit: Unit) -> float:
-    """Return what one trial costs, in the unit."""
+def costs_of(study: StudyRows, unit: Unit) -> tuple[float, list[float]]:
+    """Return what the search of stage 1 costs, 0 where there is none, and what each trial does."""
+    own = "seconds" if study.stage1_trials else "standalone_seconds"
+    before = sum((_cost(row, unit, "standalone_seconds") for row in study.stage1_trials), 0.0)
+    return before, [_cost(row, unit, own) for row in study.trials]
+
+
+def _cost(trial: Row, unit: Unit, seconds: str) -> float:
     if unit == "trials":
         return 1.0
-    hours = trial["standalone_seconds"] / 3600
+    hours = trial[seconds] / 3600
     return hours if unit == "hours" else hours * trial["gpu_share"]
 
 
@@ -67,27 +75,29 @@ def within(study: StudyRows, budget: Budget) -> tuple[StudyRows, list[str]]:
     """
     trials = study.trials
     name = f"{study.method} on {study.task}"
-    costs = [cost(row, budget.unit) for row in trials]
+    before, costs = costs_of(study, budget.unit)
     if trials and not any(costs):
         raise UserError(
             f"No trial of {name} used a GPU, so GPU-hours say nothing of it; give hours, like 4h."
         )
     kept: set[str] = set()
-    spent = 0.0
+    spent = before
     for row, price in zip(trials, costs, strict=True):
         spent += price
         if spent > budget.amount * (1 + 1e-9):
             break
         kept.add(row["key"])
     part = tuple(row for row in study.rows if row["phase"] != "search" or row["key"] in kept)
-    return replace(study, rows=part), _notes(name, len(trials), len(kept), spent, budget)
+    return replace(study, rows=part), _notes(name, study, len(kept), spent, budget)
 
 
-def _notes(name: str, n_trials: int, n_kept: int, spent: float, budget: Budget) -> list[str]:
+def _notes(name: str, study: StudyRows, n_kept: int, spent: float, budget: Budget) -> list[str]:
+    n_trials, n_before = len(study.trials), len(study.stage1_trials)
     if n_trials == 0 or n_kept < n_trials:
         return []
     if spent < budget.amount * (1 - 1e-9) and budget.unit == "trials":
         trials = f"{n_trials} trial{'' if n_trials == 1 else 's'}"
+        trials = f"{n_before} + {trials}" if n_before else trials
         return [f"ran less than the budget, {trials}: {name}"]
     if spent < 0.9 * budget.amount:
         return [f"ran less than the budget, {spent:.2g} of {budget.amount:g} h: {name}"]

@@ -3,12 +3,12 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lmd_bench.core.schema import OF_A_STUDY, TASK_COLUMNS, Row
+from lmd_bench.core.schema import NO_CALIBRATION, OF_A_STUDY, TASK_COLUMNS, Row
 from lmd_bench.core.text import encoder_label, task_label
 from lmd_bench.leaderboard.studies.rules import SelectionRule, best_row
 from lmd_bench.store.store import FOLDER
@@ -25,6 +25,8 @@ class StudyRows:
     study: str
     label: str  # the method; with the study where a method has several on one task
     rows: tuple[Row, ...]
+    # Trials of the search of its stage 1, which it chose encoders among; none of a joint search.
+    stage1_trials: tuple[Row, ...] = ()
 
     @cached_property
     def trials(self) -> list[Row]:
@@ -75,7 +77,7 @@ def named_studies(groups: Iterable[Sequence[Row]]) -> list[StudyRows]:
     rows_of_studies = list(groups)
     names = [(_heading(rows[0]), rows[0]["method"]) for rows in rows_of_studies]
     counts = Counter(names)
-    return [
+    studies = [
         StudyRows(
             task=task,
             method=method,
@@ -85,6 +87,27 @@ def named_studies(groups: Iterable[Sequence[Row]]) -> list[StudyRows]:
         )
         for (task, method), rows in zip(names, rows_of_studies, strict=True)
     ]
+    return _with_stage1(studies)
+
+
+def _with_stage1(studies: Sequence[StudyRows]) -> list[StudyRows]:
+    """Return the studies, those of a stage 2 with the trials of the search that they stand on.
+
+    Only a trial on a ranked encoder stands on another search, and the encoder says on which. Rows
+    of a few columns do not say it.
+    """
+    searches: dict[str, StudyRows] = {}
+    for study in studies:
+        for row in study.trials:
+            if row.get("calibration") == NO_CALIBRATION and row.get("encoder_key"):
+                searches.setdefault(row["encoder_key"], study)
+    linked: list[StudyRows] = []
+    for study in studies:
+        ranked = (row for row in study.trials if row.get("encoder_rank") is not None)
+        bases = (searches.get(row.get("encoder_key", "")) for row in ranked)
+        base = next((base for base in bases if base is not None and base is not study), None)
+        linked.append(study if base is None else replace(study, stage1_trials=tuple(base.trials)))
+    return linked
 
 
 def _heading(row: Row) -> str:

@@ -113,8 +113,12 @@ def _with_spread(line: Line, name: str, percent: bool = True) -> str:
     return shown if isnan(sd) else f"{shown} ± {number(sd, percent=percent)}"
 
 
-def _trials(line: Line) -> str:
-    return f"{line['n_trials_ok']}/{line['n_trials']}" + ("*" if line["fewer_trials"] else "")
+def trials_text(line: Line) -> str:
+    """Return the trials of the search of stage 1, where there is one, and its own."""
+    before = f"{line['n_stage1_trials']} + " if line["n_stage1_trials"] else ""
+    n_ok, n = line["n_trials_ok"], line["n_trials"]
+    own = f"{n}" if n_ok == n else f"{n_ok}/{n}"
+    return before + own + ("*" if line["fewer_trials"] else "")
 
 
 def _seeds(line: Line) -> str:
@@ -133,7 +137,12 @@ def _repeats(line: Line) -> str:
 
 
 METHOD = Column("Method", lambda line: line["label"], 0)
-TRIALS = Column("Trials", _trials, 5, "Trials: ended well / all.")
+TRIALS = Column(
+    "Trials",
+    trials_text,
+    5,
+    "Trials: of the search of stage 1 + its own (ended well / all, where some failed).",
+)
 SEEDS = Column("Seeds", _seeds, 7)
 INTERVAL = Column(
     "95 %",
@@ -166,6 +175,6 @@ USUAL = (
         "Alone",
         lambda line: rough(line["standalone_seconds"]),
         9,
-        "Alone: the time had every run trained its own stage 1.",
+        "Alone: the time had every run trained its own stage 1, with the search of stage 1.",
     ),
 )

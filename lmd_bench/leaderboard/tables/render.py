@@ -32,7 +32,7 @@ _GAPS = (2, 1)  # blanks between the columns of a terminal table: the first if i
 _METHOD_WIDTH = 24  # longer names are folded
 GROUPS = "third"  # the scheme of many, medium and few
 _BETTER = {True: "higher is better", False: "lower is better"}
-FEWER = "* fewer trials than the largest study of its task (its space may be smaller)"
+FEWER = "* fewer trials, both stages together, than others of its task (its space may be smaller)"
 _NOTHING = "No study is confirmed yet, so there is no line to show."
 
 

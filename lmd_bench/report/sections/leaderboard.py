@@ -5,7 +5,13 @@ from math import isnan, nan
 from typing import Any
 
 from lmd_bench.leaderboard.missing import by_command
-from lmd_bench.leaderboard.tables.columns import Score, board_scores, interval_text, number
+from lmd_bench.leaderboard.tables.columns import (
+    Score,
+    board_scores,
+    interval_text,
+    number,
+    trials_text,
+)
 from lmd_bench.leaderboard.tables.render import FEWER, header
 from lmd_bench.report.blocks import (
     Block,
@@ -36,7 +42,7 @@ _SCORES = board_scores()
 _OTHERS: tuple[tuple[str, Callable[[Line], Cell]], ...] = (
     ("95 %, tuned", lambda line: words(interval_text(line))),
     ("Val", lambda line: percent(line["val_balanced_accuracy"])),
-    ("Trials, ok / all", lambda line: _trials(line)),
+    ("Trials", lambda line: _trials(line)),
     ("Seeds", lambda line: _seeds(line)),
     ("Time", lambda line: duration(line["seconds"])),
     ("Alone", lambda line: duration(line["standalone_seconds"])),
@@ -47,8 +53,9 @@ _MEANINGS = (
     "95 %: of the tuned balanced accuracy, over test images (by lesion or patient, where known) "
     "and retrainings together.",
     "Val: balanced accuracy on val of the selected trial, flattered where val has chosen it.",
+    "Trials: of the search of stage 1 + its own (ended well / all, where some failed).",
     "Time: all runs of the study, without the search of its stage 1. Alone: the time had every run "
-    "trained its own stage 1.",
+    "trained its own stage 1, with the search of stage 1.",
 )
 
 
@@ -107,8 +114,7 @@ def _score(line: Line, score: Score, place: int) -> Cell:
 
 
 def _trials(line: Line) -> Cell:
-    star = "*" if line["fewer_trials"] else ""
-    return Cell(f"{line['n_trials_ok']} / {line['n_trials']}{star}", float(line["n_trials_ok"]))
+    return Cell(trials_text(line), float(line["n_stage1_trials"] + line["n_trials"]))
 
 
 def _seeds(line: Line) -> Cell:

@@ -65,3 +65,36 @@ def test_a_study_that_ran_less_than_the_budget_is_noted(study) -> None:
     assert note.startswith("ran less than the budget, 2 trials: crt on toy")
     (note,) = within(found, Budget(1.0, "hours"))[1]
     assert note.startswith("ran less than the budget, 0.017 of 1 h: crt on toy")
+
+
+def staged(study) -> list:
+    """Return two trials of cross-entropy, and two of cRT that stand on the second's encoder."""
+    base = [row | {"encoder_key": f"e{n}"} for n, row in enumerate(study("ce", [0.2, 0.3]))]
+    own = study("crt", [0.4, 0.5], {1: [0.6]})
+    stage2 = {"calibration": "crt", "encoder_key": "e1", "encoder_rank": 1}
+    return base + [row | stage2 for row in own]
+
+
+def test_a_method_of_two_stages_pays_for_the_search_of_its_stage_1_first(study) -> None:
+    _, crt = group_studies(staged(study))
+
+    kept = [len(within(crt, Budget(n, "trials"))[0].trials) for n in (1.0, 2.0, 3.0, 4.0)]
+
+    assert kept == [0, 0, 1, 2]
+    assert within(crt, Budget(5.0, "trials"))[1][0].startswith(
+        "ran less than the budget, 2 + 2 trials: crt on toy"
+    )
+
+
+def test_hours_hold_the_search_of_stage_1_once(study) -> None:
+    _, crt = group_studies(staged(study))
+
+    # 2 x 30 s of stage 1, and 10 s for each trial on an encoder that is there
+    assert len(within(crt, Budget(69 / 3600, "hours"))[0].trials) == 0
+    assert len(within(crt, Budget(80 / 3600, "hours"))[0].trials) == 2
+
+
+def test_a_joint_search_stands_on_no_other_though_it_has_an_encoder_of_one(study) -> None:
+    rows = [row | {"encoder_rank": None} for row in staged(study)]
+
+    assert group_studies(rows)[1].stage1_trials == ()

@@ -152,7 +152,9 @@ def test_files_without_room_for_sentences_bear_the_watermark_in_each_line(
 
     frame = pd.read_csv(out) if form == "csv" else pd.read_parquet(out)
     assert set(frame["watermark"]) == {RULES["oracle_test"].watermark}
-    assert set(frame["budget"]) == {"the first 1 trials of each study"}
+    assert set(frame["budget"]) == {
+        "the first 1 trials of each method, those of the search of its stage 1 first"
+    }
     assert "ORACLE" in capsys.readouterr().err
 
 

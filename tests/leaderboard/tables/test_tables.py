@@ -44,8 +44,11 @@ def test_header_says_metric_spread_selection_groups_and_chance(board: Leaderboar
 def test_notes_and_the_footnote_of_unequal_trials_are_printed(board: Leaderboard) -> None:
     text = " ".join(render(board, "table", width=140).split())
 
-    assert "1/1*" in text
-    assert "* fewer trials than the largest study of its task (its space may be smaller)" in text
+    assert "1*" in text
+    assert (
+        "* fewer trials, both stages together, than others of its task (its space may be smaller)"
+        in text
+    )
     assert "searched, not confirmed: rrl on toy" in text
     assert "1 of 2" in text
 
@@ -194,4 +197,7 @@ def test_a_missing_cell_is_shown_as_missing_and_does_not_count_as_seeds(study) -
 def test_the_header_names_the_budget(study) -> None:
     board = build(study("crt", [0.3], {0: [0.5]}), budget=Budget(1.0, "trials"))
 
-    assert "At equal cost: the first 1 trials of each study." in render(board, "markdown")
+    assert (
+        "At equal cost: the first 1 trials of each method, those of the search of its stage 1"
+        in render(board, "markdown")
+    )
