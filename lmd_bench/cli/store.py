@@ -125,7 +125,10 @@ def merge(
     folders: Annotated[list[Path], typer.Argument(help="Results folders; they are only read.")],
     into: Annotated[Path, typer.Option(help="Results folder, made where there is none.")],
     private: Annotated[
-        bool, typer.Option("--private", help="Leave out image ids, logits and command lines.")
+        bool,
+        typer.Option(
+            "--private", help="Leave out image ids, logits, kept models and command lines."
+        ),
     ] = False,
 ) -> None:
     """Join results of several sites in one folder; exit code 1 if a trial has two outcomes."""

@@ -92,11 +92,17 @@ def unused_encoders(store: Store, open_studies: Collection[str]) -> Litter:
 
 def of_models(root: Path) -> set[str]:
     """Return the encoders that kept models stand on: without them the models cannot be read."""
-    return {
-        str(key)
-        for path in root.glob("models/[!.]*/model.json")
-        if (key := _facts(path).get("encoder_key"))
-    }
+    return {key for path in root.glob("models/[!.]*") if (key := encoder_of_model(path))}
+
+
+def kept_models(root: Path, key: str) -> list[Path]:
+    """Return the folders of what a run kept: its model, and the one trained on val too."""
+    return sorted((root / "models").glob(f"{key}*"))
+
+
+def encoder_of_model(folder: Path) -> str:
+    """Return the key of the stored encoder that a kept model stands on, or ""."""
+    return str(_facts(folder / "model.json").get("encoder_key") or "")
 
 
 def drop_encoders(root: Path, keys: Iterable[str]) -> int:

@@ -1,8 +1,9 @@
 """Joins results folders of several sites in one, by the keys of their rows.
 
 The row of a key that comes first stays. One that came out otherwise elsewhere is reported and set
-aside in `conflicts/`. A source's rows arrive in one compacted file, after their logits: killed
-half-way, the same command goes on, and repeated it changes nothing.
+aside in `conflicts/`. A source's rows arrive in one compacted file, after their logits and the
+models that their runs kept: killed half-way, the same command goes on, and repeated it changes
+nothing.
 """
 
 import filecmp
@@ -19,9 +20,10 @@ import numpy as np
 import pyarrow as pa
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.files import asked_file, whole_file
+from lmd_bench.core.files import asked_file, whole_file, whole_folder
 from lmd_bench.core.schema import Row
 from lmd_bench.core.text import task_label
+from lmd_bench.store.cleaning import encoder_of_model, kept_models
 from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.compaction import part_later, write_compacted
 from lmd_bench.store.differences import OUTCOME, differences, logit_differences
@@ -62,8 +64,9 @@ def merge(sources: Sequence[Path], into: Path, *, private: bool = False) -> list
     Args:
         sources: Results folders; they are only read.
         into: Results folder, made where there is none.
-        private: Leave out logits with their image ids, command lines, and what failures say; what
-            the logits say of metrics and of images of each class stays in the rows.
+        private: Leave out logits with their image ids, kept models, command lines, and what
+            failures say; what the logits say of metrics and of images of each class stays in the
+            rows.
 
     Raises:
         UserError: no results in a source, the same folder twice, or rows of a later package.
@@ -132,6 +135,7 @@ def _take(store: Store, target: Store, private: bool) -> Arrival:
     if not private:
         for key in arriving["key"].to_pylist():
             _copy_logits(store, target, key)
+            _copy_models(store, target, key)
     if arriving.num_rows:
         write_compacted(arriving, target.root)
     repeated = rows.filter(pa.array(~new)).to_pylist()
@@ -173,8 +177,10 @@ def _conflicts(
         if details:
             file = _set_aside(row, store, target, private)
             conflicts.append(Conflict(row, *_largest(kept[key], row), tuple(details), file))
-        elif not private and not target.logits_file(key).exists():
-            _copy_logits(store, target, key)
+        elif not private:
+            if not target.logits_file(key).exists():
+                _copy_logits(store, target, key)
+            _copy_models(store, target, key)
     return tuple(conflicts)
 
 
@@ -211,6 +217,19 @@ def _copy_logits(store: Store, target: Store, key: str) -> None:
     source = store.logits_file(key)
     if source.exists():
         _copy(source, target.logits_file(key))
+
+
+def _copy_models(store: Store, target: Store, key: str) -> None:
+    """Bring what a run kept, with the encoder it stands on; what is there already stays."""
+    for folder in kept_models(store.root, key):
+        encoder = encoder_of_model(folder)
+        # The encoder first: without it the model cannot be read.
+        for source in [store.root / "encoders" / encoder] * bool(encoder) + [folder]:
+            final = target.root / source.relative_to(store.root)
+            if source.is_dir() and not final.exists():
+                final.parent.mkdir(exist_ok=True)
+                with whole_folder(final) as temporary:
+                    shutil.copytree(source, temporary, dirs_exist_ok=True)
 
 
 def _copy(source: Path, final: Path) -> None:

@@ -235,3 +235,26 @@ def test_the_command_exits_with_1_on_another_value(tmp_path: Path) -> None:
     assert app(["merge", str(a), str(b), *into], standalone_mode=False) == 1
     # Without logits the two are the same.
     assert app(["merge", "--private", str(b), *into], standalone_mode=False) in (None, 0)
+
+
+def test_kept_models_come_with_the_encoder_they_stand_on_unless_private(tmp_path: Path) -> None:
+    rows = rows_of(0, 1)
+    a = site(tmp_path / "a", rows)
+    alone, standing = rows[0]["key"], rows[1]["key"]
+    for name, encoder in ((alone, ""), (standing, "e1"), (f"{standing}-refit", "e1")):
+        folder = a / "models" / name
+        folder.mkdir(parents=True)
+        (folder / "model.json").write_text(json.dumps({"encoder_key": encoder}))
+        (folder / "model.safetensors").write_bytes(name.encode())
+    for name in ("e1", "unused"):
+        (a / "encoders" / name).mkdir(parents=True)
+        (a / "encoders" / name / "last.safetensors").write_bytes(name.encode())
+
+    merge([a], tmp_path / "private", private=True)
+    assert not (tmp_path / "private" / "models").exists()
+    # A row that is there already brings the model that was left out then.
+    for into in (tmp_path / "all", tmp_path / "private"):
+        merge([a], into)
+        brought = {name for name in contents(into) if name.startswith(("models", "encoders"))}
+        expected = {name for name in contents(a) if name.startswith(("models", "encoders"))}
+        assert brought == {name for name in expected if "unused" not in name}
