@@ -21,6 +21,9 @@ from lmd_bench.report.drawing.canvas import sample
 from lmd_bench.report.sections import NAMES
 from lmd_bench.store.provenance import package_version
 
+# These answer who is better; what else there is opens by a click.
+_UNFOLDED = ("summary", "leaderboard")
+
 
 def check_names(only: Sequence[str]) -> tuple[str, ...]:
     """Return the sections that are asked for, in the report's order; all for none.
@@ -64,6 +67,7 @@ def page(context: Context, names: Sequence[str], at: datetime | None = None) -> 
         sample=sample,
         kind=_kind,
         sections=sections(context, names),
+        unfolded=_UNFOLDED if set(names) & set(_UNFOLDED) else names,
         methods=sorted({study.label for found in context.tasks.values() for study in found}),
         style=Markup(style),
         script=Markup(script),

@@ -107,3 +107,45 @@ def test_the_report_can_be_read_without_script(browser: Browser, report: Path) -
         assert count("form[hidden]") == 1
     finally:
         browser.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+SMALLEST_TEXT = """
+Math.min(...[...document.querySelectorAll('svg text')].map(t => {
+  const drawn = t.ownerSVGElement.getBoundingClientRect().width;
+  return parseFloat(getComputedStyle(t).fontSize) * drawn / t.ownerSVGElement.viewBox.baseVal.width;
+}))
+"""
+FIRST_FOLD = "document.querySelector('details.fold').getBoundingClientRect().top / innerHeight"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (390, 844)])
+def test_the_first_screen_holds_the_summary_and_no_text_of_a_figure_is_small(
+    browser: Browser, report: Path, width: int, height: int, scheme: str
+) -> None:
+    browser.scheme(scheme)
+    browser.open(report, width, height)
+
+    first = "document.querySelector('#summary .prose').getBoundingClientRect().bottom"
+    assert browser.evaluate(first) < height
+    assert browser.evaluate(FIRST_FOLD) < 6
+    browser.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    browser.evaluate("document.getElementById('task').selectedIndex = 0")
+    browser.evaluate("document.querySelector('.filter').dispatchEvent(new Event('input'))")
+    assert browser.evaluate(SMALLEST_TEXT) >= 11
+
+
+def test_a_link_to_a_folded_section_opens_it(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    fold = "document.querySelector('#trials details.fold').open"
+    assert not browser.evaluate(fold)
+    browser.evaluate("location.hash = '#trials'; 0")
+    browser.evaluate("new Promise(done => setTimeout(done, 50)) && 0")
+    assert browser.evaluate(f"new Promise(r => setTimeout(() => r({fold}), 50)) && {fold}")
+
+
+def test_the_name_of_a_method_stays_in_sight(browser: Browser, report: Path) -> None:
+    browser.open(report, 390)
+    browser.evaluate("document.querySelector('#leaderboard .scroll').scrollLeft = 300")
+    name = "document.querySelector('#leaderboard tbody th').getBoundingClientRect().left"
+    assert browser.evaluate(name) >= 0

@@ -20,7 +20,9 @@ from lmd_bench.report.drawing.canvas import (
     tick_text,
 )
 
-_ROW = 22.0
+# A name stands above its line: the drawing is then no wider than a phone, and its text not small.
+_ROW = 34.0
+_WIDTH = 344.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def forest(
         unit: Of the differences, named below the axis.
         found: In their order; one that is not known is said to be missing.
     """
-    frame = Frame(620, _ROW * len(found) + 48, left=230, right=16, top=6, bottom=42)
+    frame = Frame(_WIDTH, _ROW * len(found) + 48, left=14, right=14, top=6, bottom=42)
     ends = [0.0, *(end for one in found for end in (one.value, one.low, one.high))]
     ticks = tuple(nice_ticks(*(extent(ends) or (-1.0, 1.0))))
     axis = Axis(unit, ticks, ticks[0], ticks[-1])
@@ -56,8 +58,8 @@ def forest(
     parts.append(line(scale(0.0), frame.top, scale(0.0), bottom, "axis"))
     parts.append(text((start + end) / 2, frame.height - 5, unit, "middle", "name"))
     for place, one in enumerate(found):
-        middle = frame.top + (place + 0.5) * _ROW
-        parts.append(text(start - 8, middle + 3.8, shortened(one.label, 36), "end", "name"))
+        middle = frame.top + (place + 0.72) * _ROW
+        parts.append(text(start, middle - 10, shortened(one.label, 48), "start", "name halo"))
         if isnan(one.value):
             parts.append(text(scale(0.0) + 6, middle + 3.8, "missing", "start"))
             continue

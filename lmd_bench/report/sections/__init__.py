@@ -5,6 +5,7 @@ add one: put the file here and its name into `NAMES`.
 """
 
 NAMES = (
+    "summary",
     "leaderboard",
     "budget",
     "imbalance",

@@ -53,6 +53,18 @@
   for (const details of document.querySelectorAll("details")) details.addEventListener("toggle", stops);
   stops();
 
+  // A link to a section unfolds it, and a printer gets all of them.
+  function unfold() {
+    const target = location.hash && document.getElementById(location.hash.slice(1));
+    const fold = target && target.querySelector("details.fold");
+    if (fold) fold.open = true;
+  }
+  addEventListener("hashchange", unfold);
+  addEventListener("beforeprint", () => {
+    for (const fold of document.querySelectorAll("details.fold")) fold.open = true;
+  });
+  unfold();
+
   const form = document.querySelector(".filter");
   const task = document.getElementById("task");
   const method = document.getElementById("method");
@@ -71,6 +83,8 @@
     shown.textContent = `${n} of ${methods.length} methods shown`;
   }
 
+  // One task at a time: all of them make a page that nobody reads to its end.
+  if (task.options.length > 2) task.selectedIndex = 1;
   form.hidden = false;
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("input", filter);

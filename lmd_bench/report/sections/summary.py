@@ -1,0 +1,208 @@
+"""Who leads, who cannot be told apart from the leader, and what these data cannot show."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import isnan
+from statistics import median
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.leaderboard.compare import Comparison, compare, corrected
+from lmd_bench.leaderboard.studies.predictions import Judged, read_judged
+from lmd_bench.report.blocks import (
+    Block,
+    Cell,
+    Figure,
+    Heading,
+    Listing,
+    Picture,
+    Section,
+    Table,
+    Text,
+    missing,
+    words,
+)
+from lmd_bench.report.blocks import heads as table_heads
+from lmd_bench.report.blocks import row as table_row
+from lmd_bench.report.context import Context
+from lmd_bench.report.drawing.forest import Difference, forest
+from lmd_bench.stats.metrics import PRIMARY
+from lmd_bench.stats.paired import LEVEL
+
+_N_NAMED = 3  # in a sentence; the figure below has all
+_UNKNOWN = "Another search, split or data set may turn out otherwise. Not told apart is not equal."
+
+
+@dataclass(frozen=True)
+class Leader:
+    """The best method of a task, and every other one against it."""
+
+    task: str
+    best: Judged
+    others: tuple[Judged, ...]  # best first
+    against: tuple[Comparison, ...]  # the best less each other, Holm over those of all tasks
+
+    @property
+    def score(self) -> float:
+        """Return its balanced accuracy on test."""
+        return _score(self.best)
+
+    @property
+    def together(self) -> list[str]:
+        """Return the methods that are not told apart from the best."""
+        return [pair.other for pair in self.against if not pair.p_holm <= LEVEL]
+
+
+def leaders(context: Context) -> list[Leader]:
+    """Return the leader of each task in which two methods have logits of test."""
+    found: list[Leader] = []
+    for task, studies in context.tasks.items():
+        judged: list[Judged] = []
+        for study in studies:
+            try:
+                read = read_judged(context.store, study, context.rule)
+            except UserError:  # one damaged file costs its method, not the report
+                continue
+            judged += [read] if read is not None else []
+        if len(judged) < 2:
+            continue
+        best, *others = sorted(judged, key=lambda one: (-_score(one), one.label))
+        try:
+            pairs, _ = compare(best, others, best.clusters, (PRIMARY.name,))
+        except UserError:  # judged on other images
+            continue
+        found.append(Leader(task, best, tuple(others), tuple(pairs)))
+    family = iter(corrected([pair for leader in found for pair in leader.against]))
+    return [
+        Leader(one.task, one.best, one.others, tuple(next(family) for _ in one.against))
+        for one in found
+    ]
+
+
+def section(context: Context) -> Section | None:
+    """Return the summary; None where no two methods of a task have logits of test."""
+    found = leaders(context)
+    if not found:
+        return None
+    blocks: list[Block] = [Text(tuple(map(_sentence, found))), Text((_power(found), _UNKNOWN))]
+    for number, leader in enumerate(found):
+        blocks += [
+            Heading(leader.task, task=leader.task),
+            _figure(context, f"summary-{number}", leader),
+            Listing(_matrix(leader), context.command("compare", leader.best.label, "--with-all")),
+        ]
+    return Section("Summary", tuple(blocks))
+
+
+def _sentence(leader: Leader) -> str:
+    together, n = leader.together, len(leader.against)
+    where = leader.task.removesuffix(f" · {leader.task.split(' · ')[-1]}")
+    lead = f"{where}: {leader.best.label} leads with {100 * leader.score:.1f} %"
+    if not together:
+        return f"{lead}, and all {n} others are told apart from it."
+    if len(together) == n:
+        return f"{lead}, and none of the {n} others is told apart from it."
+    names = ", ".join(together[:_N_NAMED]) + (", ..." if len(together) > _N_NAMED else "")
+    return f"{lead}; {len(together)} of {n} others are not told apart from it: {names}."
+
+
+def _power(found: Sequence[Leader]) -> str:
+    """Say how large a difference must be to show."""
+    known = [pair.detectable for one in found for pair in one.against if not isnan(pair.detectable)]
+    if not known:
+        return "How large a difference must be to show is not known with one retraining of each."
+    n_tests = found[0].against[0].n_tests
+    return (
+        f"With 80 % power (Holm over {n_tests} comparisons), true differences show from "
+        f"{100 * min(known):.1f} points on; in the median pair from {100 * median(known):.1f}."
+    )
+
+
+def _figure(context: Context, name: str, leader: Leader) -> Figure:
+    lines = [
+        Difference(
+            pair.other,
+            -100 * pair.tested.value,
+            -100 * pair.tested.interval.high,
+            -100 * pair.tested.interval.low,
+        )
+        for pair in leader.against
+    ]
+    said = "; ".join(f"{line.label}: {line.value:+.1f}" for line in lines)
+    best, unit = leader.best.label, f"points less {leader.best.label}"
+    rows = [
+        table_row(
+            words(pair.other),
+            _points(-pair.tested.value),
+            words(_bounds(line)),
+            words("–" if isnan(pair.p_holm) else f"{pair.p_holm:.3f}"),
+            method=pair.other,
+        )
+        for pair, line in zip(leader.against, lines, strict=True)
+    ]
+    heads = table_heads("Method", f"Less {best}", "95 %", f"p Holm ({_n_tests(leader)})")
+    over = leader.against[0].tested.interval.over if leader.against else ""
+    return Figure(
+        title=f"Each method less the best, {best}",
+        caption=f"Balanced accuracy on test in points; lines are 95 % over {over or 'seeds'}, "
+        "paired. Where a line reaches 0, the method may be as good.",
+        command=context.command("compare", best, "--with-all"),
+        pictures=(Picture(forest(name, f"{leader.task} against {best}", said, unit, lines), ""),),
+        numbers=(Table("The same as numbers", heads, tuple(rows)),),
+        task=leader.task,
+    )
+
+
+def _matrix(leader: Leader) -> Table:
+    """Return the difference of each pair, in bold where Holm over all pairs tells them apart."""
+    members = (leader.best, *leader.others)
+    pairs = {
+        (pair.first, pair.other): pair
+        for pair in corrected(
+            [
+                pair
+                for one, other in combinations(members, 2)
+                for pair in compare(one, [other], one.clusters, (PRIMARY.name,))[0]
+            ]
+        )
+    }
+    rows = [
+        table_row(words(one.label), *(_pair(pairs, one, other) for other in members))
+        for one in members
+    ]
+    numbers = [str(place) for place in range(1, len(members) + 1)]
+    heads = table_heads("", *(f"{n} {one.label}" for n, one in zip(numbers, members, strict=True)))
+    caption = (
+        f"Row less column, points of balanced accuracy; bold: told apart at 5 % (Holm over "
+        f"{len(pairs)} pairs)"
+    )
+    return Table(caption, heads, tuple(rows), task=leader.task)
+
+
+def _pair(pairs: dict[tuple[str, str], Comparison], one: Judged, other: Judged) -> Cell:
+    if (pair := pairs.get((one.label, other.label))) is not None:
+        return _points(pair.tested.value, told_apart=pair.p_holm <= LEVEL)
+    if (pair := pairs.get((other.label, one.label))) is not None:
+        return _points(-pair.tested.value, told_apart=pair.p_holm <= LEVEL)
+    return missing()
+
+
+def _points(value: float, *, told_apart: bool = False) -> Cell:
+    if isnan(value):
+        return missing()
+    shown = f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "−")
+    return Cell(shown, float(value), "best" if told_apart else "")
+
+
+def _bounds(line: Difference) -> str:
+    return "–" if isnan(line.low) else f"[{line.low:+.1f}, {line.high:+.1f}]".replace("-", "−")
+
+
+def _n_tests(leader: Leader) -> int:
+    return leader.against[0].n_tests if leader.against else 0
+
+
+def _score(judged: Judged) -> float:
+    """Return the mean over seeds and over the classes with images of the recall."""
+    recalls = [judged.right[judged.labels == c].mean() for c in sorted({*judged.labels.tolist()})]
+    return float(sum(recalls) / len(recalls))

@@ -1,0 +1,86 @@
+"""The first section: who leads, who is not told apart, what the data cannot show."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY
+from lmd_bench.report.blocks import Figure, Listing, Text
+from lmd_bench.report.context import Context, read_context
+from lmd_bench.report.sections import summary
+from lmd_bench.store.store import open_store
+from tests.report.conftest import CLASSES, make_trial
+
+N = 60  # test images of each class
+LABELS = np.repeat([0, 1, 2], N)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Context:
+    """Return results of a good method, of an equal one, and of one that is far behind."""
+    root = tmp_path_factory.mktemp("three")
+    store = open_store(root, create=True)
+    generator = np.random.default_rng(0)
+    for method, skill in (("good", 0.8), ("equal", 0.79), ("poor", 0.4)):
+        search = make_trial(method, 0, 0.5)
+        store.write(search)
+        for seed in (1, 2, 3, 4, 5):
+            row = make_trial(method, seed, 0.5, source=search)
+            right = generator.random(len(LABELS)) < skill
+            guess = np.where(right, LABELS, (LABELS + 1) % 3)
+            z = 4.0 * np.eye(3, dtype=np.float32)[guess]
+            images = zip(LABELS.tolist(), z.tolist(), strict=True)
+            logits = [(f"i{n:03}", "test", label, of) for n, (label, of) in enumerate(images)]
+            score = float(np.mean([right[c == LABELS].mean() for c in range(3)]))
+            store.write(row | {"test_balanced_accuracy": score}, logits)
+    return read_context(root, VAL_BALANCED_ACCURACY)
+
+
+def test_the_leader_and_who_is_not_told_apart_from_it_come_first(three: Context) -> None:
+    (leader,) = summary.leaders(three)
+
+    assert {leader.best.label, *leader.together} == {"good", "equal"}
+    section = summary.section(three)
+    assert section is not None
+    first = section.blocks[0]
+    assert isinstance(first, Text)
+    assert f"{leader.best.label} leads with" in first.lines[0]
+    assert f"1 of 2 others are not told apart from it: {leader.together[0]}." in first.lines[0]
+
+
+def test_the_forest_is_of_each_method_less_the_best(three: Context) -> None:
+    section = summary.section(three)
+    assert section is not None
+    (figure,) = [block for block in section.blocks if isinstance(block, Figure)]
+    rows = {row.cells[0].text: row.cells for row in figure.numbers[0].rows}
+
+    assert float(rows["poor"][1].value) < -0.2
+    assert rows["poor"][2].text.startswith("[−")
+    assert ", −" in rows["poor"][2].text  # the interval holds no 0
+
+
+def test_the_matrix_turns_its_sign_below_the_diagonal_and_marks_what_is_told_apart(
+    three: Context,
+) -> None:
+    section = summary.section(three)
+    assert section is not None
+    (listing,) = [block for block in section.blocks if isinstance(block, Listing)]
+    cells = {
+        (row.cells[0].text, head.text.split(" ")[1]): cell
+        for row in listing.table.rows
+        for head, cell in zip(listing.table.heads[1:], row.cells[1:], strict=True)
+    }
+
+    assert cells["good", "poor"].value == -cells["poor", "good"].value
+    assert cells["good", "poor"].mark == cells["poor", "equal"].mark == "best"
+    assert cells["good", "equal"].mark == ""
+    assert cells["good", "good"].text == "–"
+
+
+def test_without_logits_there_is_no_summary(tmp_path: Path) -> None:
+    store = open_store(tmp_path, create=True)
+    store.write(make_trial("alone", 0, 0.5))
+
+    assert summary.section(read_context(tmp_path, VAL_BALANCED_ACCURACY)) is None
+    assert len(CLASSES) == 3
