@@ -1,10 +1,10 @@
-# make demo · make test · make format · make slow · make docs · make mutants
+# make demo · make test · make format · make slow · make gpu · make docs · make mutants
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test format slow docs mutants
+.PHONY: install demo test format slow gpu docs mutants
 
 install: $(INSTALLED)
 
@@ -30,6 +30,10 @@ test: install
 
 slow: install
 	$(BIN)/pytest -q -m "slow or real"
+
+# On a machine with a CUDA device; elsewhere these tests skip themselves.
+gpu: install
+	$(BIN)/pytest -q -rs -m gpu tests
 
 format: install
 	$(BIN)/ruff format .

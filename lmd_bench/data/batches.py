@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -93,9 +94,15 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @cached_property
+    def labels_on_cpu(self) -> Int64[Tensor, " images"]:
+        """Return the labels on the CPU, copied once: each copy waits for the GPU."""
+        return self.labels.cpu()
+
     def batch(self, indices: Int64[Tensor, " batch"]) -> tuple[Pixels | StoredViews, Labels]:
         """Return pixels and labels at `indices`, which lie on the CPU, on the trial's device."""
-        on_device = indices.to(self.labels.device)
+        # Small, and not waited for: at the start of a step the GPU still works on the one before.
+        on_device = indices.to(self.labels.device, non_blocking=True)
         # What is streamed takes the indices from the CPU: from the GPU it would wait for it.
         rows = on_device if isinstance(self.pixels, Tensor) else indices
         return self.pixels[rows], self.labels[on_device]

@@ -67,7 +67,7 @@ class Feed:
     ) -> tuple[Pixels | StoredViews, Labels]:
         """Return n images drawn with replacement by the weight of an image of each class."""
         rng = generator(derive_seed(self.seed, what, step))
-        of_images = weights[self.train_set.labels.cpu()]
+        of_images = weights[self.train_set.labels_on_cpu]
         return self.train_set.batch(torch.multinomial(of_images, n, True, generator=rng))
 
     def _mixed(
@@ -98,7 +98,7 @@ class Feed:
     def _pasted(self, n: int, step: int) -> tuple[list[Views], Labels]:
         """Return the views of n images of all classes alike, and their labels."""
         # 1 / n_j: each class is pasted as often as any other
-        weights = 1.0 / self.method.class_counts.cpu().double()
+        weights = 1.0 / self.method.counts_on_cpu.double()
         pixels, labels = self._drawn(weights, n, "pasted", step)
         views = [
             self._view(wanted, pixels, derive_seed(self.seed, "pasted", step, n_view))

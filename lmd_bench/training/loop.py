@@ -80,7 +80,7 @@ def train(
         # How images are drawn may move from one rule to another with the epochs.
         weights = method.draw_weights((epoch - 1) / max(1, n_epochs - 1))
         order_seed = derive_seed(seed, "order", epoch - 1)
-        for indices in epoch_batches(train_set.labels.cpu(), batch_size, order_seed, weights):
+        for indices in epoch_batches(train_set.labels_on_cpu, batch_size, order_seed, weights):
             total += _step(feed, optimiser, indices, step, n_micro).detach()
             scheduler.step()
             step += 1

@@ -26,6 +26,7 @@ import math
 from collections.abc import Callable, Mapping
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 from torchvision.transforms.v2 import functional as TF
@@ -112,7 +113,21 @@ def _contrast(images: Images, signs: Signs) -> Images:
 
 
 def _sharpness(images: Images, signs: Signs) -> Images:
-    return _blend(TF.adjust_sharpness(images, 0.0), images, signs)
+    return _blend(_smoothed(images), images, signs)
+
+
+def _smoothed(images: Images) -> Images:
+    """Return images smoothed within a border of one pixel, as `TF.adjust_sharpness` at 0 does.
+
+    That one makes its kernel on the device, for which the CPU waits.
+    """
+    smoothed, n_channels = images.clone(), images.shape[1]
+    kernel = torch.full((3, 3), 1.0 / 13.0)
+    kernel[1, 1] = 5.0 / 13.0
+    weight = on_device(kernel, images.device).expand(n_channels, 1, 3, 3)
+    inner = smoothed[..., 1:-1, 1:-1]
+    inner.add_(F.conv2d(smoothed, weight, groups=n_channels).sub_(inner))
+    return smoothed.clamp_(0.0, 1.0)
 
 
 def _posterize(images: Images, signs: Signs) -> Images:

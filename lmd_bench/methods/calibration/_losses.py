@@ -57,9 +57,10 @@ def feature_distribution_consistency(
     d2 = gaussians.mahalanobis(features) / scale
     if form == "qda_ce":
         return F.cross_entropy(-0.5 * (d2 + gaussians.log_determinant() / scale), labels)
-    own = F.one_hot(labels, d2.shape[1]).bool()
-    attraction = d2[own]
-    others = d2[~own].view(len(d2), -1)
+    attraction = d2.gather(1, labels[:, None]).squeeze(1)
+    # The other classes by their numbers: a mask as an index would make the CPU wait for the GPU.
+    columns = torch.arange(d2.shape[1] - 1, device=d2.device)[None]
+    others = d2.gather(1, columns + (columns >= labels[:, None]))
     ceiling = clip if clip > 0 else math.inf
     match form:
         case "signed":

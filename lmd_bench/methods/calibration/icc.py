@@ -249,7 +249,7 @@ class _EmLoop:
         total = torch.zeros((), device=train_set.labels.device)
         for step, indices in enumerate(islice(self._order(epoch, batch_size), n_steps)):
             seed = derive_seed(self.stage1.seed, "view", epoch, step)
-            loss = self._e_loss(indices.to(train_set.labels.device), gaussians, seed)
+            loss = self._e_loss(indices, gaussians, seed)
             self.encoder_optimiser.zero_grad(set_to_none=True)
             loss.backward()
             self.encoder_optimiser.step()
@@ -258,16 +258,15 @@ class _EmLoop:
         return float(total) / n_steps
 
     def _e_loss(self, indices: Tensor, gaussians: ClassGaussians, seed: int) -> Float[Tensor, ""]:
-        train_set = self.stage1.train_set
-        labels = train_set.labels[indices]
-        view = make_view(self.config.estep_view, train_set.pixels[indices], seed)
+        pixels, labels = self.stage1.train_set.batch(indices)
+        view = make_view(self.config.estep_view, pixels, seed)
         with autocast(labels.device):
             features = self.model.encoder(view)
         return e_step_loss(self.config, features.float(), labels, gaussians, self.head)
 
     def _order(self, epoch: int, batch_size: int) -> Iterator[Tensor]:
         """Yield batches without end, pass after pass, each in an order of its own."""
-        labels = self.stage1.train_set.labels.cpu()
+        labels = self.stage1.train_set.labels_on_cpu
         weights = 1.0 / self.stage1.class_counts.cpu() if self.config.estep_balanced else None
         for of_pass in count():
             seed = derive_seed(self.stage1.seed, "order", epoch, of_pass)

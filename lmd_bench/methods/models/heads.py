@@ -82,12 +82,14 @@ class ExpertsHead(nn.Module):
         }
 
     def each(self, features: Features) -> Float[Tensor, "experts batch classes"]:
-        """Return the scaled cosines of each expert."""
-        f, w = (
-            F.normalize(all_of_them.view(len(all_of_them), self.n_experts, -1), dim=2)
-            for all_of_them in (features, self.weight)
-        )
-        return self.scale * torch.einsum("bec,kec->ebk", f, w)
+        """Return the scaled cosines of each expert, in the precision of the features."""
+        # A loss asks for them within the step's autocast, which would round them to bfloat16.
+        with torch.autocast(features.device.type, enabled=False):
+            f, w = (
+                F.normalize(all_of_them.view(len(all_of_them), self.n_experts, -1), dim=2)
+                for all_of_them in (features, self.weight)
+            )
+            return self.scale * torch.einsum("bec,kec->ebk", f, w)
 
     def forward(self, features: Features) -> Logits:
         """Return the mean over the experts, plus the bias."""

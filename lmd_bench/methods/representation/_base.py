@@ -74,6 +74,8 @@ class Representation(ABC):
         self.config = config
         self.model = model
         self.class_counts = class_counts
+        # For what is drawn in a step: each copy to the CPU waits for the GPU.
+        self.counts_on_cpu = class_counts.cpu()
         self.n_steps = n_steps
         self.seed = seed
         # One stream for all draws of a training: each part of a batch and each label of a mixed

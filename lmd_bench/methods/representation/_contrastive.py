@@ -52,7 +52,8 @@ def balanced_contrastive(
     all_labels = torch.cat([labels, torch.arange(n_classes, device=labels.device)])
     similarities = _similarities(embeddings, torch.cat([embeddings, centres]), temperature)
     positive = labels[:, None] == all_labels
-    members = torch.bincount(all_labels, minlength=n_classes)[all_labels]
+    # Not `bincount`, which reads its largest label back from the GPU.
+    members = F.one_hot(all_labels, n_classes).sum(dim=0)[all_labels]
     # of its own class an anchor sees all members but itself; the centre makes that at least one
     log_size = (members - positive.long()).clamp_min(1).log()
     log_p = similarities - (similarities - log_size).logsumexp(dim=1, keepdim=True)

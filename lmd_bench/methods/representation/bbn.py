@@ -70,7 +70,7 @@ class Bbn(Representation):
 
     def second_weights(self) -> Float[Tensor, " classes"]:
         """Return 1 / n_j^2."""
-        return self.class_counts.cpu().double().pow(-2)
+        return self.counts_on_cpu.double().pow(-2)
 
     def loss(
         self,

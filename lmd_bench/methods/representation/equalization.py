@@ -59,5 +59,5 @@ class Equalization(Criterion):
         rare = self.log_prior().exp() < self.config.threshold
         drawn = torch.rand(logits.shape, generator=self.rng) < self.config.gamma
         return F.cross_entropy(
-            spared_logits(logits, labels, rare & drawn.to(logits.device)), labels
+            spared_logits(logits, labels, rare & drawn.to(logits.device, non_blocking=True)), labels
         )

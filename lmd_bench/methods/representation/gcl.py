@@ -70,6 +70,7 @@ class Gcl(Criterion):
         self, features: Features, logits: Logits, labels: Labels, step: int
     ) -> Float[Tensor, ""]:
         """Return the mean loss under fresh noise."""
-        noise = (torch.randn(logits.shape, generator=self.rng) / 3.0).to(logits.device)
+        noise = torch.randn(logits.shape, generator=self.rng) / 3.0
+        noise = noise.to(logits.device, non_blocking=True)
         sizes = self.config.scale * self.config.strength * cloud_sizes(self.class_counts)
         return F.cross_entropy(clouded(logits, noise, sizes), labels)

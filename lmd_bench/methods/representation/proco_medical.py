@@ -152,7 +152,7 @@ class ProcoMedical(MomentumContrast):
                 return F.cross_entropy(logits, labels) + config.contrast_weight * contrast
 
             loss = targets.loss(both)
-        decay = config.prototype_decay
-        self.prototypes = moved_prototypes(self.prototypes, new, targets.labels, decay)
+            decay = config.prototype_decay
+            self.prototypes = moved_prototypes(self.prototypes, new, targets.labels, decay)
         self.queue.push(new, targets.labels)
         return loss

@@ -81,6 +81,7 @@ class Seesaw(Criterion):
         self, features: Features, logits: Logits, labels: Labels, step: int
     ) -> Float[Tensor, ""]:
         """Count the labels and return the mean seesaw loss."""
-        self.seen += torch.bincount(labels, minlength=len(self.seen))
+        # Not `bincount`, which reads its largest label back from the GPU.
+        self.seen += F.one_hot(labels, len(self.seen)).sum(dim=0)
         factors = log_seesaw_factors(logits, labels, self.seen, self.config.p, self.config.q)
         return F.cross_entropy(logits + factors, labels)
