@@ -15,13 +15,15 @@ _KINDS: dict[str, Kind] = {
     "calibration": "calibration",
     "representation": "representation",
     "dataset": "datasets",
+    "encoder": "encoders",
 }
 
 
 @app.command()
 def new(
     kind: Annotated[
-        Literal["calibration", "representation", "dataset"], typer.Argument(help="What it is.")
+        Literal["calibration", "representation", "dataset", "encoder"],
+        typer.Argument(help="What it is."),
     ],
     name: Annotated[str, typer.Argument(help="What it is called.")],
     folder: Annotated[Path, typer.Option(help="Where its files go.")] = Path(),

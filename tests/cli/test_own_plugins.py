@@ -10,7 +10,7 @@ from lmd_bench.cli import app
 from lmd_bench.contract.check import checks
 from lmd_bench.core import outside, plugins
 
-KINDS = ("calibration", "representation", "dataset")
+KINDS = ("calibration", "representation", "dataset", "encoder")
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def run(*words: str):
 @pytest.mark.parametrize("kind", KINDS)
 def test_new_writes_a_plugin_of_its_kind_and_nothing_else(kind: str):
     assert run("new", kind, "mine").exit_code == 0
-    files = {"mine.py", "test_mine.py"} | ({"mine.yaml"} if kind != "dataset" else set())
+    files = {"mine.py", "test_mine.py"} | ({"mine.yaml"} if kind in KINDS[:2] else set())
     assert {file.name for file in Path().iterdir()} == files
     (plugin,) = outside.add(["mine.py"])
     assert plugin.kind.removesuffix("s") == kind
@@ -51,6 +51,12 @@ def test_new_takes_no_name_that_cannot_be_one(name: str):
     with pytest.raises(UserError, match="cannot be called"):
         run("new", "calibration", name)
     assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("kind", ["representation", "encoder"])
+def test_what_new_writes_holds_its_contract(kind: str):
+    run("new", kind, "mine")
+    assert run("check-plugin", "mine.py").exit_code == 0
 
 
 def test_check_plugin_prints_a_line_a_check_and_fails_where_one_does_not_hold():
