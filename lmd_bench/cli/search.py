@@ -112,6 +112,7 @@ def confirm(
 def print_plan(request: "SearchRequest") -> None:
     """Print what a search would run for a request; nothing is started or written."""
     from lmd_bench.search.plan import plan_of
+    from lmd_bench.search.proposing.samplers import LEARNS_FROM, MODELS
 
     outline = plan_of(request)
     console = Console(highlight=False)
@@ -121,6 +122,11 @@ def print_plan(request: "SearchRequest") -> None:
         console.print(
             f"Each study has {request.hours:g} hours; how many trials that makes is known once its "
             "first has run, so the numbers here are the least."
+        )
+    if request.sampler in MODELS and not request.hours and request.n_trials < LEARNS_FROM:
+        console.print(
+            f"{request.sampler} does not begin below {LEARNS_FROM} trials: all "
+            f"{request.n_trials} of each study, after the default, are drawn at random."
         )
     console.print(
         f"{'About' if request.hours else 'At most'} {outline.trials} search trials, "

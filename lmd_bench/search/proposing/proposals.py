@@ -24,7 +24,7 @@ from optuna.trial import Trial, TrialState, create_trial
 from lmd_bench.core.schema import Scalar
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.space import Space
-from lmd_bench.search.proposing.samplers import LASTING, make_sampler
+from lmd_bench.search.proposing.samplers import LASTING, N_STARTUP, make_sampler
 
 Params = dict[str, Scalar]
 N_ASKS = 20  # before a sampler that repeats itself is replaced by a random draw
@@ -50,14 +50,20 @@ class Proposals:
     """The configs that a study tries, and what is known of them."""
 
     def __init__(
-        self, space: Space, seed: int, sampler: str = "tpe", n_objectives: int = 1
+        self,
+        space: Space,
+        seed: int,
+        sampler: str = "tpe",
+        n_objectives: int = 1,
+        n_startup: int = N_STARTUP,
     ) -> None:
         """Start without trials; `seed` is the base of every draw, and objectives are maximised."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces each new study
         self.space = space
         self._seed = seed
         self._sampler = sampler
-        self._lasting = make_sampler(sampler, seed)
+        self._n_startup = n_startup
+        self._lasting = make_sampler(sampler, seed, n_startup)
         self._study = optuna.create_study(
             directions=[StudyDirection.MAXIMIZE] * n_objectives, sampler=self._lasting
         )
@@ -137,7 +143,9 @@ class Proposals:
     def _sampler_of(self, number: int, attempt: int) -> BaseSampler:
         if self._sampler in LASTING:
             return self._lasting
-        return make_sampler(self._sampler, derive_seed(self._seed, number, attempt))
+        return make_sampler(
+            self._sampler, derive_seed(self._seed, number, attempt), self._n_startup
+        )
 
     def _ask(self, sampler: BaseSampler) -> Trial:
         self._study.sampler = sampler

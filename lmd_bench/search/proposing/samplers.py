@@ -17,18 +17,32 @@ from optuna.samplers import (
 
 from lmd_bench.core.errors import UserError, unknown
 
-N_STARTUP = 10  # random trials before a model is fitted
+N_STARTUP = 10  # random trials before a model is fitted, at most
+LEARNS_FROM = 20  # trials of a study; with fewer, a model would be fitted to next to nothing
+MODELS = frozenset({"tpe", "gp", "cmaes"})  # these fit a model to the trials before
 N_POPULATION = 10  # trials of a generation; Optuna's 50 are more than most studies have
 
 
-def tpe(seed: int) -> TPESampler:
+def startup_of(n_trials: int | None) -> int:
+    """Return how many trials of a study are drawn at random before a sampler fits its model.
+
+    Args:
+        n_trials: Budget of the study: all of a small one, a third of others, 10 at most. None: not
+            known beforehand.
+    """
+    if n_trials is None:
+        return N_STARTUP
+    return n_trials if n_trials < LEARNS_FROM else min(N_STARTUP, n_trials // 3)
+
+
+def tpe(seed: int, n_startup: int = N_STARTUP) -> TPESampler:
     """Return a tree-structured Parzen estimator.
 
     The arguments that Optuna 5 deprecates are not given: it warns of each, and keeps the values
     they had.
     """
     return TPESampler(
-        n_startup_trials=N_STARTUP,
+        n_startup_trials=n_startup,
         n_ei_candidates=24,
         seed=seed,
         multivariate=True,
@@ -37,17 +51,17 @@ def tpe(seed: int) -> TPESampler:
     )
 
 
-SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
+SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
     "tpe": tpe,
-    "random": lambda seed: RandomSampler(seed=seed),
-    "cmaes": lambda seed: CmaEsSampler(
-        n_startup_trials=N_STARTUP, seed=seed, warn_independent_sampling=False
+    "random": lambda seed, n_startup: RandomSampler(seed=seed),
+    "cmaes": lambda seed, n_startup: CmaEsSampler(
+        n_startup_trials=n_startup, seed=seed, warn_independent_sampling=False
     ),
-    "gp": lambda seed: GPSampler(
-        n_startup_trials=N_STARTUP, seed=seed, deterministic_objective=False
+    "gp": lambda seed, n_startup: GPSampler(
+        n_startup_trials=n_startup, seed=seed, deterministic_objective=False
     ),
-    "nsga2": lambda seed: NSGAIISampler(population_size=N_POPULATION, seed=seed),
-    "qmc": lambda seed: QMCSampler(
+    "nsga2": lambda seed, n_startup: NSGAIISampler(population_size=N_POPULATION, seed=seed),
+    "qmc": lambda seed, n_startup: QMCSampler(
         scramble=True, seed=seed, warn_independent_sampling=False, warn_asynchronous_seeding=False
     ),
 }
@@ -57,8 +71,13 @@ LASTING = frozenset({"cmaes", "nsga2", "qmc"})
 _NEEDS = {"cmaes": "cmaes"}  # sampler -> the package that Optuna imports for it
 
 
-def make_sampler(name: str, seed: int) -> BaseSampler:
+def make_sampler(name: str, seed: int, n_startup: int = N_STARTUP) -> BaseSampler:
     """Return the sampler of that name.
+
+    Args:
+        name: Of the sampler.
+        seed: Of its draws.
+        n_startup: Random trials before it fits a model, if it fits one.
 
     Raises:
         UserError: no sampler of that name, or its package is not installed.
@@ -67,7 +86,7 @@ def make_sampler(name: str, seed: int) -> BaseSampler:
     with warnings.catch_warnings():
         # Optuna 4 calls some of what is used here experimental.
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return SAMPLERS[name](seed)
+        return SAMPLERS[name](seed, n_startup)
 
 
 def check_sampler(name: str, n_objectives: int = 1) -> None:

@@ -15,7 +15,7 @@ from lmd_bench.search.jobs import Row
 from lmd_bench.search.proposing.proposals import Params, Proposals, Told, size
 from lmd_bench.search.proposing.pruning import NONE, PRUNERS, Thresholds
 from lmd_bench.search.proposing.ranges import contains
-from lmd_bench.search.proposing.samplers import LASTING
+from lmd_bench.search.proposing.samplers import LASTING, startup_of
 from lmd_bench.search.staging import StudySpec
 
 MOST_ALIKE = 10  # failures of one kind in a row; a study of the default 8 trials never gets there
@@ -199,7 +199,9 @@ class Study:
 
     def _no_proposals(self, space: Space) -> Proposals:
         spec = self.spec
-        return Proposals(space, spec.sampler_seed, spec.sampler, len(spec.objectives))
+        n_startup = startup_of(spec.n_trials)
+        n_objectives = len(spec.objectives)
+        return Proposals(space, spec.sampler_seed, spec.sampler, n_objectives, n_startup)
 
     def _outcome(self, row: Row) -> Told:
         curve = jobs.stage1_curve(row) if row["status"] == "pruned" else ()

@@ -23,10 +23,10 @@ def _run_beside(queue: JobQueue, store: MemoryStore, concurrent: int, seed: int)
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
 def test_concurrency_changes_no_trial(ask, sampler: str):
-    request = ask("crt", n_trials=18, sampler=sampler, deterministic=True)
+    request = ask("crt", n_trials=20, sampler=sampler, deterministic=True)
     one = MemoryStore()
     run_all(queue_of(request, one), one)
-    assert sum(row["phase"] == "search" for row in one.rows()) == 36
+    assert sum(row["phase"] == "search" for row in one.rows()) == 40
     for concurrent, seed in ((2, 1), (5, 2), (32, 3)):
         store = MemoryStore()
         _run_beside(queue_of(request, store), store, concurrent, seed)
@@ -63,7 +63,7 @@ def test_concurrency_changes_no_threshold(ask, pruner: str):
 
 
 def test_without_it_the_order_of_ending_matters(ask):
-    request = ask("crt", n_trials=18)
+    request = ask("crt", n_trials=24)
     one, store = MemoryStore(), MemoryStore()
     run_all(queue_of(request, one), one)
     _run_beside(queue_of(request, store), store, 5, 2)

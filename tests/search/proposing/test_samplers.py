@@ -1,5 +1,7 @@
 """Every sampler: it finds a peak, repeats with its seed, and goes on where a search was cut off."""
 
+from typing import Any
+
 import pytest
 from memory_search import MemoryStore, queue_of, run_all
 from optuna.distributions import CategoricalDistribution, FloatDistribution
@@ -91,3 +93,23 @@ def test_a_search_that_is_cut_off_every_ten_trials_draws_what_one_does_that_is_n
     while len(cut.by_key) < 50:
         run_all(queue_of(request, cut), cut, most=10)
     assert cut.by_key == whole.by_key
+
+
+def test_random_draws_follow_the_budget() -> None:
+    assert [samplers.startup_of(n) for n in (5, 19, 20, 27, 30, 100, None)] == [
+        *(5, 19, 6, 9, 10, 10),
+        samplers.N_STARTUP,
+    ]
+
+
+def test_below_20_trials_what_was_found_moves_no_draw() -> None:
+    def drawn(sign: int) -> list[Any]:
+        proposals = Proposals(SPACE, 0, "tpe", 1, samplers.startup_of(15))
+        found: list[Any] = []
+        for number in range(15):
+            params = proposals.ask(number, lambda drawn: True)
+            proposals.tell(number, Told((float(sign * number),)))
+            found.append(params)
+        return found
+
+    assert drawn(1) == drawn(-1)
