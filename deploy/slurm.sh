@@ -19,7 +19,9 @@ ray get-auth-token --generate > /dev/null  # makes ~/.ray/auth_token where there
 head_host=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 port=$((20000 + SLURM_JOB_ID % 20000))
 
-srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" \
+# srun takes no cores over from sbatch, and a node with its environment on a network disk starts slowly.
+export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=600
+srun --cpus-per-task="$SLURM_CPUS_PER_TASK" --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" \
     ray symmetric-run --address "$head_host:$port" --min-nodes "$SLURM_JOB_NUM_NODES" \
     --num-cpus "$SLURM_CPUS_PER_TASK" -- \
     lmd-bench search --address auto "$@"

@@ -367,6 +367,7 @@ def virtual_gpu(bf16: bool = True) -> Iterator[Ledger]:
         "max_memory_allocated": lambda *a, **k: 2**30,
         "max_memory_reserved": lambda *a, **k: 2**30,
         "empty_cache": lambda: None,
+        "set_per_process_memory_fraction": lambda *a, **k: None,
         "synchronize": lambda *a, **k: None,
         "get_rng_state": lambda *a, **k: torch.zeros(16, dtype=torch.uint8),
         "set_rng_state": lambda *a, **k: None,

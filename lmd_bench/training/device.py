@@ -21,8 +21,32 @@ _BLOCK = 1024  # images copied to the device at a time, to hold no second copy o
 
 
 def n_gpus() -> int:
-    """Return the GPUs that torch sees, CUDA_VISIBLE_DEVICES respected."""
-    return torch.cuda.device_count()
+    """Return the GPUs that torch sees, CUDA_VISIBLE_DEVICES respected.
+
+    Raises:
+        BrokenPlaceError: the driver lists GPUs, and CUDA does not start on them.
+    """
+    n_listed = torch.cuda.device_count()
+    # The driver counts without CUDA; training on the CPU instead would be billed as GPU hours.
+    if n_listed and not torch.cuda.is_available():
+        raise BrokenPlaceError(
+            f"The driver lists {n_listed} GPU(s) here and CUDA does not start on them: the driver "
+            f"is too old for CUDA {torch.version.cuda}, or a GPU has failed. Update the driver or "
+            "install torch for its CUDA; CUDA_VISIBLE_DEVICES= (empty) trains on the CPU."
+        )
+    return n_listed
+
+
+def usable_gpus() -> tuple[tuple[str, ...], str]:
+    """Return the names of the GPUs that compute, and a sentence on the first that does not."""
+    names: list[str] = []
+    try:
+        for index in range(n_gpus()):
+            check_device(torch.device("cuda", index))
+            names.append(torch.cuda.get_device_name(index))
+    except BrokenPlaceError as error:
+        return tuple(names), str(error)
+    return tuple(names), ""
 
 
 def context_here(results: Path, dataset: str, source: DataSource, command: str) -> TrialContext:
@@ -50,7 +74,9 @@ def check_device(device: torch.device) -> None:
         BrokenPlaceError: it does not; another may.
     """
     try:
-        torch.zeros(1, device=device).add_(1).cpu()
+        square = torch.ones(1, 1, 8, 8, device=device)
+        # What a wheel was not built for fails at the first kernel, cuBLAS and cuDNN by themselves.
+        torch.nn.functional.conv2d(square, square[..., :3, :3]).add_((square @ square).mean()).cpu()
     except torch.OutOfMemoryError:
         # A matter of what else runs there; the trial finds out.
         return

@@ -57,6 +57,11 @@ class Watch:
                 f"{progress.n_epochs}, below {threshold:.3f}"
             )
 
+    def starts_again(self) -> None:
+        """Forget the epochs so far; the clock runs on, for it is one trial."""
+        self.seen.clear()
+        self._best = float("-inf")
+
     def waits(self) -> None:
         """Take note that the trial waits, which is none of its own time."""
         self._waited = time.monotonic() - self._began

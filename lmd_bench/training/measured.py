@@ -7,13 +7,13 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int64
 
 from lmd_bench.core.errors import DivergedError, OvertimeError, PrunedError
 from lmd_bench.core.files import whole_file
 from lmd_bench.core.schema import Progress, Status, TrialContext, TrialSpec
 from lmd_bench.data.tasks.task import Task
+from lmd_bench.methods.limits import is_out_of_memory
 from lmd_bench.stats import metrics
 from lmd_bench.stats.probabilities import best_temperature
 from lmd_bench.store.from_logits import weights_of
@@ -132,6 +132,8 @@ def _write_traceback(error: Exception, spec: TrialSpec, context: TrialContext) -
 
 
 def _status(error: Exception) -> Status:
+    if is_out_of_memory(error):
+        return "oom"
     match error:
         case PrunedError():
             return "pruned"
@@ -139,7 +141,5 @@ def _status(error: Exception) -> Status:
             return "timeout"
         case DivergedError():
             return "diverged"
-        case torch.OutOfMemoryError() | MemoryError():
-            return "oom"
         case _:
             return "error"

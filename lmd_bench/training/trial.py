@@ -33,6 +33,7 @@ from lmd_bench.data.images.prepare import PreparedImages
 from lmd_bench.data.table import hashed_groups
 from lmd_bench.data.tasks.task import Task, build_task, check_fingerprint, open_test
 from lmd_bench.methods.calibration._base import Calibrated, Stage1
+from lmd_bench.methods.limits import in_parts, is_out_of_memory
 from lmd_bench.methods.models.encoder import encoder_facts
 from lmd_bench.methods.models.model import predict
 from lmd_bench.methods.pipeline import resolve
@@ -82,12 +83,15 @@ def execute_trial(
     try:
         check_device(device_of(context))
         measured, scores = _with_less_memory(spec, context, watch)
-    except (UserError, torch.AcceleratorError):
+    except UserError:
         raise
     except OSError as error:
         # No fault of the trial's: it is no row, and runs again.
         raise file_error("A trial could not read or write its files", error) from error
     except Exception as error:
+        # A GPU that refuses this process refuses its row too; one without memory does not.
+        if isinstance(error, torch.AcceleratorError) and not is_out_of_memory(error):
+            raise
         # The worker's border: whatever a stage raises is a row.
         measured = failure_columns(error, spec, context, watch)
     # Only now: until the handler ended, its traceback held the tensors.
@@ -108,7 +112,7 @@ def execute_trial(
 
 
 def _with_less_memory(
-    spec: TrialSpec, context: TrialContext, on_epoch: OnEpoch
+    spec: TrialSpec, context: TrialContext, on_epoch: Watch
 ) -> tuple[dict[str, Any], Scores]:
     """Run the trial; where the GPU's memory runs out, again with halves of a batch, then quarters.
 
@@ -117,12 +121,16 @@ def _with_less_memory(
     """
     for n_micro in MICRO_BATCHES[:-1]:
         try:
-            return run_trial(spec, context, on_epoch, n_micro)
-        except torch.OutOfMemoryError:
-            pass
+            with in_parts(n_micro):
+                return run_trial(spec, context, on_epoch, n_micro)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
         # Outside of the handler, where its traceback holds no tensors any more.
         torch.cuda.empty_cache()
-    return run_trial(spec, context, on_epoch, MICRO_BATCHES[-1])
+        on_epoch.starts_again()
+    with in_parts(MICRO_BATCHES[-1]):
+        return run_trial(spec, context, on_epoch, MICRO_BATCHES[-1])
 
 
 def run_trial(
@@ -148,6 +156,9 @@ def run_trial(
     torch.set_num_threads(context.n_threads)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+        # Beyond its share a trial would take its neighbour's memory.
+        share = min(context.gpu_share or 1.0, 1.0)
+        torch.cuda.set_per_process_memory_fraction(share, device)
     prepared, task = load_task(spec, context)
     pipeline = resolve(spec)
     stored = stored_features(prepared, task, pipeline, device=device, n_threads=context.n_threads)

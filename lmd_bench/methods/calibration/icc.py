@@ -75,6 +75,7 @@ from lmd_bench.methods.calibration._losses import (
 from lmd_bench.methods.calibration._m_step import expected_m_step, sampled_m_step, sgd_of
 from lmd_bench.methods.calibration._sgd import balanced_draws, fresh_head
 from lmd_bench.methods.config import require
+from lmd_bench.methods.limits import n_parts
 from lmd_bench.methods.models.model import Model, autocast, predict
 
 VERSION = 4
@@ -249,11 +250,14 @@ class _EmLoop:
         total = torch.zeros((), device=train_set.labels.device)
         for step, indices in enumerate(islice(self._order(epoch, batch_size), n_steps)):
             seed = derive_seed(self.stage1.seed, "view", epoch, step)
-            loss = self._e_loss(indices, gaussians, seed)
             self.encoder_optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            # Each part counts by its images: the sum is the batch's mean.
+            for part in filter(len, indices.tensor_split(n_parts())):
+                loss = self._e_loss(part, gaussians, seed)
+                loss = loss if len(part) == len(indices) else loss * (len(part) / len(indices))
+                loss.backward()
+                total += loss.detach()
             self.encoder_optimiser.step()
-            total += loss.detach()
         self.head.requires_grad_(True)
         return float(total) / n_steps
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.data.views import Views, make_view
 from lmd_bench.methods.config import TrainingConfig
+from lmd_bench.methods.limits import n_parts
 from lmd_bench.methods.models.encoder import draw_encoder
 from lmd_bench.methods.models.fixed import AnyEncoder, FixedEncoder, StoredFacts
 
@@ -95,8 +96,9 @@ def predict(
     logits: list[Tensor] = []
     with torch.inference_mode():
         # At least once: of no images come no features, of the right width.
-        for start in range(0, max(len(images), 1), EVAL_BATCH):
-            view = make_view("test", images.pixels[start : start + EVAL_BATCH], seed=0)
+        size = max(1, EVAL_BATCH // n_parts())
+        for start in range(0, max(len(images), 1), size):
+            view = make_view("test", images.pixels[start : start + size], seed=0)
             with autocast(view.device):
                 f, z = model(view)
             features.append(f.float())

@@ -40,6 +40,7 @@ class Health:
     trouble: str  # why the results folder cannot be used; "" if it can
     sees: bool  # whether the driver's probe file is there
     auth_mode: str  # RAY_AUTH_MODE of the process that was asked
+    gpu_trouble: str = ""  # why a GPU that is listed cannot be used; "" where all can
     holds: str = ""  # why a lock that the driver holds is no lock here; "" where it is
 
 
@@ -97,14 +98,17 @@ def examine(results: Path, probe: str = "") -> Health:
         results: the folder that trials will write to.
         probe: name of a file that the driver has put there, which shared storage shows.
     """
-    import torch  # 3 s: not for those who only read results
+    # torch takes 3 s: not for those who only read results
+    from lmd_bench.training.device import usable_gpus
 
     trouble = _trouble(results)
+    gpus, gpu_trouble = usable_gpus()
     return Health(
         host=socket.gethostname(),
         python=platform.python_version(),
         versions={name: version(name) for name in PACKAGES},
-        gpus=tuple(torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())),
+        gpus=gpus,
+        gpu_trouble=gpu_trouble,
         n_cores=os.cpu_count() or 1,
         clock=time.time(),
         free_bytes=None if trouble else shutil.disk_usage(results).free,
@@ -128,6 +132,8 @@ def complaints(here: Health, there: Health, seconds: float = 0.0) -> list[str]:
         troubles.append(f"the results folder cannot be used ({there.trouble})")
     elif not there.sees:
         troubles.append("it does not see the driver's results folder; name one on shared storage")
+    if there.gpu_trouble:
+        troubles.append(there.gpu_trouble.removesuffix("."))
     if there.holds:
         troubles.append(there.holds)
     if there.free_bytes is not None and there.free_bytes < LEAST_FREE:

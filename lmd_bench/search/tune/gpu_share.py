@@ -12,6 +12,7 @@ from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.staging import study_specs
 
 AUTO = "auto"
+MOST_A_GPU = 4  # trials, where their share is measured
 _SIZES = ("training.batch_size", "training.backbone")  # of these the largest takes most memory
 
 
@@ -48,10 +49,20 @@ def probes(request: SearchRequest) -> Iterator[tuple[TrialSpec, TrialContext]]:
 def find_share(request: SearchRequest) -> float:
     """Return the least 1 / k of a GPU in which every trial fits; needs Ray and a GPU in it."""
     import ray
+    from ray.exceptions import RayError
 
     from lmd_bench.training.memory import even_share, measure
 
     # A process of its own for each (`max_calls`): memory that torch keeps would count for the next.
     ask: Any = ray.remote(num_gpus=1, max_calls=1, max_retries=0)(measure)
-    shares: list[float] = [ray.get(ask.remote(*probe)) for probe in probes(request)]
-    return even_share(max(shares))
+    asked = [ask.remote(*probe) for probe in probes(request)]
+
+    def share_of(answer: Any) -> float:
+        # What does not fit alone, or fails, gets a whole GPU and is a row of the search.
+        try:
+            return ray.get(answer)
+        except RayError:
+            return 1.0
+
+    # Trials share a GPU's cores too, so more than a few of them only wait for one another.
+    return max(even_share(max(map(share_of, asked), default=1.0)), 1.0 / MOST_A_GPU)

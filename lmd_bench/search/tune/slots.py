@@ -15,7 +15,7 @@ class Slots:
 
     n_slots: int
     cpus: int  # cores of each trial, also its number of threads
-    gpus: float  # share of one GPU, or a number of GPUs
+    gpus: float  # share of one GPU, at most 1
 
     def total_cpus(self) -> int:
         """Return the cores that all slots hold together."""
@@ -62,6 +62,11 @@ def share_out(
         max_concurrent = max(1, min(limits))
     elif by_gpu is not None:
         max_concurrent = min(max_concurrent, by_gpu)
+    if by_gpu is not None and gpu_share < 1:
+        # Ray fills one GPU before the next, so the share says how many lie on each.
+        on_each = max(1, max_concurrent // gpus)
+        max_concurrent = min(max_concurrent, on_each * gpus)
+        gpu_share = 1.0 / on_each
     # Cores that no other trial can use go to those that run: they feed the GPU.
     cpus = cpus_per_trial or (1 if by_gpu is None else max(1, cores // max_concurrent))
     return Slots(max_concurrent, cpus, gpu_share)
@@ -84,6 +89,14 @@ def share_out_nodes(
     gpu_share = float(gpus_per_trial if gpus_per_trial is not None else min(most_gpus, 1))
     _check(max_concurrent, cpus_per_trial, gpu_share, most_gpus, "no node has more than")
     cpus = cpus_per_trial or 1
+    if 0 < gpu_share < 1:
+        # As many on each GPU as on those of the node with the least room, so that all are used.
+        bare = Slots(1, cpus, gpu_share)
+        with_gpus = [node for node in nodes if node.gpus]
+        room = [_on_node(node, bare) // node.gpus for node in with_gpus]
+        if max_concurrent is not None:
+            room.append(max_concurrent // sum(node.gpus for node in with_gpus))
+        gpu_share = 1.0 / max(1, min(room))
     if cpus_per_trial is None and gpu_share > 0:
         # A head without GPUs has no say in it.
         usable = [(node.cores, _trials_on(node.gpus, gpu_share)) for node in nodes]
@@ -133,15 +146,13 @@ def _check(
             f"--gpus-per-trial {gpu_share:g} is not possible; "
             f"{which} {gpus} GPU(s), so give a number from 0 to {gpus}."
         )
-    if gpu_share > 1 and gpu_share != int(gpu_share):
+    if gpu_share > 1:
         raise UserError(
-            f"--gpus-per-trial {gpu_share:g} is not possible; give a share of one GPU, such as "
-            "0.5, or a whole number of GPUs."
+            f"--gpus-per-trial {gpu_share:g} is not possible; a trial computes on one GPU, so "
+            "give 1, or a share of one such as 0.5."
         )
 
 
 def _trials_on(gpus: int, share: float) -> int:
     """Return how many trials fit: a share lies on one GPU, it is never put together from two."""
-    if share >= 1:
-        return gpus // int(share)
     return gpus * int(1 / share + 1e-9)
