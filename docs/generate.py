@@ -1,11 +1,13 @@
 """Writes the generated parts of the docs: `make docs`, or `python docs/generate.py`.
 
+docs/config.schema.json describes the file of `--config` to editors, for each command.
 docs/cli.md comes from the command line itself, by Typer's own generator. docs/methods.md holds
 three tables between `<!-- begin NAME -->` and `<!-- end NAME -->`, made from the plug-ins and from
 search_spaces/methods.yaml. A test compares both pages with what this script would write.
 """
 
 import html
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +17,9 @@ import typer
 from typer.cli import get_docs_for_click
 
 from lmd_bench.cli import app
+from lmd_bench.cli.option_groups import file_entries
 from lmd_bench.core import plugins
+from lmd_bench.core.option_files import schema
 from lmd_bench.methods.catalogue import groups, named_methods
 
 DOCS = Path(__file__).resolve().parent
@@ -59,10 +63,26 @@ def methods_page(page: str) -> str:
     return _between(page, "methods", count + _table(header, methods))
 
 
+def config_schema() -> str:
+    """Return docs/config.schema.json: a file for `search`, and those of others by their names."""
+    commands = getattr(typer.main.get_command(app), "commands", {})
+    document = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Options of lmd-bench search; those of other commands are in $defs",
+        "$ref": "#/$defs/search",
+        "$defs": {name: schema(file_entries(command)) for name, command in commands.items()},
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
 def pages() -> dict[Path, str]:
     """Return the text that each generated page should have."""
     methods = DOCS / "methods.md"
-    return {DOCS / "cli.md": cli_page(), methods: methods_page(methods.read_text())}
+    return {
+        DOCS / "cli.md": cli_page(),
+        DOCS / "config.schema.json": config_schema(),
+        methods: methods_page(methods.read_text()),
+    }
 
 
 def _commands(group: click.Command) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lmd_bench.experiments.results import Results, open_results
     from lmd_bench.leaderboard.board import Leaderboard
     from lmd_bench.methods.catalogue import list_methods
-    from lmd_bench.search.options import run_search
+    from lmd_bench.search.options import run_search, run_search_file
     from lmd_bench.training.single import train_trial
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "open_results",
     "prepare_images",
     "run_search",
+    "run_search_file",
     "train_trial",
 ]
 
@@ -46,6 +47,7 @@ _HOMES = {
     "open_results": "experiments.results",
     "prepare_images": "data.build",
     "run_search": "search.options",
+    "run_search_file": "search.options",
     "train_trial": "training.single",
 }
 # public name -> what it is called there, where that differs

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.models import CommandInfo
 
-from lmd_bench.cli.option_groups import with_plugins
+from lmd_bench.cli.option_groups import with_config, with_plugins
 from lmd_bench.core.errors import UserError
 from lmd_bench.data.options import TaskOptions
 
@@ -54,8 +54,10 @@ def arrange() -> None:
     for command in app.registered_commands:
         name = command_name(command)
         command.rich_help_panel = panel_of[name]
-        if name in LOOKING_UP and command.callback is not None:
+        assert command.callback is not None, "each command is a function"
+        if name in LOOKING_UP:
             command.callback = with_plugins(command.callback)
+        command.callback = with_config(command.callback)
     app.registered_commands.sort(key=lambda command: places.index(command_name(command)))
 
 

@@ -11,12 +11,15 @@ import typer
 
 from lmd_bench.cli import completion
 from lmd_bench.core import outside
+from lmd_bench.core.option_files import Entry, file_name, read_options
 from lmd_bench.core.options import Option
 
 _PLUGIN_HELP = (
     "A method or data set of your own: its file, or a folder of such; repeat. Also "
     "LMD_BENCH_PLUGINS."
 )
+_CONFIG_HELP = "YAML file of options, `trials: 40`; what is typed stands above it."
+_PAIRS = ("settings", "range")  # what is written as key=value
 
 
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
@@ -60,14 +63,64 @@ def with_plugins(command: Callable[..., None]) -> Callable[..., None]:
         command(**values)
 
     told = typer.Option(metavar="PATH", help=_PLUGIN_HELP, rich_help_panel="Plug-ins")
-    own = inspect.Parameter(
-        "plugin",
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[list[Path] | None, told],
+    return _with_parameter(command, taking, "plugin", Annotated[list[Path] | None, told])
+
+
+def with_config(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take `--config`, a YAML file of its options; the command line stands above."""
+
+    @wraps(command)
+    def taking(config: Path | None = None, **values: Any) -> None:
+        command(**values)
+
+    def take(context: Any, config: Path | None) -> Path | None:
+        if config is not None:
+            context.default_map = read_options(config, file_entries(context.command))
+        return config
+
+    told = typer.Option(
+        metavar="FILE",
+        help=_CONFIG_HELP,
+        callback=take,
+        # Before the others, which look for what was not typed in what it leaves.
+        is_eager=True,
+        rich_help_panel="Options from a file",
     )
+    return _with_parameter(command, taking, "config", Annotated[Path | None, told])
+
+
+def file_entries(command: Any) -> list[Entry]:
+    """Return what a file of `--config` may hold for a command that Typer has made."""
+    parameters = inspect.signature(command.callback).parameters
+    return [
+        _entry(parameter, parameters[parameter.name].annotation)
+        for parameter in command.params
+        if parameter.name in parameters and parameter.name != "config"
+    ]
+
+
+def _entry(parameter: Any, hint: Any) -> Entry:
+    flags = [flag for flag in parameter.opts if flag.startswith("--")]
+    names = [file_name(flag) for flag in flags] or [parameter.name]
+    # Typer's own option has the ends of a range itself, and Click's has them in its type.
+    within = getattr(parameter, "type", parameter)
+    option = Option(
+        help=getattr(parameter, "help", None) or "",
+        low=getattr(within, "min", None),
+        high=getattr(within, "max", None),
+        pairs=parameter.name in _PAIRS,
+    )
+    return Entry(parameter.name, hint, option, tuple(dict.fromkeys([*names, parameter.name])))
+
+
+def _with_parameter(
+    command: Callable[..., None], taking: Callable[..., None], name: str, hint: Any
+) -> Callable[..., None]:
+    """Give `taking` the parameters of `command` and one more, which is None where not given."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    own = inspect.Parameter(name, keyword, default=None, annotation=hint)
     others = inspect.signature(command).parameters.values()
-    parameters = [*(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in others), own]
+    parameters = [*(p.replace(kind=keyword) for p in others), own]
     vars(taking)["__signature__"] = inspect.Signature(parameters)
     taking.__annotations__ = {p.name: p.annotation for p in parameters}
     return taking

@@ -21,8 +21,9 @@ class Option:
 
     help: str
     flag: str = ""  # on the command line, where it is not the field's name
-    low: int | None = None
-    high: int | None = None
+    low: int | float | None = None
+    high: int | float | None = None
+    pairs: bool = False  # texts of key=value, for which a file may hold a mapping
 
 
 def from_keywords(cls: type[T], keywords: Mapping[str, Any]) -> T:

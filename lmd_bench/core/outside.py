@@ -154,6 +154,12 @@ def add(places: Iterable[str | Path]) -> tuple[Outside, ...]:
     return tuple(plugin for plugin in plugins if plugin.file in files)
 
 
+def plain_places() -> dict[str, list[str]]:
+    """Return the option that takes the same plug-ins again; nothing where there are none."""
+    places = [place for place in os.environ.get(PLUGINS, "").split(os.pathsep) if place]
+    return {"plugin": list(dict.fromkeys(places))} if places else {}
+
+
 def shipped() -> list[dict[str, str | None]]:
     """Return the files from outside as plain data, for processes that may not see them."""
     return [

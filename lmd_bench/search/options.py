@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from lmd_bench.core import paths
+from lmd_bench.core import outside, paths
 from lmd_bench.core.errors import UserError
+from lmd_bench.core.option_files import Entry, entries, from_values, plain_options, read_options
 from lmd_bench.core.options import (
     NATURAL,
     Option,
@@ -80,7 +81,7 @@ class Proposing:
     top_k: Annotated[int, Option("Encoders, best on val, that a calibration may stand on.")] = 3
     range: Annotated[
         list[str] | None,
-        Option("Search section.key=low:high (or one,another) instead; repeat."),
+        Option("Search section.key=low:high (or one,another) instead; repeat.", pairs=True),
     ] = None
     points: Annotated[
         Path | None, Option("YAML list of configs to try right after the default.")
@@ -170,7 +171,7 @@ class SearchOptions:
     ] = None
     settings: Annotated[
         list[str] | None,
-        Option("Fix a hyperparameter: section.key=value; repeat.", flag="--set"),
+        Option("Fix a hyperparameter: section.key=value; repeat.", flag="--set", pairs=True),
     ] = None
     seed: Annotated[int, Option("Base of all training seeds.")] = 0
     search_seeds: Annotated[
@@ -226,11 +227,15 @@ class SearchOptions:
             return [request]
         if self.seed:
             raise UserError("Give --seed or --search-seeds, not both.")
-        return [replace(request, seed=seed) for seed in parse_seeds(self.search_seeds)]
+        once = {name: value for name, value in request.asked.items() if name != "search_seeds"}
+        return [
+            replace(request, seed=seed, asked={**once, "seed": seed})
+            for seed in parse_seeds(self.search_seeds)
+        ]
 
     def request(
         self,
-        specs: Iterable[TaskSpec] | None = None,
+        specs: Sequence[TaskSpec] | None = None,
         *,
         command: str = "",
         progress: "OnImages | None" = None,
@@ -276,11 +281,28 @@ class SearchOptions:
             warm_start=read_warm_start(earlier, self.results, methods) if earlier else {},
             warm_folder=earlier,
             command=command,
+            asked=self._asked(specs),
             **self.budget.fields(),
             **asked.fields(),
             **vars(self.repetition),
             **self.resources.fields(),
         )
+
+    def _asked(self, specs: Sequence[TaskSpec] | None) -> dict[str, Any]:
+        """Return the options as a file holds them; nothing where no file asks for those tasks."""
+        asked = plain_options(self) | outside.plain_places()
+        if specs is None:
+            return asked
+        # A sweep chooses n_max itself, for each data set one.
+        factors = [
+            NATURAL if spec.imbalance_factor is None else str(spec.imbalance_factor)
+            for spec in specs
+        ]
+        asked["imbalance_factor"] = list(dict.fromkeys(factors))
+        largest = {spec.n_max for spec in specs}
+        if largest != {None}:
+            asked["n_max"] = min(n for n in largest if n is not None)
+        return asked if len(largest) == 1 else {}
 
 
 def _check_groups(
@@ -361,3 +383,32 @@ def run_search(
     }
     asked = from_keywords(SearchOptions, {**options, **named})
     return run.run_repeats(asked.repeats(asked.request()))
+
+
+def run_search_file(path: str | Path, **options: Any) -> "SearchOutcome":
+    """Run the search that a YAML file of options asks for, as `lmd-bench search --config` does.
+
+    Args:
+        path: Of the file, such as the `searches/<id>.yaml` that each search leaves.
+        options: The options of `lmd-bench search` by their names in Python; they stand above the
+            file.
+
+    Raises:
+        UserError: what the file holds cannot be, as of `run_search`.
+    """
+    from lmd_bench.search import run
+
+    asked = read_search(Path(path), options)
+    return run.run_repeats(asked.repeats(asked.request()))
+
+
+def read_search(path: Path, overrides: Mapping[str, Any] | None = None) -> SearchOptions:
+    """Return the search that a file asks for, and take the plug-ins that it names.
+
+    Raises:
+        UserError: what the file holds cannot be.
+    """
+    plugin = Entry("plugin", list[Path], Option("A method or data set of your own."), ("plugin",))
+    values = read_options(path, [*entries(SearchOptions), plugin]) | dict(overrides or {})
+    outside.add(values.pop("plugin", ()))
+    return from_values(SearchOptions, values, path)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError, unknown
@@ -56,6 +56,7 @@ class SearchRequest:
     mirror: str = ""  # URL of a copy of the results, for machines that share no folder
     verbose: bool = False  # Ray's own output on the screen too
     command: str = ""  # the command line, for the rows
+    asked: Mapping[str, Any] = field(default_factory=dict[str, Any])  # options, as a file has them
     address: str = "local"  # of a Ray cluster to join; "local" starts one on loopback
 
     def __post_init__(self) -> None:

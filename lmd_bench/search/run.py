@@ -17,6 +17,7 @@ from optuna.distributions import distribution_to_json
 from lmd_bench.core.errors import DiskError, UserError
 from lmd_bench.core.files import takes_files
 from lmd_bench.core.machine import n_cores
+from lmd_bench.core.option_files import options_text
 from lmd_bench.core.schema import TrialContext, TrialSpec
 from lmd_bench.core.text import task_slug
 from lmd_bench.data.build import OnImages
@@ -42,6 +43,7 @@ MOST_DEATHS = 3  # of Tune, in a row, without a finished trial in between
 MOST_SINGLES = 256  # files of one row, above which a finished search gathers them
 MOST_TRIALS = 100_000  # at once
 MakeSource = Callable[[SearchRequest], Source]
+_REPEATS = "The options of a search; `--config` with this file asks for the same."
 INTERRUPTED = 130  # the exit code of a shell command that Ctrl-C ended
 
 
@@ -143,11 +145,13 @@ def run_search(
 
 def _run_claimed(queue: JobQueue, slots: Slots, display: Display, log: Path) -> SearchOutcome:
     results, before, began = queue.request.results, queue.n_stored(), time.time()
+    asked = queue.request.asked
+    options = options_text(asked, _REPEATS) if asked else ""
 
     def leave_trace() -> None:
         # For people alone: a disk that refuses it ends no search.
         with suppress(OSError):
-            write_search(results, _trace(queue, slots, began))
+            write_search(results, _trace(queue, slots, began), options)
 
     # What killed runs left is swept: it grows with every one of them.
     with suppress(OSError):

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.schema import Config, Scalar
+from lmd_bench.core.yaml_text import read_yaml
 
 ROWS, ONE_OUT, ONE_IN, FULL, FRACTIONAL = "rows", "one_out", "one_in", "full", "fractional"
 MODES = (ROWS, ONE_OUT, ONE_IN, FULL, FRACTIONAL)
@@ -84,18 +83,7 @@ def read_document(given: str) -> Document:
         if given not in shipped():
             raise unknown("ablation", given, shipped())
         path = paths.search_spaces() / "ablations" / f"{given}.yaml"
-    try:
-        data: Any = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
-    except OSError as error:
-        raise UserError(
-            f"The ablation file {path} cannot be read ({error.strerror or error}); give a path, "
-            f"or one of {', '.join(shipped())}."
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" in line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it cannot be decoded"
-        raise UserError(f"The ablation file {path} is not YAML{line}: {problem}.") from None
+    data = read_yaml(path, "ablation file", f"give a path, or one of {', '.join(shipped())}")
     return parse_document(data, path.stem)
 
 
@@ -213,18 +201,3 @@ def _whole(value: Any, name: str, allowed: Any) -> int:
         choices = "a number from 0" if isinstance(allowed, range) else ", ".join(map(str, allowed))
         raise UserError(f"{name}: {value} is not possible; give {choices}.")
     return value
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that comes twice, of which YAML would silently keep the last."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """Return the mapping of a node."""
-        seen: set[Any] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"'{key.value}' comes twice", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.files import whole_file
 from lmd_bench.core.schema import NO_CALIBRATION, Config, Scalar, canonical_json, content_hash
+from lmd_bench.core.yaml_text import read_yaml
 from lmd_bench.methods.catalogue import Method
 from lmd_bench.methods.settings import check_value, section_defaults
 from lmd_bench.methods.space import Space, search_space
@@ -28,14 +27,7 @@ def read_points(path: Path) -> Points:
     Raises:
         UserError: no such file, no YAML, or not a list of mappings of known settings.
     """
-    try:
-        listed: Any = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise UserError(
-            f"The points file {path} cannot be read ({error.strerror or error})."
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise UserError(f"The points file {path} is not YAML.") from None
+    listed = read_yaml(path, "points file")
     if not isinstance(listed, list) or not all(isinstance(p, dict) and p for p in listed):
         raise UserError(
             f"The points file {path} is not a list of points; write one a line, such as "

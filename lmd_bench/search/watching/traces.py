@@ -2,6 +2,7 @@
 
 `searches/<name>.json` names the studies of a search, how many rows each is to have, what is drawn
 in it from which range, and the configs that it tries first.
+`searches/<name>.yaml` holds the options that ask for it again, for `--config`.
 `running/<key>.json` is the last epoch of a trial; it is gone once its row is there. Both are for
 people: no search reads them, and a results folder without them is complete.
 """
@@ -118,10 +119,19 @@ class TrialLog:
         self.say(f"{row['status']}{cause}, after {row['seconds']:.1f} s")
 
 
-def write_search(results: Path, trace: SearchTrace) -> None:
-    """Store the plan of a search, over that of an earlier start of the same one."""
+def write_search(results: Path, trace: SearchTrace, options: str = "") -> None:
+    """Store the plan of a search, over that of an earlier start of the same one.
+
+    Args:
+        results: Folder of the results.
+        trace: The plan.
+        options: The file that asks for the search again; nothing where no file can.
+    """
     name = content_hash([study.id for study in trace.studies])
     _write(results / "searches" / f"{name}.json", asdict(trace))
+    if options:
+        with whole_file(results / "searches" / f"{name}.yaml", sync=False) as temporary:
+            temporary.write_text(options, encoding="utf-8")
 
 
 def read_searches(results: Path) -> list[SearchTrace]:
