@@ -3,11 +3,20 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 Counts = Int64[Tensor, " classes"]
 Weights = Float[Tensor, " classes"]
+
+
+def class_counts(labels: Int64[Tensor, " images"], n_classes: int) -> Counts:
+    """Return the images of each class, without waiting for a GPU.
+
+    `torch.bincount` reads the largest label back from the device.
+    """
+    return F.one_hot(labels, n_classes).sum(dim=0)
 
 
 def effective_number_weights(counts: Counts, beta: float) -> Weights:

@@ -3,7 +3,6 @@
 Rows, logits and kept models are never removed here.
 """
 
-import json
 import shutil
 import tempfile
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from lmd_bench.core.files import put_aside
 from lmd_bench.core.schema import Row
+from lmd_bench.store.models import encoder_of_model
 from lmd_bench.store.store import Store
 
 AGE = 3600.0  # seconds; what is still being written is younger
@@ -95,16 +95,6 @@ def of_models(root: Path) -> set[str]:
     return {key for path in root.glob("models/[!.]*") if (key := encoder_of_model(path))}
 
 
-def kept_models(root: Path, key: str) -> list[Path]:
-    """Return the folders of what a run kept: its model, and the one trained on val too."""
-    return sorted((root / "models").glob(f"{key}*"))
-
-
-def encoder_of_model(folder: Path) -> str:
-    """Return the key of the stored encoder that a kept model stands on, or ""."""
-    return str(_facts(folder / "model.json").get("encoder_key") or "")
-
-
 def drop_encoders(root: Path, keys: Iterable[str]) -> int:
     """Remove encoders, save those that kept models stand on; return how many."""
     kept = of_models(root)
@@ -128,14 +118,6 @@ def _temporary(root: Path) -> Iterator[Path]:
     # Names as `core.files` gives them to what is still being written.
     for pattern in (".*.tmp", "*/.*.tmp", "encoders/*/.*.tmp"):
         yield from root.glob(pattern)
-
-
-def _facts(path: Path) -> dict[str, object]:
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
 
 
 def _score(row: Row) -> float:

@@ -23,11 +23,11 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.files import asked_file, whole_file, whole_folder
 from lmd_bench.core.schema import Row
 from lmd_bench.core.text import task_label
-from lmd_bench.store.cleaning import encoder_of_model, kept_models
 from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.compaction import part_later, write_compacted
 from lmd_bench.store.differences import OUTCOME, differences, logit_differences
 from lmd_bench.store.from_logits import filled
+from lmd_bench.store.models import encoder_of_model, kept_models
 from lmd_bench.store.row_files import write_table
 from lmd_bench.store.store import FOLDER as ABLATIONS
 from lmd_bench.store.store import Store, open_store

@@ -30,11 +30,10 @@ from lmd_bench.methods.models.described import Description, UndescribedHeadError
 from lmd_bench.methods.models.fixed import StoredFacts
 from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.pipeline import resolve
+from lmd_bench.store.models import FOLDER, REFIT
 
-FOLDER = "models"  # of a results folder
 KEEPS_MODEL: tuple[Phase, ...] = ("confirm", "single")  # runs that keep their model
 FORMAT = 1  # of model.json
-REFIT = "-refit"  # after the key: trained on train and val
 _VAL_LOGITS, _VAL_LABELS = "val.logits", "val.labels"
 _ENCODER = "encoder."
 

@@ -9,9 +9,10 @@ from lmd_bench.data.build import OnImages, check_tasks
 from lmd_bench.experiments.confirm import checked_spec
 from lmd_bench.experiments.model.predict import FinalModel, final_model
 from lmd_bench.methods.settings import swept_settings
+from lmd_bench.store.models import REFIT
 from lmd_bench.store.rows import context_of
 from lmd_bench.store.store import Store
-from lmd_bench.training.kept import REFIT, read_facts
+from lmd_bench.training.kept import read_facts
 from lmd_bench.training.refit import train_on_all
 
 

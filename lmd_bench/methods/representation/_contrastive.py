@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from lmd_bench.methods.class_weights import class_counts
+
 Embeddings = Float[Tensor, "anchors dims"]
 
 
@@ -52,8 +54,7 @@ def balanced_contrastive(
     all_labels = torch.cat([labels, torch.arange(n_classes, device=labels.device)])
     similarities = _similarities(embeddings, torch.cat([embeddings, centres]), temperature)
     positive = labels[:, None] == all_labels
-    # Not `bincount`, which reads its largest label back from the GPU.
-    members = F.one_hot(all_labels, n_classes).sum(dim=0)[all_labels]
+    members = class_counts(all_labels, n_classes)[all_labels]
     # of its own class an anchor sees all members but itself; the centre makes that at least one
     log_size = (members - positive.long()).clamp_min(1).log()
     log_p = similarities - (similarities - log_size).logsumexp(dim=1, keepdim=True)

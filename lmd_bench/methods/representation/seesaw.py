@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from lmd_bench.methods.class_weights import class_counts
 from lmd_bench.methods.config import require
 from lmd_bench.methods.representation._criterion import (
     Criterion,
@@ -81,7 +82,6 @@ class Seesaw(Criterion):
         self, features: Features, logits: Logits, labels: Labels, step: int
     ) -> Float[Tensor, ""]:
         """Count the labels and return the mean seesaw loss."""
-        # Not `bincount`, which reads its largest label back from the GPU.
-        self.seen += F.one_hot(labels, len(self.seen)).sum(dim=0)
+        self.seen += class_counts(labels, len(self.seen))
         factors = log_seesaw_factors(logits, labels, self.seen, self.config.p, self.config.q)
         return F.cross_entropy(logits + factors, labels)
