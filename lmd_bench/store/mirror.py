@@ -120,15 +120,16 @@ class Mirror:
     def texts(self, folder: str) -> dict[str, tuple[float, Any]]:
         """Return the JSON texts of a folder by name, each with its age in seconds.
 
-        Ages are by the clock of the far end, as long as one of the texts was put there just now.
+        One that stays half written is {}. Ages are by the clock of the far end, as long as one of
+        the texts was put there just now.
         """
         fs, _ = self._open()
         fs.invalidate_cache()
         found: dict[str, tuple[float, Any]] = {}
         for path in self._list(folder):
-            with suppress(OSError, ValueError):
+            with suppress(OSError):
                 changed = _seconds(fs.modified(path))
-                found[str(path).rpartition("/")[2]] = (changed, json.loads(fs.cat_file(path)))
+                found[str(path).rpartition("/")[2]] = (changed, _json_of(fs, path))
         latest = max((changed for changed, _ in found.values()), default=0.0)
         return {name: (latest - changed, data) for name, (changed, data) in found.items()}
 
@@ -312,6 +313,15 @@ def far_claim(
         yield name, before
     finally:
         mirror.remove(f"{folder}/{name}")
+
+
+def _json_of(fs: Any, path: str) -> Any:
+    """Return the JSON of a file; its owner may be writing it at this moment."""
+    for _ in range(5):
+        with suppress(ValueError):
+            return json.loads(fs.cat_file(path))
+        time.sleep(0.1)
+    return {}
 
 
 def _files_of(key: str) -> tuple[str, ...]:

@@ -155,6 +155,23 @@ def test_of_two_that_claim_at_once_one_is_first(tmp_path, url):
     assert sorted(firsts) == [False, False, True]
 
 
+def test_a_claim_that_is_just_being_renewed_still_counts(tmp_path):
+    mirror = Mirror(f"file://{tmp_path}/far", tmp_path / "here")
+    mirror.put_text("claims/0.json", "")
+    with far_claim(mirror, "claims", {}, fresh=60.0, settle=0.0) as (_, before):
+        assert before == {"0.json": {}}
+
+
+def test_a_claim_is_read_again_when_it_was_half_written(tmp_path):
+    mirror = Mirror(f"file://{tmp_path}/far", tmp_path / "here")
+    mirror.put_text("claims/0.json", "")
+    writer = threading.Timer(0.15, mirror.put_text, ["claims/0.json", '{"studies": ["a"]}'])
+    writer.start()
+    with far_claim(mirror, "claims", {}, fresh=60.0, settle=0.0) as (_, before):
+        assert before == {"0.json": {"studies": ["a"]}}
+    writer.join()
+
+
 def test_two_machines_train_an_encoder_once(tmp_path, url, monkeypatch):
     monkeypatch.setattr(far_encoders, "POLL", 0.2)
     trained, waits = [], []
