@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from lmd_bench.methods.catalogue import Method
 
-Tune = Literal["full", "adapter", "frozen"]
+Tune = Literal["full", "lora", "adapter", "frozen"]
 
 
 @app.command()

@@ -25,6 +25,7 @@ ADDED_SETTINGS: Config = {
     "training.features": "last",
     "training.tune": "full",
     "training.n_views": 4,
+    "training.lora_rank": 8,
     "training.weights": "",
     "training.layer_decay": 1.0,
     "training.head_lr_factor": 1.0,

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+Tune = Literal["full", "lora", "adapter", "frozen"]
+ON_STORED: tuple[Tune, ...] = ("adapter", "frozen")  # trained on stored features, not on images
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -12,8 +15,10 @@ class TrainingConfig:
     pretrained: bool = False  # the weights that the source has for it
     weights: str = ""  # a file of the trunk's weights; in a config by its hash, "sha256:..."
     features: Literal["last", "penultimate", "both"] = "last"  # what heads and calibrations see
-    # How much is trained: all of it, a small network on the encoder's features, or a head alone.
-    tune: Literal["full", "adapter", "frozen"] = "full"
+    # How much is trained: all of it, updates of low rank in a transformer, a small network on the
+    # encoder's features, or a head alone.
+    tune: Tune = "full"
+    lora_rank: int = 8
     n_views: int = 4  # copies of each drawn view whose features an adapter is trained on
     # How the first layers see an image. "small": a 3x3 convolution of stride 1 and no pooling,
     # without which images below 96 px reach the last stage as a map of 1 or 4 places.
@@ -39,10 +44,16 @@ class TrainingConfig:
     # the features, or that of the best own head. The own head itself is always the best on val.
     keep: Literal["last", "probe", "best"] = "last"
 
+    @property
+    def on_stored(self) -> bool:
+        """Say whether it is trained on stored features, not on images."""
+        return self.tune in ON_STORED
+
     def __post_init__(self) -> None:
         """Refuse values that no training can run with."""
         require(self.batch_size >= 2, f"batch_size={self.batch_size} must be at least 2")
         require(self.n_views >= 1, f"n_views={self.n_views} must be at least 1")
+        require(self.lora_rank >= 1, f"lora_rank={self.lora_rank} must be at least 1")
         require(self.lr > 0, f"lr={self.lr} must be above 0")
         factor, decay = self.head_lr_factor, self.layer_decay
         require(factor > 0, f"head_lr_factor={factor} must be above 0")

@@ -121,10 +121,10 @@ def try_encoders(specs: Iterable[TrialSpec]) -> list[str]:
         pipeline = resolve(spec)
         training = pipeline.training
         # Fixed features are computed once, by whoever lacks them; they need no encoder after that.
-        if training.tune != "full" or not spec.task.image_size:
+        if training.on_stored or not spec.task.image_size:
             continue
         start = (training.backbone, training.pretrained, training.weights)
-        asked = (*start, training.features, training.stem, pipeline.image_size)
+        asked = (*start, training.tune, training.features, training.stem, pipeline.image_size)
         if asked not in encoders:
             encoders[asked] = load_encoder(training, seed=0, image_size=pipeline.image_size)
         make = pipeline.representation.make_encoder

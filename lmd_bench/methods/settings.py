@@ -14,7 +14,7 @@ from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.schema import Config, Scalar
 from lmd_bench.methods.backbones import check_backbone, pretrained_default
 from lmd_bench.methods.catalogue import Method
-from lmd_bench.methods.config import TrainingConfig
+from lmd_bench.methods.config import ON_STORED, TrainingConfig
 from lmd_bench.methods.weights import pinned
 
 # What a torchvision or timm recipe takes where the defaults of SGD would not do.
@@ -27,6 +27,8 @@ _LOADED_DEFAULTS: dict[str, Scalar] = {
     "training.weight_decay": 0.05,
     "training.head_lr_factor": 10.0,
 }
+# Updates of low rank begin at 0 and take larger steps than the weights that they add to.
+_LORA: dict[str, Scalar] = {"training.lr": 1.0e-3}
 # What a head or an adapter on stored features takes, whatever encoder they are of: there is nothing
 # that training could forget, and the features come at one scale.
 _STORED_DEFAULTS: dict[str, Scalar] = {
@@ -88,7 +90,7 @@ def _following(config: Config, given: Config, own_recipe: bool) -> dict[str, Sca
     pretrained = bool(
         given.get("training.pretrained", pretrained_default(str(config["training.backbone"])))
     )
-    stored = config["training.tune"] != "full"
+    stored = config["training.tune"] in ON_STORED
     if stored and given.get("training.optimiser", "adamw") == "adamw":
         return {"training.pretrained": pretrained, **_STORED_DEFAULTS}
     from_weights = pretrained or bool(config["training.weights"])
@@ -97,7 +99,7 @@ def _following(config: Config, given: Config, own_recipe: bool) -> dict[str, Sca
     optimiser = str(given.get("training.optimiser", optimiser))
     start: dict[str, Scalar] = {"training.pretrained": pretrained, "training.optimiser": optimiser}
     if loaded and optimiser == "adamw":
-        return start | _LOADED_DEFAULTS
+        return start | _LOADED_DEFAULTS | (_LORA if config["training.tune"] == "lora" else {})
     defaults = _OPTIMISER_DEFAULTS.get(optimiser, {})
     lr = float(defaults.get("training.lr", config["training.lr"]))
     scale = int(config["training.batch_size"]) / TrainingConfig.batch_size

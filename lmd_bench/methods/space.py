@@ -14,6 +14,7 @@ from optuna.distributions import (
 from lmd_bench.core import paths, plugins
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.schema import Config
+from lmd_bench.methods.config import ON_STORED
 
 Space = dict[str, BaseDistribution]
 
@@ -37,7 +38,8 @@ def search_space(
     loaded = bool(values.get("training.pretrained") or values.get("training.weights"))
     kinds = [optimiser, tune]
     if optimiser == "adamw":
-        kinds += ["stored"] if tune != "full" else ["loaded"] if loaded else []
+        kinds += ["stored"] if tune in ON_STORED else ["loaded"] if loaded else []
+        kinds += [tune]  # after those of weights, as updates of low rank take larger steps
     space: Space = {}
     for section in sections:
         for name, shipped in _read_ranges(section).items():

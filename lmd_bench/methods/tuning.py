@@ -6,6 +6,7 @@ from lmd_bench.core import plugins
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Config, Scalar
 from lmd_bench.methods.catalogue import Method
+from lmd_bench.methods.config import ON_STORED
 
 TUNE = "training.tune"
 _OF_PIXELS = ("cutmix", "cmo")  # mixings that cut boxes out of images
@@ -57,8 +58,8 @@ def check_tuning(methods: Iterable[tuple[Method, Config]], *, has_images: bool) 
 
 def _refusal(method: Method, config: Config, has_images: bool) -> str:
     tune = str(config[TUNE])
-    if tune == "full":
-        return "" if has_images else "features have no encoder to train in full"
+    if tune not in ON_STORED:
+        return "" if has_images else f"features have no encoder for training.tune={tune}"
     if config["training.mixing"] in _OF_PIXELS:
         return f"{config['training.mixing']} cuts boxes out of images, and here are features"
     return cannot_act(method.representation, method.calibration, tune)

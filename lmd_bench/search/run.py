@@ -21,6 +21,7 @@ from lmd_bench.core.option_files import options_text
 from lmd_bench.core.schema import TrialContext, TrialSpec
 from lmd_bench.core.text import task_slug
 from lmd_bench.data.build import OnImages
+from lmd_bench.methods.config import ON_STORED
 from lmd_bench.methods.tuning import TUNE
 from lmd_bench.search.display import Display, make_display
 from lmd_bench.search.dropping import Dropper
@@ -204,7 +205,7 @@ def _compute_features(queue: JobQueue, progress: OnImages | None) -> None:
     Raises:
         UserError: an encoder that cannot be had, or a cache that cannot be written.
     """
-    trials = [spec for spec in _known_trials(queue) if spec.config.get(TUNE, "full") != "full"]
+    trials = [spec for spec in _known_trials(queue) if spec.config.get(TUNE) in ON_STORED]
     if not trials:
         return
     from lmd_bench.training.device import device_of

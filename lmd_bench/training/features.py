@@ -77,7 +77,7 @@ def stored_features(
         given = prepared.features()
         return _scaled({"test": given[None]}, task.train, signed=bool((given < 0).any()))
     training = pipeline.training
-    if training.tune == "full":
+    if not training.on_stored:
         return None
     facts = encoder_facts(_both(training))
     pool = _pool(prepared, training, facts)
@@ -115,7 +115,7 @@ def compute_features(
     """
     for spec in trials:
         pipeline = resolve(spec)
-        if pipeline.training.tune == "full" or not spec.task.image_size:
+        if not pipeline.training.on_stored or not spec.task.image_size:
             continue
         prepared = prepare_dataset(spec.task.dataset, source, spec.task.image_size, progress)
         task = build_task(prepared.table, spec.task, prepared.fingerprint, source)

@@ -197,7 +197,7 @@ def test_features_of_ones_own_are_frozen_unless_told_otherwise():
     assert for_features({})["training.tune"] == "frozen"
     assert for_features({"training.tune": "adapter"})["training.tune"] == "adapter"
     method = resolve_method("crt")
-    with pytest.raises(UserError, match="no encoder to train in full"):
+    with pytest.raises(UserError, match="no encoder for training.tune=full"):
         check_tuning([(method, default_config(method))], has_images=False)
 
 

@@ -22,6 +22,7 @@ from lmd_bench.methods.models.encoders._base import (
     Triple,
 )
 from lmd_bench.methods.models.loading import Matched, load_weights
+from lmd_bench.methods.models.lora import add_lora
 
 SMALL_BELOW = 96  # pixels: there the stock stem leaves the last stage a map of 1x1 or 2x2
 Images = Float[Tensor, "batch 3 height width"]
@@ -187,6 +188,8 @@ def draw_encoder(
     encoder = Encoder(network, source, facts)
     if training.weights and with_weights:
         encoder.matched = load_weights(network, training.weights, training.backbone, source.renamed)
+    if training.tune == "lora":
+        add_lora(network, training.backbone, training.lora_rank)
     return encoder
 
 

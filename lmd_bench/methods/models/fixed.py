@@ -42,13 +42,13 @@ class FixedEncoder(nn.Module):
     V starts at 0, so an adapter starts from the features as they are.
     """
 
-    def __init__(self, facts: StoredFacts, tune: Literal["adapter", "frozen"]) -> None:
+    def __init__(self, facts: StoredFacts, *, adapter: bool) -> None:
         """Draw the adapter from torch's generator where there is one."""
         super().__init__()
         self.width = facts.width
-        self.signed = facts.signed or tune == "adapter"
+        self.signed = facts.signed or adapter
         self.scale = _Scale(facts.scale)
-        self.adapter = _Residual(facts.width) if tune == "adapter" else nn.Identity()
+        self.adapter = _Residual(facts.width) if adapter else nn.Identity()
 
     def forward(self, stored: Vectors) -> Vectors:
         """Return the features that heads stand on."""

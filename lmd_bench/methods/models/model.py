@@ -77,8 +77,7 @@ def build_model(
             encoder = draw_encoder(training, image_size, with_weights=with_weights)
             signed = encoder.facts.signed
         else:
-            assert training.tune != "full"
-            encoder = FixedEncoder(stored, training.tune)
+            encoder = FixedEncoder(stored, adapter=training.tune == "adapter")
             signed = encoder.signed
         trained = make_encoder(encoder)
         n_features: Any = trained.width
