@@ -120,13 +120,23 @@ def print_plan(request: "SearchRequest") -> None:
         console.print(_plan_table(task, studies))
     if request.hours:
         console.print(
-            f"Each study has {request.hours:g} hours; how many trials that makes is known once its "
+            f"Each stage has {request.hours:g} hours; how many trials that makes is known once its "
             "first has run, so the numbers here are the least."
         )
-    if request.sampler in MODELS and not request.hours and request.n_trials < LEARNS_FROM:
+    shares = {study.n_shares for study in outline.studies}
+    if max(shares) > 1:
+        n, unit = (request.hours, "hours") if request.hours else (request.n_trials, "trials")
+        console.print(
+            f"A method of one stage has {2 * n:g} {unit}, as many as both stages of others "
+            f"together (--budget total). Calibrations choose among the encoders of the first {n:g}."
+        )
+    n_trials = request.n_trials
+    if request.sampler in MODELS and not request.hours and n_trials < LEARNS_FROM:
+        learns = max(shares) * n_trials >= LEARNS_FROM
+        of_two = " of a stage of two" if learns else " of each study"
         console.print(
             f"{request.sampler} does not begin below {LEARNS_FROM} trials: all "
-            f"{request.n_trials} of each study, after the default, are drawn at random."
+            f"{n_trials if learns else ''}{of_two}, after the default, are drawn at random."
         )
     console.print(
         f"{'About' if request.hours else 'At most'} {outline.trials} search trials, "

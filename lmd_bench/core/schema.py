@@ -166,6 +166,8 @@ class TrialContext:
     repeat_of: str = ""  # hash of all that makes the study, but its seed and its split seed
     is_default: bool = False  # the config is the method's default
     encoder_rank: int | None = None  # rank on val of the encoder it stands on, staged search only
+    n_stage1_trials: int | None = None  # whose encoders its study chose among, staged search only
+    n_searched: int | None = None  # settings that its study draws
     thresholds: tuple[tuple[int, float], ...] = ()  # (epoch, least score) of stage 1 to go on
     mirror: str = ""  # URL that the row is put to as well
     time_limit: float | None = None  # seconds; looked at after each epoch
@@ -235,6 +237,9 @@ class TrialRow(TypedDict):
     tune: str | None
     encoder_key: str
     encoder_rank: int | None
+    n_stage1_trials: int | None
+    n_searched: int | None
+    n_swept: int | None
     seed: int
     n_epochs: int
     fidelity: int | None

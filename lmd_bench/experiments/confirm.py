@@ -57,6 +57,8 @@ def confirm(
             trial_number=row["trial_number"],
             is_default=row["is_default"],
             encoder_rank=row["encoder_rank"],
+            n_stage1_trials=row["n_stage1_trials"],
+            n_searched=row["n_searched"],
             source_key=row["key"],
         )
         for seed in seeds:

@@ -117,11 +117,20 @@ def search_command(lines: Sequence[BoardLine], methods: Sequence[str], results: 
     words += ["--split-seed", str(first.split_seed)] if first.split_seed else []
     words += [] if first.n_max is None else ["--n-max", str(first.n_max)]
     words += ["--method", ",".join(methods)]
-    words += ["--trials", str(max(line.n_trials for line in lines))]
+    words += _budget(lines)
     words += ["--epochs", str(max(line.n_epochs for line in lines))]
     n_seeds = max(line.n_seeds + line.n_seeds_failed for line in lines)
     words += ["--confirm-seeds", str(n_seeds)] if n_seeds else []
     return shlex.join(words) + results
+
+
+def _budget(lines: Sequence[BoardLine]) -> list[str]:
+    """Return the options that give as many trials as these lines have."""
+    of_two_stages = [line for line in lines if line.n_stage1_trials]
+    n_trials = max(max(line.n_trials, line.n_stage1_trials) for line in of_two_stages or lines)
+    # Methods of one stage have more than one stage of the others where totals were equal.
+    is_total = bool(of_two_stages) and any(line.n_trials > n_trials for line in lines)
+    return ["--trials", str(n_trials), *([] if is_total else ["--budget", "per-study"])]
 
 
 def _confirm(row: Row, results: str) -> str:

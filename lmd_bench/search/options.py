@@ -32,16 +32,23 @@ CORE = "core"  # the group of methods that a search takes where none is named
 
 @dataclass(frozen=True)
 class Budget:
-    """How much each study gets, and each trial."""
+    """How much each stage of a method gets, and each trial."""
 
     panel: ClassVar[str] = "Budget"
 
     trials: Annotated[
-        int | None, Option("Trials of each study, the default first; 8 if not given.")
+        int | None, Option("Trials of each stage, the default first; 8 if not given.")
     ] = None
+    budget_of: Annotated[
+        Literal["total", "per-study"],
+        Option(
+            "Methods of one stage get what both stages of others get together, or as one of them.",
+            flag="--budget",
+        ),
+    ] = "total"
     gpu_hours: Annotated[
         float | None,
-        Option("Instead: hours of a GPU for each study; of a core where there is none."),
+        Option("Instead: hours of a GPU for each stage; of a core where there is none."),
     ] = None
     epochs: Annotated[int, Option("Epochs of stage 1.", low=1)] = 10
     trial_timeout: Annotated[
@@ -60,6 +67,7 @@ class Budget:
         return {
             "n_trials": 8 if self.trials is None else self.trials,
             "hours": self.gpu_hours,
+            "equal_totals": self.budget_of == "total",
             "n_epochs": self.epochs,
             "trial_seconds": None if minutes is None else 60 * minutes,
         }

@@ -24,6 +24,7 @@ class StudyPlan:
     done: int
     confirmations: int  # at most, while the selected config is not known
     confirmed: int
+    n_shares: int = 1  # 2: it has the budget that two stages have together
 
     @property
     def left(self) -> int:
@@ -111,6 +112,7 @@ def _study_plan(queue: JobQueue, study: Study) -> StudyPlan:
         done=len(study.rows),
         confirmations=n,
         confirmed=confirmed,
+        n_shares=study.spec.n_shares,
     )
 
 
@@ -122,9 +124,10 @@ def most_trials(queue: JobQueue, study: Study) -> int:
         return len(study.rows)
     base = queue.studies[study.spec.stands_on or ""]
     n_configs = size(study.spec.space)
-    n_encoders = min(base.budget, queue.request.top_k + 1)
+    n_offered = max(1, base.budget // base.spec.n_shares)
+    n_encoders = min(n_offered, queue.request.top_k + 1)
     # Under hours nobody knows yet: a calibration costs less than the stage 1 it is compared with.
-    n_trials = base.budget if study.spec.n_trials is None else study.spec.n_trials
+    n_trials = n_offered if study.spec.n_trials is None else study.spec.n_trials
     return n_trials if n_configs is None else min(n_trials, n_configs * n_encoders)
 
 

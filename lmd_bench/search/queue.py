@@ -212,7 +212,7 @@ class JobQueue:
     def blocked(self, study: Study) -> bool:
         """Say whether a calibration study has no encoder, because every stage 1 failed."""
         base = self.studies.get(study.spec.stands_on or "")
-        return base is not None and base.done and not study.ready
+        return base is not None and base.offered is not None and not study.ready
 
     @property
     def finished(self) -> bool:
@@ -236,9 +236,10 @@ class JobQueue:
         name = study.spec.id
         if self.blocked(study):
             base = self.studies[study.spec.stands_on or ""]
+            offered = base.offered or []
             return (
-                f"{name}: no calibration could run, because all {len(base.rows)} trials of "
-                f"{base.spec.method.name} failed ({_causes(base.rows)})."
+                f"{name}: no calibration could run, because all {len(offered)} trials of "
+                f"{base.spec.method.name} failed ({_causes(offered)})."
             )
         if not study.done or not study.spec.requested:
             return ""

@@ -32,6 +32,7 @@ class SearchRequest:
     results: Path
     n_trials: int = 8  # of each study, where no hours are given
     hours: float | None = None  # of each study: of a GPU, or of a core where there is none
+    equal_totals: bool = False  # a method of one stage has twice that, as both stages of others do
     trial_seconds: float | None = None  # after which a trial ends at its next epoch
     n_epochs: int = 10  # of stage 1
     confirm_seeds: int = 5

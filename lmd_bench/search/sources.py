@@ -133,12 +133,12 @@ class Searched:
         self._advance()
 
     def _advance(self) -> None:
-        # All of a representation study has to be done before a calibration starts on it: only then
-        # is it known which of its encoders are the best.
+        # All trials on offer have to be done before a calibration starts on them: only then is it
+        # known which of their encoders are the best.
         for study in self.studies.values():
             base = self.studies.get(study.spec.stands_on or "")
-            if base is not None and base.done and not study.ready:
-                study.open(base.ranked_encoders(), self.request.top_k)
+            if base is not None and not study.ready and base.offered is not None:
+                study.open(base, self.request.top_k)
         # Confirmations are listed once, when the selected config can change no more. A study that
         # only feeds others is no method that was asked for, so it has none.
         for study in self.studies.values():
@@ -149,7 +149,12 @@ class Searched:
 
     def _context(self, study: Study) -> TrialContext:
         context = self.request.context(study.spec.task.dataset)
-        return replace(context, repeat_of=study.spec.repeat_of)
+        return replace(
+            context,
+            repeat_of=study.spec.repeat_of,
+            n_stage1_trials=study.n_stage1_trials,
+            n_searched=len(study.spec.space),
+        )
 
 
 class Fixed:

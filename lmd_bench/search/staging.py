@@ -5,7 +5,7 @@ other method, which searches its own hyperparameters and the encoder to stand on
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optuna.distributions import distribution_to_json
 
@@ -31,7 +31,7 @@ class StudySpec:
     method: Method
     default: Config  # complete
     space: Space  # without the encoder
-    n_trials: int | None  # None: as many as the hours allow
+    n_trials: int | None  # all of its budget; None: as many as the hours allow
     hours: float | None  # of a GPU, or of a core where there is none
     n_epochs: int
     seed: int  # the training seed of every search trial
@@ -44,6 +44,7 @@ class StudySpec:
     repeat_of: str = ""  # equal for studies that differ in seed and split seed alone
     points: tuple[Config, ...] = ()  # complete, tried right after the default
     stands_on: str | None = None  # the representation study whose encoders it calibrates
+    n_shares: int = 1  # of the budget of one stage; calibrations choose among the first one alone
 
     @property
     def task_name(self) -> str:
@@ -85,7 +86,21 @@ def study_specs(request: SearchRequest) -> tuple[StudySpec, ...]:
             if method.calibration != NO_CALIBRATION:
                 study = _study(request, method, task, fingerprint, True, base.id)
                 specs[study.id] = study
-    return tuple(specs.values())
+    shared = request.equal_totals and not request.joint
+    return tuple(_of_both_stages(study) if shared else study for study in specs.values())
+
+
+def _of_both_stages(study: StudySpec) -> StudySpec:
+    """Return the study of a method of one stage with the budget that two stages have together."""
+    # One trial is the default: nothing is chosen, in either stage.
+    if study.stands_on or not study.requested or study.n_trials == 1:
+        return study
+    return replace(
+        study,
+        n_shares=2,
+        n_trials=None if study.n_trials is None else 2 * study.n_trials,
+        hours=None if study.hours is None else 2 * study.hours,
+    )
 
 
 def _distinct(request: SearchRequest) -> tuple[Method, ...]:

@@ -57,6 +57,8 @@ def make_row(spec: TrialSpec, context: TrialContext, **measured: Any) -> TrialRo
         "repeat_of": context.repeat_of or None,
         "is_default": context.is_default,
         "encoder_rank": context.encoder_rank,
+        "n_stage1_trials": context.n_stage1_trials,
+        "n_searched": context.n_searched,
         "source_key": context.source_key,
         "command": context.command,
         "device": context.device,
@@ -131,6 +133,8 @@ def context_of(row: Row, results: Path, source: DataSource) -> TrialContext:
         repeat_of=row["repeat_of"] or "",
         is_default=row["is_default"],
         encoder_rank=row["encoder_rank"],
+        n_stage1_trials=row["n_stage1_trials"],
+        n_searched=row["n_searched"],
         source_key=row["source_key"],
         command=row["command"],
     )

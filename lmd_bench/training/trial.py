@@ -37,6 +37,7 @@ from lmd_bench.methods.limits import in_parts, is_out_of_memory
 from lmd_bench.methods.models.encoder import encoder_facts
 from lmd_bench.methods.models.model import predict
 from lmd_bench.methods.pipeline import resolve
+from lmd_bench.methods.settings import swept_settings
 from lmd_bench.store.rows import make_row
 from lmd_bench.store.store import open_store
 from lmd_bench.training.device import check_device, device_columns, device_of, open_pixels
@@ -193,6 +194,7 @@ def run_trial(
         "encoder_seen": facts.seen,
         "fidelity": spec.n_epochs,
         "n_micro_batches": encoder.n_micro,
+        "n_swept": swept_settings(spec.calibration, spec.config),
         "best_epoch": encoder.epoch,
         "full_objective_share": pipeline.objective_share(encoder.epoch, spec.n_epochs),
         "probe_val_balanced_accuracy": encoder.probe,

@@ -300,3 +300,14 @@ def test_trials_are_those_of_both_stages_and_the_star_compares_their_sum(study) 
     assert trials_text(lines["crt"]) == "1 + 1/2"
     assert trials_text(lines["ce"]) == "1*"
     assert lines["crt"]["n_stage1_trials"] == 1
+
+
+def test_trials_of_stage_1_are_those_that_were_offered(study) -> None:
+    base = study("ce", [0.2, 0.3, 0.1, 0.2], {0: [0.5]})
+    base = [row | {"encoder_key": f"e{n}"} for n, row in enumerate(base)]
+    stage2 = {"calibration": "crt", "encoder_key": "e0", "encoder_rank": 1, "n_stage1_trials": 2}
+    own = [row | stage2 for row in study("crt", [0.4, 0.2], {0: [0.6]})]
+
+    lines = {line["label"]: line for line in build(base + own).frame.to_dict("records")}
+
+    assert (trials_text(lines["crt"]), trials_text(lines["ce"])) == ("2 + 2", "4")

@@ -40,6 +40,7 @@ def test_a_method_that_one_task_lacks_is_named_with_the_search_that_fills_it(stu
         **{"--dataset": "toy", "--protocol": "balanced_v1", "--imbalance-factor": "natural"},
         **{"--image-size": "32", "--split-seed": "3", "--n-max": "50", "--method": "lmd"},
         **{"--trials": "2", "--epochs": "8", "--confirm-seeds": "2", "--results": "my results"},
+        "--budget": "per-study",
     }
 
 
@@ -48,3 +49,16 @@ def test_a_method_that_only_lends_its_encoders_elsewhere_is_not_missing(study) -
     rows += study("crt", [0.3], {0: [0.5]}, task=NATURAL)
 
     assert not any("never searched" in note for note in build(rows).notes)
+
+
+def test_the_missing_search_has_the_budget_that_the_others_had(study) -> None:
+    base = study("ce", [0.2, 0.3, 0.1, 0.2], {0: [0.5]})
+    base = [row | {"encoder_key": f"e{n}"} for n, row in enumerate(base)]
+    stage2 = {"calibration": "crt", "encoder_key": "e0", "encoder_rank": 1, "n_stage1_trials": 2}
+    own = [row | stage2 for row in study("crt", [0.4, 0.2], {0: [0.6]})]
+    rows = [*base, *own, *study("lmd", [0.3], {0: [0.5]}, task=NATURAL)]
+
+    (note,) = [note for note in build(rows).notes if "never searched: lmd on" in note]
+
+    assert "--trials 2 " in note
+    assert "per-study" not in note

@@ -90,6 +90,7 @@ def search_request(design: Design, **fields: Any) -> SearchRequest:
     return SearchRequest(
         methods=methods,
         n_trials=max(1, design.retune),
+        equal_totals=True,
         points=(start,) if start else (),
         **fields,
     )

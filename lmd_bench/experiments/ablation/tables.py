@@ -64,7 +64,7 @@ def sheets(analysis: TaskAnalysis) -> list[Sheet]:
 def header_lines(analysis: TaskAnalysis) -> list[str]:
     """Say what was run and what the numbers are, over what their spread is."""
     record = analysis.record
-    tuned = f"each cell tuned on val with {record.retune} trials"
+    tuned = f"each cell tuned on val with {record.retune} trials of each stage"
     tuned = tuned if record.retune else "each cell at its one config, not tuned"
     reference = analysis.cells[record.reference].cell.title
     sentence = design_sentence(record)

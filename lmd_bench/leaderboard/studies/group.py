@@ -106,8 +106,16 @@ def _with_stage1(studies: Sequence[StudyRows]) -> list[StudyRows]:
         ranked = (row for row in study.trials if row.get("encoder_rank") is not None)
         bases = (searches.get(row.get("encoder_key", "")) for row in ranked)
         base = next((base for base in bases if base is not None and base is not study), None)
-        linked.append(study if base is None else replace(study, stage1_trials=tuple(base.trials)))
+        if base is not None:
+            study = replace(study, stage1_trials=_chosen_among(study, base))
+        linked.append(study)
     return linked
+
+
+def _chosen_among(study: StudyRows, base: StudyRows) -> tuple[Row, ...]:
+    """Return the trials of another search whose encoders a study chose among: all, or the first."""
+    counts = [n for row in study.trials if (n := row.get("n_stage1_trials")) is not None]
+    return tuple(base.trials[: max(counts)] if counts else base.trials)
 
 
 def _heading(row: Row) -> str:

@@ -55,18 +55,21 @@ class Study:
         self._began: dict[str, float] = {}  # key -> when the running trial was asked for
         self._lost_hours = 0.0
         self.encoders: dict[int, RankedEncoder] = {}  # rank -> encoder that may be stood on
+        self.n_stage1_trials: int | None = None  # that these were chosen among
         self._ranks: dict[str, int] = {}  # stage-1 config as text -> rank, of every encoder
         self._proposals: Proposals | None = None
         if spec.stands_on is None:
             self._begin(spec.space)
 
-    def open(self, encoders: list[RankedEncoder], top_k: int) -> None:
-        """Offer a calibration study the `top_k` best encoders and the default config's.
+    def open(self, base: "Study", top_k: int) -> None:
+        """Offer a calibration study the `top_k` best encoders of `base` and the default config's.
 
         Encoders that its rows already stand on stay on offer: a larger budget may re-rank them.
         """
         # Ranks stand for encoders in the space that is searched: a sampler then learns that better
         # encoders give better methods, which it could not from a list of configs.
+        encoders = base.ranked_encoders()
+        self.n_stage1_trials = len(base.offered or ())
         self._ranks = {canonical_json(dict(encoder.config)): encoder.rank for encoder in encoders}
         used = {rank for row in self.rows if (rank := self.rank_of(jobs.config_of(row)))}
         self.encoders = {
@@ -117,6 +120,24 @@ class Study:
         return self.ready and not self.running and len(self.rows) >= self.budget
 
     @property
+    def offered(self) -> list[Row] | None:
+        """Return the trials whose encoders calibrations choose among; None until all have ended.
+
+        These are all trials of a study that only lends its encoders. A method of one stage has the
+        budget of two, and others would choose among more than they pay for.
+        """
+        rows = sorted(self.rows, key=lambda row: row["trial_number"])
+        if self.spec.n_shares == 1:
+            return rows if self.done else None
+        # Up to the first number that is not there yet: which trial ends when must not matter.
+        numbers = {int(row["trial_number"]) for row in rows}
+        missing = next(n for n in range(len(rows) + 1) if n not in numbers)
+        n_first = self._first_share([row for row in rows if row["trial_number"] < missing])
+        if n_first is None:
+            return rows if self.done else None
+        return rows[:n_first]
+
+    @property
     def share(self) -> float:
         """Return the part of the budget that is done or running."""
         return (len(self.rows) + len(self.running)) / self.budget
@@ -155,10 +176,10 @@ class Study:
         self._learn(proposal, row)
 
     def ranked_encoders(self) -> list[RankedEncoder]:
-        """Return the encoders of the successful trials, best on val first."""
+        """Return the encoders of the successful trials on offer, best on val first."""
         return [
             RankedEncoder(rank, self._stage1(jobs.config_of(row)), bool(row["is_default"]))
-            for rank, row in enumerate(jobs.ranked(self.rows, jobs.encoder_score), start=1)
+            for rank, row in enumerate(jobs.ranked(self.offered or [], jobs.encoder_score), start=1)
         ]
 
     def rank_of(self, config: Config) -> int | None:
@@ -223,6 +244,20 @@ class Study:
         left = self.spec.hours - spent - sum(max(typical, hours) for hours in taken)
         # The small number keeps rounding from taking a trial away.
         return n_started + max(0, int(left / typical + 1e-9))
+
+    def _first_share(self, rows: list[Row]) -> int | None:
+        """Return how many trials one share of the budget pays for; None while that is not known."""
+        if self.spec.n_trials is not None:
+            n_first = self.spec.n_trials // self.spec.n_shares
+            return n_first if len(rows) >= n_first else None
+        assert self.spec.hours is not None, "a study has trials or hours"
+        spent = 0.0
+        for n, row in enumerate(rows):
+            spent += jobs.hours_of(row)
+            if spent > self.spec.hours / self.spec.n_shares:
+                # The first one runs in any case.
+                return max(1, n)
+        return None
 
     def _told_rows(self) -> list[Row]:
         """Return the rows that a decision may go by."""
