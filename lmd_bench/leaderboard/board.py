@@ -15,6 +15,7 @@ import pandas as pd
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import ENCODER_COLUMNS, TASK_COLUMNS, Row
+from lmd_bench.leaderboard.leaders import leaders_of
 from lmd_bench.leaderboard.line import HEADLINES, SCORES, BoardLine, line_columns
 from lmd_bench.leaderboard.missing import Gap, gaps_of, never_searched
 from lmd_bench.leaderboard.repeats import pooled
@@ -29,7 +30,7 @@ from lmd_bench.leaderboard.studies.group import (
     task_order,
 )
 from lmd_bench.leaderboard.studies.measure import measure
-from lmd_bench.leaderboard.studies.predictions import judged_runs
+from lmd_bench.leaderboard.studies.predictions import Judged, judged_runs
 from lmd_bench.leaderboard.studies.read import read_grouped
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY, SelectionRule
 from lmd_bench.leaderboard.studies.scores import metric_spreads
@@ -125,6 +126,7 @@ def build(
 def _build(studies: Sequence[StudyRows], wanted: _Wanted, notes: tuple[str, ...]) -> Leaderboard:
     rule, budget, results = wanted.rule, wanted.budget, wanted.results
     lines: list[BoardLine] = []
+    judged: list[Judged | None] = []
     gaps: list[Gap] = []
     all_notes = list(notes)
     for study in studies:
@@ -138,7 +140,8 @@ def _build(studies: Sequence[StudyRows], wanted: _Wanted, notes: tuple[str, ...]
         # a study that nobody confirmed has no line; what to run for it is said below, once
         if not study.is_confirmed:
             continue
-        line = _line(study, selected, wanted)
+        judged.append(_judged(study, selected, wanted))
+        line = _line(study, selected, wanted, judged[-1])
         lines.append(line)
         study_gaps = gaps_of(study, rule, results, can_confirm=True)
         gaps += study_gaps
@@ -152,7 +155,7 @@ def _build(studies: Sequence[StudyRows], wanted: _Wanted, notes: tuple[str, ...]
     ]
     further += never_searched(studies, lines, results)
     all_notes += [gap.note for gap in further]
-    lines = pooled(_beside_others(lines, rule, budget))
+    lines = pooled(_beside_others(_with_best(lines, judged), rule, budget))
     all_notes += _unequal_epochs(lines)
     all_notes += _may_have_seen(studies)
     lines.sort(key=_place)
@@ -179,7 +182,7 @@ def _unselected(study: StudyRows, rule: SelectionRule) -> str:
     return f"searched, {why}: {name} ({outcomes(study.trials)})"
 
 
-def _line(study: StudyRows, selected: Row, wanted: _Wanted) -> BoardLine:
+def _line(study: StudyRows, selected: Row, wanted: _Wanted, judged: Judged | None) -> BoardLine:
     tuned, trials, default = study.runs(selected), study.trials, study.default
     default_was_selected = default is not None and default["key"] == selected["key"]
     n_classes = len(selected["class_names"])
@@ -194,7 +197,7 @@ def _line(study: StudyRows, selected: Row, wanted: _Wanted) -> BoardLine:
         study=selected["study"],
         n_epochs=selected["n_epochs"],
         test=_spreads(ok, SCORES),
-        joint=_joint(study, selected, wanted),
+        joint=_joint(study, selected, judged),
         n_seeds=len(ok),
         n_seeds_failed=len(tuned) - len(ok),
         default_test=_spreads(default_ok, HEADLINES),
@@ -205,6 +208,9 @@ def _line(study: StudyRows, selected: Row, wanted: _Wanted) -> BoardLine:
         n_stage1_trials=len(study.stage1_trials),
         n_trials=len(trials),
         n_trials_ok=len(_ok(trials)),
+        n_stage1_searched=_stored(study.stage1_trials, "n_searched"),
+        n_searched=_stored(trials, "n_searched"),
+        n_swept=_stored(trials, "n_swept"),
         seconds=sum(row["seconds"] for row in study.rows),
         standalone_seconds=sum(
             row["standalone_seconds"] for row in (*study.stage1_trials, *study.rows)
@@ -226,18 +232,43 @@ def _untested(selected: Row, runs: Sequence[Row]) -> list[str]:
     return [name for name, n in zip(selected["class_names"], counts, strict=True) if not n]
 
 
-def _joint(study: StudyRows, selected: Row, wanted: _Wanted) -> Joint:
+def _judged(study: StudyRows, selected: Row, wanted: _Wanted) -> Judged | None:
+    """Return what the runs of the selected config got right; None where no logits are known."""
+    runs = study.ok_runs(selected)
+    if wanted.store is None or not runs:
+        return None
+    try:
+        return judged_runs(wanted.store, study.label, runs, selected)
+    except UserError:  # one damaged file costs an interval, not the leaderboard
+        return None
+
+
+def _joint(study: StudyRows, selected: Row, judged: Judged | None) -> Joint:
     """Return balanced accuracy with its intervals; over retrainings alone without logits."""
     runs = study.ok_runs(selected)
-    if wanted.store is not None and runs:
-        try:
-            judged = judged_runs(wanted.store, study.label, runs, selected)
-        except UserError:  # one damaged file costs an interval, not the leaderboard
-            judged = None
-        if judged is not None and set(judged.seeds) == set(runs):
-            return measure([(1.0, judged)], judged.seeds, lesions=judged.clusters)
+    if judged is not None and set(judged.seeds) == set(runs):
+        return measure([(1.0, judged)], judged.seeds, lesions=judged.clusters)
     scores = [row[f"test_{PRIMARY.name}"] for row in runs.values()]
     return joint([nan if score is None else score for score in scores], None, "")
+
+
+def _with_best(lines: Sequence[BoardLine], judged: Sequence[Judged | None]) -> list[BoardLine]:
+    """Return the lines, with which of each task leads or is not told apart from what leads."""
+    of_task: dict[str, list[Judged]] = defaultdict(list)
+    for line, runs in zip(lines, judged, strict=True):
+        of_task[line.task] += [] if runs is None else [runs]
+    behind = {leader.task: leader.behind for leader in leaders_of(of_task)}
+    return [
+        replace(line, with_best=runs is not None and runs.label not in behind.get(line.task, ()))
+        if line.task in behind
+        else line
+        for line, runs in zip(lines, judged, strict=True)
+    ]
+
+
+def _stored(trials: Iterable[Row], name: str) -> int | None:
+    """Return the largest number that trials store in a column; None where none of them does."""
+    return max((n for row in trials if (n := row.get(name)) is not None), default=None)
 
 
 def _ok(rows: Iterable[Row]) -> list[Row]:

@@ -50,6 +50,10 @@ class BoardLine:
     n_trials: int  # of its own
     n_trials_ok: int
     fewer_trials: bool = False  # both together, than the most of its task
+    n_stage1_searched: int | None = None  # settings drawn in the search of stage 1; None: unknown
+    n_searched: int | None = None  # in its own
+    n_swept: int | None = None  # settings that each trial itself judged on val
+    with_best: bool = False  # it leads its task, or is not told apart from what leads
     seconds: float  # of all runs
     standalone_seconds: float  # had every run trained its own stage 1, with the search of stage 1
     selected_key: str

@@ -66,6 +66,7 @@ def _one(members: Sequence[BoardLine]) -> BoardLine:
         },
         default_was_selected=all(line.default_was_selected for line in members),
         fewer_trials=any(line.fewer_trials for line in members),
+        with_best=any(line.with_best for line in members),
         val_balanced_accuracy=fmean(line.val_balanced_accuracy for line in members),
         **{name: sum(getattr(line, name) for line in members) for name in _SUMMED},
         n_searches=max(len(of_split) for of_split in scores),

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from lmd_bench.core.text import rough
 from lmd_bench.report.drawing.canvas import Number
 
-Mark = Literal["", "best", "second", "missing", "chosen"]
+Mark = Literal["", "best", "missing", "chosen"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Cell:
 
     text: str
     value: float | str | None = None  # sorts the column; None sorts last
-    mark: Literal["", "best", "second", "missing", "chosen"] = ""
+    mark: Mark = ""
     shade: int | None = None  # step 0 to 10 of the heat scale; None: no heat
     code: Literal["", "key", "command"] = ""  # a key is never broken
     note: str = ""  # small, below the text

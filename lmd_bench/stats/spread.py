@@ -1,8 +1,8 @@
-"""A mean and its spread, never apart; and which of some means come first."""
+"""A mean and its spread, never apart."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import fsum, isnan, nan, sqrt
+from math import fsum, nan, sqrt
 
 
 @dataclass(frozen=True)
@@ -20,19 +20,3 @@ def spread(values: Sequence[float]) -> Spread:
     mean = fsum(values) / n if n > 0 else nan
     sd = sqrt(fsum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else nan
     return Spread(mean, sd, n)
-
-
-def places(
-    values: Sequence[float],
-    shown: Callable[[float], str] = lambda value: f"{100 * value:.1f}",
-    higher_is_better: bool = True,
-) -> list[int]:
-    """Return 1 for the best value, 2 for the next, and so on; 0 for NaN.
-
-    Values that are equal as shown, in percent with one decimal unless said otherwise, share a
-    place, and the next value has the next place.
-    """
-    numbers = [None if isnan(value) else float(shown(value)) for value in values]
-    distinct = {number for number in numbers if number is not None}
-    ranked = sorted(distinct, reverse=higher_is_better)
-    return [0 if number is None else ranked.index(number) + 1 for number in numbers]

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lmd_bench.leaderboard.line import SCORES
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY
+from lmd_bench.leaderboard.tables.render import render
 from lmd_bench.report.blocks import Figure, Listing, Text
 from lmd_bench.report.context import Context, read_context
-from lmd_bench.report.sections import summary
+from lmd_bench.report.sections import leaderboard, summary
 from lmd_bench.store.store import open_store
 from tests.report.conftest import CLASSES, make_trial
 
@@ -33,7 +35,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Context:
             images = zip(LABELS.tolist(), z.tolist(), strict=True)
             logits = [(f"i{n:03}", "test", label, of) for n, (label, of) in enumerate(images)]
             score = float(np.mean([right[c == LABELS].mean() for c in range(3)]))
-            store.write(row | {"test_balanced_accuracy": score}, logits)
+            store.write(row | {f"test_{name}": score for name in SCORES}, logits)
     return read_context(root, VAL_BALANCED_ACCURACY)
 
 
@@ -84,3 +86,31 @@ def test_without_logits_there_is_no_summary(tmp_path: Path) -> None:
 
     assert summary.section(read_context(tmp_path, VAL_BALANCED_ACCURACY)) is None
     assert len(CLASSES) == 3
+
+
+def test_the_leaderboard_bears_the_same_marks_in_every_format(three: Context) -> None:
+    frame = three.board.frame
+    assert set(frame["label"][frame["with_best"]]) == {"good", "equal"}
+
+    def marked(text: str, sign: str, first: str, end: str) -> set[str]:
+        lines = [line for line in text.splitlines() if line.startswith(first)]
+        return {line.removeprefix(first).split(end)[0].strip() for line in lines if sign in line}
+
+    terminal = marked(render(three.board, width=120), "• ", "", " ") - {"•:"}
+    markdown = marked(render(three.board, "markdown"), " **", "| ", " |")
+    latex = marked(render(three.board, "latex"), "} $\\pm$", "", " &")
+    (table,) = [
+        block.table
+        for block in leaderboard.section(three).blocks
+        if isinstance(block, Listing) and block.table.sortable
+    ]
+    html = {row.method for row in table.rows if row.cells[1].mark == "best"}
+    assert terminal == markdown == latex == html == {"good", "equal"}
+    assert not any(cell.mark for row in table.rows for cell in row.cells[2:])
+
+
+def test_who_leads_is_computed_alike_for_leaderboard_and_summary(three: Context) -> None:
+    (leader,) = summary.leaders(three)
+    frame = three.board.frame
+
+    assert set(frame["label"][~frame["with_best"]]) == {*leader.behind} == {"poor"}

@@ -1,10 +1,10 @@
-"""A mean with its spread, and which of some means come first."""
+"""A mean with its spread."""
 
 from math import isnan, nan, sqrt
 
 import pytest
 
-from lmd_bench.stats.spread import places, spread
+from lmd_bench.stats.spread import spread
 
 
 def test_standard_deviation_divides_by_n_minus_one() -> None:
@@ -31,11 +31,3 @@ def test_nothing_has_neither_mean_nor_standard_deviation() -> None:
 
 def test_an_undefined_value_makes_the_mean_undefined() -> None:
     assert isnan(spread([0.5, nan]).mean)
-
-
-def test_values_equal_as_shown_share_a_place_and_the_next_has_the_next() -> None:
-    assert places([0.5001, 0.4, 0.5004, nan, 0.3]) == [1, 2, 1, 0, 3]
-
-
-def test_the_lowest_comes_first_where_lower_is_better() -> None:
-    assert places([0.2, 0.1], shown=lambda value: f"{value:.2f}", higher_is_better=False) == [2, 1]

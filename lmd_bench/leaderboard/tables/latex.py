@@ -1,4 +1,4 @@
-r"""The leaderboard as LaTeX: one booktabs table a task, best bold, second underlined.
+r"""The leaderboard as LaTeX: one booktabs table a task; in bold what leads it.
 
 Needs `\usepackage{booktabs}` alone.
 """
@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
-from lmd_bench.leaderboard.tables.columns import Score, board_scores, interval_text
+from lmd_bench.leaderboard.tables.columns import MARKED, TUNED, Score, board_scores, interval_text
 from lmd_bench.stats.metrics import METRICS, PRIMARY, Metric
-from lmd_bench.stats.spread import places
 
 Line = dict[str, Any]
 _ESCAPES = {
@@ -78,21 +77,19 @@ def _column(metric: Metric, words: str, name: str, *, has_spread: bool) -> _Colu
 def _table(
     task: str, lines: Sequence[Line], scores: Sequence[_Column], header: Sequence[str]
 ) -> str:
-    marks = {score.name: _marks([line[score.name] for line in lines], score) for score in scores}
     rows = [
-        " & ".join(
-            [escaped(line["label"])]
-            + [_cell(line, score, marks[score.name][place]) for score in scores]
-        )
-        for place, line in enumerate(lines)
+        " & ".join([escaped(line["label"])] + [_cell(line, score) for score in scores])
+        for line in lines
     ]
-    caption = escaped(" ".join([f"{task}.", *header]))
+    is_marked = any(line["with_best"] for line in lines) and TUNED.name in {s.name for s in scores}
+    marked = [f"Bold: {MARKED}"] if is_marked else []
+    caption = escaped(" ".join([f"{task}.", *header, *marked]))
     heads = " & ".join(["Method", *(score.header for score in scores)])
     return "\n".join(
         [
             "\\begin{table}[t]",
             "\\centering",
-            f"\\caption{{{caption} Best in bold, second underlined.}}",
+            f"\\caption{{{caption}}}",
             f"\\begin{{tabular}}{{l{'r' * len(scores)}}}",
             "\\toprule",
             f"{heads} \\\\",
@@ -105,19 +102,12 @@ def _table(
     )
 
 
-def _marks(values: Sequence[float], score: _Column) -> list[str]:
-    """Return the command for each value: of the best, of the second, or none; equals share it."""
-    commands = {1: "\\textbf", 2: "\\underline"}
-    ranks = places(values, score.shown, score.higher_is_better)
-    return [commands.get(place, "") for place in ranks]
-
-
-def _cell(line: Line, score: _Column, mark: str) -> str:
+def _cell(line: Line, score: _Column) -> str:
     value = line[score.name]
     if isnan(value):
         return "--"
     text = score.shown(value)
-    text = f"{mark}{{{text}}}" if mark else text
+    text = f"\\textbf{{{text}}}" if score.name == TUNED.name and line["with_best"] else text
     sd = line[f"{score.name}_sd"] if score.has_spread else float("nan")
     text = text if isnan(sd) else f"{text} $\\pm$ {score.shown(sd)}"
     interval = interval_text(line) if score.name == f"test_{PRIMARY.name}" else "–"

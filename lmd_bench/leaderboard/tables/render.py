@@ -16,8 +16,11 @@ from lmd_bench.leaderboard.studies.budget import Budget
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.columns import (
     INTERVAL,
+    MARKED,
     METHOD,
     REPEATS,
+    SEARCHED,
+    SWEPT,
     USUAL,
     Column,
     metric_columns,
@@ -32,6 +35,7 @@ _GAPS = (2, 1)  # blanks between the columns of a terminal table: the first if i
 _METHOD_WIDTH = 24  # longer names are folded
 GROUPS = "third"  # the scheme of many, medium and few
 _BETTER = {True: "higher is better", False: "lower is better"}
+POINT = "•"  # the mark where there is no bold
 FEWER = "* fewer trials, both stages together, than others of its task (its space may be smaller)"
 _NOTHING = "No study is confirmed yet, so there is no line to show."
 
@@ -87,7 +91,7 @@ def render(
         return _json(board)
     if format == "latex":
         lines = _lines(board)
-        notes = _footnotes(board, lines, _columns(board))
+        notes = _footnotes(board, lines, _columns(board), "")
         return latex(lines, board.metrics, header(board), notes)
     if format == "markdown":
         return _markdown(board)
@@ -120,9 +124,18 @@ def _columns(board: Leaderboard) -> tuple[Column, ...]:
     if board.metrics:
         method, *others = metric_columns(board.metrics)
         return method, *repeats, *others
-    # rows alone do not know the spread over images: no column of dashes then
-    known = board.frame[f"test_{PRIMARY.name}_low"].notna().any()
-    method, *others = (column for column in USUAL if known or column is not INTERVAL)
+    # Rows alone do not know the spread over images, and those of earlier versions not what was
+    # searched: no column of dashes then.
+    needs = {
+        INTERVAL: f"test_{PRIMARY.name}_low",
+        SEARCHED: "n_searched",
+        SWEPT: "n_swept",
+    }
+    method, *others = (
+        column
+        for column in USUAL
+        if column not in needs or board.frame[needs[column]].notna().any()
+    )
     return method, *repeats, *others
 
 
@@ -153,14 +166,23 @@ def _scores_of(board: Leaderboard) -> str:
     return f"Metrics on test in %{but}; higher is better, where ↓ stands lower"
 
 
-def _footnotes(board: Leaderboard, lines: Sequence[Line], shown: Sequence[Column]) -> list[str]:
+def is_marked(line: Line, column: Column) -> bool:
+    """Return whether the cell of a line bears the mark."""
+    return column.is_marked and bool(line["with_best"])
+
+
+def _footnotes(
+    board: Leaderboard, lines: Sequence[Line], shown: Sequence[Column], mark: str
+) -> list[str]:
     meanings = " ".join(column.meaning for column in shown if column.meaning) if lines else ""
     fewer = any(line["fewer_trials"] for line in lines)
     columns = _columns(board)
     headers = {column.header for column in shown}
     left_out = [column.header for column in columns if column.header not in headers]
     narrow = ", ".join(left_out).replace("\n", " ")
+    has_marks = mark and any(is_marked(line, column) for line in lines for column in shown)
     return [
+        *([f"{mark}: {MARKED}"] if has_marks else []),
         *([meanings] if meanings else []),
         *([FEWER] if fewer else []),
         *([f"Too narrow for: {narrow}; see --format csv."] if left_out else []),
@@ -190,7 +212,7 @@ def _terminal(board: Leaderboard, width: int, color: bool) -> str:
                 if place:
                     console.print()
                 console.print(_table(members, block, gap, width), highlight=False, soft_wrap=True)
-        for text in _footnotes(board, lines, shown):
+        for text in _footnotes(board, lines, shown, POINT):
             console.print(text, highlight=False)
     return capture.get()
 
@@ -218,7 +240,7 @@ def _blocks(
 
 
 def _width(column: Column, lines: Sequence[Line]) -> int:
-    texts = [*column.header.split("\n"), *(column.cell(line) for line in lines)]
+    texts = [*column.header.split("\n"), *(_pointed(line, column) for line in lines)]
     widest = max(len(text) for text in texts)
     return min(widest, _METHOD_WIDTH) if column is METHOD else widest
 
@@ -255,11 +277,16 @@ def _folded(columns: Sequence[Column], widths: Mapping[str, int], width: int) ->
 
 def _table(lines: Sequence[Line], columns: Sequence[Column], gap: int, width: int) -> Text:
     heads = [column.header for column in columns]
-    rows = [[column.cell(line) for column in columns] for line in lines]
+    rows = [[_pointed(line, column) for column in columns] for line in lines]
     table = text_table(heads, rows, width=width, gap=gap, first_width=_METHOD_WIDTH)
     n_top = max(head.count("\n") for head in heads) + 1
     top, below = "\n".join(table[:n_top]), "\n".join(table[n_top:])
     return Text.assemble(Text(top, style="bold"), "\n" + below)
+
+
+def _pointed(line: Line, column: Column) -> str:
+    cell = column.cell(line)
+    return f"{POINT} {cell}" if is_marked(line, column) else cell
 
 
 def _markdown(board: Leaderboard) -> str:
@@ -269,9 +296,15 @@ def _markdown(board: Leaderboard) -> str:
         text += [f"### {_title(task, members)}", ""]
         text.append(markdown_row([column.header.replace("\n", " ") for column in columns]))
         text.append(markdown_row(["---", *("---:" for _ in columns[1:])]))
-        text += [markdown_row([column.cell(line) for column in columns]) for line in members]
+        text += [
+            markdown_row(
+                [column.cell(line) for column in columns],
+                [is_marked(line, column) for column in columns],
+            )
+            for line in members
+        ]
         text.append("")
-    notes = [note.replace("*", "\\*") for note in _footnotes(board, lines, columns)]
+    notes = [note.replace("*", "\\*") for note in _footnotes(board, lines, columns, "Bold")]
     return "\n".join([*text, *(f"- {note}" for note in notes)]).rstrip() + "\n"
 
 

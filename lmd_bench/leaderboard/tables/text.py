@@ -169,9 +169,12 @@ def p_value(p: float) -> str:
     return "<.001" if p < 0.001 else f"{p:.3f}"
 
 
-def markdown_row(cells: Sequence[str]) -> str:
-    """Return one row of a Markdown table."""
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("*", "\\*") for cell in cells) + " |"
+def markdown_row(cells: Sequence[str], bold: Sequence[bool] = ()) -> str:
+    """Return one row of a Markdown table; `bold` says of each cell whether it is."""
+    texts = [cell.replace("|", "\\|").replace("*", "\\*") for cell in cells]
+    for place, is_bold in enumerate(bold):
+        texts[place] = f"**{texts[place]}**" if is_bold else texts[place]
+    return "| " + " | ".join(texts) + " |"
 
 
 def json_value(value: Any) -> Any:

@@ -6,10 +6,14 @@ from typing import Any
 
 from lmd_bench.leaderboard.missing import by_command
 from lmd_bench.leaderboard.tables.columns import (
+    MARKED,
+    TUNED,
     Score,
     board_scores,
     interval_text,
     number,
+    settings_text,
+    swept_text,
     trials_text,
 )
 from lmd_bench.leaderboard.tables.render import FEWER, header
@@ -19,7 +23,6 @@ from lmd_bench.report.blocks import (
     Head,
     Heading,
     Listing,
-    Mark,
     Section,
     Table,
     Text,
@@ -32,28 +35,27 @@ from lmd_bench.report.blocks import (
 )
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.context import Context
-from lmd_bench.stats.spread import places
 
 Line = dict[str, Any]
-_MARKS: dict[int, Mark] = {1: "best", 2: "second"}
-
-
 _SCORES = board_scores()
 _OTHERS: tuple[tuple[str, Callable[[Line], Cell]], ...] = (
     ("95 %, tuned", lambda line: words(interval_text(line))),
     ("Val", lambda line: percent(line["val_balanced_accuracy"])),
     ("Trials", lambda line: _trials(line)),
+    ("Settings", lambda line: words(settings_text(line))),
+    ("Swept", lambda line: words(swept_text(line))),
     ("Seeds", lambda line: _seeds(line)),
     ("Time", lambda line: duration(line["seconds"])),
     ("Alone", lambda line: duration(line["standalone_seconds"])),
 )
 _MEANINGS = (
-    "Best of each column in bold, second underlined; they differ by more than chance only where "
-    "lmd-bench compare says so. A dash is a missing value.",
+    f"Bold: {MARKED} A dash is a missing value.",
     "95 %: of the tuned balanced accuracy, over test images (by lesion or patient, where known) "
     "and retrainings together.",
     "Val: balanced accuracy on val of the selected trial, flattered where val has chosen it.",
     "Trials: of the search of stage 1 + its own (ended well / all, where some failed).",
+    "Settings: searched in stage 1 + in stage 2, the choice of the encoder not counted. Swept: "
+    "settings that each trial itself judged on val.",
     "Time: all runs of the study, without the search of its stage 1. Alone: the time had every run "
     "trained its own stage 1, with the search of stage 1.",
 )
@@ -78,35 +80,25 @@ def section(context: Context) -> Section:
 
 
 def _table(task: str, lines: Sequence[Line]) -> Table:
-    marks = {score.name: _places(lines, score) for score in _SCORES}
     rows = [
         table_row(
             words(line["label"]),
-            *(_score(line, score, marks[score.name][number]) for score in _SCORES),
+            *(_score(line, score) for score in _SCORES),
             *(cell(line) for _, cell in _OTHERS),
             method=line["label"],
         )
-        for number, line in enumerate(lines)
+        for line in lines
     ]
     heads = [*(Head(score.title) for score in _SCORES), *(Head(head) for head, _ in _OTHERS)]
     caption = "Scores on test in %, mean ± SD over retraining seeds"
     return Table(caption, (Head("Method"), *heads), tuple(rows), sortable=True, task=task)
 
 
-def _places(lines: Sequence[Line], score: Score) -> list[int]:
-    metric = score.metric
-    return places(
-        [line[score.name] for line in lines],
-        lambda value: number(value, percent=metric.percent),
-        metric.higher_is_better,
-    )
-
-
-def _score(line: Line, score: Score, place: int) -> Cell:
-    if not place:
-        return missing("missing" if score is _SCORES[0] else "–")
+def _score(line: Line, score: Score) -> Cell:
     mean, sd = line[score.name], line[f"{score.name}_sd"] if score.has_spread else nan
-    mark = _MARKS.get(place, "")
+    if isnan(mean):
+        return missing("missing" if score == TUNED else "–")
+    mark = "best" if score == TUNED and line["with_best"] else ""
     if score.metric.percent:
         return percent(mean, sd, mark)
     spread = "" if isnan(sd) else f" ± {number(sd, percent=False)}"

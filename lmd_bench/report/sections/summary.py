@@ -1,13 +1,13 @@
 """Who leads, who cannot be told apart from the leader, and what these data cannot show."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from math import isnan
 from statistics import median
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.compare import Comparison, compare, corrected
+from lmd_bench.leaderboard.leaders import Leader, leaders_of
 from lmd_bench.leaderboard.studies.predictions import Judged, read_judged
 from lmd_bench.report.blocks import (
     Block,
@@ -33,50 +33,18 @@ _N_NAMED = 3  # in a sentence; the figure below has all
 _UNKNOWN = "Another search, split or data set may turn out otherwise. Not told apart is not equal."
 
 
-@dataclass(frozen=True)
-class Leader:
-    """The best method of a task, and every other one against it."""
-
-    task: str
-    best: Judged
-    others: tuple[Judged, ...]  # best first
-    against: tuple[Comparison, ...]  # the best less each other, Holm over those of all tasks
-
-    @property
-    def score(self) -> float:
-        """Return its balanced accuracy on test."""
-        return _score(self.best)
-
-    @property
-    def together(self) -> list[str]:
-        """Return the methods that are not told apart from the best."""
-        return [pair.other for pair in self.against if not pair.p_holm <= LEVEL]
-
-
 def leaders(context: Context) -> list[Leader]:
     """Return the leader of each task in which two methods have logits of test."""
-    found: list[Leader] = []
+    tasks: dict[str, list[Judged]] = {}
     for task, studies in context.tasks.items():
-        judged: list[Judged] = []
+        judged = tasks.setdefault(task, [])
         for study in studies:
             try:
                 read = read_judged(context.store, study, context.rule)
             except UserError:  # one damaged file costs its method, not the report
                 continue
             judged += [read] if read is not None else []
-        if len(judged) < 2:
-            continue
-        best, *others = sorted(judged, key=lambda one: (-_score(one), one.label))
-        try:
-            pairs, _ = compare(best, others, best.clusters, (PRIMARY.name,))
-        except UserError:  # judged on other images
-            continue
-        found.append(Leader(task, best, tuple(others), tuple(pairs)))
-    family = iter(corrected([pair for leader in found for pair in leader.against]))
-    return [
-        Leader(one.task, one.best, one.others, tuple(next(family) for _ in one.against))
-        for one in found
-    ]
+    return leaders_of(tasks)
 
 
 def section(context: Context) -> Section | None:
@@ -200,9 +168,3 @@ def _bounds(line: Difference) -> str:
 
 def _n_tests(leader: Leader) -> int:
     return leader.against[0].n_tests if leader.against else 0
-
-
-def _score(judged: Judged) -> float:
-    """Return the mean over seeds and over the classes with images of the recall."""
-    recalls = [judged.right[judged.labels == c].mean() for c in sorted({*judged.labels.tolist()})]
-    return float(sum(recalls) / len(recalls))

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
 
@@ -135,12 +136,14 @@ def test_programs_get_every_metric_too(filled: Path, board: Leaderboard, tmp_pat
     assert "test_classwise_ece" in pd.read_parquet(tmp_path / "board.parquet").columns
 
 
-def test_in_latex_the_best_is_the_lowest_where_lower_is_better(filled: Path) -> None:
-    text = render(load(filled, metrics=("nll",)), "latex")
+def test_in_latex_a_metric_that_nothing_is_tested_by_has_no_mark(filled: Path) -> None:
+    board = load(filled, metrics=("nll",))
+    marked = replace(board, frame=board.frame.assign(with_best=True))
 
-    rows = {line.split(" &")[0]: line for line in text.splitlines() if " & " in line}
-    assert "\\textbf" in rows["lmd"]
-    assert "\\underline" in rows["crt"]
+    assert "\\textbf" not in render(marked, "latex")
+    asked = load(filled, metrics=("balanced_accuracy", "nll"))
+    marked = replace(asked, frame=asked.frame.assign(with_best=True))
+    assert render(marked, "latex").count("\\textbf") == len(asked.frame)
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -19,13 +20,20 @@ def board(study) -> Leaderboard:
     return build(rows + study("rrl", [0.2, None]))
 
 
-def test_the_best_is_bold_the_second_underlined_and_the_rest_plain(board: Leaderboard) -> None:
-    text = render(board, "latex")
+def test_what_is_not_told_apart_from_the_best_is_bold_and_the_rest_plain(
+    board: Leaderboard,
+) -> None:
+    # Rows alone, without logits, tell nothing apart and mark nothing.
+    assert "\\textbf" not in render(board, "latex")
+
+    marked = replace(board, frame=board.frame.assign(with_best=[True, True, False]))
+    text = render(marked, "latex")
     rows = {line.split(" &")[0]: line for line in text.splitlines() if " & " in line}
 
     assert "\\textbf{61.0} $\\pm$ 1.4" in rows["lmd"]
-    assert "\\underline{55.0}" in rows["tau\\_norm"]  # one seed has no spread
+    assert "\\textbf{55.0}" in rows["tau\\_norm"]  # one seed has no spread
     assert rows["crt"].startswith("crt & 40.0 $\\pm$ 0.0")
+    assert "Bold: the best of its task, and what is not told apart from it" in text
 
 
 def test_a_table_is_whole(board: Leaderboard) -> None:

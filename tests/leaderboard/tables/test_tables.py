@@ -11,6 +11,7 @@ from lmd_bench.leaderboard.board import Leaderboard, build, load
 from lmd_bench.leaderboard.line import line_columns
 from lmd_bench.leaderboard.studies.budget import Budget
 from lmd_bench.leaderboard.studies.rules import RULES
+from lmd_bench.leaderboard.tables.columns import settings_text, swept_text
 from lmd_bench.leaderboard.tables.render import FORMATS, render
 from lmd_bench.store.store import open_store
 
@@ -201,3 +202,20 @@ def test_the_header_names_the_budget(study) -> None:
         "At equal cost: the first 1 trials of each method, those of the search of its stage 1"
         in render(board, "markdown")
     )
+
+
+def test_searched_and_swept_settings_are_shown_where_rows_know_them(study) -> None:
+    base = study("ce", [0.2, 0.3], {0: [0.5]}, n_searched=5, n_swept=1)
+    base = [row | {"encoder_key": f"e{n}"} for n, row in enumerate(base)]
+    stage2 = {"calibration": "crt", "encoder_key": "e0", "encoder_rank": 1}
+    own = [row | stage2 for row in study("logistic", [0.4], {0: [0.6]}, n_searched=0, n_swept=9)]
+    older = study("older", [0.1], {0: [0.2]})
+
+    board = build([*base, *own, *older])
+    lines = {line["label"]: line for line in board.frame.to_dict("records")}
+    shown = {name: (settings_text(line), swept_text(line)) for name, line in lines.items()}
+
+    assert shown == {"ce": ("5", "1"), "logistic": ("5 + 0", "9"), "older": ("–", "–")}
+    assert "Settings" in render(board, width=200)
+    assert "Settings" in render(board, "markdown")
+    assert "Settings" not in render(build(older), width=200)

@@ -1,0 +1,59 @@
+"""Who leads a task, and who is not told apart from the leader."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.leaderboard.compare import Comparison, compare, corrected
+from lmd_bench.leaderboard.studies.predictions import Judged
+from lmd_bench.stats.metrics import PRIMARY
+from lmd_bench.stats.paired import LEVEL
+
+
+@dataclass(frozen=True)
+class Leader:
+    """The best method of a task, and every other one against it."""
+
+    task: str
+    best: Judged
+    others: tuple[Judged, ...]  # best first
+    against: tuple[Comparison, ...]  # the best less each other, Holm over those of all tasks
+
+    @property
+    def score(self) -> float:
+        """Return its balanced accuracy on test."""
+        return score_of(self.best)
+
+    @property
+    def together(self) -> list[str]:
+        """Return the methods that are not told apart from the best."""
+        return [pair.other for pair in self.against if not pair.p_holm <= LEVEL]
+
+    @property
+    def behind(self) -> list[str]:
+        """Return the methods that are told apart from the best."""
+        return [pair.other for pair in self.against if pair.p_holm <= LEVEL]
+
+
+def leaders_of(tasks: Mapping[str, Sequence[Judged]]) -> list[Leader]:
+    """Return the leader of each task in which two methods were judged on the same images."""
+    found: list[Leader] = []
+    for task, judged in tasks.items():
+        if len(judged) < 2:
+            continue
+        best, *others = sorted(judged, key=lambda method: (-score_of(method), method.label))
+        try:
+            pairs, _ = compare(best, others, best.clusters, (PRIMARY.name,))
+        except UserError:  # judged on other images
+            continue
+        found.append(Leader(task, best, tuple(others), tuple(pairs)))
+    family = iter(corrected([pair for leader in found for pair in leader.against]))
+    return [
+        replace(leader, against=tuple(next(family) for _ in leader.against)) for leader in found
+    ]
+
+
+def score_of(judged: Judged) -> float:
+    """Return the mean over seeds and over the classes with images of the recall."""
+    recalls = [judged.right[judged.labels == c].mean() for c in sorted({*judged.labels.tolist()})]
+    return float(sum(recalls) / len(recalls))
