@@ -102,8 +102,8 @@ def chances_of_first(
 def first_places_text(places: dict[str, FirstPlace]) -> list[Part]:
     """Return the chances of each task as text."""
     lines: list[Part] = [
-        "How sure the first place is: share of draws of test images (stratified by class, each as "
-        "if of its own lesion) and of seeds in which a method comes first."
+        "How sure the first place is: share of draws of test images (stratified by class, whole "
+        "lesions or patients where they are known) and of seeds in which a method comes first."
     ]
     for task, place in places.items():
         cells = [

@@ -20,7 +20,7 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.experiments.simulation.neighbours import Neighbours
 from lmd_bench.experiments.simulation.table import StudyTable
 from lmd_bench.search.proposing.proposals import N_ASKS, Params, Proposals, Told
-from lmd_bench.search.proposing.samplers import LASTING, make_sampler
+from lmd_bench.search.proposing.samplers import LASTING, N_STARTUP, make_sampler
 
 RANDOM = "random"
 _BY_TRIAL = frozenset({"cmaes", "nsga2"})  # these mark Optuna's own trials while they draw
@@ -44,13 +44,22 @@ class Proposer(Protocol):
         ...
 
 
-def make_proposer(table: StudyTable, sampler: str, seed: int) -> Proposer:
-    """Return the proposer of a sampler; `sampler` is known, and `seed` the base of its draws."""
+def make_proposer(
+    table: StudyTable, sampler: str, seed: int, n_startup: int = N_STARTUP
+) -> Proposer:
+    """Return the proposer of a sampler.
+
+    Args:
+        table: Of the study.
+        sampler: A known one.
+        seed: Base of its draws.
+        n_startup: Random trials before it fits a model, if it fits one.
+    """
     if sampler == RANDOM:
         return RandomOrder(len(table.trials), seed)
     if sampler in _BY_TRIAL:
-        return AskedTwice(table, sampler, seed)
-    return Drawn(table, sampler, seed)
+        return AskedTwice(table, sampler, seed, n_startup)
+    return Drawn(table, sampler, seed, n_startup)
 
 
 class RandomOrder:
@@ -74,11 +83,13 @@ class RandomOrder:
 class AskedTwice:
     """A study of the search itself: what was drawn is closed, and the stored trial put in place."""
 
-    def __init__(self, table: StudyTable, sampler: str, seed: int) -> None:
+    def __init__(
+        self, table: StudyTable, sampler: str, seed: int, n_startup: int = N_STARTUP
+    ) -> None:
         """Start without trials."""
         self._params = [table.params(trial) for trial in table.trials]
         self._near = Neighbours(table.space, self._params)
-        self._proposals = Proposals(table.space, seed, sampler)
+        self._proposals = Proposals(table.space, seed, sampler, n_startup=n_startup)
 
     def propose(self, number: int, left: Left) -> tuple[int, float]:
         """Ask the study, and close what it opened as failed, which samplers ignore."""
@@ -103,14 +114,17 @@ class Drawn:
     the two.
     """
 
-    def __init__(self, table: StudyTable, sampler: str, seed: int) -> None:
+    def __init__(
+        self, table: StudyTable, sampler: str, seed: int, n_startup: int = N_STARTUP
+    ) -> None:
         """Start without trials."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces each new study
         self._space = table.space
         self._params = [table.params(trial) for trial in table.trials]
         self._near = Neighbours(table.space, self._params)
         self._name, self._seed = sampler, seed
-        self._lasting = make_sampler(sampler, seed)
+        self._n_startup = n_startup
+        self._lasting = make_sampler(sampler, seed, n_startup)
         self._study = optuna.create_study(
             directions=[StudyDirection.MAXIMIZE], sampler=self._lasting
         )
@@ -148,7 +162,8 @@ class Drawn:
     def _sampler_of(self, number: int, attempt: int) -> BaseSampler:
         if self._name in LASTING:
             return self._lasting
-        return make_sampler(self._name, derive_seed(self._seed, number, attempt))
+        seed = derive_seed(self._seed, number, attempt)
+        return make_sampler(self._name, seed, self._n_startup)
 
     def _draw(self, sampler: BaseSampler) -> Params:
         study = self._study

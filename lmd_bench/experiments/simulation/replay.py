@@ -18,6 +18,7 @@ from lmd_bench.experiments.simulation.table import StoredTrial, StudyTable
 from lmd_bench.methods.best_epoch import first_judged
 from lmd_bench.search.proposing.proposals import Told
 from lmd_bench.search.proposing.pruning import NONE, PRUNERS, Curve, Thresholds
+from lmd_bench.search.proposing.samplers import startup_of
 
 OnStep = Callable[[str], None]  # is told, in words, of each step while it goes on
 
@@ -96,7 +97,11 @@ def replay(table: StudyTable, setting: Setting, seed: int) -> Replay:
         setting: The search; its names of sampler and pruner are known.
         seed: Base of all draws; an equal seed gives an equal replay.
     """
-    clock = _Clock(table, setting, make_proposer(table, setting.sampler, seed))
+    n_trials = setting.n_trials
+    if n_trials is None and setting.hours is None:
+        n_trials = len(table.trials)
+    proposer = make_proposer(table, setting.sampler, seed, startup_of(n_trials))
+    clock = _Clock(table, setting, proposer)
     while True:
         while clock.may_start:
             clock.start()

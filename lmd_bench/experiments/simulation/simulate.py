@@ -17,11 +17,10 @@ from lmd_bench.experiments.simulation.staging import find_pairs, stage_frame
 from lmd_bench.experiments.simulation.table import StudyTable, tables_of
 from lmd_bench.experiments.simulation.tuners import Replays, tuner_frame
 from lmd_bench.search.proposing.pruning import check_pruner
-from lmd_bench.search.proposing.samplers import N_STARTUP, check_sampler
+from lmd_bench.search.proposing.samplers import LEARNS_FROM, check_sampler
 from lmd_bench.store.store import open_store
 
 PARTS = ("samplers", "pruners", "stages")
-_LEARNING = ("tpe", "cmaes", "gp", "nsga2")  # their first N_STARTUP trials are drawn at random
 
 
 @dataclass(frozen=True)
@@ -133,8 +132,11 @@ def simulate(
         asked = Replays(
             request.samplers, request.pruners, request.budget, request.repeats, request.seed
         )
+        differ = [table for table in usable if len(asked.samplers_of(table)) > 1]
+        if len(request.samplers) > 1 and not differ and request.parts == ("samplers",):
+            raise UserError(_all_alike(request.samplers, usable))
         frames["samplers"] = tuner_frame(usable, asked, on_step)
-        notes += sampler_notes(frames["samplers"], request.samplers)
+        notes += [*alike_notes(usable, asked), *sampler_notes(frames["samplers"])]
     if "pruners" in request.parts:
         frames["pruners"] = pruner_frame(
             usable,
@@ -201,12 +203,34 @@ def table_notes(tables: Sequence[StudyTable]) -> list[str]:
     ]
 
 
-def sampler_notes(frame: pd.DataFrame, samplers: Sequence[str]) -> list[str]:
+def alike_notes(tables: Sequence[StudyTable], asked: Replays) -> list[str]:
+    """Return which samplers are not shown on which tables, as they are random search there."""
+    left_out: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for table in tables:
+        shown = asked.samplers_of(table)
+        if names := tuple(name for name in asked.samplers if name not in shown):
+            left_out[names].append(f"{table.method} on {table.task}")
+    return [
+        f"{', '.join(names)} not shown, as a study of so few trials (below {LEARNS_FROM} for a "
+        f"sampler that fits a model) is drawn at random whatever the sampler: {', '.join(where)}"
+        for names, where in left_out.items()
+    ]
+
+
+def _all_alike(samplers: Sequence[str], tables: Sequence[StudyTable]) -> str:
+    most = max(len(table.trials) for table in tables)
+    return (
+        f"The samplers {', '.join(samplers)} are one and the same here: replays of fewer than "
+        f"{LEARNS_FROM} trials are drawn at random by all of them. Give --trials {LEARNS_FROM} or "
+        f"more on studies that have more trials (the largest here has {most}), or --show pruners."
+    )
+
+
+def sampler_notes(frame: pd.DataFrame) -> list[str]:
     """Return where the comparison of samplers says little, because a table is small.
 
     Args:
         frame: As `tuner_frame` gives it.
-        samplers: Those that were compared.
     """
     notes: list[str] = []
     most: dict[str, tuple[int, float]] = {}  # stored trials, and those of the longest replays
@@ -220,13 +244,5 @@ def sampler_notes(frame: pd.DataFrame, samplers: Sequence[str]) -> list[str]:
         notes.append(
             "beyond half of the stored trials all samplers must end up with the same ones, so "
             f"their differences say little: {', '.join(beyond)}"
-        )
-    learning = [name for name in samplers if name in _LEARNING]
-    short = [name for name, (_, n) in most.items() if n <= N_STARTUP]
-    if learning and short:
-        notes.append(
-            f"{', '.join(learning)} draw{'s' if len(learning) == 1 else ''} the first {N_STARTUP} "
-            "trials at random, so in replays as short as these what sets samplers apart is chance, "
-            f"and which stored trials are near to a random draw: {', '.join(short)}"
         )
     return notes

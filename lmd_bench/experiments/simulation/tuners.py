@@ -9,9 +9,11 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from lmd_bench.core.seeding import derive_seed
+from lmd_bench.experiments.simulation.proposing import RANDOM
 from lmd_bench.experiments.simulation.replay import OnStep, Replay, Setting, no_step, replay
 from lmd_bench.experiments.simulation.table import StudyTable
 from lmd_bench.search.proposing.pruning import NONE
+from lmd_bench.search.proposing.samplers import draws_at_random
 from lmd_bench.stats.proportions import LEVEL
 
 OVER = "over repeats of the replay on one table, not over new trainings"
@@ -40,6 +42,18 @@ class Replays:
             n_trials = ceil(len(table.trials) / 2)
         return replace(budget, sampler=sampler, pruner=pruner, n_trials=n_trials)
 
+    def alike(self, table: StudyTable) -> tuple[str, ...]:
+        """Return the samplers that all do the same on a table: they draw all trials at random."""
+        budget = self.setting(table, "", NONE).n_trials
+        most = len(table.trials)
+        return tuple(name for name in self.samplers if draws_at_random(name, budget, most))
+
+    def samplers_of(self, table: StudyTable) -> tuple[str, ...]:
+        """Return the samplers that differ on a table; of those that are alike, the simplest."""
+        alike = self.alike(table)
+        kept = RANDOM if RANDOM in alike else next(iter(alike), "")
+        return tuple(name for name in self.samplers if name not in alike or name == kept)
+
     def pruners_of(self, table: StudyTable) -> tuple[str, ...]:
         """Return the pruners that can do something on a table: a calibration has no stage 1."""
         return (NONE,) if table.staged else self.pruners
@@ -58,7 +72,7 @@ def tuner_frame(
     asked: Replays,
     on_step: OnStep = no_step,
 ) -> pd.DataFrame:
-    """Return a line for each study, sampler and pruner.
+    """Return a line for each study, sampler and pruner; of samplers that are alike, for one.
 
     Means are over the repeats that found something; the interval is Student's, of the mean over
     repeats. `test` is the mean over the repeats whose selected config was confirmed, and
@@ -71,7 +85,7 @@ def tuner_frame(
     """
     lines: list[dict[str, object]] = []
     for table in tables:
-        for sampler in asked.samplers:
+        for sampler in asked.samplers_of(table):
             for pruner in asked.pruners_of(table):
                 on_step(f"{table.method}: {sampler}, {pruner}")
                 setting = asked.setting(table, sampler, pruner)

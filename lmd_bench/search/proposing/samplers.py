@@ -35,6 +35,21 @@ def startup_of(n_trials: int | None) -> int:
     return n_trials if n_trials < LEARNS_FROM else min(N_STARTUP, n_trials // 3)
 
 
+def draws_at_random(name: str, budget: int | None, most: int) -> bool:
+    """Return whether a sampler draws all trials of a study at random, as random search does.
+
+    Args:
+        name: Of the sampler.
+        budget: Trials of the study; None: not known beforehand.
+        most: Trials that it comes to at most.
+    """
+    n_trials = most if budget is None else min(budget, most)
+    if name in MODELS:
+        return startup_of(budget) >= n_trials
+    # The first generation has no parents.
+    return name == "random" or (name == "nsga2" and n_trials <= N_POPULATION)
+
+
 def tpe(seed: int, n_startup: int = N_STARTUP) -> TPESampler:
     """Return a tree-structured Parzen estimator.
 

@@ -167,6 +167,7 @@ def test_too_few_trials_are_said_to_be_too_few(tmp_path):
         ("--repeats 0", "--repeats 0 is not possible"),
         ("--method lmd", "no study of 'lmd' here; choose from cross_entropy, crt"),
         ("--format csv", "name it with --show"),
+        ("--show samplers --sampler random,tpe", "are one and the same here"),
         ("--table {results}", "no exported table"),
         ("--export {results}", "exists already"),
     ],

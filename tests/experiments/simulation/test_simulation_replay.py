@@ -6,11 +6,14 @@ from math import comb
 import numpy as np
 import pytest
 
+from lmd_bench.experiments.simulation import proposing
 from lmd_bench.experiments.simulation.proposing import Drawn, make_proposer
 from lmd_bench.experiments.simulation.replay import Setting, ended_early, replay
+from lmd_bench.experiments.simulation.simulate import alike_notes
 from lmd_bench.experiments.simulation.tuners import Replays, mean_interval, replays, tuner_frame
 from lmd_bench.search.proposing.proposals import Proposals, Told
 from lmd_bench.search.proposing.pruning import NONE
+from lmd_bench.search.proposing.samplers import startup_of
 
 VALUES = [0.31, 0.52, 0.44, 0.28, 0.61, 0.37, 0.49, 0.33, 0.57, 0.40]
 SAMPLERS = ("random", "tpe", "qmc", "cmaes", "nsga2")
@@ -138,3 +141,35 @@ def test_the_interval_is_students_of_the_mean():
         (2, 2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), rel=1e-4
     )
     assert np.isnan(mean_interval([1.0])[1])
+
+
+def test_samplers_that_are_one_and_the_same_are_shown_once(table):
+    short = table([0.1, 0.3, 0.2, 0.5, 0.4, 0.6], study="short")
+    long = table([number / 50 for number in range(50)], study="long")
+    asked = Replays(("random", "tpe", "nsga2", "qmc"), ("none",), Setting(), repeats=2)
+
+    # Half of 6 trials: one generation, no model. Half of 50: a model after 8.
+    assert asked.samplers_of(short) == ("random", "qmc")
+    assert asked.samplers_of(long) == ("random", "tpe", "nsga2", "qmc")
+    assert set(tuner_frame([short], asked)["sampler"]) == {"random", "qmc"}
+    (note,) = alike_notes([short, long], asked)
+    assert note.startswith("tpe, nsga2 not shown")
+    assert note.endswith("m on t")
+
+
+@pytest.mark.parametrize(("n_trials", "startup"), [(10, 10), (24, 8), (60, 10)])
+def test_a_replay_draws_as_many_trials_at_random_as_a_search_of_its_length(
+    table, monkeypatch, n_trials, startup
+):
+    asked: list[int] = []
+    made = proposing.make_sampler
+
+    def noted(name: str, seed: int, n_startup: int):
+        asked.append(n_startup)
+        return made(name, seed, n_startup)
+
+    monkeypatch.setattr(proposing, "make_sampler", noted)
+    values = [number / 60 for number in range(60)]
+    replay(table(values), Setting("tpe", n_trials=n_trials), 0)
+
+    assert set(asked) == {startup} == {startup_of(n_trials)}
