@@ -38,6 +38,7 @@ from lmd_bench.leaderboard.tables.render import Leaderboard
 from lmd_bench.stats.joint import Joint, joint
 from lmd_bench.stats.metrics import PRIMARY
 from lmd_bench.stats.spread import Spread, spread
+from lmd_bench.store.from_logits import columns_of_metrics
 from lmd_bench.store.row_files import ORDER
 from lmd_bench.store.store import Store
 
@@ -51,6 +52,7 @@ _READ = (
         "is_default",
         "source_key",
         "class_names",
+        "class_counts",
         "groups",
         "n_epochs",
     ),
@@ -89,7 +91,7 @@ def load(
     Raises:
         UserError: no results there, none that can be read, or those of another version.
     """
-    columns = (*_READ, *rule.columns, *(f"test_{name}" for name in metrics))
+    columns = (*_READ, *rule.columns, *columns_of_metrics(metrics))
     store, groups, notes = read_grouped(root, rule, columns)
     results = f" --results {shlex.quote(str(root))}"
     wanted = _Wanted(rule, budget, results, metrics, store)
@@ -191,6 +193,8 @@ def _line(study: StudyRows, selected: Row, wanted: _Wanted, judged: Judged | Non
         task=study.task,
         **{column: selected[column] for column in TASK_COLUMNS},
         n_classes=n_classes,
+        n_train=sum(selected["class_counts"]),
+        n_largest=max(selected["class_counts"], default=0),
         # Classes without a test image are in no mean of recalls.
         chance=1 / (n_classes - len(_untested(selected, ok))),
         method=selected["method"],

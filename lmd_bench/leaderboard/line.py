@@ -32,6 +32,8 @@ class BoardLine:
     n_max: int | None
     task_fingerprint: str
     n_classes: int
+    n_train: int  # images of train
+    n_largest: int  # of its largest class
     chance: float
     method: str
     study: str

@@ -12,11 +12,16 @@ from lmd_bench.core.schema import Row
 from lmd_bench.leaderboard.studies.group import StudyRows
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.report.drawing.reliability import Bin
-from lmd_bench.stats.probabilities import expected_calibration_error, log_probabilities
+from lmd_bench.stats.probabilities import (
+    calibration_error_by_chance,
+    expected_calibration_error,
+    log_probabilities,
+)
 from lmd_bench.store.from_logits import weights_of
 from lmd_bench.store.store import SplitLogits, Store
 
 N_BINS = 15  # of confidence, as for ECE
+FEWEST = 5  # images of a bin in each run; with fewer its accuracy says next to nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +77,20 @@ class Confirmed:
                 float(np.average(confidence[inside], weights=w[inside])),
                 float(np.average(right[inside], weights=w[inside])),
                 int(inside.sum()),
+                int(inside.sum()) < FEWEST * len(self.judged),
             )
             for inside in (place == number for number in range(N_BINS))
             if inside.any()
         ]
+
+    def error_by_chance(self) -> float:
+        """Return the calibration error that these confidences would have if they were right."""
+        protocol = self.selected["protocol"]
+        errors = [
+            calibration_error_by_chance(labels, z, weights_of(protocol, labels))
+            for _, labels, z in self.judged
+        ]
+        return float(np.mean(errors))
 
     def calibration_error(self) -> float:
         """Return the expected calibration error, mean over runs."""

@@ -7,7 +7,7 @@ classes.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -17,7 +17,9 @@ from lmd_bench.stats.discrimination import macro_auc, macro_auprc
 from lmd_bench.stats.probabilities import (
     Weights,
     brier_score,
+    calibration_error_by_chance,
     classwise_calibration_error,
+    classwise_error_by_chance,
     expected_calibration_error,
     negative_log_likelihood,
 )
@@ -48,6 +50,7 @@ class Metric:
     objective: bool = False  # a search can optimise it on val
     group: Group | None = None
     short: str = ""  # the title in the head of a narrow column; empty: the title
+    note: str = ""  # what a reader must know of it, below a table
 
     def value(
         self,
@@ -195,7 +198,13 @@ METRICS = {
         _recall_of("many", "Many"),
         _recall_of("medium", "Med."),
         _recall_of("few", "Few"),
-        Metric("worst_class_recall", "Worst class recall", worst_class_recall, on_val=False),
+        Metric(
+            "worst_class_recall",
+            "Worst class recall",
+            worst_class_recall,
+            on_val=False,
+            note="Worst class recall: a minimum over noisy recalls, so it is low by construction.",
+        ),
         Metric("mcc", "MCC", mcc, percent=False, on_val=False),
         Metric("macro_auc", "Macro AUC", macro_auc, on_val=False),
         Metric("macro_auprc", "Macro AUPRC", macro_auprc, on_val=False),
@@ -221,7 +230,48 @@ METRICS = {
     )
 }
 
+# What tables also show if asked: no column of the rows has these names, or none of `METRICS`.
+_BESIDE = {
+    "ece": Metric(
+        "ece_by_chance",
+        "ECE by chance",
+        calibration_error_by_chance,
+        higher_is_better=False,
+        on_val=False,
+        note="By chance: the ECE that probabilities as these would have on as many images if they "
+        "were perfectly calibrated; what lies near it is not shown to be miscalibrated.",
+    ),
+    "classwise_ece": Metric(
+        "classwise_ece_by_chance",
+        "Class-wise ECE by chance",
+        classwise_error_by_chance,
+        higher_is_better=False,
+        on_val=False,
+    ),
+}
+BESIDE = {name: metric.name for name, metric in _BESIDE.items()}  # always shown beside the other
 PRIMARY = METRICS["balanced_accuracy"]  # what methods are ranked by
+
+
+def shown_metrics() -> dict[str, Metric]:
+    """Return all metrics that a table may show, by name: also those that no row is asked for."""
+    named: dict[str, Metric] = {}
+    for name, metric in METRICS.items():
+        named[name] = metric
+        if name in _BESIDE:
+            named[BESIDE[name]] = _BESIDE[name]
+    return named | {f"scaled_{m.name}": _scaled(m) for m in METRICS.values() if m.scaled}
+
+
+def _scaled(metric: Metric) -> Metric:
+    return replace(
+        metric,
+        name=f"scaled_{metric.name}",
+        title=f"{metric.title}, scaled",
+        function=None,
+        objective=False,
+        note="Scaled: after temperature scaling on val.",
+    )
 
 
 def evaluate(

@@ -12,6 +12,7 @@ Logits = Float[np.ndarray, "images classes"]
 Weights = Float[np.ndarray, " images"] | None
 
 _BINS = 15  # of confidence, as in Guo et al.
+_N_DRAWS = 100  # for what is expected by chance
 _COLDEST, _HOTTEST = 1e-2, 1e2
 
 
@@ -66,6 +67,38 @@ def classwise_calibration_error(labels: Labels, logits: Logits, weights: Weights
     gap = w[:, None] * (p - (labels[:, None] == np.arange(n_classes)))
     gaps = np.bincount(cells.ravel(), weights=gap.ravel(), minlength=_BINS * n_classes)
     return float(np.abs(gaps).sum() / w.sum() / n_classes)
+
+
+def calibration_error_by_chance(labels: Labels, logits: Logits, weights: Weights = None) -> float:
+    """Return the calibration error that these confidences would have if they were perfectly right.
+
+    The error counts gaps of either sign, so it is above 0 for a finite number of images. It is the
+    mean over draws of which images are right, by their confidences.
+
+    Paper: Broecker and Smith, Increasing the reliability of reliability diagrams, Weather and
+    Forecasting 2007 (consistency resampling). URL: https://doi.org/10.1175/WAF993.1
+    """
+    confidence = np.exp(log_probabilities(logits)).max(axis=1)
+    w = np.ones(len(labels)) if weights is None else weights
+    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    right = np.random.default_rng(0).random((_N_DRAWS, len(labels))) < confidence
+    gaps = (w * (confidence - right)) @ (bins[:, None] == np.arange(_BINS))
+    return float(np.abs(gaps).sum(axis=1).mean() / w.sum())
+
+
+def classwise_error_by_chance(labels: Labels, logits: Logits, weights: Weights = None) -> float:
+    """Return the class-wise calibration error that perfectly calibrated probabilities would have.
+
+    As `calibration_error_by_chance`, with the class of each image drawn by its probabilities.
+    """
+    p = np.exp(log_probabilities(logits))
+    above = np.cumsum(p, axis=1)[:, :-1]
+    generator = np.random.default_rng(0)
+    errors = [
+        classwise_calibration_error((generator.random((len(p), 1)) > above).sum(axis=1), logits, w)
+        for w in [weights] * _N_DRAWS
+    ]
+    return float(np.mean(errors))
 
 
 def best_temperature(labels: Labels, logits: Logits, weights: Weights = None) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from lmd_bench.core.schema import EQUAL_PRIOR, Row
-from lmd_bench.stats.metrics import METRICS, equal_prior, evaluate_further, images_of_classes
+from lmd_bench.stats.metrics import equal_prior, evaluate_further, images_of_classes, shown_metrics
 from lmd_bench.stats.probabilities import Labels, Weights
 from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.store import SplitLogits, Store
@@ -50,6 +50,11 @@ def columns_of(logits: Mapping[str, SplitLogits], protocol: str) -> dict[str, An
     return columns
 
 
+def columns_of_metrics(names: Collection[str]) -> tuple[str, ...]:
+    """Return the columns of rows that hold metrics on test; some have none."""
+    return tuple(column for name in names if (column := f"test_{name}") in COLUMNS.names)
+
+
 def scores_on_test(row: Row, names: Collection[str], store: Store | None) -> dict[str, float]:
     """Return metrics of one run on test; NaN where undefined or not stored.
 
@@ -58,17 +63,17 @@ def scores_on_test(row: Row, names: Collection[str], store: Store | None) -> dic
         names: Of metrics.
         store: Where its logits lie; None: the row alone is asked.
     """
-    scores = {name: row[f"test_{name}"] for name in names}
+    stored = columns_of_metrics(names)
+    scores = {name: row[f"test_{name}"] if f"test_{name}" in stored else None for name in names}
+    known = shown_metrics()
     # a metric of a group is in every row, and logits do not name the groups
-    lacking = [name for name, value in scores.items() if value is None and METRICS[name].function]
+    lacking = [name for name, value in scores.items() if value is None and known[name].function]
     if lacking and store is not None:
         by_split = store.read_logits(row["key"])
         if "test" in by_split:
             _, labels, logits = by_split["test"]
             weights = weights_of(row["protocol"], labels)
-            scores |= {
-                name: METRICS[name].value(labels, logits, weights=weights) for name in lacking
-            }
+            scores |= {name: known[name].value(labels, logits, weights=weights) for name in lacking}
     return {name: float("nan") if value is None else value for name, value in scores.items()}
 
 

@@ -8,7 +8,9 @@ from sklearn.metrics import log_loss
 from lmd_bench.stats.probabilities import (
     best_temperature,
     brier_score,
+    calibration_error_by_chance,
     classwise_calibration_error,
+    classwise_error_by_chance,
     expected_calibration_error,
     log_probabilities,
     negative_log_likelihood,
@@ -75,3 +77,24 @@ def test_a_temperature_without_a_best_value_stays_within_its_bounds():
     labels = LOGITS.argmax(axis=1)  # never wrong: the colder the better
     assert best_temperature(labels, LOGITS) == pytest.approx(0.01, rel=1e-6)
     assert best_temperature(labels, -LOGITS) == pytest.approx(100.0, rel=1e-6)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_error_by_chance_is_what_perfectly_calibrated_images_have_on_average(
+    weighted: bool,
+) -> None:
+    generator = np.random.default_rng(0)
+    logits = 2.0 * generator.normal(size=(196, 4))
+    p = np.exp(log_probabilities(logits))
+    weights = generator.uniform(0.5, 2.0, size=196) if weighted else None
+    top, of_classes = [], []
+    for _ in range(300):
+        labels = (generator.random((196, 1)) > np.cumsum(p, axis=1)[:, :-1]).sum(axis=1)
+        top.append(expected_calibration_error(labels, logits, weights))
+        of_classes.append(classwise_calibration_error(labels, logits, weights))
+
+    assert np.mean(top) > 0.03  # far from 0 though nothing is wrong
+    by_chance = calibration_error_by_chance(labels, logits, weights)
+    assert by_chance == pytest.approx(np.mean(top), rel=0.06)
+    of_class = classwise_error_by_chance(labels, logits, weights)
+    assert of_class == pytest.approx(np.mean(of_classes), rel=0.06)

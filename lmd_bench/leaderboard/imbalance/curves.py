@@ -13,7 +13,7 @@ from lmd_bench.core.text import encoder_label, factor_name
 from lmd_bench.leaderboard.studies.group import StudyRows
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.studies.scores import (
-    METRIC_NAMES,
+    COMPUTED,
     STORED,
     metric_spreads,
 )
@@ -26,7 +26,8 @@ from lmd_bench.store.store import Store
 Line = dict[str, Any]
 _FAMILY = ("dataset", "protocol", "image_size", "split_seed", "n_max")  # all of a task but factor
 COLUMNS = (
-    *("family", *_FAMILY, "imbalance_factor", "measured_factor", "task", "method", "label"),
+    *("family", *_FAMILY, "imbalance_factor", "measured_factor", "n_train", "n_largest"),
+    *("task", "method", "label"),
     *("metric", "higher_is_better", "mean", "sd", "n_seeds", "n_undefined"),
 )
 
@@ -70,7 +71,7 @@ def imbalance_frame(
         rule: What selects the configuration of each study.
         store: Where logits lie; None leaves out the metrics that rows of earlier versions lack.
     """
-    names = STORED if store is None else METRIC_NAMES
+    names = STORED if store is None else (*STORED, *COMPUTED)
     lines: list[Line] = []
     for study in studies:
         selected = study.selected(rule)
@@ -99,12 +100,13 @@ def imbalance_text(frame: pd.DataFrame, metric: str, rule: SelectionRule) -> lis
     better = "higher" if METRICS[metric].higher_is_better else "lower"
     lines: list[Part] = [
         f"Test {metric}, {better} is better; mean ± SD over the retraining seeds of the "
-        f"configuration that {rule.name} selects at each factor (fractions; nll in nats)."
+        f"configuration that {rule.name} selects at each factor (fractions; nll in nats). Not the "
+        "factor alone changes: below it stand the images of train and of its largest class."
     ]
     chosen = frame[frame["metric"] == metric]
     for family, part in chosen.groupby("family", sort=False):
         tasks = part.drop_duplicates("task").sort_values("measured_factor")
-        header = ["method", *(measured_name(row) for row in tasks.to_dict("records"))]
+        header = ["method", *(_factor_head(row) for row in tasks.to_dict("records"))]
         rows: list[list[str]] = []
         for label, curve in part.groupby("label", sort=False):
             cells = {row["task"]: _cell(row) for row in curve.to_dict("records")}
@@ -119,6 +121,10 @@ def measured_name(row: Mapping[Any, Any]) -> str:
     return f"natural ({row['measured_factor']:.3g})" if name == "natural" else name
 
 
+def _factor_head(row: Mapping[Any, Any]) -> str:
+    return f"{measured_name(row)}\n{row['n_train']} train\nlargest {row['n_largest']}"
+
+
 def place_of(study: StudyRows, row: Row) -> Line:
     """Return what a line says of the task and method of a study; `row` is any of its `ok` rows."""
     counts = [count for count in row["class_counts"] if count > 0]
@@ -131,6 +137,8 @@ def place_of(study: StudyRows, row: Row) -> Line:
         **{name: row[name] for name in _FAMILY},
         "imbalance_factor": row["imbalance_factor"],
         "measured_factor": max(counts) / min(counts) if counts else float("nan"),
+        "n_train": sum(counts),
+        "n_largest": max(counts, default=0),
         "task": study.task,
         "method": study.method,
         "label": study.label,

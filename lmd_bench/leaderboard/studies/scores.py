@@ -10,12 +10,12 @@ from math import isnan
 
 from lmd_bench.core.errors import unknown
 from lmd_bench.core.schema import Row
-from lmd_bench.stats.metrics import METRICS
+from lmd_bench.stats.metrics import BESIDE, METRICS, shown_metrics
 from lmd_bench.stats.spread import Spread, spread
 from lmd_bench.store.from_logits import scores_on_test
 from lmd_bench.store.store import Store
 
-METRIC_NAMES = tuple(METRICS)  # in the order of tables
+METRIC_NAMES = tuple(shown_metrics())  # in the order of tables
 STORED = tuple(name for name, metric in METRICS.items() if metric.on_val)  # all rows of test have
 COMPUTED = tuple(name for name in METRICS if name not in STORED)  # rows may lack these
 ALL = "all"
@@ -32,6 +32,8 @@ class MetricSpread:
 def parse_metrics(text: str) -> tuple[str, ...]:
     """Return the metrics that `all` or names between commas ask for, each once.
 
+    A calibration error comes with what it would be by chance.
+
     Raises:
         UserError: no such metric.
     """
@@ -41,7 +43,8 @@ def parse_metrics(text: str) -> tuple[str, ...]:
     for name in names or ("",):
         if name not in METRIC_NAMES:
             raise unknown("metric", name, (*METRIC_NAMES, ALL))
-    return names
+    beside = [(name, BESIDE[name]) if name in BESIDE else (name,) for name in names]
+    return tuple(dict.fromkeys(name for group in beside for name in group))
 
 
 def metric_spreads(

@@ -7,7 +7,7 @@ from math import isnan
 from typing import Any
 
 from lmd_bench.core.text import rough
-from lmd_bench.stats.metrics import METRICS, PRIMARY, Metric
+from lmd_bench.stats.metrics import METRICS, PRIMARY, Metric, shown_metrics
 
 Line = dict[str, Any]
 
@@ -94,10 +94,10 @@ def interval_text(line: Line) -> str:
 
 
 def _metric_column(name: str) -> Column:
-    metric = METRICS[name]
+    metric = shown_metrics()[name]
     header = _head(name.replace("_", " "), metric)
     cell = partial(_with_spread, name=f"test_{name}", percent=metric.percent)
-    return Column(header, cell, 0, is_marked=metric is PRIMARY)
+    return Column(header, cell, 0, metric.note, is_marked=metric is PRIMARY)
 
 
 def _score_column(score: Score) -> Column:

@@ -27,7 +27,7 @@ from lmd_bench.leaderboard.tables.columns import (
 )
 from lmd_bench.leaderboard.tables.latex import latex
 from lmd_bench.leaderboard.tables.text import json_value, markdown_row, text_table
-from lmd_bench.stats.metrics import METRICS, PRIMARY
+from lmd_bench.stats.metrics import PRIMARY, shown_metrics
 
 Line = dict[str, Any]
 FORMATS = ("table", "markdown", "latex", "csv", "json")
@@ -115,7 +115,8 @@ def _title(task: str, lines: Sequence[Line]) -> str:
 
 def _chance(lines: Sequence[Line]) -> str:
     chance, n_classes = lines[0]["chance"], lines[0]["n_classes"]
-    return f"{n_classes} classes, chance {100 * chance:.1f}"
+    train = f"{lines[0]['n_train']:,} train images, {lines[0]['n_largest']:,} of the largest class"
+    return f"{n_classes} classes, chance {100 * chance:.1f}; {train}"
 
 
 def _columns(board: Leaderboard) -> tuple[Column, ...]:
@@ -161,7 +162,7 @@ def header(board: Leaderboard) -> list[str]:
 def _scores_of(board: Leaderboard) -> str:
     if not board.metrics:
         return f"Test {PRIMARY.name.replace('_', ' ')} in %, {_BETTER[PRIMARY.higher_is_better]}"
-    plain = [name for name in board.metrics if not METRICS[name].percent]
+    plain = [name for name in board.metrics if not shown_metrics()[name].percent]
     but = f", but {', '.join(plain)} as they are" if plain else ""
     return f"Metrics on test in %{but}; higher is better, where ↓ stands lower"
 
@@ -174,7 +175,8 @@ def is_marked(line: Line, column: Column) -> bool:
 def _footnotes(
     board: Leaderboard, lines: Sequence[Line], shown: Sequence[Column], mark: str
 ) -> list[str]:
-    meanings = " ".join(column.meaning for column in shown if column.meaning) if lines else ""
+    said = dict.fromkeys(column.meaning for column in shown if column.meaning)
+    meanings = " ".join(said) if lines else ""
     fewer = any(line["fewer_trials"] for line in lines)
     columns = _columns(board)
     headers = {column.header for column in shown}

@@ -22,6 +22,7 @@ class Bin:
     confidence: Number  # mean, in [0, 1]
     accuracy: Number
     n_images: int
+    is_sparse: bool = False  # so few that its accuracy says next to nothing
 
 
 def reliability_chart(name: str, title: str, description: str, bins: Sequence[Bin]) -> Markup:
@@ -41,8 +42,8 @@ def reliability_chart(name: str, title: str, description: str, bins: Sequence[Bi
         parts.append(line(at, place_y(100 * one.confidence), at, is_at, "gap"))
         share = one.n_images / total
         parts.append(
-            Markup('<circle class="mark" cx="{:.1f}" cy="{:.1f}" r="{:.1f}"/>').format(
-                at, is_at, 2.0 + 9.0 * share**0.5
+            Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{:.1f}"/>').format(
+                "mark sparse" if one.is_sparse else "mark", at, is_at, 2.0 + 9.0 * share**0.5
             )
         )
     body = Markup('<g class="s0">{}</g>').format(Markup("").join(parts))

@@ -64,7 +64,8 @@ def _figure(context: Context, name: str, family: str, metric: str, part: pd.Data
     title = f"{_SHOWN[metric]} against the imbalance factor, {family}"
     return Figure(
         title=_SHOWN[metric],
-        caption="Test, in %; mean and SD over the retraining seeds of one configuration.",
+        caption="Test, in %; mean and SD over the retraining seeds of one configuration. Not the "
+        f"factor alone changes. {_train(chosen)}",
         command=context.command("imbalance", "--metric", metric),
         pictures=_pictures(name, title, axes, series),
         legend=tuple(Key(one.label, one.style) for one in series)
@@ -73,6 +74,16 @@ def _figure(context: Context, name: str, family: str, metric: str, part: pd.Data
         numbers=(_numbers(title, factors, curves),),
         size="half" if len(series) <= N_STYLES else "small",
     )
+
+
+def _train(chosen: pd.DataFrame) -> str:
+    """Return how many images train has at each factor, and its largest class."""
+    tasks = chosen.drop_duplicates("measured_factor").sort_values("measured_factor")
+    sizes = [
+        f"{row['n_train']:,} (largest class {row['n_largest']:,}) at {row['measured_factor']:.4g}"
+        for row in tasks.to_dict("records")
+    ]
+    return f"Train images: {', '.join(sizes)}."
 
 
 def _series(label: str, curve: pd.DataFrame, style: int) -> Series:

@@ -71,7 +71,10 @@ def section(context: Context) -> Section:
     for task in dict.fromkeys(line["task"] for line in lines):
         members = [line for line in lines if line["task"] == task]
         chance, n_classes = members[0]["chance"], members[0]["n_classes"]
-        about = f"{n_classes} classes, chance {100 * chance:.1f} %"
+        about = (
+            f"{n_classes} classes, chance {100 * chance:.1f} %; {members[0]['n_train']:,} train "
+            f"images, {members[0]['n_largest']:,} of the largest class"
+        )
         blocks.append(Heading(task, about, task))
         blocks.append(Listing(_table(task, members), context.command("leaderboard")))
     fewer = [f"{FEWER}."] if any(line["fewer_trials"] for line in lines) else []

@@ -12,7 +12,9 @@ _INTRO = (
     f"Test images in {N_BINS} bins of the highest predicted probability, without temperature "
     "scaling, over all retraining seeds of the selected configuration. Each dot is a bin: its mean "
     "confidence against its accuracy, its area the images in it. On the dashed line confidence is "
-    "right; below, the classifier is too sure of itself. ECE is the mean over seeds.",
+    "right; below, the classifier is too sure of itself. Bins of fewer than 5 images a run are "
+    "grey. ECE is the mean over seeds; by chance, perfectly calibrated probabilities would have "
+    "the one beside it on as many images.",
 )
 
 
@@ -46,7 +48,8 @@ def _picture(name: str, task: str, confirmed: Confirmed) -> Picture:
         f"{100 * b.accuracy:.0f} % right at {100 * b.confidence:.0f} % confidence" for b in bins
     )
     svg = reliability_chart(name, title, f"Calibration error {error:.3f}; {said}.", bins)
-    return Picture(svg, f"{label} · ECE {100 * error:.1f} %", task, label)
+    chance = f"{100 * confirmed.error_by_chance():.1f} by chance"
+    return Picture(svg, f"{label} · ECE {100 * error:.1f} % ({chance})", task, label)
 
 
 def _numbers(task: str, judged: list[Confirmed]) -> Table:

@@ -3,10 +3,11 @@ import pytest
 from sklearn.metrics import matthews_corrcoef
 
 from lmd_bench.core.schema import TaskSpec
-from lmd_bench.leaderboard.imbalance.curves import COLUMNS, imbalance_frame
+from lmd_bench.leaderboard.imbalance.curves import COLUMNS, imbalance_frame, imbalance_text
 from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 from lmd_bench.leaderboard.studies.scores import COMPUTED, STORED
+from lmd_bench.leaderboard.tables.text import Table
 from lmd_bench.store.store import open_store
 
 
@@ -78,3 +79,11 @@ def test_with_the_store_metrics_come_from_logits(tmp_path, study) -> None:
     both = imbalance_frame(group_studies(rows), RULE, store).set_index("metric")
     assert np.isnan(both.loc["mcc", "mean"])  # the logits of the second run were not kept
     assert both.loc["balanced_accuracy", "mean"] == pytest.approx(0.55)
+
+
+def test_the_axis_names_the_images_of_train_beside_the_factor(study) -> None:
+    frame = imbalance_frame(group_studies(study("crt", [0.3], {0: [0.5]}, task=_task(100.0))), RULE)
+    parts = imbalance_text(frame, "accuracy", RULE)
+    (table,) = [part for part in parts if isinstance(part, Table)]
+
+    assert table.header[1] == "IF 100\n126 train\nlargest 100"

@@ -51,8 +51,10 @@ def filled(tmp_path: Path, study) -> Path:
 
 def test_all_are_every_metric_that_there_is() -> None:
     assert parse_metrics("all") == METRIC_NAMES
-    assert tuple(METRICS) == METRIC_NAMES
+    assert {*METRICS, "ece_by_chance", "classwise_ece_by_chance"} < {*METRIC_NAMES}
+    assert {"scaled_nll", "scaled_brier", "scaled_ece"} < {*METRIC_NAMES}
     assert parse_metrics("mcc, nll,mcc") == ("mcc", "nll")
+    assert parse_metrics("ece,mcc") == ("ece", "ece_by_chance", "mcc")
 
 
 @pytest.mark.parametrize("text", ["", "auc", "all,mcc", "mcc;nll"])
@@ -168,3 +170,14 @@ def test_metrics_of_nothing_are_no_error(study, form: str, tmp_path: Path) -> No
         store.write(one)
 
     assert render(load(tmp_path, metrics=("mcc",)), form).endswith("\n")
+
+
+def test_what_was_stored_after_temperature_scaling_can_be_shown(filled: Path) -> None:
+    board = load(filled, metrics=parse_metrics("worst_class_recall,ece,scaled_ece"))
+
+    assert board.frame["test_scaled_ece"].isna().all()  # these rows are older than the column
+    assert board.frame["test_ece_by_chance"].between(0.01, 0.5).all()
+    text = " ".join(render(board, width=150).split())
+    assert "By chance: the ECE that probabilities as these would have" in text
+    assert "low by construction" in text
+    assert text.count("after temperature scaling on val") == 1
