@@ -6,6 +6,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -136,15 +137,17 @@ def run_search(
             store.mirror.pull()
             store.mirror.push_all()
         queue = JobQueue(work, store)
+        ray = None
         if not queue.finished:
-            _try_encoders(queue, display)
-            _compute_features(queue, progress)
-        outcome = _run_claimed(queue, slots, display, log)
+            ray = claim.enter_context(_started(queue, slots, display, log, progress))
+        outcome = _run_claimed(queue, slots, display, log, ray)
     _say(outcome, display)
     return outcome
 
 
-def _run_claimed(queue: JobQueue, slots: Slots, display: Display, log: Path) -> SearchOutcome:
+def _run_claimed(
+    queue: JobQueue, slots: Slots, display: Display, log: Path, ray: ExitStack | None
+) -> SearchOutcome:
     results, before, began = queue.request.results, queue.n_stored(), time.time()
     asked = queue.request.asked
     options = options_text(asked, _REPEATS) if asked else ""
@@ -170,7 +173,7 @@ def _run_claimed(queue: JobQueue, slots: Slots, display: Display, log: Path) -> 
     try:
         # A finished search only reads, so it needs no Ray.
         if not queue.finished:
-            failure = _work_through(queue, slots, display, log, leave_trace, dropper)
+            failure = _work_through(queue, slots, display, log, leave_trace, dropper, ray)
     except KeyboardInterrupt:
         stopped = True
     finally:
@@ -187,16 +190,33 @@ def _run_claimed(queue: JobQueue, slots: Slots, display: Display, log: Path) -> 
     return SearchOutcome(queue.n_stored(), queue.n_stored() - before, stopped, problems)
 
 
-def _try_encoders(queue: JobQueue, display: Display) -> None:
-    """Load each encoder once here: a download or a fault is this process's, not a trial's.
+def _started(
+    queue: JobQueue, slots: Slots, display: Display, log: Path, progress: OnImages | None
+) -> ExitStack:
+    """Start Ray and meanwhile try the encoders; return the cluster, which its `close` lets go.
 
     Raises:
-        UserError: an encoder that cannot be had, or that a method cannot use.
+        UserError: Ray that does not start; an encoder or features that cannot be had.
     """
+    request, trials = queue.request, _known_trials(queue)
+    with ThreadPoolExecutor(1) as thread, ExitStack() as ray:
+        tried = thread.submit(_try_encoders, trials)
+        # What is downloaded shows how far it is, so nothing may hide it meanwhile.
+        if any(spec.config.get("training.pretrained") for spec in trials):
+            wait([tried])
+        with quiet(log, request.verbose):
+            ray.enter_context(cluster(request.address, slots, request.verbose))
+        for sentence in tried.result():
+            display.note(sentence)
+        _compute_features(queue, progress)
+        return ray.pop_all()
+
+
+def _try_encoders(trials: Sequence[TrialSpec]) -> list[str]:
+    """Load each encoder once here: a download or a fault is this process's, not a trial's."""
     from lmd_bench.methods.pipeline import try_encoders
 
-    for sentence in try_encoders(_known_trials(queue)):
-        display.note(sentence)
+    return try_encoders(trials)
 
 
 def _compute_features(queue: JobQueue, progress: OnImages | None) -> None:
@@ -272,8 +292,11 @@ def _work_through(
     log: Path,
     leave_trace: Callable[[], None] = lambda: None,
     each_round: Callable[[], None] = lambda: None,
+    started: ExitStack | None = None,
 ) -> str:
     """Run the queue to its end; return why that was not possible, or nothing.
+
+    `started` holds a cluster that is closed after the first round.
 
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM.
@@ -299,7 +322,8 @@ def _work_through(
             disk_works=partial(takes_files, request.results),
             each_round=each_round,
         )
-        ray = cluster(request.address, slots, request.verbose)
+        ray = started or cluster(request.address, slots, request.verbose)
+        started = None
         with quiet(log, request.verbose), ray, _stoppable():
             try:
                 _fit(searcher, request, slots)

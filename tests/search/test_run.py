@@ -2,7 +2,7 @@
 
 import os
 import signal
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import pytest
 from memory_search import MemoryStore, row_of
@@ -53,6 +53,41 @@ def play(searcher, store, most=1000):
 
 def search(ask, tmp_path, display=None, **fields):
     return run.run_search(ask("crt", results=tmp_path, n_trials=2, **fields), display or Lines())
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Return what became of Ray: "up" and "down", in order."""
+    seen = []
+
+    @contextmanager
+    def cluster(address, slots, verbose):
+        seen.append("up")
+        try:
+            yield
+        finally:
+            seen.append("down")
+
+    monkeypatch.setattr(run, "cluster", cluster)
+    return seen
+
+
+def test_ray_is_started_once_for_a_search(ask, store, held, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "_fit", lambda searcher, request, slots: play(searcher, store))
+    assert search(ask, tmp_path).problems == ()
+    assert held == ["up", "down"]
+
+
+def test_ray_is_let_go_when_an_encoder_cannot_be_had(ask, store, held, tmp_path, monkeypatch):
+    def refuse(trials):
+        raise UserError("No such weights.")
+
+    monkeypatch.setattr(run, "_try_encoders", refuse)
+    monkeypatch.setattr(run, "_fit", lambda *arguments: pytest.fail("it ran"))
+    with pytest.raises(UserError, match="No such weights"):
+        search(ask, tmp_path)
+    assert held == ["up", "down"]
+    assert not (tmp_path / "searches").exists()
 
 
 def test_a_search_runs_to_the_end(ask, store, tmp_path, monkeypatch):

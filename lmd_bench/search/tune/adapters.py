@@ -17,6 +17,7 @@ from lmd_bench.search.jobs import Job, job_name
 from lmd_bench.search.places import Place
 from lmd_bench.search.queue import JobQueue, Signal
 from lmd_bench.search.silence import Silence
+from lmd_bench.search.tune.cluster import LOCAL
 
 LOST = "the process that ran it died"
 PREEMPTED = "the node that it ran on was taken away"
@@ -147,14 +148,20 @@ class QueueSearcher(Searcher):
         seconds = time.monotonic() - min(self._unplaced.values())
         if seconds > NO_ROOM:
             self._said_full = True
-            request = self._queue.request
-            free = ray.available_resources()
-            self._display.note(
-                f"No trial has started for {seconds:.0f} s. Each takes {request.cpus_per_trial} "
-                f"cores and {request.gpus_per_trial:g} GPUs of one node; free in the whole cluster "
-                f"are {free.get('CPU', 0):g} cores and {free.get('GPU', 0):g} GPUs. Others may use "
-                "the rest; the search goes on as soon as there is room."
-            )
+            self._display.note(f"No trial has started for {seconds:.0f} s. {self._no_room()}")
+
+    def _no_room(self) -> str:
+        request = self._queue.request
+        # Nobody else has a share of a cluster of our own.
+        if request.address == LOCAL:
+            return "This machine is busy, and its workers are still starting."
+        free = ray.available_resources()
+        return (
+            f"Each takes {request.cpus_per_trial} cores and {request.gpus_per_trial:g} GPUs of one "
+            f"node; free in the whole cluster are {free.get('CPU', 0):g} cores and "
+            f"{free.get('GPU', 0):g} GPUs. Others may use the rest; the search goes on as soon as "
+            "there is room."
+        )
 
     def hung(self) -> list[str]:
         """Return the trials that are to be ended because they say nothing; each once."""

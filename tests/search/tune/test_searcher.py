@@ -30,8 +30,9 @@ def store():
 def make(ask, store, monkeypatch):
     monkeypatch.setattr("lmd_bench.search.tune.adapters._check_node", lambda: None)
 
-    def make(n_trials=6, n_slots=3, disk_works=True):
+    def make(n_trials=6, n_slots=3, disk_works=True, address="local"):
         asked = {"confirm_seeds": 0, "sampler": "random", "gpus_per_trial": 1.0}
+        asked["address"] = address
         request = ask("cross_entropy", n_trials=n_trials, cpus_per_trial=1, **asked)
         queue, lines = queue_of(request, store), Lines()
         searcher = QueueSearcher(queue, lines, n_slots, disk_works=lambda: disk_works)
@@ -133,11 +134,14 @@ def test_a_hung_trial_is_ended_once_and_put_back(make, store, monkeypatch):
     assert store.get(job.key)["status"] == "lost"
 
 
-def test_it_is_said_once_that_no_trial_finds_room(make, monkeypatch):
+@pytest.mark.parametrize(
+    ("address", "says"), [("local", "workers are still starting"), ("auto", "3 cores and 0 GPUs")]
+)
+def test_it_is_said_once_that_no_trial_finds_room(make, monkeypatch, address, says):
     import ray
 
     monkeypatch.setattr(ray, "available_resources", lambda: {"CPU": 3.0})
-    searcher, queue, lines = make()
+    searcher, queue, lines = make(address=address)
     searcher.suggest("a")
     searcher.look_for_room()
     assert lines.notes == []
@@ -146,4 +150,4 @@ def test_it_is_said_once_that_no_trial_finds_room(make, monkeypatch):
     searcher.look_for_room()
     (note,) = lines.notes
     assert "No trial has started" in note
-    assert "3 cores and 0 GPUs" in note
+    assert says in note
