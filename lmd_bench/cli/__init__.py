@@ -5,6 +5,7 @@ from typing import NoReturn
 
 from lmd_bench.cli import (
     ablation,
+    clinic,
     compare,
     data,
     leaderboard,
@@ -24,6 +25,7 @@ from lmd_bench.core.errors import UserError
 __all__ = [
     "ablation",
     "app",
+    "clinic",
     "compare",
     "data",
     "leaderboard",

@@ -26,6 +26,7 @@ PANELS = {
     "Run": ("search", "sweep", "ablate", "transfer", "confirm", "train"),
     "Read": (
         *("leaderboard", "compare", "intervals", "ranks", "tuning", "imbalance"),
+        "clinic",
         *("report", "simulate"),
     ),
     "Use the model": ("predict", "export"),

@@ -29,6 +29,15 @@ def lesions_of(clusters: Path | None, column: str) -> "Clusters | None":
     return Clusters(clusters, column) if clusters else None
 
 
+def as_fraction(margin: float | None, metric: str) -> float | None:
+    """Return a margin that was typed in points as the metric has it."""
+    from lmd_bench.stats.metrics import METRICS
+
+    known = METRICS.get(metric)
+    in_points = known is None or known.percent
+    return margin / 100 if margin is not None and in_points else margin
+
+
 @app.command()
 def compare(
     methods: Annotated[list[str], typer.Argument(help="The first is compared with the others.")],
@@ -38,6 +47,13 @@ def compare(
     metric: Annotated[
         str, typer.Option(help="Any of the leaderboard's, or recall:CLASS, such as recall:mel.")
     ] = "balanced_accuracy",
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Say what is not inferior or equivalent: points (of NLL, Brier, MCC: as it is).",
+        ),
+    ] = None,
     results: Results = RESULTS,
     rule: Rule = "val_balanced_accuracy",
     clusters: Lesions = None,
@@ -51,12 +67,16 @@ def compare(
     check_format(format)
     lesions = lesions_of(clusters, cluster_column)
     first, *others = methods
-    emit(
-        open_results(results).compare(
-            first, others, with_all=with_all, rule=rule, clusters=lesions, metric=metric
-        ),
-        format,
+    answer = open_results(results).compare(
+        first,
+        others,
+        with_all=with_all,
+        rule=rule,
+        clusters=lesions,
+        metric=metric,
+        margin=as_fraction(margin, metric),
     )
+    emit(answer, format)
 
 
 @app.command()

@@ -21,6 +21,7 @@ from lmd_bench.core.schema import OnEpoch, no_report
 from lmd_bench.data.options import DataOptions
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.board import load
+from lmd_bench.leaderboard.clinic import Use, clinic
 from lmd_bench.leaderboard.compare import comparison
 from lmd_bench.leaderboard.ensembles import SHOWN, ensembles, parse_shown
 from lmd_bench.leaderboard.imbalance.text import MARGIN, imbalance
@@ -124,6 +125,7 @@ class Results:
         rule: Rule = DEFAULT_RULE,
         clusters: Clusters | None = None,
         metric: str = PRIMARY.name,
+        margin: float | None = None,
     ) -> Answer:
         """Return a method against others on the same test images and seeds.
 
@@ -134,6 +136,8 @@ class Results:
             rule: What selects the configuration of each study.
             clusters: Lesions or patients of the images; None: those stored with the logits.
             metric: That is compared: any of the leaderboard's, or `recall:CLASS`.
+            margin: Difference that does not matter, a fraction where the metric is one; None: no
+                word on non-inferiority and equivalence.
 
         Raises:
             UserError: unknown methods, or none that was confirmed on one task.
@@ -142,7 +146,13 @@ class Results:
         chosen = rule_named(rule)
         everyone = with_all or others is None
         return comparison(
-            self.folder, names, with_all=everyone, rule=chosen, clusters=clusters, metric=metric
+            self.folder,
+            names,
+            with_all=everyone,
+            rule=chosen,
+            clusters=clusters,
+            metric=metric,
+            margin=margin,
         )
 
     def intervals(
@@ -165,6 +175,29 @@ class Results:
         chosen = rule_named(rule)
         store, rows = read_rows(self.folder, chosen)
         return intervals(store, rows, chosen, by_class=by_class, clusters=clusters)
+
+    def clinic(
+        self,
+        methods: Sequence[str] = (),
+        use: Use | None = None,
+        *,
+        rule: Rule = DEFAULT_RULE,
+        clusters: Clusters | None = None,
+    ) -> Answer:
+        """Return scores at a prevalence, predictive values, costs, decision curves, subgroups.
+
+        Args:
+            methods: Shown by class, threshold and subgroup; none: the best of each task.
+            use: How the classifiers are to be used; None: at equal prevalence.
+            rule: What selects the configuration of each study.
+            clusters: Lesions or patients of the images; None: those stored with the logits.
+
+        Raises:
+            UserError: an unknown method, a file that cannot be used, or no logits of test.
+        """
+        chosen = rule_named(rule)
+        store, rows = read_rows(self.folder, chosen)
+        return clinic(store, rows, chosen, use or Use(), methods, clusters)
 
     def ranks(self, rule: Rule = DEFAULT_RULE, *, clusters: Clusters | None = None) -> Answer:
         """Return the ranks of methods over data sets, and how sure each first place is.

@@ -37,7 +37,7 @@ from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.text import Part, Table, bounds, p_value, shown, with_bounds
 from lmd_bench.stats.claims import false_claims
 from lmd_bench.stats.influence import class_means
-from lmd_bench.stats.joint import Joint, joint_columns
+from lmd_bench.stats.joint import Joint, joint_columns, within
 from lmd_bench.stats.metrics import PRIMARY
 from lmd_bench.stats.paired import combined_p, holm, mcnemar
 from lmd_bench.store.store import Store
@@ -190,8 +190,18 @@ def comparison(
     rule: SelectionRule,
     clusters: Clusters | None = None,
     metric: str = PRIMARY.name,
+    margin: float | None = None,
 ) -> Answer:
     """Return the comparison of `compare_methods` as a frame and a text.
+
+    Args:
+        results: Folder of the results.
+        names: Methods, the first of which is compared with the others.
+        with_all: Compare with every other confirmed method of the task.
+        rule: What selects the configuration of each study.
+        clusters: Lesions or patients of the images; None: those stored with the logits.
+        metric: That is compared.
+        margin: Difference that does not matter, as the metric has it; None: nothing is said of it.
 
     Raises:
         UserError: as `compare_methods`.
@@ -200,20 +210,30 @@ def comparison(
         results, names, with_all=with_all, rule=rule, clusters=clusters, metric=metric
     )
     return Answer(
-        {"rows": comparison_frame(tasks, rule)},
-        lambda: comparison_text(tasks, rule),
+        {"rows": comparison_frame(tasks, rule, margin)},
+        lambda: comparison_text(tasks, rule, margin),
         rule,
         tuple(note for task in tasks for note in task.notes),
     )
 
 
-def comparison_frame(tasks: Sequence[TaskComparison], rule: SelectionRule) -> pd.DataFrame:
+def comparison_frame(
+    tasks: Sequence[TaskComparison], rule: SelectionRule, margin: float | None = None
+) -> pd.DataFrame:
     """Return one line per pair and task; differences are fractions, intervals of 95 %."""
     lines = [_line(task.task, pair) for task in tasks for pair in task.comparisons]
+    if margin is not None:
+        pairs = [pair for task in tasks for pair in task.comparisons]
+        lines = [
+            line | {"margin": margin, "within_margin": within(pair.tested, margin)}
+            for line, pair in zip(lines, pairs, strict=True)
+        ]
     return pd.DataFrame(lines).assign(rule=rule.name, watermark=rule.watermark)
 
 
-def comparison_text(tasks: Sequence[TaskComparison], rule: SelectionRule) -> list[Part]:
+def comparison_text(
+    tasks: Sequence[TaskComparison], rule: SelectionRule, margin: float | None = None
+) -> list[Part]:
     """Return the comparisons for a terminal: one table per task, and what the numbers mean."""
     pairs = [pair for task in tasks for pair in task.comparisons]
     first, metric, n_tests = pairs[0].first, pairs[0].metric, pairs[0].n_tests
@@ -225,11 +245,14 @@ def comparison_text(tasks: Sequence[TaskComparison], rule: SelectionRule) -> lis
         f"Configurations selected by {rule.name}; runs paired by image and seed.",
         *(f"[ ]: 95 % over {over}." for over in _in_words(pairs)),
     ]
-    header = ("against", "difference", f"p Holm ({n_tests})", "false", "detects", "images", "seeds")
+    header = ["against", "difference", f"p Holm ({n_tests})", "false", "detects", "images", "seeds"]
+    if margin is not None:
+        allowed = f"{100 * margin:g} points" if in_percent(metric) else f"{margin:g}"
+        header.insert(2, f"margin {allowed}")
     for task in tasks:
         text += ["", task.task]
         if task.comparisons:
-            text.append(Table(header, [_cells(pair) for pair in task.comparisons]))
+            text.append(Table(header, [_cells(pair, margin) for pair in task.comparisons]))
         if task.comparisons and metric == PRIMARY.name:
             groups = [[pair.other, *map(_of_group(pair), GROUPS)] for pair in task.comparisons]
             text += ["", Table(("against", "many", "medium", "few"), groups)]
@@ -243,6 +266,11 @@ def comparison_text(tasks: Sequence[TaskComparison], rule: SelectionRule) -> lis
         "that its first step shows with 80 % power. Images: 95 % for these trained models alone; "
         "seeds: on these images alone, by Student's t (number of retrainings). A dash: not known.",
     ]
+    if margin is not None:
+        text.append(
+            f"Margin: what {first} is shown to be by two one-sided tests at 5 %, not corrected for "
+            "their number; not shown is no statement. A margin is chosen before looking."
+        )
     if metric == PRIMARY.name:
         text.append("Many, medium, few: recall of each third of the classes by training images.")
     return [*text, "None of this holds the spread over searches, splits or data sets."]
@@ -345,12 +373,13 @@ def _check_names(names: Sequence[str], studies: Sequence[StudyRows]) -> None:
             raise unknown("method", name, allowed)
 
 
-def _cells(pair: Comparison) -> list[str]:
+def _cells(pair: Comparison, margin: float | None) -> list[str]:
     difference, percent = pair.tested, in_percent(pair.metric)
     seeds = bounds(difference.seeds, "+", in_percent=percent)
     return [
         pair.other,
         with_bounds(difference.value, difference.interval, "+", in_percent=percent),
+        *([] if margin is None else [within(difference, margin)]),
         p_value(pair.p_holm),
         "–" if isnan(pair.claim_is_false) else f"{100 * pair.claim_is_false:.0f} %",
         _detects(pair),

@@ -18,6 +18,7 @@ URL: https://doi.org/10.2307/3002019, https://doi.org/10.1214/07-AOAS122
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isnan, nan, sqrt
+from typing import Literal
 
 import numpy as np
 from scipy.special import nctdtr, stdtr, stdtrit
@@ -65,6 +66,30 @@ class Joint:
             return nan
         half = float(stdtrit(self.df, 1 - LEVEL)) * self.se
         return self.value + half if upper else self.value - half
+
+
+Verdict = Literal[
+    "equivalent", "not inferior", "not superior", "inferior", "not shown", "not known"
+]
+
+
+def within(difference: Joint, margin: float) -> Verdict:
+    """Return what a difference shows at a margin, by two one-sided tests of 5 %.
+
+    Equivalent: both one-sided 95 % bounds lie within the margin. Not inferior: the lower one lies
+    above -margin. "Not shown" is none of them, and no statement of a difference either.
+
+    Papers: Schuirmann, A comparison of the two one-sided tests procedure, 1987; Piaggio and others,
+    CONSORT extension for noninferiority, JAMA 2012. URL: https://doi.org/10.1001/jama.2012.87802
+    """
+    if isnan(difference.se):
+        return "not known"
+    low, high = difference.bound(upper=False), difference.bound(upper=True)
+    if high < -margin:
+        return "inferior"
+    if low > -margin:
+        return "equivalent" if high < margin else "not inferior"
+    return "not superior" if high < margin else "not shown"
 
 
 def joint(by_seed: Sequence[float], influence: Influence | None, over: str) -> Joint:

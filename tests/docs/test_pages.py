@@ -13,7 +13,7 @@ from tests.docs.blocks import PAGES, README, ROOT
 LINKING = sorted({*PAGES, *ROOT.glob("*/README.md"), ROOT / "CONTRIBUTING.md"})
 NAMES = (
     "getting-started data encoders features methods own-method search cluster leaderboard "
-    "statistics sweeps-and-transfer ablations simulation report results-folder "
+    "statistics clinic sweeps-and-transfer ablations simulation report results-folder "
     "using-the-model python cli extending architecture reference-results"
 )
 

@@ -1,13 +1,15 @@
 """The interval over images and retrainings together, by hand."""
 
-from math import isnan, sqrt
+from dataclasses import replace
+from math import isnan, nan, sqrt
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from lmd_bench.stats.influence import Influence
-from lmd_bench.stats.joint import joint
+from lmd_bench.stats.intervals import Interval
+from lmd_bench.stats.joint import Joint, joint, within
 
 OVER = "test lesions"
 
@@ -80,3 +82,23 @@ def test_what_is_detected_has_the_power_that_is_said(n_tests: int) -> None:
     bound = stats.t.ppf(1 - 0.05 / (2 * n_tests), found.df)
     assert stats.nct.sf(bound, found.df, effect / found.se) == pytest.approx(0.8, abs=1e-6)
     assert found.detectable(n_tests) > 2.8 * found.se
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.0, "equivalent"),
+        (0.018, "not inferior"),
+        (-0.018, "not superior"),
+        (-0.08, "inferior"),
+        (0.08, "not inferior"),
+    ],
+)
+def test_a_margin_is_judged_by_two_one_sided_tests(value: float, expected: str) -> None:
+    # 1.645 standard errors are 1.6 points: bounds of 0.018 are [0.2, 3.4] points
+    unknown = Interval(nan, nan, "")
+    found = Joint(value, 5, 0.01, 1e6, unknown, unknown, unknown, nan)
+
+    assert within(found, 0.02) == expected
+    assert within(replace(found, value=value / 4, se=0.05), 0.02) == "not shown"
+    assert within(replace(found, se=nan), 0.02) == "not known"

@@ -4,7 +4,7 @@ All intervals of scores and of differences are made here: those of `compare`, `i
 `transfer`, `tuning` and `imbalance`. A difference is measured as `[(1, first), (-1, other)]`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
@@ -63,6 +63,28 @@ def measure(
         units = np.sum([weight * moved.of_units for weight, _, moved in parts], axis=0)
         influence = Influence(units, parts[0][2].df)
     return joint(by_seed.tolist(), influence, over_images(lesions))
+
+
+def measure_by(
+    judged: Judged,
+    score: Callable[[Int64[np.ndarray, " kept"], Float[np.ndarray, "kept classes"]], float],
+    lesions: Lesions = None,
+) -> Joint:
+    """Return any number of labels and logits with its intervals of 95 %, by a jackknife.
+
+    Args:
+        judged: A model and its retrainings.
+        score: Of some of the images.
+        lesions: Lesion or patient of each image; None: each image is its own.
+    """
+    labels = judged.labels
+    values = [score(labels, logits) for logits in judged.logits]
+    moved = [
+        jackknife_influence(labels, lambda kept, z=z: score(labels[kept], z[kept]), lesions)
+        for z in judged.logits
+    ]
+    units = np.hstack([influence.of_units for influence in moved])
+    return joint(values, Influence(units, moved[0].df), over_images(lesions))
 
 
 def quiet_note(judged: Judged, lesions: Lesions = None) -> str:

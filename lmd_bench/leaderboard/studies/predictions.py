@@ -145,6 +145,21 @@ def read_clusters(
     Raises:
         UserError: the file or a column is not there, or it names none of the images.
     """
+    known = _column(path, column, image_ids, "It needs image_id, and the one that --cluster-column")
+    return cluster_numbers([f"g:{known[i]}" if i in known else f"i:{i}" for i in image_ids])
+
+
+def read_column(path: Path, column: str, image_ids: Sequence[str]) -> list[str]:
+    """Return what a CSV with a column `image_id` says of each image; `not known` where nothing.
+
+    Raises:
+        UserError: as `read_clusters`.
+    """
+    known = _column(path, column, image_ids, "It needs image_id, and the one that --column")
+    return [known.get(image, "not known") for image in image_ids]
+
+
+def _column(path: Path, column: str, image_ids: Sequence[str], needs: str) -> dict[str, str]:
     import pandas as pd
 
     try:
@@ -155,14 +170,13 @@ def read_clusters(
     if missing:
         raise UserError(
             f"{path} has no column {' nor '.join(missing)}; it has {', '.join(table.columns)}. "
-            "It needs image_id, and the one that --cluster-column names."
+            f"{needs} names."
         )
     known = table.dropna(subset=["image_id", column])
-    cluster_of = dict(zip(known["image_id"], known[column], strict=True))
-    if not cluster_of.keys() & set(image_ids):
+    values = dict(zip(known["image_id"], known[column], strict=True))
+    if not values.keys() & set(image_ids):
         raise UserError(f"{path} names none of the test images, such as {image_ids[0]}.")
-    names = [f"g:{cluster_of[i]}" if i in cluster_of else f"i:{i}" for i in image_ids]
-    return cluster_numbers(names)
+    return values
 
 
 def _stored_clusters(
