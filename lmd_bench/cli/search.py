@@ -18,6 +18,7 @@ from lmd_bench.search.options import SearchOptions
 
 if TYPE_CHECKING:
     from lmd_bench.core.schema import Row
+    from lmd_bench.search.disk import Disk
     from lmd_bench.search.plan import StudyPlan
     from lmd_bench.search.request import SearchRequest
 
@@ -113,6 +114,7 @@ def print_plan(request: "SearchRequest") -> None:
     """Print what a search would run for a request; nothing is started or written."""
     from lmd_bench.search.plan import plan_of
     from lmd_bench.search.proposing.samplers import LEARNS_FROM, MODELS
+    from lmd_bench.store.cleaning import free_bytes
 
     outline = plan_of(request)
     console = Console(highlight=False)
@@ -133,16 +135,29 @@ def print_plan(request: "SearchRequest") -> None:
     n_trials = request.n_trials
     if request.sampler in MODELS and not request.hours and n_trials < LEARNS_FROM:
         learns = max(shares) * n_trials >= LEARNS_FROM
-        of_two = " of a stage of two" if learns else " of each study"
+        which = f"{n_trials} of a stage of two" if learns else "of each study"
         console.print(
             f"{request.sampler} does not begin below {LEARNS_FROM} trials: all "
-            f"{n_trials if learns else ''}{of_two}, after the default, are drawn at random."
+            f"{which}, after the default, are drawn at random."
         )
     console.print(
         f"{'About' if request.hours else 'At most'} {outline.trials} search trials, "
         f"{outline.confirmations} confirmations and {outline.encoders} "
         f"encoders to train; {outline.stored} trials are stored."
     )
+    if outline.disk is not None and outline.disk.n_files:
+        console.print(_disk_line(outline.disk, free_bytes(request.results), request.keep_encoders))
+
+
+def _disk_line(disk: "Disk", free: int, keep: str) -> str:
+    each = f", {disk.encoder_bytes / 1e6:.0f} MB an encoder" if disk.encoder_bytes else ""
+    line = f"They take up to {disk.n_bytes / 1e9:.1f} GB in {disk.n_files} files{each}"
+    if disk.encoder_bytes and keep != "all":
+        line += f"; --keep-encoders {keep} drops some of it at the end of each study"
+    line += f". {free / 1e9:.1f} GB are free."
+    if disk.n_bytes > free:
+        line += " That may not do: take fewer trials, or --results on a larger disk."
+    return line
 
 
 def _plan_table(task: str, studies: "Iterable[StudyPlan]") -> Table:

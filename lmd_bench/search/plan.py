@@ -1,9 +1,10 @@
 """The plan of a search, for --dry-run: what it would run, and what the store already holds."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lmd_bench.core.schema import TrialSpec
+from lmd_bench.search.disk import Disk, disk_of
 from lmd_bench.search.proposing.proposals import size
 from lmd_bench.search.proposing.study import Study
 from lmd_bench.search.queue import JobQueue
@@ -38,6 +39,7 @@ class Plan:
 
     studies: tuple[StudyPlan, ...]
     encoders: int  # to train, at most
+    disk: Disk | None = None  # where it was asked for
 
     @property
     def trials(self) -> int:
@@ -63,7 +65,11 @@ def plan(queue: JobQueue, is_cached: Callable[[TrialSpec], bool]) -> Plan:
 
 def plan_of(request: SearchRequest) -> Plan:
     """Return what a request would run; nothing is started or written."""
-    return plan(JobQueue(Searched(request), stored(request)), lambda spec: is_cached(request, spec))
+    queue = JobQueue(Searched(request), stored(request))
+    outline = plan(queue, lambda spec: is_cached(request, spec))
+    left = [(study.left, study.confirmations - study.confirmed) for study in outline.studies]
+    studies = list(queue.studies.values())
+    return replace(outline, disk=disk_of(studies, left, outline.encoders))
 
 
 class _Empty:

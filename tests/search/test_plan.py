@@ -1,6 +1,8 @@
+import pytest
 from memory_search import MemoryStore, queue_of, run_all
 
 from lmd_bench.cli.search import print_plan
+from lmd_bench.search.disk import LOGIT_BYTES, ROW_BYTES, disk_of
 from lmd_bench.search.plan import plan
 
 
@@ -30,6 +32,25 @@ def test_a_finished_search_has_nothing_left(ask):
     outline = plan(queue_of(ask("lmd", "logit_adjustment"), store), never)
     assert (outline.trials, outline.confirmations, outline.encoders) == (0, 0, 0)
     assert outline.stored == len(store.by_key)
+
+
+def test_what_is_still_to_come_on_the_disk_can_be_counted_by_hand(ask):
+    request = ask("cross_entropy", "lmd", n_trials=1, confirm_seeds=1)
+    queue = queue_of(request, MemoryStore())
+    studies = {study.spec.method.name: study for study in queue.studies.values()}
+    encoder = 44_771_000  # ResNet-18 without classifier
+    disk = disk_of([studies["cross_entropy"], studies["lmd"]], [(3, 1), (2, 1)], 4)
+    assert disk.encoder_bytes == pytest.approx(encoder, rel=0.01)
+    # ICC moves the encoder, so the model that is kept of it holds one
+    rows = 7 * ROW_BYTES + 2 * LOGIT_BYTES
+    assert disk.n_bytes == 5 * disk.encoder_bytes + rows
+    assert disk.n_files == 2 * 4 + 2 * 5 + 5 * 2
+
+
+def test_a_disk_that_will_not_do_is_said(ask, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("lmd_bench.store.cleaning.free_bytes", lambda folder: 10**6)
+    print_plan(ask("crt", results=tmp_path / "none"))
+    assert "0.0 GB are free. That may not do" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_finite_space_is_planned_at_its_size(ask):

@@ -233,6 +233,20 @@ def encoder_facts(training: TrainingConfig) -> EncoderFacts:
     )
 
 
+def encoder_bytes(training: TrainingConfig, image_size: int) -> int:
+    """Return the bytes of an encoder's parameters and buffers, without any weights being made."""
+    source, name = source_of(training.backbone)
+    stem = stem_for(training, image_size)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            network = source.build(name, pretrained=False, image_size=image_size, stem=stem)
+    except NotImplementedError:
+        # Some read values while they are built.
+        with torch.random.fork_rng(devices=[]):
+            network = source.build(name, pretrained=False, image_size=image_size, stem=stem)
+    return sum(tensor.nbytes for tensor in network.state_dict().values())
+
+
 def stem_for(training: TrainingConfig, image_size: int) -> Stem:
     """Return the stem that a config means at an image size.
 
