@@ -26,7 +26,7 @@ PANELS = {
     "Run": ("search", "sweep", "ablate", "transfer", "confirm", "train"),
     "Read": (
         *("leaderboard", "compare", "intervals", "ranks", "tuning", "imbalance"),
-        "clinic",
+        *("clinic", "paper"),
         *("report", "simulate"),
     ),
     "Use the model": ("predict", "export"),

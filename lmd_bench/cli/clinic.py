@@ -1,4 +1,4 @@
-"""The command that says what a clinic asks."""
+"""Commands for readers outside of machine learning: what a clinic and a journal ask."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -57,3 +57,16 @@ def clinic(
         methods or (), use, rule=rule, clusters=lesions_of(clusters, cluster_column)
     )
     emit(answer, format, part)
+
+
+@app.command()
+def paper(
+    results: Results = RESULTS,
+    rule: Rule = "val_balanced_accuracy",
+    out: Annotated[Path | None, typer.Option(help="File to write in place of printing.")] = None,
+) -> None:
+    """Write a paragraph of methods, the images of each split, and a CLAIM / TRIPOD+AI checklist."""
+    from lmd_bench.cli.emit import write
+    from lmd_bench.experiments.results import open_results
+
+    write(open_results(results).paper(rule), out)

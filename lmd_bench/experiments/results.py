@@ -25,6 +25,7 @@ from lmd_bench.leaderboard.clinic import Use, clinic
 from lmd_bench.leaderboard.compare import comparison
 from lmd_bench.leaderboard.ensembles import SHOWN, ensembles, parse_shown
 from lmd_bench.leaderboard.imbalance.text import MARGIN, imbalance
+from lmd_bench.leaderboard.paper import paper
 from lmd_bench.leaderboard.ranking import ranks
 from lmd_bench.leaderboard.studies.budget import parse_budget
 from lmd_bench.leaderboard.studies.predictions import Clusters
@@ -198,6 +199,18 @@ class Results:
         chosen = rule_named(rule)
         store, rows = read_rows(self.folder, chosen)
         return clinic(store, rows, chosen, use or Use(), methods, clusters)
+
+    def paper(self, rule: Rule = DEFAULT_RULE) -> str:
+        """Return Markdown for a paper: methods in words, images of each split, a checklist.
+
+        Args:
+            rule: What selects the configuration of each study.
+
+        Raises:
+            UserError: no such rule, or nothing is confirmed.
+        """
+        chosen = rule_named(rule)
+        return paper(*read_rows(self.folder, chosen), chosen)
 
     def ranks(self, rule: Rule = DEFAULT_RULE, *, clusters: Clusters | None = None) -> Answer:
         """Return the ranks of methods over data sets, and how sure each first place is.

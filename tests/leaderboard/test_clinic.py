@@ -9,6 +9,7 @@ from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
 from lmd_bench.experiments.results import open_results
 from lmd_bench.leaderboard.clinic import Use
+from lmd_bench.leaderboard.paper import OPEN
 from lmd_bench.leaderboard.studies.predictions import Clusters
 from lmd_bench.stats.deployment import predictive_values
 from lmd_bench.store.store import open_store
@@ -126,3 +127,20 @@ def test_the_command_fits_the_terminal(folder: Path, width, monkeypatch, capsys)
     out = capsys.readouterr().out
     assert "at 90 %" in out
     assert max(map(len, out.splitlines())) <= width
+
+
+def test_a_paper_gets_its_methods_its_images_and_a_checklist_with_open_items(folder: Path) -> None:
+    text = open_results(folder).paper()
+
+    assert "We compared 2 methods (good, poor) on toy" in text
+    assert "2 fresh seeds" in text
+    assert "| train | 100 | 20 | 5 | 1 | 126 |" in text
+    assert "open: the logits hold no lesion or patient" in text
+    assert text.count(OPEN) == 6
+    assert "none of the runs failed" in text
+
+
+def test_a_paper_needs_what_is_confirmed(tmp_path: Path, study) -> None:
+    open_store(tmp_path, create=True).write(study("crt", [0.3])[0])
+    with pytest.raises(UserError, match="is confirmed"):
+        open_results(tmp_path).paper()
