@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -149,3 +150,26 @@ def test_the_name_of_a_method_stays_in_sight(browser: Browser, report: Path) -> 
     browser.evaluate("document.querySelector('#leaderboard .scroll').scrollLeft = 300")
     name = "document.querySelector('#leaderboard tbody th').getBoundingClientRect().left"
     assert browser.evaluate(name) >= 0
+
+
+SAVED = """
+new Promise(done => {
+  const made = URL.createObjectURL;
+  URL.createObjectURL = blob => { blob.text().then(done); return made.call(URL, blob); };
+  HTMLAnchorElement.prototype.click = function () { document.title = this.download; };
+  document.querySelector('.picture .save').click();
+})
+"""
+
+
+def test_a_figure_is_saved_as_a_drawing_that_stands_alone(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    drawings = browser.evaluate("document.querySelectorAll('.picture svg').length")
+    assert browser.evaluate("document.querySelectorAll('.picture .save').length") == drawings > 0
+    result = browser.call("Runtime.evaluate", expression=SAVED, awaitPromise=True)
+    text = result["result"]["value"]
+
+    root = ElementTree.fromstring(text)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "--line" in (root[0].text or "")  # the style of the page
+    assert browser.evaluate("document.title").endswith(".svg")

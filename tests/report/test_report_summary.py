@@ -10,7 +10,7 @@ from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY
 from lmd_bench.leaderboard.tables.render import render
 from lmd_bench.report.blocks import Figure, Listing, Text
 from lmd_bench.report.context import Context, read_context
-from lmd_bench.report.sections import leaderboard, summary
+from lmd_bench.report.sections import classes, leaderboard, summary
 from lmd_bench.store.store import open_store
 from tests.report.conftest import CLASSES, make_trial
 
@@ -34,8 +34,10 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Context:
             z = 4.0 * np.eye(3, dtype=np.float32)[guess]
             images = zip(LABELS.tolist(), z.tolist(), strict=True)
             logits = [(f"i{n:03}", "test", label, of) for n, (label, of) in enumerate(images)]
-            score = float(np.mean([right[c == LABELS].mean() for c in range(3)]))
-            store.write(row | {f"test_{name}": score for name in SCORES}, logits)
+            recall = [float(right[c == LABELS].mean()) for c in range(3)]
+            score = float(np.mean(recall))
+            scores = {f"test_{name}": score for name in SCORES} | {"test_recall": recall}
+            store.write(row | scores, logits)
     return read_context(root, VAL_BALANCED_ACCURACY)
 
 
@@ -114,3 +116,13 @@ def test_who_leads_is_computed_alike_for_leaderboard_and_summary(three: Context)
     frame = three.board.frame
 
     assert set(frame["label"][~frame["with_best"]]) == {*leader.behind} == {"poor"}
+
+
+def test_the_recall_of_each_class_has_its_interval(three: Context) -> None:
+    section = classes.section(three)
+    assert section is not None
+    (figure,) = [block for block in section.blocks if isinstance(block, Figure)]
+    for row in figure.maps[0].rows:
+        for cell in row.cells[1:]:
+            low, high = map(float, cell.note.split(" to "))
+            assert 0 <= low < 100 * float(cell.value) < high <= 100

@@ -65,6 +65,33 @@
   });
   unfold();
 
+  // Each drawing can be saved as a file of its own: with the style of the page in it, it looks alike.
+  const style = document.querySelector("style").textContent;
+  function asFile(svg) {
+    const copy = svg.cloneNode(true);
+    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    const own = document.createElementNS("http://www.w3.org/2000/svg", "style");
+    own.textContent = style;
+    copy.prepend(own);
+    return new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
+  }
+  for (const svg of document.querySelectorAll(".picture svg")) {
+    const title = svg.querySelector("title").textContent;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "save";
+    button.textContent = "Save as SVG";
+    button.setAttribute("aria-label", `Save as SVG: ${title}`);
+    button.addEventListener("click", () => {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(asFile(svg));
+      link.download = `${title.replace(/[^\w.-]+/g, "-").slice(0, 80)}.svg`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    });
+    svg.after(button);
+  }
+
   const form = document.querySelector(".filter");
   const task = document.getElementById("task");
   const method = document.getElementById("method");
