@@ -64,6 +64,31 @@ def parse_factors(texts: Iterable[str]) -> list[float | None]:
     return [_factor(text) for text in split_commas(texts)]
 
 
+def parse_range(texts: Iterable[str]) -> tuple[float, float] | None:
+    """Return the ends of a range of imbalance factors, "10:200"; None where none is asked for.
+
+    Raises:
+        UserError: ends that are no factors or do not rise, or a range among other factors.
+    """
+    listed = split_commas(texts)
+    ranges = [text for text in listed if ":" in text]
+    if not ranges:
+        return None
+    low, _, high = ranges[0].partition(":")
+    if len(listed) > 1:
+        raise UserError(
+            f"The range of imbalance factors {ranges[0]} stands alone; give one range, or single "
+            "factors such as 10,50,200."
+        )
+    ends = _factor(low), _factor(high)
+    if ends[0] is None or ends[1] is None or ends[0] >= ends[1]:
+        raise UserError(
+            f"'{ranges[0]}' is no range of imbalance factors; give the lower and the higher end, "
+            "such as 10:200."
+        )
+    return ends[0], ends[1]
+
+
 def parse_seeds(text: str) -> list[int]:
     """Return the distinct seeds of "0:3" (0, 1, 2) or "0,4,7".
 

@@ -168,6 +168,7 @@ class TrialContext:
     encoder_rank: int | None = None  # rank on val of the encoder it stands on, staged search only
     n_stage1_trials: int | None = None  # whose encoders its study chose among, staged search only
     n_searched: int | None = None  # settings that its study draws
+    factor_range: str = ""  # of a study that draws the imbalance factor of each trial, "10:200"
     thresholds: tuple[tuple[int, float], ...] = ()  # (epoch, least score) of stage 1 to go on
     mirror: str = ""  # URL that the row is put to as well
     time_limit: float | None = None  # seconds; looked at after each epoch
@@ -239,6 +240,7 @@ class TrialRow(TypedDict):
     encoder_rank: int | None
     n_stage1_trials: int | None
     n_searched: int | None
+    factor_range: str | None
     n_swept: int | None
     seed: int
     n_epochs: int

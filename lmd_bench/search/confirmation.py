@@ -5,29 +5,40 @@ from dataclasses import replace
 from lmd_bench.core.schema import TrialContext
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.search.jobs import Job, Row, config_of, make_job, ranked, value_of
+from lmd_bench.search.proposing.levels import best_over_levels
 from lmd_bench.search.proposing.study import Study
 
 
-def confirmed_rows(study: Study) -> list[Row]:
-    """Return the search rows to confirm: the best on val, then the default if it is another.
+def confirmed_rows(study: Study, robust: str = "mean") -> list[tuple[Row, int]]:
+    """Return the search rows to confirm, each with the level at which: the best, then the default.
 
-    Failed trials are not among them.
+    Failed trials are not among them. Over several levels the best is the one over all of them, and
+    is confirmed at each.
     """
     # The default is confirmed whatever it came to: what tuning gains is measured against it.
-    best = ranked(study.rows)[:1]
-    default = [row for row in study.rows if row["is_default"] and value_of(row) is not None]
-    return best + [row for row in default if row["key"] != best[0]["key"]]
+    default = [
+        (row, study.level(row))
+        for row in study.rows
+        if row["is_default"] and value_of(row) is not None
+    ]
+    if study.spec.n_levels == 1:
+        best = ranked(study.rows)[:1]
+        return [(row, 0) for row in best] + [pair for pair in default if pair[0] not in best]
+    chosen = best_over_levels(study.rows, study.level, study.factors, robust)
+    if chosen is None or chosen["is_default"]:
+        return default
+    return [(chosen, level) for level in range(study.spec.n_levels)] + default
 
 
 def confirmation_jobs(
-    study: Study, base_seed: int, n_seeds: int, context: TrialContext
+    study: Study, base_seed: int, n_seeds: int, context: TrialContext, robust: str = "mean"
 ) -> list[Job]:
     """Return the full-pipeline trials that confirm a finished study, done or not.
 
     The seeds are the same for every study, so methods are compared on pairs and share encoders.
     """
     jobs: list[Job] = []
-    for row in confirmed_rows(study):
+    for row, level in confirmed_rows(study, robust):
         config = config_of(row)
         how = replace(
             context,
@@ -40,6 +51,6 @@ def confirmation_jobs(
         # same draws, and a stage 1 that several of them stand on is trained once per seed.
         for index in range(n_seeds):
             seed = derive_seed(base_seed, "confirm", index)
-            spec = replace(study.spec_of(config), seed=seed, phase="confirm")
+            spec = replace(study.spec_of(config, level), seed=seed, phase="confirm")
             jobs.append(make_job(spec, how))
     return jobs

@@ -44,7 +44,9 @@ class Dropper:
         needed = self._queue.encoders_to_come()
         for encoder in study.ranked_encoders():
             if encoder.rank in offered or encoder.is_default:
-                needed.add(study.spec_of({**study.spec.default, **encoder.config}).encoder_key)
+                config = {**study.spec.default, **encoder.config}
+                levels = range(study.spec.n_levels)
+                needed |= {study.spec_of(config, level).encoder_key for level in levels}
         for other in self._queue.studies.values():
             if other.spec.stands_on == study.spec.id:
                 needed |= {str(row.get("encoder_key", "")) for row in other.rows}

@@ -13,6 +13,7 @@ from lmd_bench.core.options import (
     Option,
     from_keywords,
     parse_factors,
+    parse_range,
     parse_seeds,
     split_commas,
 )
@@ -87,6 +88,13 @@ class Proposing:
     joint: Annotated[bool, Option("Search both stages together, not one on the other.")] = False
     deterministic: Annotated[bool, Option("The same trials at any concurrency.")] = False
     top_k: Annotated[int, Option("Encoders, best on val, that a calibration may stand on.")] = 3
+    factor_levels: Annotated[
+        int, Option("Imbalance factors that a range, 10:200, is drawn from.", low=2)
+    ] = 5
+    robust: Annotated[
+        Literal["mean", "worst"],
+        Option("Over such a range, what is chosen by: the score less the default's."),
+    ] = "mean"
     range: Annotated[
         list[str] | None,
         Option("Search section.key=low:high (or one,another) instead; repeat.", pairs=True),
@@ -107,6 +115,7 @@ class Proposing:
             "joint": self.joint,
             "deterministic": self.deterministic,
             "top_k": self.top_k,
+            "robust": self.robust,
         }
 
 
@@ -175,7 +184,10 @@ class SearchOptions:
     ] = None
     imbalance_factor: Annotated[
         list[str] | None,
-        Option("n_max / n_min of train, or `natural` (default of a search); repeat or use commas."),
+        Option(
+            "n_max / n_min of train, or `natural` (default of a search); repeat or use commas. A "
+            "range, 10:200, is drawn from by each trial of one study."
+        ),
     ] = None
     settings: Annotated[
         list[str] | None,
@@ -210,6 +222,9 @@ class SearchOptions:
         Raises:
             UserError: an unknown data set or protocol, or a factor that is not possible.
         """
+        return self._specs_at(self.factors())
+
+    def _specs_at(self, factors: Sequence[float | None]) -> list[TaskSpec]:
         from lmd_bench.data.build import task_specs
 
         protocol, split_seed, image_size, n_max = self.task.ways
@@ -218,12 +233,29 @@ class SearchOptions:
             if split_seed:
                 raise UserError("Give --split-seed or --split-seeds, not both.")
             seeds = parse_seeds(self.split_seeds)
-        names, factors = split_commas(self.dataset), self.factors()
+        names = split_commas(self.dataset)
         return [
             spec
             for seed in seeds
             for spec in task_specs(names, factors, protocol, seed, image_size, n_max)
         ]
+
+    def _ranged_specs(
+        self, ends: tuple[float, float], source: DataSource, progress: "OnImages | None"
+    ) -> list[TaskSpec]:
+        """Return the tasks that trials draw from: train sets that nest, the same val and test.
+
+        Raises:
+            UserError: data that cannot give all of these factors.
+        """
+        from lmd_bench.data.build import prepare_dataset
+        from lmd_bench.data.tasks.nesting import ranged_specs
+
+        specs: list[TaskSpec] = []
+        for spec in self._specs_at([None]):
+            table = prepare_dataset(spec.dataset, source, spec.image_size, progress).table
+            specs += ranged_specs(table, spec, ends, self.proposing.factor_levels, source)
+        return specs
 
     def repeats(self, request: "SearchRequest") -> list["SearchRequest"]:
         """Return the request once for each search seed, or as it is.
@@ -273,7 +305,12 @@ class SearchOptions:
         earlier = asked.warm_start
         if specs is not None and self.split_seeds is not None:
             raise UserError("A sweep takes one split; give --split-seed in place of --split-seeds.")
-        tasks = build_tasks(self.specs() if specs is None else specs, source, progress)
+        drawn = None if specs is not None else parse_range(self.imbalance_factor or [])
+        if drawn is not None:
+            wanted = self._ranged_specs(drawn, source, progress)
+        else:
+            wanted = self.specs() if specs is None else specs
+        tasks = build_tasks(wanted, source, progress)
         _check_groups(asked.objectives, tasks, source)
         if self.repetition.confirm_seeds:
             _check_test(tasks, source)
@@ -281,6 +318,7 @@ class SearchOptions:
             methods=methods,
             overrides=overrides,
             tasks=tasks,
+            over_factors=drawn is not None,
             results=self.results.resolve(),
             seed=self.seed,
             ranges=ranges,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from lmd_bench.core.schema import TrialSpec
 from lmd_bench.search.disk import Disk, disk_of
@@ -105,7 +106,8 @@ def _study_plan(queue: JobQueue, study: Study) -> StudyPlan:
     retrainings = queue.retrainings.get(study.spec.id)
     if retrainings is None:
         configs = min(2, most_trials(queue, study))  # the selected and the default one
-        n = configs * queue.request.confirm_seeds if study.spec.requested else 0
+        n_runs = configs * queue.request.confirm_seeds * study.spec.n_levels
+        n = n_runs if study.spec.requested else 0
         confirmed = 0
     else:
         n, confirmed = len(retrainings), sum(job.key in queue.retrained for job in retrainings)
@@ -134,7 +136,9 @@ def most_trials(queue: JobQueue, study: Study) -> int:
     n_encoders = min(n_offered, queue.request.top_k + 1)
     # Under hours nobody knows yet: a calibration costs less than the stage 1 it is compared with.
     n_trials = n_offered if study.spec.n_trials is None else study.spec.n_trials
-    return n_trials if n_configs is None else min(n_trials, n_configs * n_encoders)
+    if n_configs is None:
+        return n_trials
+    return min(n_trials, n_configs * n_encoders * study.spec.n_levels)
 
 
 def _encoders(queue: JobQueue, is_cached: Callable[[TrialSpec], bool]) -> int:
@@ -142,7 +146,12 @@ def _encoders(queue: JobQueue, is_cached: Callable[[TrialSpec], bool]) -> int:
     new: set[object] = set()
     for study in queue.studies.values():
         base = study.spec.stands_on or study.spec.id
-        seeds = range(queue.request.confirm_seeds)
+        levels = range(study.spec.n_levels)
+        runs = list(product(range(queue.request.confirm_seeds), levels))
+        if study.spec.stands_on and study.spec.n_levels > 1:
+            # An encoder that was trained at one level is trained again at the others.
+            offered = range(queue.request.top_k + 1)
+            new |= {(base, "offered", rank, level) for rank in offered for level in levels}
         if study.spec.stands_on is None:
             first = study.spec_of(study.spec.default)
             left = max(0, study.budget - len(study.rows))
@@ -153,7 +162,7 @@ def _encoders(queue: JobQueue, is_cached: Callable[[TrialSpec], bool]) -> int:
             specs = [job.spec for job in queue.pending(study.spec.id)]
             new |= {spec.encoder_key for spec in specs if not is_cached(spec)}
         elif study.spec.requested and not queue.blocked(study):
-            new |= {(base, "default", index) for index in seeds}
+            new |= {(base, "default", run) for run in runs}
             if most_trials(queue, study) > 1:
-                new |= {(study.spec.id, "selected", index) for index in seeds}
+                new |= {(study.spec.id, "selected", run) for run in runs}
     return len(new)

@@ -17,6 +17,7 @@ from lmd_bench.search.proposing.samplers import check_sampler
 from lmd_bench.stats.metrics import METRICS
 
 KeepEncoders = Literal["all", "used", "none"]
+Robust = Literal["mean", "worst"]
 METRIC = "balanced_accuracy"  # by which trials are selected, whatever the objectives are
 # Never searched, and ranges follow them even where they are defaults.
 _DECIDES_RANGES = ("training.optimiser", "training.pretrained", "training.weights")
@@ -44,6 +45,8 @@ class SearchRequest:
     deterministic: bool = False  # the same trials at any concurrency
     retry_failed: bool = False  # what failed for a reason outside its config runs again
     keep_encoders: KeepEncoders = "used"  # once the study that trained them has ended
+    over_factors: bool = False  # tasks that differ in their factor alone are levels of one study
+    robust: Robust = "mean"  # over those levels, of the score less the default's there
     top_k: int = 3  # encoders, best on val first, that a calibration study may stand on
     overrides: Config = field(default_factory=dict[str, Scalar])  # these keys are not searched
     ranges: Mapping[str, str] = field(default_factory=dict[str, str])  # in place of the shipped
@@ -89,6 +92,7 @@ class SearchRequest:
         check_sampler(self.sampler, len(self.objectives))
         check_pruner(self.pruner)
         self._check_ways()
+        self._check_levels()
         if self.points:
             settings = [(m, self.default_of(m), self.fixed_of(m)) for m in self.methods]
             object.__setattr__(self, "points", check_points(self.points, settings, self.ranges))
@@ -114,6 +118,17 @@ class SearchRequest:
             raise UserError(
                 "Option deterministic gives the same trials anywhere, which hours cannot; "
                 "give trials, and no trial_timeout."
+            )
+
+    def _check_levels(self) -> None:
+        if not self.over_factors:
+            return
+        n_levels = len({task.imbalance_factor for task, _ in self.tasks})
+        if not self.hours and self.n_trials <= n_levels:
+            raise UserError(
+                f"A study over {n_levels} imbalance factors begins with the default at each of "
+                f"them, so {self.n_trials} trials search nothing; give trials {n_levels + 1} or "
+                "more, or fewer factor_levels."
             )
 
     def context(self, dataset: str) -> TrialContext:

@@ -238,7 +238,11 @@ def _compute_features(queue: JobQueue, progress: OnImages | None) -> None:
 
 def _known_trials(queue: JobQueue) -> list[TrialSpec]:
     """Return the default of each study, and the retrainings that are known by now."""
-    proposed = [study.spec.trial(study.spec.default) for study in queue.studies.values()]
+    proposed = [
+        study.spec.trial(study.spec.default, level)
+        for study in queue.studies.values()
+        for level in range(study.spec.n_levels)
+    ]
     return [*proposed, *(job.spec for jobs in queue.retrainings.values() for job in jobs)]
 
 

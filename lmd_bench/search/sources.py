@@ -143,8 +143,13 @@ class Searched:
         # only feeds others is no method that was asked for, so it has none.
         for study in self.studies.values():
             if study.done and study.spec.requested and study.spec.id not in self.retrainings:
+                request = self.request
                 self.retrainings[study.spec.id] = confirmation_jobs(
-                    study, self.request.seed, self.request.confirm_seeds, self._context(study)
+                    study,
+                    request.seed,
+                    request.confirm_seeds,
+                    self._context(study),
+                    request.robust,
                 )
 
     def _context(self, study: Study) -> TrialContext:
@@ -154,6 +159,7 @@ class Searched:
             repeat_of=study.spec.repeat_of,
             n_stage1_trials=study.n_stage1_trials,
             n_searched=len(study.spec.space),
+            factor_range=study.spec.factor_range,
         )
 
 

@@ -11,14 +11,17 @@ from optuna.distributions import distribution_to_json
 
 from lmd_bench.core.schema import NO_CALIBRATION, Config, TaskSpec, TrialSpec, content_hash, keyed
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.core.text import task_slug
+from lmd_bench.core.text import factor_name, task_slug
 from lmd_bench.methods.backbones import encoder_version
 from lmd_bench.methods.catalogue import Method, named_methods
 from lmd_bench.methods.space import Space, search_space
+from lmd_bench.search.proposing.levels import level_of
 from lmd_bench.search.proposing.points import pair, points_of, warm_points
 from lmd_bench.search.proposing.pruning import NONE
 from lmd_bench.search.proposing.ranges import ranged
 from lmd_bench.search.request import SearchRequest
+
+Levels = tuple[tuple[TaskSpec, str], ...]  # each with its fingerprint, by rising imbalance factor
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,7 @@ class StudySpec:
     """One study before its first trial: what is searched, on which task, how often."""
 
     id: str
-    task: TaskSpec
-    task_fingerprint: str
+    levels: Levels  # its task; several where each trial draws the imbalance factor too
     method: Method
     default: Config  # complete
     space: Space  # without the encoder
@@ -47,15 +49,41 @@ class StudySpec:
     n_shares: int = 1  # of the budget of one stage; calibrations choose among the first one alone
 
     @property
+    def task(self) -> TaskSpec:
+        """Return the study's task; the one of the lowest imbalance factor where there are more."""
+        return self.levels[0][0]
+
+    @property
+    def task_fingerprint(self) -> str:
+        """Return the fingerprint of that task."""
+        return self.levels[0][1]
+
+    @property
+    def n_levels(self) -> int:
+        """Return at how many imbalance factors it searches."""
+        return len(self.levels)
+
+    @property
+    def factor_range(self) -> str:
+        """Return the range that imbalance factors are drawn from, "10:200"; "" where none are."""
+        ends = (self.levels[0][0].imbalance_factor, self.levels[-1][0].imbalance_factor)
+        return ":".join(map(factor_name, ends)) if self.n_levels > 1 else ""
+
+    @property
     def task_name(self) -> str:
         """Return how the study's task is called, in ids and above tables."""
-        return task_slug(self.task, self.task_fingerprint)
+        return levels_slug(self.levels)
 
-    def trial(self, config: Config) -> TrialSpec:
-        """Return the search trial of a complete config."""
+    def level_of(self, number: int) -> int:
+        """Return the level that trial `number` is run at."""
+        return level_of(number, self.n_levels, self.sampler_seed)
+
+    def trial(self, config: Config, level: int = 0) -> TrialSpec:
+        """Return the search trial of a complete config at one of the levels."""
+        task, fingerprint = self.levels[level]
         return TrialSpec(
-            task=self.task,
-            task_fingerprint=self.task_fingerprint,
+            task=task,
+            task_fingerprint=fingerprint,
             method=self.method.name,
             representation=self.method.representation,
             calibration=self.method.calibration,
@@ -75,19 +103,44 @@ def study_specs(request: SearchRequest) -> tuple[StudySpec, ...]:
     """
     methods = _distinct(request)
     specs: dict[str, StudySpec] = {}
-    for task, fingerprint in request.tasks:
+    for levels in _levels(request):
         for method in methods:
             if request.joint and method.calibration != NO_CALIBRATION:
-                study = _study(request, method, task, fingerprint, True)
+                study = _study(request, method, levels, True)
                 specs[study.id] = study
                 continue
-            base = _representation_study(request, method, methods, task, fingerprint)
+            base = _representation_study(request, method, methods, levels)
             specs.setdefault(base.id, base)
             if method.calibration != NO_CALIBRATION:
-                study = _study(request, method, task, fingerprint, True, base.id)
+                study = _study(request, method, levels, True, base.id)
                 specs[study.id] = study
     shared = request.equal_totals and not request.joint
     return tuple(_of_both_stages(study) if shared else study for study in specs.values())
+
+
+def _levels(request: SearchRequest) -> list[Levels]:
+    """Return the levels of each study: all factors of a data set together, or each for itself."""
+    if not request.over_factors:
+        return [(task,) for task in request.tasks]
+    families: dict[TaskSpec, list[tuple[TaskSpec, str]]] = {}
+    for task, fingerprint in request.tasks:
+        family = replace(task, imbalance_factor=None)
+        families.setdefault(family, []).append((task, fingerprint))
+    return [
+        tuple(sorted(tasks, key=lambda level: level[0].imbalance_factor or 0.0))
+        for tasks in families.values()
+    ]
+
+
+def levels_slug(levels: Levels) -> str:
+    """Return how a task is called in ids, or a range of tasks, like `...-if10to200x5-...`."""
+    (task, fingerprint), (last, _) = levels[0], levels[-1]
+    if len(levels) == 1:
+        return task_slug(task, fingerprint)
+    ends = f"{factor_name(task.imbalance_factor)}to{factor_name(last.imbalance_factor)}"
+    every = content_hash([fingerprint for _, fingerprint in levels])
+    one_factor = f"-if{factor_name(task.imbalance_factor)}-"
+    return task_slug(task, every).replace(one_factor, f"-if{ends}x{len(levels)}-", 1)
 
 
 def _of_both_stages(study: StudySpec) -> StudySpec:
@@ -115,8 +168,7 @@ def _representation_study(
     request: SearchRequest,
     method: Method,
     requested: tuple[Method, ...],
-    task: TaskSpec,
-    fingerprint: str,
+    levels: Levels,
 ) -> StudySpec:
     sections = ("training.", f"{method.representation}.")
     settings = {k: v for k, v in method.settings.items() if k.startswith(sections)}
@@ -135,14 +187,13 @@ def _representation_study(
         and request.fixed_of(candidate) == request.fixed_of(helper)
         and candidate.searched == helper.searched
     )
-    return _study(request, stage1, task, fingerprint, stage1 in requested)
+    return _study(request, stage1, levels, stage1 in requested)
 
 
 def _study(
     request: SearchRequest,
     method: Method,
-    task: TaskSpec,
-    fingerprint: str,
+    levels: Levels,
     requested: bool,
     stands_on: str | None = None,
 ) -> StudySpec:
@@ -158,7 +209,7 @@ def _study(
     pruner = NONE if stands_on else request.pruner
     versions = {**method.versions, **encoder_version(default)}
     differs = identity(default, space, versions, request.seed, stands_on, points)
-    id = study_id(request, method, task_slug(task, fingerprint), pruner, differs)
+    id = study_id(request, method, levels_slug(levels), pruner, differs)
     both_stages = search_space(method.sections, request.fixed_of(method), method.searched)
     repeats = [
         *(method.name, request.n_epochs, request.sampler, pruner, request.joint),
@@ -168,8 +219,7 @@ def _study(
     return StudySpec(
         id=id,
         repeat_of=content_hash(repeats)[:12],
-        task=task,
-        task_fingerprint=fingerprint,
+        levels=levels,
         method=method,
         default=default,
         space=space,

@@ -69,6 +69,7 @@ COLUMNS = pa.schema(
         pa.field("encoder_rank", _INT),
         pa.field("n_stage1_trials", _INT),
         pa.field("n_searched", _INT),
+        pa.field("factor_range", _TEXT),
         pa.field("n_swept", _INT),
         _value("seed", _LONG),
         _value("n_epochs", _INT),

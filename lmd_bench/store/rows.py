@@ -59,6 +59,7 @@ def make_row(spec: TrialSpec, context: TrialContext, **measured: Any) -> TrialRo
         "encoder_rank": context.encoder_rank,
         "n_stage1_trials": context.n_stage1_trials,
         "n_searched": context.n_searched,
+        "factor_range": context.factor_range or None,
         "source_key": context.source_key,
         "command": context.command,
         "device": context.device,
@@ -135,6 +136,7 @@ def context_of(row: Row, results: Path, source: DataSource) -> TrialContext:
         encoder_rank=row["encoder_rank"],
         n_stage1_trials=row["n_stage1_trials"],
         n_searched=row["n_searched"],
+        factor_range=row["factor_range"] or "",
         source_key=row["source_key"],
         command=row["command"],
     )

@@ -6,6 +6,7 @@ shows what fewer images of the rarer classes do, and nothing else.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 from math import ceil
 
@@ -25,6 +26,63 @@ Counts = Callable[[TaskSpec], list[int]]
 def by_size(factors: Sequence[Factor]) -> tuple[Factor, ...]:
     """Return the distinct factors, those of the larger train sets first: natural, then rising."""
     return tuple(sorted(dict.fromkeys(factors), key=lambda factor: factor or 0.0))
+
+
+def factor_levels(low: float, high: float, n: int, n_max: int) -> tuple[float, ...]:
+    """Return imbalance factors from low to high, evenly in log.
+
+    Those between the ends are moved to where the rarest class is a whole number of images: the
+    largest class then keeps its size, and train sets nest.
+
+    Args:
+        low: First of them.
+        high: Last of them.
+        n: How many, 2 or more; fewer are returned where two of them would be one number.
+        n_max: Images of the largest train class.
+    """
+    even = [low * (high / low) ** (place / (n - 1)) for place in range(1, n - 1)]
+    between = [_exact_factor(factor, n_max) for factor in even]
+    return (low, *(f for f in dict.fromkeys(between) if low < f < high), high)
+
+
+def _exact_factor(factor: float, n_max: int) -> float:
+    """Return the factor next to one at which n_max images are kept of the largest class.
+
+    One that is a whole number is taken where there is any within a tenth.
+    """
+    nearest = max(1, round(n_max / factor))
+    close = [n for n in range(1, n_max + 1) if abs(n_max / n / factor - 1) <= 0.1]
+    whole = [n for n in close if n_max % n == 0]
+    n_min = min(whole or [nearest], key=lambda n: abs(n_max / n / factor - 1))
+    # With as few decimals as do: rounded up, the rarest class would lose an image, and where fewer
+    # of its images give a whole number at the largest, a protocol takes those.
+    for decimals in range(7):
+        rounded = Fraction(n_max * 10**decimals // n_min, 10**decimals)
+        takes_fewer = rounded.denominator <= n_min and n_min % rounded.denominator > 0
+        if not takes_fewer and round(n_min * rounded) == n_max:
+            return float(rounded)
+    return n_max / n_min
+
+
+def ranged_specs(
+    table: ImageTable, spec: TaskSpec, ends: tuple[float, float], n: int, source: DataSource
+) -> tuple[TaskSpec, ...]:
+    """Return the tasks at factors from one end to the other, evenly in log, as a sweep has them.
+
+    Args:
+        table: The images present.
+        spec: Of any factor; all else holds for all.
+        ends: The lowest and the highest factor.
+        n: How many factors, at most.
+        source: Where published splits lie.
+
+    Raises:
+        UserError: as `nested_specs`.
+    """
+    lowest, _ = specs = nested_specs(table, spec, ends, source)
+    largest = int(np.bincount(table.labels[cut(table, lowest, source).train]).max())
+    levels = factor_levels(*ends, n, largest)
+    return nested_specs(table, replace(spec, n_max=specs[0].n_max), levels, source)
 
 
 def nested_specs(

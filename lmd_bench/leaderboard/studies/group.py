@@ -13,6 +13,7 @@ from lmd_bench.core.text import encoder_label, task_label
 from lmd_bench.leaderboard.studies.rules import SelectionRule, best_row
 from lmd_bench.store.store import FOLDER
 
+FACTOR_RANGE = "factor_range"  # not empty in rows whose study draws the factor of each trial
 STUDY_COLUMNS = (*TASK_COLUMNS, "method", "study")  # rows with these equal are of one study
 
 
@@ -63,11 +64,12 @@ class StudyRows:
 def group_studies(rows: Iterable[Row]) -> list[StudyRows]:
     """Return the studies of rows, in the order they first appear.
 
-    Trials by hand and transferred configs belong to none.
+    Trials by hand and transferred configs belong to none. Studies over a range of imbalance factors
+    are of no one task, and stand elsewhere.
     """
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        if row["phase"] in OF_A_STUDY:
+        if row["phase"] in OF_A_STUDY and not row.get(FACTOR_RANGE):
             groups[tuple(row[name] for name in STUDY_COLUMNS)].append(row)
     return named_studies(groups.values())
 

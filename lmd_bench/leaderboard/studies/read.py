@@ -10,7 +10,12 @@ from jaxtyping import Int64
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import OF_A_STUDY, Row
-from lmd_bench.leaderboard.studies.group import STUDY_COLUMNS, ablated_studies, left_out
+from lmd_bench.leaderboard.studies.group import (
+    FACTOR_RANGE,
+    STUDY_COLUMNS,
+    ablated_studies,
+    left_out,
+)
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.store.from_logits import with_val_counts
 from lmd_bench.store.row_files import Scan, ordered
@@ -72,7 +77,7 @@ def read_grouped(
     """
     root = Path(root)
     store = open_folder(root)
-    scan = store.scan(columns)
+    scan = store.scan(tuple(dict.fromkeys((*columns, FACTOR_RANGE))))
     if not scan.table.num_rows:
         names = _names(scan.damaged, root)
         broken = f" but files that cannot be read ({names})" if scan.damaged else ""
@@ -139,6 +144,8 @@ def grouped_views(
 def _of_studies(scan: Scan) -> Groups:
     numbers = ordered(scan.table)
     kept = np.isin(np.asarray(scan.table["phase"]).astype(str)[numbers], OF_A_STUDY)
+    # Those over a range of factors are of no one task.
+    kept &= np.asarray(scan.table[FACTOR_RANGE].is_null())[numbers]
     return list(grouped_views(scan.table, STUDY_COLUMNS, numbers[kept]))
 
 

@@ -13,6 +13,7 @@ from lmd_bench.methods.catalogue import Method
 from lmd_bench.methods.settings import check_value, section_defaults
 from lmd_bench.methods.space import Space, search_space
 from lmd_bench.search.jobs import Row, config_of, ranked
+from lmd_bench.search.proposing.levels import relative_scores
 from lmd_bench.search.proposing.ranges import Ranges, contains, ranged
 from lmd_bench.store.store import open_store
 
@@ -101,7 +102,7 @@ def read_warm_start(folder: Path, results: Path, methods: Iterable[Method]) -> W
     frozen = _frozen(results, folder)
     needed = (
         *("study", "phase", "representation", "calibration", "status", "config_json"),
-        *("val_balanced_accuracy", "trial_number"),
+        *("val_balanced_accuracy", "trial_number", "is_default", "imbalance_factor"),
     )
     rows = open_store(folder).scan(needed).table.to_pylist()
     warm_start = {**best_configs(rows), **frozen}
@@ -147,13 +148,23 @@ def best_configs(rows: Iterable[Row]) -> WarmStart:
         if row["phase"] == "search":
             name = pair(row["representation"], row["calibration"])
             studies.setdefault((name, row["study"]), []).append(row)
-    best = [(name, top[0]) for (name, _), of in studies.items() if (top := ranked(of)[:1])]
+    best = [(name, top) for (name, _), of in studies.items() if (top := _best(of)) is not None]
     best.sort(key=lambda entry: (entry[1]["finished_at"], entry[1]["key"]), reverse=True)
     of_pair: dict[str, dict[str, Config]] = {}
     for name, row in best:
         config = config_of(row)
         of_pair.setdefault(name, {}).setdefault(canonical_json(dict(config)), config)
     return {name: tuple(configs.values())[:N_CONFIGS] for name, configs in of_pair.items()}
+
+
+def _best(rows: list[Row]) -> Row | None:
+    """Return the best search row of a study; over several factors, relative to the default."""
+    factors = sorted({row.get("imbalance_factor") or 1.0 for row in rows})
+    if len(factors) == 1:
+        return next(iter(ranked(rows)), None)
+    level = {factor: place for place, factor in enumerate(factors)}
+    relative = relative_scores(rows, lambda row: level[row.get("imbalance_factor") or 1.0], factors)
+    return next(iter(ranked(rows, lambda row: relative.get(row["key"]))), None)
 
 
 def warm_points(configs: Iterable[Config], space: Space, default: Config) -> tuple[Config, ...]:

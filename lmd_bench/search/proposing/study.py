@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
+from functools import partial
 
 from optuna.distributions import CategoricalDistribution
 
@@ -12,6 +13,7 @@ from lmd_bench.methods.settings import deferral_of
 from lmd_bench.methods.space import Space
 from lmd_bench.search import jobs
 from lmd_bench.search.jobs import Row
+from lmd_bench.search.proposing.levels import Baseline, fit_baseline, relative_scores
 from lmd_bench.search.proposing.proposals import Params, Proposals, Told, size
 from lmd_bench.search.proposing.pruning import NONE, PRUNERS, Thresholds
 from lmd_bench.search.proposing.ranges import contains
@@ -58,6 +60,7 @@ class Study:
         self.n_stage1_trials: int | None = None  # that these were chosen among
         self._ranks: dict[str, int] = {}  # stage-1 config as text -> rank, of every encoder
         self._proposals: Proposals | None = None
+        self._defaults: set[int] = set()  # numbers of the default's trials that were learned of
         if spec.stands_on is None:
             self._begin(spec.space)
 
@@ -100,7 +103,9 @@ class Study:
         space = self._proposals.space if self._proposals else self.spec.space
         n_trials = self._by_hours() if self.spec.n_trials is None else self.spec.n_trials
         n_configs = size(space)
-        return n_trials if n_configs is None else min(n_trials, n_configs)
+        if n_configs is None:
+            return n_trials
+        return min(n_trials, n_configs * self.spec.n_levels)
 
     @property
     def stopped(self) -> bool:
@@ -112,7 +117,11 @@ class Study:
     @property
     def wants_trial(self) -> bool:
         """Say whether a further trial may start."""
-        return self.ready and len(self.rows) + len(self.running) < self.budget
+        if not self.ready or len(self.rows) + len(self.running) >= self.budget:
+            return False
+        # Over several levels a score counts relative to the default's, which has to be known.
+        waits = self.spec.n_levels > 1 and any(trial.is_default for trial in self.running.values())
+        return not waits or self._next_number() < self.spec.n_levels
 
     @property
     def done(self) -> bool:
@@ -152,7 +161,13 @@ class Study:
         # would be ended for what the method has not done yet.
         deferral = deferral_of(study.method.representation, proposal.spec.config)
         first = first_judged(deferral, study.n_epochs)
-        rows = [row for row in self._told_rows() if row["status"] in ("ok", "pruned")]
+        # What is good at an easy level says nothing of a hard one.
+        level = study.level_of(proposal.trial_number)
+        rows = [
+            row
+            for row in self._told_rows()
+            if row["status"] in ("ok", "pruned") and self.level(row) == level
+        ]
         curves = [jobs.stage1_curve(row) for row in rows]
         return PRUNERS[study.pruner](curves, study.n_epochs, first, proposal.trial_number)
 
@@ -176,19 +191,41 @@ class Study:
         self._learn(proposal, row)
 
     def ranked_encoders(self) -> list[RankedEncoder]:
-        """Return the encoders of the successful trials on offer, best on val first."""
+        """Return the encoders of the successful trials on offer, best on val first.
+
+        Over several levels, where each config has an encoder at every level, it is the config that
+        is ranked, by what it came to relative to the default.
+        """
+        rows = self.offered or []
+        ranked = jobs.ranked(rows, jobs.encoder_score)
+        if self.spec.n_levels > 1:
+            relative = relative_scores(rows, self.level, self.factors, jobs.encoder_score)
+            ranked = jobs.ranked(rows, lambda row: relative.get(row["key"]))
+        configs: dict[str, tuple[Config, bool]] = {}
+        for row in ranked:
+            config = self._stage1(jobs.config_of(row))
+            configs.setdefault(canonical_json(dict(config)), (config, bool(row["is_default"])))
         return [
-            RankedEncoder(rank, self._stage1(jobs.config_of(row)), bool(row["is_default"]))
-            for rank, row in enumerate(jobs.ranked(self.offered or [], jobs.encoder_score), start=1)
+            RankedEncoder(rank, config, is_default)
+            for rank, (config, is_default) in enumerate(configs.values(), start=1)
         ]
 
     def rank_of(self, config: Config) -> int | None:
         """Return the rank of the encoder that a config stands on; None if it has none."""
         return self._ranks.get(canonical_json(dict(self._stage1(config))))
 
-    def spec_of(self, config: Config) -> TrialSpec:
-        """Return the search trial of a complete config."""
-        return self.spec.trial(config)
+    def spec_of(self, config: Config, level: int = 0) -> TrialSpec:
+        """Return the search trial of a complete config at a level."""
+        return self.spec.trial(config, level)
+
+    def level(self, row: Row) -> int:
+        """Return the level that a search row was run at."""
+        return self.spec.level_of(int(row["trial_number"]))
+
+    @property
+    def factors(self) -> list[float]:
+        """Return the imbalance factors of the levels; 1 where one keeps what exists."""
+        return [task.imbalance_factor or 1.0 for task, _ in self.spec.levels]
 
     def _begin(self, space: Space) -> None:
         self._proposals = self._no_proposals(space)
@@ -203,6 +240,9 @@ class Study:
 
     def _relearn(self, row: Row, params: Params, seen: Set[str]) -> None:
         assert self._proposals is not None
+        if self._is_of_levels(row):
+            self._learn_default(row)
+            return
         outcome = self._outcome(row)
         if self.spec.sampler not in LASTING:
             self._proposals.add(params, outcome)
@@ -214,8 +254,8 @@ class Study:
             number,
             params,
             outcome,
-            lambda drawn: self._spec(drawn).key not in seen,
-            drawn=number > len(self.spec.points),
+            lambda drawn: self._spec(drawn, number).key not in seen,
+            drawn=number >= self.spec.n_levels + len(self.spec.points),
         )
 
     def _no_proposals(self, space: Space) -> Proposals:
@@ -226,7 +266,14 @@ class Study:
 
     def _outcome(self, row: Row) -> Told:
         curve = jobs.stage1_curve(row) if row["status"] == "pruned" else ()
-        return Told(jobs.values_of(row, self.spec.objectives), curve)
+        values = jobs.values_of(row, self.spec.objectives)
+        if self.spec.n_levels > 1 and values is not None:
+            values = self._baseline().relative(values, self.level(row))
+        return Told(values, curve)
+
+    def _baseline(self) -> Baseline:
+        values = partial(jobs.values_of, objectives=self.spec.objectives)
+        return fit_baseline(self.rows, self.level, self.factors, values, len(self.spec.objectives))
 
     def _by_hours(self) -> int:
         assert self.spec.hours is not None, "a study has trials or hours"
@@ -263,54 +310,85 @@ class Study:
         """Return the rows that a decision may go by."""
         return self.rows
 
-    def _new(self) -> Proposal:
+    def _next_number(self) -> int:
+        if self._again:
+            return int(self._again[0]["trial_number"])
         # The least number that is free. A trial that was cut off leaves a gap among those that ran
         # beside it, and a number seeds its draw, so the gap is filled from the same seed.
         taken = {int(row["trial_number"]) for row in self.rows}
         taken |= {trial.trial_number for trial in self.running.values()}
-        number = next(n for n in range(len(taken) + 1) if n not in taken)
+        return next(n for n in range(len(taken) + 1) if n not in taken)
+
+    def _new(self) -> Proposal:
+        number = self._next_number()
         return self._propose(number, {row["key"] for row in self.rows} | set(self.running))
 
     def _repeat(self, row: Row) -> Proposal:
         assert self._proposals is not None, "a study is opened before it is asked"
         number, config = int(row["trial_number"]), jobs.config_of(row)
-        if self._in_space(config):
+        if self._in_space(config) and not self._is_of_levels(row):
             self._proposals.use(number, self._params(config))
         rank = self.rank_of(config) if self.spec.stands_on else None
-        return Proposal(self.spec_of(config), number, bool(row["is_default"]), rank)
+        spec = self.spec_of(config, self.spec.level_of(number))
+        return Proposal(spec, number, bool(row["is_default"]), rank)
 
     def _propose(self, number: int, seen: Set[str]) -> Proposal:
         assert self._proposals is not None
-        proposal = self._default() if number == 0 else self._point(number, seen)
+        if number < self.spec.n_levels:
+            return self._default(number)
+        proposal = self._point(number, seen)
         if proposal is None:
-            params = self._proposals.ask(number, lambda drawn: self._spec(drawn).key not in seen)
-            proposal = Proposal(self._spec(params), number, False, _rank(params))
+            params = self._proposals.ask(
+                number, lambda drawn: self._spec(drawn, number).key not in seen
+            )
+            proposal = Proposal(self._spec(params, number), number, False, _rank(params))
         return proposal
 
     def _learn(self, proposal: Proposal, row: Row) -> None:
         assert self._proposals is not None, "a study is opened before it is told"
+        if self._is_of_levels(row):
+            self._learn_default(row)
+            return
         if self._in_space(proposal.spec.config):
             self._proposals.tell(proposal.trial_number, self._outcome(row))
 
-    def _default(self) -> Proposal:
+    def _is_of_levels(self, row: Row) -> bool:
+        """Say whether a row is one of several of the default, of which the sampler learns once."""
+        return self.spec.n_levels > 1 and bool(row["is_default"])
+
+    def _learn_default(self, row: Row) -> None:
+        """Tell the sampler of the default as one trial, once all of its levels have ended."""
+        assert self._proposals is not None
+        n_levels, config = self.spec.n_levels, self.spec.default
+        self._defaults.add(int(row["trial_number"]))
+        if len(self._defaults) < n_levels or not self._in_space(config):
+            return
+        outcomes = [self._outcome(row).values for row in self.rows if self._is_of_levels(row)]
+        ended = [values for values in outcomes if values is not None]
+        means = tuple(sum(of) / len(of) for of in zip(*ended, strict=True))
+        self._proposals.use(0, self._params(config))
+        self._proposals.tell(0, Told(means or None))
+
+    def _default(self, number: int) -> Proposal:
         assert self._proposals is not None
         config = self.spec.default
         rank = self.rank_of(config) if self.spec.stands_on else None
-        if self._in_space(config):
-            self._proposals.use(0, self._params(config))
-        return Proposal(self.spec_of(config), 0, True, rank)
+        if self._in_space(config) and self.spec.n_levels == 1:
+            self._proposals.use(number, self._params(config))
+        return Proposal(self.spec_of(config, self.spec.level_of(number)), number, True, rank)
 
     def _point(self, number: int, seen: Set[str]) -> Proposal | None:
         assert self._proposals is not None
-        if number > len(self.spec.points):
+        place = number - self.spec.n_levels
+        if place >= len(self.spec.points):
             return None
-        config = self.spec.points[number - 1]
+        config = self.spec.points[place]
         params: Params = {key: config[key] for key in self.spec.space}
         # A point brings its own stage 1; where that is not on offer it stands on the best.
         if self.encoders:
             rank = self.rank_of(config)
             params[ENCODER_RANK] = rank if rank in self.encoders else min(self.encoders)
-        spec = self._spec(params)
+        spec = self._spec(params, number)
         if spec.key in seen:
             return None
         self._proposals.use(number, params)
@@ -329,11 +407,11 @@ class Study:
             params[ENCODER_RANK] = rank
         return params
 
-    def _spec(self, params: Params) -> TrialSpec:
+    def _spec(self, params: Params, number: int) -> TrialSpec:
         rank = _rank(params)
         stage1 = self.encoders[rank].config if rank else {}
         own = {key: value for key, value in params.items() if key != ENCODER_RANK}
-        return self.spec_of({**self.spec.default, **stage1, **own})
+        return self.spec_of({**self.spec.default, **stage1, **own}, self.spec.level_of(number))
 
     def _stage1(self, config: Config) -> Config:
         return jobs.stage1_part(config, self.spec.method.representation)

@@ -10,7 +10,13 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.data import datasets
 from lmd_bench.data.table import ImageTable
-from lmd_bench.data.tasks.nesting import check_nested, fit, largest_n_max, nested_specs
+from lmd_bench.data.tasks.nesting import (
+    check_nested,
+    factor_levels,
+    fit,
+    largest_n_max,
+    nested_specs,
+)
 from lmd_bench.data.tasks.protocols import cut
 
 SPEC = TaskSpec("made")
@@ -111,3 +117,27 @@ def test_natural_data_hold_every_other_train_set() -> None:
 
     assert [spec.imbalance_factor for spec in specs] == [None, 50, 100]
     assert len(check_nested(table, specs, DataSource())) == 3
+
+
+@pytest.mark.parametrize(
+    ("ends", "n", "n_max"),
+    [
+        ((5.0, 40.0), 3, 200),
+        ((20.0, 200.0), 5, 500),
+        ((20.0, 200.0), 5, 1400),
+        ((10.0, 200.0), 5, 2000),
+        ((10.0, 200.0), 9, 970),
+    ],
+)
+def test_levels_of_a_range_are_even_in_log_and_keep_the_largest_class(ends, n, n_max) -> None:
+    from lmd_bench.data.tasks.balanced import _exact_ends
+
+    levels = factor_levels(*ends, n, n_max)
+    assert (levels[0], levels[-1], len(levels)) == (*ends, n)
+    even = np.geomspace(*ends, n)
+    assert np.abs(np.array(levels) / even - 1).max() < 0.13
+    assert [_exact_ends(n_max, factor)[0] for factor in levels[1:-1]] == [n_max] * (n - 2)
+
+
+def test_a_range_too_narrow_for_its_levels_has_fewer() -> None:
+    assert factor_levels(2.0, 3.0, 5, 12) == (2.0, 2.4, 3.0)
