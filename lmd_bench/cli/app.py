@@ -39,12 +39,12 @@ PANELS = {
 }
 
 
-# What looks up methods or data sets by name takes --plugin.
+# What looks up methods, data sets or metrics by name takes --plugin.
 LOOKING_UP = {
     *PANELS["Run"],
     *PANELS["Use the model"],
     *PANELS["Data and methods"],
-    *("simulate", "reproduce", "report", "dashboard"),
+    *("simulate", "reproduce", "report", "dashboard", "leaderboard", "compare"),
 }
 
 

@@ -31,9 +31,9 @@ def lesions_of(clusters: Path | None, column: str) -> "Clusters | None":
 
 def as_fraction(margin: float | None, metric: str) -> float | None:
     """Return a margin that was typed in points as the metric has it."""
-    from lmd_bench.stats.metrics import METRICS
+    from lmd_bench.store.metrics import known_metrics
 
-    known = METRICS.get(metric)
+    known = known_metrics().get(metric)
     in_points = known is None or known.percent
     return margin / 100 if margin is not None and in_points else margin
 

@@ -16,13 +16,14 @@ _KINDS: dict[str, Kind] = {
     "representation": "representation",
     "dataset": "datasets",
     "encoder": "encoders",
+    "metric": "metrics",
 }
 
 
 @app.command()
 def new(
     kind: Annotated[
-        Literal["calibration", "representation", "dataset", "encoder"],
+        Literal["calibration", "representation", "dataset", "encoder", "metric"],
         typer.Argument(help="What it is."),
     ],
     name: Annotated[str, typer.Argument(help="What it is called.")],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from inspect import getdoc
 
-from lmd_bench.contract import calibration, dataset, encoder, representation, stage
+from lmd_bench.contract import calibration, dataset, encoder, metric, representation, stage
 from lmd_bench.contract.expect import ContractError
 from lmd_bench.core.outside import STAGES, Kind
 from lmd_bench.core.schema import DataSource
@@ -15,6 +15,7 @@ _OF_KIND: Mapping[Kind, tuple[Callable[..., None], ...]] = {
     "calibration": calibration.CHECKS,
     "datasets": dataset.CHECKS,
     "encoders": encoder.CHECKS,
+    "metrics": metric.CHECKS,
 }
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import pyarrow as pa
 
 from lmd_bench.core.schema import EQUAL_PRIOR, Row
-from lmd_bench.stats.metrics import equal_prior, evaluate_further, images_of_classes, shown_metrics
+from lmd_bench.stats.metrics import equal_prior, evaluate_further, images_of_classes
 from lmd_bench.stats.probabilities import Labels, Weights
 from lmd_bench.store.columns import COLUMNS
+from lmd_bench.store.metrics import known_metrics
 from lmd_bench.store.store import SplitLogits, Store
 
 VAL_COUNTS = "val_counts"  # val images of each class
@@ -65,7 +66,7 @@ def scores_on_test(row: Row, names: Collection[str], store: Store | None) -> dic
     """
     stored = columns_of_metrics(names)
     scores = {name: row[f"test_{name}"] if f"test_{name}" in stored else None for name in names}
-    known = shown_metrics()
+    known = known_metrics()
     # a metric of a group is in every row, and logits do not name the groups
     lacking = [name for name, value in scores.items() if value is None and known[name].function]
     if lacking and store is not None:

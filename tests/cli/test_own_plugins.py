@@ -10,7 +10,7 @@ from lmd_bench.cli import app
 from lmd_bench.contract.check import checks
 from lmd_bench.core import outside, plugins
 
-KINDS = ("calibration", "representation", "dataset", "encoder")
+KINDS = ("calibration", "representation", "dataset", "encoder", "metric")
 
 
 @pytest.fixture(autouse=True)

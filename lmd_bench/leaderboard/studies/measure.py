@@ -25,8 +25,9 @@ from lmd_bench.stats.influence import (
 )
 from lmd_bench.stats.intervals import over_images
 from lmd_bench.stats.joint import Joint, joint
-from lmd_bench.stats.metrics import METRICS, PRIMARY
+from lmd_bench.stats.metrics import PRIMARY
 from lmd_bench.store.from_logits import weights_of
+from lmd_bench.store.metrics import known_metrics
 
 OF_CLASS = "recall:"  # before the name of a class: the recall of that class alone
 Lesions = Int64[np.ndarray, " images"] | None
@@ -41,7 +42,7 @@ def measure(
     Args:
         sides: Weights and models, all judged on the same images.
         seeds: Retrainings that all of them have; each gives one value of the sum.
-        metric: One of `METRICS`, or `recall:CLASS`.
+        metric: One of `known_metrics`, or `recall:CLASS`.
         lesions: Lesion or patient of each image; None: each image is its own.
 
     Raises:
@@ -110,13 +111,13 @@ def check_metric(metric: str, class_names: Sequence[str]) -> None:
         UserError: there is none.
     """
     of_classes = [f"{OF_CLASS}{name}" for name in class_names]
-    if metric not in METRICS and metric not in of_classes:
-        raise unknown("metric", metric, [*METRICS, *of_classes])
+    if metric not in known_metrics() and metric not in of_classes:
+        raise unknown("metric", metric, [*known_metrics(), *of_classes])
 
 
 def is_recall(metric: str) -> bool:
     """Return whether a metric is a mean recall of classes, which takes no logits."""
-    is_group = metric in METRICS and METRICS[metric].group is not None
+    is_group = metric in known_metrics() and known_metrics()[metric].group is not None
     return metric == PRIMARY.name or metric.startswith(OF_CLASS) or is_group
 
 
@@ -129,7 +130,7 @@ def _classes(judged: Judged, metric: str) -> Bool[np.ndarray, " classes"] | None
         check_metric(metric, judged.class_names)
         return np.array(judged.class_names) == metric.removeprefix(OF_CLASS)
     check_metric(metric, judged.class_names)
-    group = METRICS[metric].group
+    group = known_metrics()[metric].group
     return None if group is None else groups == group
 
 
@@ -163,14 +164,16 @@ def _score(
     kept: Int64[np.ndarray, " kept"],
 ) -> float:
     of_kept = labels[kept]
-    return METRICS[metric].value(of_kept, logits[kept], weights=weights_of(protocol, of_kept))
+    return known_metrics()[metric].value(
+        of_kept, logits[kept], weights=weights_of(protocol, of_kept)
+    )
 
 
 def direction(metric: str) -> Literal[1, -1]:
     """Return 1 where higher is better, else -1."""
-    return 1 if metric.startswith(OF_CLASS) or METRICS[metric].higher_is_better else -1
+    return 1 if metric.startswith(OF_CLASS) or known_metrics()[metric].higher_is_better else -1
 
 
 def in_percent(metric: str) -> bool:
     """Return whether tables show 100 times the value."""
-    return metric.startswith(OF_CLASS) or METRICS[metric].percent
+    return metric.startswith(OF_CLASS) or known_metrics()[metric].percent

@@ -10,12 +10,12 @@ from math import isnan
 
 from lmd_bench.core.errors import unknown
 from lmd_bench.core.schema import Row
-from lmd_bench.stats.metrics import BESIDE, METRICS, shown_metrics
+from lmd_bench.stats.metrics import BESIDE, METRICS
 from lmd_bench.stats.spread import Spread, spread
 from lmd_bench.store.from_logits import scores_on_test
+from lmd_bench.store.metrics import known_metrics
 from lmd_bench.store.store import Store
 
-METRIC_NAMES = tuple(shown_metrics())  # in the order of tables
 STORED = tuple(name for name, metric in METRICS.items() if metric.on_val)  # all rows of test have
 COMPUTED = tuple(name for name in METRICS if name not in STORED)  # rows may lack these
 ALL = "all"
@@ -38,11 +38,12 @@ def parse_metrics(text: str) -> tuple[str, ...]:
         UserError: no such metric.
     """
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    known = tuple(known_metrics())
     if names == (ALL,):
-        return METRIC_NAMES
+        return known
     for name in names or ("",):
-        if name not in METRIC_NAMES:
-            raise unknown("metric", name, (*METRIC_NAMES, ALL))
+        if name not in known:
+            raise unknown("metric", name, (*known, ALL))
     beside = [(name, BESIDE[name]) if name in BESIDE else (name,) for name in names]
     return tuple(dict.fromkeys(name for group in beside for name in group))
 

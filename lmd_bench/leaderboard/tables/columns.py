@@ -7,7 +7,8 @@ from math import isnan
 from typing import Any
 
 from lmd_bench.core.text import rough
-from lmd_bench.stats.metrics import METRICS, PRIMARY, Metric, shown_metrics
+from lmd_bench.stats.metrics import METRICS, PRIMARY, Metric
+from lmd_bench.store.metrics import known_metrics
 
 Line = dict[str, Any]
 
@@ -94,7 +95,7 @@ def interval_text(line: Line) -> str:
 
 
 def _metric_column(name: str) -> Column:
-    metric = shown_metrics()[name]
+    metric = known_metrics()[name]
     header = _head(name.replace("_", " "), metric)
     cell = partial(_with_spread, name=f"test_{name}", percent=metric.percent)
     return Column(header, cell, 0, metric.note, is_marked=metric is PRIMARY)

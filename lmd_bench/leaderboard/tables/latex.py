@@ -9,7 +9,8 @@ from math import isnan
 from typing import Any
 
 from lmd_bench.leaderboard.tables.columns import MARKED, TUNED, Score, board_scores, interval_text
-from lmd_bench.stats.metrics import PRIMARY, Metric, shown_metrics
+from lmd_bench.stats.metrics import PRIMARY, Metric
+from lmd_bench.store.metrics import known_metrics
 
 Line = dict[str, Any]
 _ESCAPES = {
@@ -60,7 +61,7 @@ def escaped(text: str) -> str:
 
 
 def _asked(name: str) -> _Column:
-    return _column(shown_metrics()[name], name.replace("_", " "), f"test_{name}", has_spread=True)
+    return _column(known_metrics()[name], name.replace("_", " "), f"test_{name}", has_spread=True)
 
 
 def _usual(score: Score) -> _Column:

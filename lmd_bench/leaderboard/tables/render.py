@@ -27,7 +27,8 @@ from lmd_bench.leaderboard.tables.columns import (
 )
 from lmd_bench.leaderboard.tables.latex import latex
 from lmd_bench.leaderboard.tables.text import json_value, markdown_row, text_table
-from lmd_bench.stats.metrics import PRIMARY, shown_metrics
+from lmd_bench.stats.metrics import PRIMARY
+from lmd_bench.store.metrics import known_metrics
 
 Line = dict[str, Any]
 FORMATS = ("table", "markdown", "latex", "csv", "json")
@@ -162,7 +163,7 @@ def header(board: Leaderboard) -> list[str]:
 def _scores_of(board: Leaderboard) -> str:
     if not board.metrics:
         return f"Test {PRIMARY.name.replace('_', ' ')} in %, {_BETTER[PRIMARY.higher_is_better]}"
-    plain = [name for name in board.metrics if not shown_metrics()[name].percent]
+    plain = [name for name in board.metrics if not known_metrics()[name].percent]
     but = f", but {', '.join(plain)} as they are" if plain else ""
     return f"Metrics on test in %{but}; higher is better, where ↓ stands lower"
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from math import isnan
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import matthews_corrcoef
@@ -18,41 +17,20 @@ from lmd_bench.experiments.results import open_results
 from lmd_bench.leaderboard.board import Leaderboard, load
 from lmd_bench.leaderboard.studies.rules import RULES
 from lmd_bench.leaderboard.studies.scores import (
-    METRIC_NAMES,
     metric_spreads,
     parse_metrics,
 )
 from lmd_bench.leaderboard.tables.render import FORMATS, render
 from lmd_bench.stats.metrics import METRICS
 from lmd_bench.store.from_logits import scores_on_test
+from lmd_bench.store.metrics import known_metrics
 from lmd_bench.store.store import open_store
-
-LABELS = np.repeat(np.arange(4), 5)
-
-
-def _images(logits: np.ndarray) -> list[tuple]:
-    images = zip(LABELS.tolist(), logits.tolist(), strict=True)
-    return [(str(i), "test", y, z) for i, (y, z) in enumerate(images)]
-
-
-@pytest.fixture
-def filled(tmp_path: Path, study) -> Path:
-    """Two methods with two seeds each; a seed of `crt` names one class alone."""
-    store = open_store(tmp_path, create=True)
-    for name, strength in (("crt", 0.0), ("lmd", 2.0)):
-        for number, row in enumerate(study(name, [0.3], {0: [0.5, 0.6]})):
-            noise = np.random.default_rng(number).normal(size=(20, 4))
-            logits = noise + strength * np.eye(4)[LABELS]
-            if name == "crt" and number == 2:
-                logits = np.tile([1.0, 0.0, 0.0, 0.0], (20, 1))
-            store.write(row, _images(logits) if row["phase"] == "confirm" else ())
-    return tmp_path
 
 
 def test_all_are_every_metric_that_there_is() -> None:
-    assert parse_metrics("all") == METRIC_NAMES
-    assert {*METRICS, "ece_by_chance", "classwise_ece_by_chance"} < {*METRIC_NAMES}
-    assert {"scaled_nll", "scaled_brier", "scaled_ece"} < {*METRIC_NAMES}
+    assert parse_metrics("all") == tuple(known_metrics())
+    assert {*METRICS, "ece_by_chance", "classwise_ece_by_chance"} < {*known_metrics()}
+    assert {"scaled_nll", "scaled_brier", "scaled_ece"} < {*known_metrics()}
     assert parse_metrics("mcc, nll,mcc") == ("mcc", "nll")
     assert parse_metrics("ece,mcc") == ("ece", "ece_by_chance", "mcc")
 
@@ -90,13 +68,13 @@ def test_what_is_undefined_is_counted_and_never_a_number(row) -> None:
 
 @pytest.fixture
 def board(filled: Path) -> Leaderboard:
-    return load(filled, metrics=METRIC_NAMES)
+    return load(filled, metrics=tuple(known_metrics()))
 
 
 def test_the_frame_has_mean_spread_and_undefined_seeds_of_each_metric(board: Leaderboard) -> None:
     lines = board.frame.set_index("method")
 
-    for name in METRIC_NAMES:
+    for name in known_metrics():
         assert {f"test_{name}", f"test_{name}_sd", f"test_{name}_undefined"} <= set(lines.columns)
     assert isnan(lines.loc["crt", "test_mcc"])
     assert lines["test_mcc_undefined"].to_dict() == {"lmd": 0, "crt": 1}
