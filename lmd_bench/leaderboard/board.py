@@ -270,9 +270,9 @@ def _with_best(lines: Sequence[BoardLine], judged: Sequence[Judged | None]) -> l
     ]
 
 
-def _stored(trials: Iterable[Row], name: str) -> int | None:
-    """Return the largest number that trials store in a column; None where none of them does."""
-    return max((n for row in trials if (n := row.get(name)) is not None), default=None)
+def _stored(trials: Sequence[Row], name: str) -> int | None:
+    """Return what the last trial stores in a column; None where it is of an earlier version."""
+    return trials[-1].get(name) if trials else None
 
 
 def _ok(rows: Iterable[Row]) -> list[Row]:

@@ -47,9 +47,16 @@ class StudyRows:
 
     def runs(self, source: Row | None) -> list[Row]:
         """Return the confirmation runs of a search row, failed ones too."""
-        if source is None:
-            return []
-        return [row for row in self.rows if is_run_of(row, source)]
+        return [] if source is None else list(self._runs.get(source["key"], ()))
+
+    @cached_property
+    def _runs(self) -> dict[str, list[Row]]:
+        """Return the confirmation runs by the key of their search row: asked for time and again."""
+        runs: dict[str, list[Row]] = {}
+        for row in self.rows:
+            if row["phase"] == "confirm":
+                runs.setdefault(row["source_key"], []).append(row)
+        return runs
 
     def ok_runs(self, source: Row | None) -> dict[int, Row]:
         """Return the confirmation runs of a search row that ended well, by seed."""
@@ -58,7 +65,13 @@ class StudyRows:
 
     def selected(self, rule: SelectionRule) -> Row | None:
         """Return the search row that a rule selects; None if no trial ended well."""
-        return best_row(self.rows, rule)
+        if rule not in self._selected:
+            self._selected[rule] = best_row(self.rows, rule)
+        return self._selected[rule]
+
+    @cached_property
+    def _selected(self) -> dict[SelectionRule, Row | None]:
+        return {}
 
 
 def group_studies(rows: Iterable[Row]) -> list[StudyRows]:
@@ -100,12 +113,16 @@ def _with_stage1(studies: Sequence[StudyRows]) -> list[StudyRows]:
     """
     searches: dict[str, StudyRows] = {}
     for study in studies:
-        for row in study.trials:
-            if row.get("calibration") == NO_CALIBRATION and row.get("encoder_key"):
-                searches.setdefault(row["encoder_key"], study)
+        # All trials of a study have one stage 2; of 100,000 rows, few are looked at here.
+        if study.trials and study.trials[0].get("calibration") == NO_CALIBRATION:
+            for row in study.trials:
+                if key := row.get("encoder_key"):
+                    searches.setdefault(key, study)
     linked: list[StudyRows] = []
     for study in studies:
-        ranked = (row for row in study.trials if row.get("encoder_rank") is not None)
+        ranked: Iterable[Row] = ()
+        if study.trials and study.trials[0].get("calibration") != NO_CALIBRATION:
+            ranked = (row for row in study.trials if row.get("encoder_rank") is not None)
         bases = (searches.get(row.get("encoder_key", "")) for row in ranked)
         base = next((base for base in bases if base is not None and base is not study), None)
         if base is not None:
@@ -116,8 +133,9 @@ def _with_stage1(studies: Sequence[StudyRows]) -> list[StudyRows]:
 
 def _chosen_among(study: StudyRows, base: StudyRows) -> tuple[Row, ...]:
     """Return the trials of another search whose encoders a study chose among: all, or the first."""
-    counts = [n for row in study.trials if (n := row.get("n_stage1_trials")) is not None]
-    return tuple(base.trials[: max(counts)] if counts else base.trials)
+    # A budget only grows, so the last trial knows the largest.
+    n = study.trials[-1].get("n_stage1_trials")
+    return tuple(base.trials if n is None else base.trials[:n])
 
 
 def _heading(row: Row) -> str:
@@ -142,11 +160,6 @@ def task_order(row: Row) -> tuple[Any, ...]:
 def study_label(method: str, study: str, n_studies: int) -> str:
     """Return the method's name, with the study where the method has several on one task."""
     return f"{method} [{study}]" if n_studies > 1 else method
-
-
-def is_run_of(row: Row, source: Row) -> bool:
-    """Return whether a row is a confirmation run of a search row."""
-    return row["phase"] == "confirm" and row["source_key"] == source["key"]
 
 
 def outcomes(rows: Sequence[Row]) -> str:

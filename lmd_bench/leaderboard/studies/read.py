@@ -37,6 +37,10 @@ class RowView(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         return self._columns[name][self._number]
 
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a value; `default` where that column was not read."""
+        return self._columns[key][self._number] if key in self._columns.names else default
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns.names)
 
