@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lmd_bench.leaderboard.tables.text import Part, Table
     from lmd_bench.search.watching.status import Status, StudyStatus
     from lmd_bench.search.watching.traces import Sign
+    from lmd_bench.store.following import Follower
 
 
 @app.command()
@@ -38,10 +39,13 @@ def watch(
     from rich.live import Live
     from rich.text import Text
 
-    with Live(Text(_drawn(results)), auto_refresh=False) as live, suppress(KeyboardInterrupt):
+    from lmd_bench.search.watching.status import follower
+
+    rows = follower(results)
+    with Live(Text(_drawn(results, rows)), auto_refresh=False) as live, suppress(KeyboardInterrupt):
         while True:
             time.sleep(seconds)
-            live.update(Text(_drawn(results)), refresh=True)
+            live.update(Text(_drawn(results, rows)), refresh=True)
 
 
 @app.command()
@@ -145,13 +149,13 @@ def dashboard(
         subprocess.run([command, "--port", str(port), str(file)], check=False)
 
 
-def _drawn(results: Path) -> str:
+def _drawn(results: Path, rows: "Follower | None" = None) -> str:
     """Return the state of a folder's searches, as tables that fit the terminal."""
     from lmd_bench.leaderboard.answer import terminal_width
     from lmd_bench.leaderboard.tables.text import lay_out
     from lmd_bench.search.watching.status import read_status
 
-    parts = [part for search in read_status(results) for part in _parts(search)]
+    parts = [part for search in read_status(results, rows) for part in _parts(search)]
     return "\n".join(lay_out(parts, terminal_width()))
 
 

@@ -14,6 +14,7 @@ from lmd_bench.search.watching.traces import (
     read_searches,
     read_signs,
 )
+from lmd_bench.store.following import Follower
 from lmd_bench.store.store import open_store
 
 # Of a row: all that is asked here, so that 100,000 of them are read in a moment.
@@ -62,13 +63,26 @@ class Status:
         return left * sum(study.seconds for study in self.studies) / self.done / self.trace.n_slots
 
 
-def read_status(results: Path) -> list[Status]:
+def follower(results: Path) -> Follower:
+    """Return what reads a folder's rows for `read_status`, each file once however often it looks.
+
+    Raises:
+        UserError: there are no results.
+    """
+    return Follower(open_store(results), COLUMNS)
+
+
+def read_status(results: Path, rows: Follower | None = None) -> list[Status]:
     """Return the state of each search of a folder, the latest last.
+
+    Args:
+        results: The folder.
+        rows: Of it, where it is looked at again and again.
 
     Raises:
         UserError: there are no results, or no search left its plan.
     """
-    statuses = status(results, open_store(results).scan(COLUMNS).table.to_pylist())
+    statuses = status(results, (rows or follower(results)).table().to_pylist())
     if not statuses:
         raise UserError(
             f"No search has left its plan in {results}; start one with lmd-bench search, or name "
