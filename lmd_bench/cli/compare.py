@@ -149,7 +149,8 @@ def imbalance(
         str, typer.Option(help="Such as balanced_accuracy, few_recall, mcc, macro_auc.")
     ] = "balanced_accuracy",
     part: Annotated[
-        Literal["curves", "crossings", "ranges"], typer.Option(help="What csv holds.")
+        Literal["curves", "crossings", "ranges", "over-range", "levels", "shares"],
+        typer.Option(help="What csv holds."),
     ] = "curves",
     margin: Annotated[
         float, typer.Option(min=0.0, help="Points that a method may fall short and be as good.")

@@ -15,6 +15,7 @@ import pandas as pd
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import ENCODER_COLUMNS, TASK_COLUMNS, Row
+from lmd_bench.leaderboard.imbalance.over_range import RangeStudy, range_lines, range_studies
 from lmd_bench.leaderboard.leaders import leaders_of
 from lmd_bench.leaderboard.line import HEADLINES, SCORES, BoardLine, line_columns
 from lmd_bench.leaderboard.missing import Gap, gaps_of, never_searched
@@ -92,14 +93,14 @@ def load(
         UserError: no results there, none that can be read, or those of another version.
     """
     columns = (*_READ, *rule.columns, *columns_of_metrics(metrics))
-    store, groups, notes = read_grouped(root, rule, columns)
+    store, groups, over_range, notes = read_grouped(root, rule, columns)
     results = f" --results {shlex.quote(str(root))}"
     wanted = _Wanted(rule, budget, results, metrics, store)
-    return _build(named_studies(groups), wanted, notes)
+    return _build(named_studies(groups), range_studies(over_range), wanted, notes)
 
 
 def build(
-    rows: Iterable[Row],
+    rows: Sequence[Row],
     rule: SelectionRule = VAL_BALANCED_ACCURACY,
     notes: tuple[str, ...] = (),
     budget: Budget | None = None,
@@ -122,10 +123,15 @@ def build(
         store: Where the logits lie that metrics are computed from; None: the rows alone are asked.
     """
     wanted = _Wanted(rule, budget, results, metrics, store)
-    return _build(group_studies(rows), wanted, notes)
+    return _build(group_studies(rows), range_studies(rows), wanted, notes)
 
 
-def _build(studies: Sequence[StudyRows], wanted: _Wanted, notes: tuple[str, ...]) -> Leaderboard:
+def _build(
+    studies: Sequence[StudyRows],
+    over_range: Sequence[RangeStudy],
+    wanted: _Wanted,
+    notes: tuple[str, ...],
+) -> Leaderboard:
     rule, budget, results = wanted.rule, wanted.budget, wanted.results
     lines: list[BoardLine] = []
     judged: list[Judged | None] = []
@@ -170,6 +176,8 @@ def _build(studies: Sequence[StudyRows], wanted: _Wanted, notes: tuple[str, ...]
         budget,
         tuple(wanted.metrics),
         (*gaps, *further),
+        # A budget is of one task's table; a range has one of its own.
+        tuple(range_lines(over_range, studies, rule, wanted.store)) if budget is None else (),
     )
 
 

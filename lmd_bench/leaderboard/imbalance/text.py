@@ -9,6 +9,7 @@ import pandas as pd
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.schema import Row
 from lmd_bench.leaderboard.answer import Answer
+from lmd_bench.leaderboard.imbalance import over_range
 from lmd_bench.leaderboard.imbalance.crossings import ORDER, Crossing, Gap, Paired, crossings
 from lmd_bench.leaderboard.imbalance.curves import (
     Point,
@@ -16,6 +17,8 @@ from lmd_bench.leaderboard.imbalance.curves import (
     imbalance_frame,
     imbalance_text,
 )
+from lmd_bench.leaderboard.imbalance.interactions import range_surface, share_frame, share_text
+from lmd_bench.leaderboard.imbalance.over_range import range_lines, range_studies
 from lmd_bench.leaderboard.imbalance.robust_range import RobustRange, robust_ranges
 from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.leaderboard.studies.measure import measure
@@ -32,7 +35,14 @@ from lmd_bench.stats.joint import Joint, joint, joint_columns
 from lmd_bench.stats.metrics import METRICS, PRIMARY
 from lmd_bench.store.store import Store
 
-PARTS = {"curves": "rows", "crossings": "crossings", "ranges": "robust_ranges"}  # of a CSV -> frame
+PARTS = {  # of a CSV -> frame
+    "curves": "rows",
+    "crossings": "crossings",
+    "ranges": "robust_ranges",
+    "over-range": "over_range",
+    "levels": "levels",
+    "shares": "shares",
+}
 MARGIN = 0.02  # of what a method may fall short and still be as good, of a metric in percent
 
 
@@ -70,7 +80,14 @@ def imbalance(
         if study in group.study and (only is None or group.study in only)
     ]
     frame = imbalance_frame(studies, rule, store)
-    if frame.empty:
+    over = [
+        group
+        for group in range_studies(rows)
+        if study in group.study and (only is None or group.study in only)
+    ]
+    lines = range_lines(over, studies, rule, store, metric, clusters)
+    surfaces = [found for group in over if (found := range_surface(group)) is not None]
+    if frame.empty and not lines:
         raise UserError(
             f"Nothing in {store.root} is confirmed yet, and imbalance factors are compared on "
             "test; let its search confirm, or name another folder of results."
@@ -84,17 +101,19 @@ def imbalance(
         "rows": frame,
         "crossings": crossing_frame(changes, metric),
         "robust_ranges": range_frame(ranges, metric),
+        "over_range": over_range.range_frame(lines),
+        "levels": over_range.level_frame(lines),
+        "shares": share_frame(surfaces),
     }
 
     def text() -> list[Part]:
-        parts = imbalance_text(frame, metric, rule)
-        return [
-            *parts,
-            "",
-            *crossing_text(changes, metric),
-            "",
-            *range_text(ranges, metric, margin),
-        ]
+        blocks: list[list[Part]] = []
+        if not frame.empty:
+            blocks.append(imbalance_text(frame, metric, rule))
+            blocks.append(crossing_text(changes, metric))
+            blocks.append(range_text(ranges, metric, margin))
+        blocks += [block for block in (over_range.range_text(lines), share_text(surfaces)) if block]
+        return [part for block in blocks for part in ("", *block)][1:]
 
     with_rule = {
         name: of.assign(rule=rule.name, watermark=rule.watermark) for name, of in frames.items()

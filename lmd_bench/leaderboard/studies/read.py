@@ -68,8 +68,10 @@ def read_rows(root: str | Path, rule: SelectionRule) -> tuple[Store, Sequence[Ro
 
 def read_grouped(
     root: str | Path, rule: SelectionRule, columns: Sequence[str]
-) -> tuple[Store, Groups, tuple[str, ...]]:
+) -> tuple[Store, Groups, Sequence[Row], tuple[str, ...]]:
     """Return the store of a folder, the rows of each study, and notes on what is left out.
+
+    Third come the rows of studies over a range of imbalance factors, which are of no one task.
 
     Args:
         root: Folder of the results.
@@ -96,7 +98,7 @@ def read_grouped(
         notes += left_out(cells, frozenset(rows[0]["study"] for rows in all_groups))
     if rule.needs_val_counts:
         groups = [with_val_counts(store, rows) for rows in groups]
-    return store, groups, notes
+    return store, groups, _over_range(scan), notes
 
 
 def open_folder(root: str | Path) -> Store:
@@ -151,6 +153,13 @@ def _of_studies(scan: Scan) -> Groups:
     # Those over a range of factors are of no one task.
     kept &= np.asarray(scan.table[FACTOR_RANGE].is_null())[numbers]
     return list(grouped_views(scan.table, STUDY_COLUMNS, numbers[kept]))
+
+
+def _over_range(scan: Scan) -> Sequence[Row]:
+    ranged = ~np.asarray(scan.table[FACTOR_RANGE].is_null())
+    numbers = ordered(scan.table)
+    columns = _Columns(scan.table)
+    return [RowView(columns, number) for number in numbers[ranged[numbers]].tolist()]
 
 
 def _names(paths: Sequence[Path], root: Path) -> str:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from lmd_bench.core.errors import unknown
 from lmd_bench.leaderboard.answer import html, terminal_width
+from lmd_bench.leaderboard.imbalance.over_range import RangeLine, range_frame, range_text
 from lmd_bench.leaderboard.missing import Gap
 from lmd_bench.leaderboard.studies.budget import Budget
 from lmd_bench.leaderboard.studies.rules import SelectionRule
@@ -26,7 +27,7 @@ from lmd_bench.leaderboard.tables.columns import (
     metric_columns,
 )
 from lmd_bench.leaderboard.tables.latex import latex
-from lmd_bench.leaderboard.tables.text import json_value, markdown_row, text_table
+from lmd_bench.leaderboard.tables.text import json_value, lay_out, markdown_row, text_table
 from lmd_bench.stats.metrics import PRIMARY
 from lmd_bench.store.metrics import known_metrics
 
@@ -51,6 +52,7 @@ class Leaderboard:
     budget: Budget | None = None  # of every study; None: all trials
     metrics: tuple[str, ...] = ()  # asked for: mean, SD and undefined seeds of each are columns too
     gaps: tuple[Gap, ...] = ()  # what nobody ran; the notes tell of them too
+    over_range: tuple[RangeLine, ...] = ()  # studies that drew their imbalance factors
 
     def render(self, format: str = "table", *, width: int | None = None) -> str:
         """Return it as text, like `render`.
@@ -217,6 +219,10 @@ def _terminal(board: Leaderboard, width: int, color: bool) -> str:
                 console.print(_table(members, block, gap, width), highlight=False, soft_wrap=True)
         for text in _footnotes(board, lines, shown, POINT):
             console.print(text, highlight=False)
+        if board.over_range:
+            console.print()
+            for text in lay_out(range_text(board.over_range), width):
+                console.print(text, highlight=False, soft_wrap=True)
     return capture.get()
 
 
@@ -308,7 +314,15 @@ def _markdown(board: Leaderboard) -> str:
         ]
         text.append("")
     notes = [note.replace("*", "\\*") for note in _footnotes(board, lines, columns, "Bold")]
-    return "\n".join([*text, *(f"- {note}" for note in notes)]).rstrip() + "\n"
+    text += [f"- {note}" for note in notes]
+    for part in range_text(board.over_range):
+        if isinstance(part, str):
+            text += ["", part] if part else []
+            continue
+        text += ["", markdown_row(part.header)]
+        text.append(markdown_row(["---", *("---:" for _ in part.header[1:])]))
+        text += [markdown_row(cells) for cells in part.rows]
+    return "\n".join(text).rstrip() + "\n"
 
 
 def _json(board: Leaderboard) -> str:
@@ -323,4 +337,7 @@ def _json(board: Leaderboard) -> str:
         "rows": [{k: json_value(v) for k, v in line.items()} for line in _lines(board)],
         "notes": list(board.notes),
     }
+    if board.over_range:
+        over_range = range_frame(board.over_range).to_dict("records")
+        data["over_range"] = [{str(k): json_value(v) for k, v in of.items()} for of in over_range]
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

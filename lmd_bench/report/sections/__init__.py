@@ -9,6 +9,7 @@ NAMES = (
     "leaderboard",
     "budget",
     "imbalance",
+    "over_range",
     "ablations",
     "classes",
     "confusion",
