@@ -11,6 +11,7 @@ import pytest
 from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TaskSpec
+from lmd_bench.experiments.results import open_results
 from lmd_bench.leaderboard.compare import compare_methods, comparison_frame
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 from lmd_bench.leaderboard.tables.text import bounds, p_value, percent, text_table
@@ -114,3 +115,14 @@ def test_numbers_of_a_table() -> None:
     assert bounds(Interval(0.1, 0.2, "")) == "[10.0, 20.0]"
     assert [p_value(p) for p in (0.0002, 0.04, nan)] == ["<.001", "0.040", "–"]
     assert text_table(("a", "b"), [("long", "1")]) == ["a     b", "───────", "long  1"]
+
+
+def test_mcnemar_is_in_the_csv_alone_and_holm_says_how_many_it_is_over(filled: Path) -> None:
+    found = open_results(filled).compare("crt")
+    text = found.render(width=200)
+
+    n_tests = int(found.frame["n_tests"].iloc[0])
+    assert f"p Holm ({n_tests})" in text
+    assert n_tests == len(found.frame)  # over all tasks that are shown
+    assert "McNemar" not in text
+    assert "mcnemar_p" in found.frame
