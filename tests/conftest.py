@@ -28,6 +28,24 @@ def _no_plugins_from_outside(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LMD_BENCH_PLUGINS", "")
 
 
+@pytest.fixture
+def narrow_resnets(monkeypatch: pytest.MonkeyPatch):
+    """Make ResNets an eighth as wide: most of what they cost on tiny images is their weights."""
+    from torchvision.models.resnet import ResNet
+
+    from lmd_bench.methods.models import encoder
+
+    wide = ResNet._make_layer
+
+    def narrow(self, block, planes, *rest, **options):
+        return wide(self, block, planes // 8, *rest, **options)
+
+    monkeypatch.setattr(ResNet, "_make_layer", narrow)
+    encoder._widths.cache_clear()
+    yield
+    encoder._widths.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Return the folder of real images, or skip."""
