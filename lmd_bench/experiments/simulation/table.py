@@ -6,18 +6,20 @@ it cost, and its score on test where it was confirmed. What was not measured is 
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from optuna.distributions import CategoricalDistribution
 
-from lmd_bench.core.schema import Config
+from lmd_bench.core.schema import Config, Row
+from lmd_bench.leaderboard.imbalance.over_range import RangeStudy, range_studies
 from lmd_bench.leaderboard.studies.group import StudyRows, group_studies
 from lmd_bench.methods.settings import deferral_of
 from lmd_bench.methods.space import Space, search_space
 from lmd_bench.search.jobs import encoder_score, stage1_curve, value_of
+from lmd_bench.search.proposing.levels import relative_scores
 from lmd_bench.search.proposing.proposals import Params
 from lmd_bench.search.proposing.study import ENCODER_RANK
 from lmd_bench.search.watching.dashboard import common_space
@@ -99,8 +101,49 @@ class StudyTable:
 
 def tables_of(rows: Iterable[Mapping[str, Any]]) -> list[StudyTable]:
     """Return the table of each study that has search rows."""
-    studies = group_studies(rows)
-    return [_table(study) for study in studies if study.trials]
+    rows = list(rows)
+    tables = [_table(study) for study in group_studies(rows) if study.trials]
+    return tables + [_over_range(study, rows) for study in range_studies(rows)]
+
+
+def _over_range(study: RangeStudy, rows: Iterable[Row]) -> StudyTable:
+    """Return the table of a study that drew factors: as a sampler is told, less the default's.
+
+    The default, which ran at each factor, is one trial. On test it and what was chosen have the
+    mean over all factors.
+    """
+    level = {factor: place for place, factor in enumerate(study.factors)}
+
+    def level_of(row: Row) -> int:
+        return level[row["imbalance_factor"]]
+
+    value = relative_scores(study.trials, level_of, study.factors)
+    encoder = relative_scores(study.trials, level_of, study.factors, encoder_score)
+    first = next((row for row in study.trials if row["is_default"]), None)
+    own = [row for row in study.trials if not row["is_default"] or row is first]
+    table = _table(StudyRows(study.family, study.method, study.study, study.method, tuple(own)))
+    runs = [row for row in rows if row["study"] == study.study and row["phase"] == "confirm"]
+
+    def relative(trial: StoredTrial) -> StoredTrial:
+        of = [
+            float(row["test_balanced_accuracy"])
+            for row in runs
+            if row["status"] == "ok"
+            and (row["is_default"] if trial.is_default else row["source_key"] == trial.key)
+        ]
+        shift = (trial.value or 0.0) - value.get(trial.key, 0.0)
+        return replace(
+            trial,
+            value=value.get(trial.key),
+            # Pruners compare curves of one factor, which a replay does not know: those of all are
+            # brought to one height.
+            curve=tuple(score - shift for score in trial.curve),
+            encoder_score=encoder.get(trial.key),
+            test=float(np.mean(of)) if of else None,
+            n_confirmed=len(of),
+        )
+
+    return replace(table, trials=tuple(relative(trial) for trial in table.trials))
 
 
 def searched(
