@@ -180,3 +180,20 @@ def test_what_lies_outside_of_all_layers_learns_as_the_lowest():
     vit = encoder("timm:vit_tiny_patch16_224")
     lowest = parameter_groups(vit, lr=1.0, layer_decay=0.9)[-1]["params"]
     assert any(parameter is vit.network.get_parameter("cls_token") for parameter in lowest)
+
+
+@pytest.mark.skipif(util.find_spec("timm") is None, reason="timm is not installed")
+@pytest.mark.parametrize("error", [OSError("no route to host"), RuntimeError("no such file")])
+def test_weights_of_timm_that_cannot_be_had_are_one_sentence(monkeypatch, error):
+    import timm
+
+    create = timm.create_model
+
+    def refuse(name, *, pretrained, **options):
+        if pretrained:
+            raise error
+        return create(name, pretrained=False, **options)
+
+    monkeypatch.setattr(timm, "create_model", refuse)
+    with pytest.raises(UserError, match=r"weights of 'timm:resnet18' cannot be had .*FILE"):
+        load_encoder(TrainingConfig(backbone="timm:resnet18", pretrained=True), seed=0)
