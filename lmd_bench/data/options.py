@@ -8,7 +8,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.options import Option, split_commas
 from lmd_bench.core.schema import MISSING_VALUES, DataSource, RareClasses, TableColumns
 
-Protocol = Literal["balanced", "natural", "lmd", "official", "balanced_v1", "balanced_v2"]
+Protocol = Literal["balanced", "natural", "no_val", "lmd", "official", "balanced_v1", "balanced_v2"]
 # What a person asks for -> what rows call it, where the two differ: the first version of `balanced`
 # had no other, so its rows say `balanced`.
 _IN_ROWS = {"balanced": "balanced_v2", "balanced_v1": "balanced"}

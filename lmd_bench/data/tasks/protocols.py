@@ -5,7 +5,8 @@ profile. Val and test of `balanced_v2` hold 15 % and 25 % of each class, at most
 of `natural` have no such limit, so that they keep the prevalence of the data. `balanced`, the first
 version, takes 15 % and 25 % of the rarest class of every class, at most 50 and 100 (as MONICA,
 https://github.com/PyJulie/MONICA, on ISIC 2019). `lmd` is the procedure published with LMD, image
-by image, where val and test keep the long tail. `official` takes a published split, file by file.
+by image, where val and test keep the long tail. `no_val` holds out test alone, and its val is a
+fold of train. `official` takes a published split, file by file.
 
 These are the names in rows. `data/options.py` says which of them a person means.
 """
@@ -20,6 +21,7 @@ from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.balanced import HoldOut, counts_by_class, cut_by_class
 from lmd_bench.data.tasks.lmd import cut_lmd
+from lmd_bench.data.tasks.no_val import cut_no_val
 from lmd_bench.data.tasks.official import cut_official
 from lmd_bench.data.tasks.split import Split
 
@@ -38,6 +40,7 @@ PROTOCOLS: dict[str, Callable[[ImageTable, TaskSpec, DataSource], Split]] = {
     **dict.fromkeys(_HELD_OUT, _by_class),
     "lmd": lambda table, spec, _: cut_lmd(table, spec),
     "official": cut_official,
+    "no_val": lambda table, spec, _: cut_no_val(table, spec),
 }
 # protocol -> (table, split seed) -> training images of each class for a spec, without a cut; only
 # of those whose val and test are the same for every imbalance factor and n_max

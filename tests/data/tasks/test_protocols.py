@@ -319,3 +319,34 @@ def test_ham10000_gives_factor_100_balanced_without_a_lesion_on_two_sides(shared
     assert counts_of(table, split.test) == [28] * 7  # 25 % of 115
     held_out = {table.groups[row] for row in [*split.val, *split.test]}
     assert held_out.isdisjoint(table.groups[row] for row in split.train)
+
+
+def test_without_val_a_fold_of_train_selects_and_test_is_the_balanced_one():
+    table = make_table()
+    plain, split = (cut(table, make_spec(protocol=name)) for name in ("balanced_v2", "no_val"))
+    assert counts_of(table, split.test) == counts_of(table, plain.test) == [100, 100, 15]
+    in_all = np.add(counts_of(table, split.train), counts_of(table, split.val))
+    assert counts_of(table, split.val) == [round(n / 5) for n in in_all]  # each class by itself
+    # Of all images that test leaves, none is held out for val alone.
+    whole = cut(table, make_spec(protocol="no_val", imbalance_factor=None))
+    assert len(whole.train) + len(whole.val) + len(whole.test) == len(table.labels)
+    again = cut(table, make_spec(protocol="no_val"))
+    assert (split.val == again.val).all()
+    assert set(split.val) != set(cut(table, make_spec(protocol="no_val", split_seed=1)).val)
+
+
+@pytest.mark.parametrize("shared_groups", [0, 12])
+def test_without_val_no_group_crosses_and_each_class_is_in_all_three(shared_groups):
+    table = make_table(group_size=3, shared_groups=shared_groups)
+    split = cut(table, make_spec(protocol="no_val", imbalance_factor=50.0))
+    groups = [{table.groups[row] for row in rows} for rows in (split.train, split.val, split.test)]
+    assert groups[0].isdisjoint(groups[1] | groups[2])
+    assert groups[1].isdisjoint(groups[2])
+    for rows in (split.train, split.val, split.test):
+        assert min(counts_of(table, rows)) >= 1
+
+
+def test_without_val_a_class_of_one_training_group_is_refused():
+    table = make_table(group_size=3)
+    with pytest.raises(UserError, match="lie in 1 group, too few for train and a fold"):
+        cut(table, make_spec(protocol="no_val", imbalance_factor=800.0, n_max=800))
