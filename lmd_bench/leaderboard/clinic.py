@@ -24,7 +24,7 @@ from lmd_bench.leaderboard.studies.predictions import (
     Judged,
     clusters_of,
     read_column,
-    read_judged,
+    read_methods,
 )
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.text import Part, Table, percent, shown, with_bounds
@@ -98,7 +98,7 @@ def clinic(
     lines: dict[str, list[dict[str, Any]]] = {part: [] for part in PARTS}
     said: list[str] = []
     for task, members in by_task(studies).items():
-        judged = [j for study in members if (j := read_judged(store, study, rule)) is not None]
+        judged = read_methods(store, members, rule)
         if not judged:
             continue
         judged.sort(key=lambda one: (-score_of(one), one.label))

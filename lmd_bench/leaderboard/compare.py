@@ -17,7 +17,7 @@ from jaxtyping import Float, Int64
 
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.leaderboard.answer import Answer
-from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
+from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies, repeated
 from lmd_bench.leaderboard.studies.measure import (
     check_metric,
     direction,
@@ -29,7 +29,7 @@ from lmd_bench.leaderboard.studies.predictions import (
     Clusters,
     Judged,
     clusters_of,
-    read_judged,
+    read_repeats,
     same_images,
 )
 from lmd_bench.leaderboard.studies.read import read_rows
@@ -273,7 +273,10 @@ def comparison_text(
         )
     if metric == PRIMARY.name:
         text.append("Many, medium, few: recall of each third of the classes by training images.")
-    return [*text, "None of this holds the spread over searches, splits or data sets."]
+    over = "splits or data sets"
+    if not any("searches" in pair.tested.interval.over for pair in pairs):
+        over = f"searches, {over}"
+    return [*text, f"None of this holds the spread over {over}."]
 
 
 def _comparison(
@@ -319,22 +322,23 @@ def _compare_task(
     clusters: Clusters | None,
     metric: str,
 ) -> TaskComparison:
-    wanted = [_study(name, members) for name in names]
+    wanted = [_studies(name, members) for name in names]
     notes = [
         f"{name} has no study on {task}" for name, s in zip(names, wanted, strict=True) if not s
     ]
-    chosen = [study for study in wanted if study is not None]
+    chosen = [studies for studies in wanted if studies]
     if with_all:
-        chosen += [study for study in members if study not in chosen]
-    read = {study.label: read_judged(store, study, rule) for study in chosen}
+        chosen += [studies for studies in repeated(members) if studies not in chosen]
+    read = {_called(studies): read_repeats(store, studies, rule) for studies in chosen}
     unread = [
-        study.label
-        for study in chosen
-        if read[study.label] is None and (_named(study, names) or study.runs(study.selected(rule)))
+        _called(studies)
+        for studies in chosen
+        if read[_called(studies)] is None
+        and any(_named(study, names) or study.runs(study.selected(rule)) for study in studies)
     ]
     notes += [f"{label} has no confirmed logits of test on {task}" for label in unread]
     judged = [found for found in read.values() if found is not None]
-    if not judged or chosen[0].label in unread:
+    if not judged or _called(chosen[0]) in unread:
         return TaskComparison(task, (), tuple(notes))
     first, others = judged[0], judged[1:]
     ids = clusters_of(first, clusters)
@@ -358,12 +362,18 @@ def _named(study: StudyRows, names: Sequence[str]) -> bool:
     return any(_is(study, name) for name in names)
 
 
-def _study(name: str, members: Sequence[StudyRows]) -> StudyRows | None:
+def _studies(name: str, members: Sequence[StudyRows]) -> tuple[StudyRows, ...]:
+    """Return the study of a name, or the repeats of one search; nothing where there is none."""
     matches = [study for study in members if _is(study, name)]
-    if len(matches) > 1:
+    groups = repeated(matches)
+    if len(groups) > 1:
         labels = ", ".join(f"'{study.label}'" for study in matches)
         raise UserError(f"'{name}' has several studies on {matches[0].task}; name one: {labels}.")
-    return matches[0] if matches else None
+    return groups[0] if groups else ()
+
+
+def _called(studies: Sequence[StudyRows]) -> str:
+    return studies[0].label if len(studies) == 1 else studies[0].method
 
 
 def _check_names(names: Sequence[str], studies: Sequence[StudyRows]) -> None:

@@ -13,7 +13,7 @@ from lmd_bench.leaderboard.studies.predictions import (
     Clusters,
     Judged,
     clusters_of,
-    read_judged,
+    read_methods,
     same_images,
 )
 from lmd_bench.leaderboard.studies.rules import SelectionRule
@@ -44,7 +44,7 @@ def first_places(
     """Return how sure the first place is, of each task with two methods whose logits were kept."""
     found: dict[str, FirstPlace] = {}
     for task, members in by_task(group_studies(rows)).items():
-        methods = [j for study in members if (j := read_judged(store, study, rule)) is not None]
+        methods = read_methods(store, members, rule)
         if len(methods) > 1:
             generator = np.random.default_rng(derive_seed(0, "first place", task))
             found[task] = first_place(methods, generator, clusters_of(methods[0], clusters))

@@ -92,13 +92,19 @@ def within(difference: Joint, margin: float) -> Verdict:
     return "not superior" if high < margin else "not shown"
 
 
-def joint(by_seed: Sequence[float], influence: Influence | None, over: str) -> Joint:
+def joint(
+    by_seed: Sequence[float],
+    influence: Influence | None,
+    over: str,
+    repeats: str = "retraining seeds",
+) -> Joint:
     """Return a mean over retrainings with its intervals of 95 %.
 
     Args:
         by_seed: The score, or the paired difference, of each retraining.
         influence: How test lesions move each of them; None: predictions were not kept.
         over: What the units of the influence are, such as `test lesions`.
+        repeats: What each value is of, in words.
     """
     n = len(by_seed)
     value = float(np.mean(by_seed)) if n else nan
@@ -109,7 +115,7 @@ def joint(by_seed: Sequence[float], influence: Influence | None, over: str) -> J
     of_mean = float((influence.of_units.mean(axis=1) ** 2).sum())
     sides = influence.sides or (sqrt(of_mean), sqrt(of_mean))
     images = _interval(value, sides, influence.df, f"{over}, same trained models")
-    both = f"{over} and {n} retraining seeds"
+    both = f"{over} and {n} {repeats}"
     if n < 2 or isnan(value):
         return Joint(value, n, nan, nan, Interval(nan, nan, both), images, seeds, nan)
     of_one = float(influence.variance().mean())

@@ -126,3 +126,25 @@ def test_mcnemar_is_in_the_csv_alone_and_holm_says_how_many_it_is_over(filled: P
     assert n_tests == len(found.frame)  # over all tasks that are shown
     assert "McNemar" not in text
     assert "mcnemar_p" in found.frame
+
+
+def test_repeats_of_one_search_are_one_method(tmp_path: Path, study) -> None:
+    store = open_store(tmp_path, create=True)
+    for place, (name, search) in enumerate((m, s) for m in ("lmd", "crt") for s in range(3)):
+        for number, row in enumerate(study(name, [0.3], {0: [0.5, 0.5]})):
+            row |= {"repeat_of": f"{name}s", "study": f"{row['study']}/{search}"}
+            row |= {"seed": row["seed"] + 10 * search, "key": f"{search}{row['key'][1:]}"}
+            row["source_key"] = row["source_key"] and f"{search}{row['source_key'][1:]}"
+            right = np.random.default_rng(10 * place + number).uniform(size=80) < 0.7
+            logits = np.eye(4)[np.where(right, LABELS, (LABELS + 1) % 4)]
+            images = zip(LABELS.tolist(), logits.tolist(), strict=True)
+            kept = [(f"i{i}", "test", y, z) for i, (y, z) in enumerate(images)]
+            store.write(row, kept if row["phase"] == "confirm" else ())
+
+    ((pair,),) = [task.comparisons for task in compare_methods(tmp_path, ["lmd", "crt"], rule=RULE)]
+
+    assert (pair.first, pair.other, len(pair.seeds)) == ("lmd", "crt", 6)
+    assert pair.tested.n_seeds == 3  # searches, not retrainings
+    text = " ".join(open_results(tmp_path).compare("lmd").render(width=200).split())
+    assert "3 searches, each with its retrainings" in text
+    assert "None of this holds the spread over splits or data sets" in text

@@ -102,3 +102,35 @@ def test_intervals_over_splits_and_over_searches_hold_the_truth(n_splits, n_sear
 def test_a_line_alone_is_no_repeat() -> None:
     alone = replace(line(0.6, 0, 0, 0.02), repeat_of="")
     assert pooled([alone]) == [alone]
+
+
+@pytest.mark.parametrize("n", N_STUDIES)
+def test_repeated_searches_are_draws_and_their_retrainings_are_not(n: int) -> None:
+    """Each of 4 searches finds another config; its 3 retrainings share what it found."""
+    world, generator = World(*LARGE, 12, 0.2), np.random.default_rng(6)
+    level, hard = np.linspace(0.8, -1.6, world.n_classes), world.difficulty(n, generator)
+    searches = tuple(str(seed // 3) for seed in range(12))
+    differ, wrongly = 0, 0
+    runs: list[np.ndarray] = []
+    for _ in range(2):
+        found = generator.normal(0, 0.3, (world.n_classes, n, 4)).repeat(3, axis=2)
+        runs.append(found)
+    one, two = (_right(world, level, hard, found, generator) for found in runs)
+    for study in range(n):
+        a, b = judged(world, "a", one[:, study]), judged(world, "b", two[:, study])
+        together = replace(a, searches=searches), replace(b, searches=searches)
+        found = measure([(1.0, together[0]), (-1.0, together[1])], a.seeds, lesions=world.clusters)
+        alone = measure([(1.0, a), (-1.0, b)], a.seeds, lesions=world.clusters)
+        differ += found.p <= 0.05
+        wrongly += alone.p <= 0.05
+
+    assert 0.03 <= differ / n <= 0.07
+    assert wrongly / n > 0.08  # as if 12 retrainings were 12 searches
+
+
+def _right(world, level, hard, found, generator) -> np.ndarray:
+    """Return 1 where a run is right, each with the shift of its search."""
+    run = generator.normal(0, 0.8, (*hard.shape, found.shape[2]))
+    shift = found + generator.normal(0, world.seed_sd, found.shape)
+    latent = level[world.labels][:, None] + hard
+    return (latent[..., None] + shift[world.labels] + run > 0).astype(np.float64)

@@ -151,6 +151,14 @@ def by_task(studies: Iterable[StudyRows]) -> dict[str, list[StudyRows]]:
     return dict(sorted(tasks.items(), key=lambda item: task_order(item[1][0].rows[0])))
 
 
+def repeated(studies: Iterable[StudyRows]) -> list[tuple[StudyRows, ...]]:
+    """Return the studies of one task, those that repeat one search with other seeds together."""
+    groups: dict[str, list[StudyRows]] = defaultdict(list)
+    for study in studies:
+        groups[study.rows[0].get("repeat_of") or study.study].append(study)
+    return [tuple(members) for members in groups.values()]
+
+
 def task_order(row: Row) -> tuple[Any, ...]:
     """Return what tasks are ordered by: natural data come first, then the factor rises."""
     factor = row["imbalance_factor"] or 0.0

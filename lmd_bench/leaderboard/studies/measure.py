@@ -63,7 +63,31 @@ def measure(
         by_seed = np.sum([weight * scores for weight, scores, _ in parts], axis=0)
         units = np.sum([weight * moved.of_units for weight, _, moved in parts], axis=0)
         influence = Influence(units, parts[0][2].df)
-    return joint(by_seed.tolist(), influence, over_images(lesions))
+    return _joined(first, seeds, by_seed.tolist(), influence, lesions)
+
+
+def _joined(
+    judged: Judged,
+    seeds: Sequence[int],
+    by_seed: list[float],
+    influence: Influence,
+    lesions: Lesions,
+) -> Joint:
+    """Return the joint interval: over retrainings, or over searches where there are several.
+
+    Retrainings of one search share its configuration. So each search counts as one draw, with the
+    mean of its retrainings.
+    """
+    of_seeds = dict(zip(judged.seeds, judged.searches, strict=False))
+    searches = np.array([of_seeds.get(seed, "") for seed in seeds])
+    names = list(dict.fromkeys(searches.tolist()))
+    if len(names) < 2:
+        return joint(by_seed, influence, over_images(lesions))
+    inside = [searches == name for name in names]
+    units = np.column_stack([influence.of_units[:, of].mean(axis=1) for of in inside])
+    by_search = [float(np.array(by_seed)[of].mean()) for of in inside]
+    means = Influence(units, influence.df, influence.sides)
+    return joint(by_search, means, over_images(lesions), "searches, each with its retrainings")
 
 
 def measure_by(
@@ -85,7 +109,7 @@ def measure_by(
         for z in judged.logits
     ]
     units = np.hstack([influence.of_units for influence in moved])
-    return joint(values, Influence(units, moved[0].df), over_images(lesions))
+    return _joined(judged, judged.seeds, values, Influence(units, moved[0].df), lesions)
 
 
 def quiet_note(judged: Judged, lesions: Lesions = None) -> str:

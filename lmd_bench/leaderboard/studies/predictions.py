@@ -1,7 +1,7 @@
 """What the confirmed configuration of a study got right on test: the base of all comparisons."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int64
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Row
-from lmd_bench.leaderboard.studies.group import StudyRows
+from lmd_bench.leaderboard.studies.group import StudyRows, repeated
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.stats.bootstrap import cluster_numbers
 from lmd_bench.store.store import Store
@@ -38,6 +38,7 @@ class Judged:
     class_names: tuple[str, ...] = ()
     protocol: str = ""  # it says how images weigh in a metric
     logits: tuple[Float[np.ndarray, "images classes"], ...] = ()  # of each seed
+    searches: tuple[str, ...] = ()  # that each seed is of, where several searches are one method
     jackknifed: dict[Any, Any] = field(default_factory=dict[Any, Any])  # what took long to compute
 
     def of_seeds(self, seeds: Sequence[int]) -> Bool[np.ndarray, "images chosen"]:
@@ -58,6 +59,46 @@ def read_judged(store: Store, study: StudyRows, rule: SelectionRule) -> Judged |
     if selected is None:
         return None
     return judged_runs(store, study.label, study.ok_runs(selected), selected)
+
+
+def read_methods(store: Store, studies: Sequence[StudyRows], rule: SelectionRule) -> list[Judged]:
+    """Return what the methods of one task got right, the repeats of one search as one method.
+
+    Raises:
+        UserError: as `read_judged`.
+    """
+    read = [read_repeats(store, members, rule) for members in repeated(studies)]
+    return [judged for judged in read if judged is not None]
+
+
+def read_repeats(store: Store, repeats: Sequence[StudyRows], rule: SelectionRule) -> Judged | None:
+    """Return what the repeats of one search got right on test, each with its own selected config.
+
+    Raises:
+        UserError: as `read_judged`.
+    """
+    found = [(study, read_judged(store, study, rule)) for study in repeats]
+    known = [(study, judged) for study, judged in found if judged is not None]
+    if len(known) < 2:
+        return known[0][1] if known else None
+    first = known[0][1]
+    for study, judged in known[1:]:
+        same_images(
+            study.method, (first.image_ids, first.labels), (judged.image_ids, judged.labels)
+        )
+    seeds = [seed for _, judged in known for seed in judged.seeds]
+    # A search has retraining seeds of its own; where two share some, they cannot be told apart.
+    if len(set(seeds)) < len(seeds):
+        return first
+    return replace(
+        first,
+        label=known[0][0].method,
+        seeds=tuple(seeds),
+        right=np.hstack([judged.right for _, judged in known]),
+        logits=tuple(z for _, judged in known for z in judged.logits),
+        searches=tuple(study.study for study, judged in known for _ in judged.seeds),
+        jackknifed={},
+    )
 
 
 def judged_runs(store: Store, label: str, runs: Mapping[int, Row], source: Row) -> Judged | None:

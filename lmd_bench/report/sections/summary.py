@@ -8,7 +8,8 @@ from statistics import median
 from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.compare import Comparison, compare, corrected
 from lmd_bench.leaderboard.leaders import Leader, leaders_of
-from lmd_bench.leaderboard.studies.predictions import Judged, read_judged
+from lmd_bench.leaderboard.studies.group import repeated
+from lmd_bench.leaderboard.studies.predictions import Judged, read_repeats
 from lmd_bench.report.blocks import (
     Block,
     Cell,
@@ -38,9 +39,9 @@ def leaders(context: Context) -> list[Leader]:
     tasks: dict[str, list[Judged]] = {}
     for task, studies in context.tasks.items():
         judged = tasks.setdefault(task, [])
-        for study in studies:
+        for repeats in repeated(studies):
             try:
-                read = read_judged(context.store, study, context.rule)
+                read = read_repeats(context.store, repeats, context.rule)
             except UserError:  # one damaged file costs its method, not the report
                 continue
             judged += [read] if read is not None else []
