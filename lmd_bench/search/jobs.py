@@ -62,7 +62,8 @@ def from_payload(payload: Mapping[str, Any]) -> Job:
 
 def job_name(job: Job) -> str:
     """Return a short name: method, trial and phase."""
-    phase = {"confirm": "confirms ", "transfer": "takes over "}.get(job.spec.phase, "")
+    phases = {"race": "races ", "confirm": "confirms ", "transfer": "takes over "}
+    phase = phases.get(job.spec.phase, "")
     default = " (default)" if job.context.is_default else ""
     return f"{job.spec.method} {phase}#{job.context.trial_number}{default}"
 

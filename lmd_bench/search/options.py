@@ -168,6 +168,10 @@ class Repetition:
     confirm_seeds: Annotated[
         int, Option("Fresh seeds that the chosen and default configs are retrained on.")
     ] = 5
+    select_top: Annotated[
+        int, Option("Best on val, and the default, that race on fresh seeds to be the chosen one.")
+    ] = 1
+    select_seeds: Annotated[int, Option("Fresh seeds of each in that race, at most.")] = 3
     retry_failed: Annotated[
         bool, Option("Run again what was lost, timed out, ran out of memory or erred.")
     ] = False

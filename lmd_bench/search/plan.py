@@ -104,13 +104,12 @@ def is_cached(request: SearchRequest, spec: TrialSpec) -> bool:
 def _study_plan(queue: JobQueue, study: Study) -> StudyPlan:
     base = queue.studies.get(study.spec.stands_on or "")
     retrainings = queue.retrainings.get(study.spec.id)
-    if retrainings is None:
+    n = len(retrainings or ())
+    confirmed = sum(job.key in queue.retrained for job in retrainings or ())
+    if study.spec.requested and not _decided(queue, study):
         configs = min(2, most_trials(queue, study))  # the selected and the default one
-        n_runs = configs * queue.request.confirm_seeds * study.spec.n_levels
-        n = n_runs if study.spec.requested else 0
-        confirmed = 0
-    else:
-        n, confirmed = len(retrainings), sum(job.key in queue.retrained for job in retrainings)
+        n = configs * queue.request.confirm_seeds * study.spec.n_levels
+        n += _race_runs(queue, study)
     return StudyPlan(
         id=study.spec.id,
         task=study.spec.task_name,
@@ -122,6 +121,25 @@ def _study_plan(queue: JobQueue, study: Study) -> StudyPlan:
         confirmed=confirmed,
         n_shares=study.spec.n_shares,
     )
+
+
+def _decided(queue: JobQueue, study: Study) -> bool:
+    """Say whether it is known which configurations of a study are confirmed."""
+    jobs = queue.retrainings.get(study.spec.id)
+    if jobs is None:
+        return False
+    # While a race goes on, what is listed is the race alone.
+    return any(job.spec.phase == "confirm" for job in jobs) or not any(
+        job.key not in queue.retrained for job in jobs
+    )
+
+
+def _race_runs(queue: JobQueue, study: Study) -> int:
+    """Return how many runs the race of a study takes, at most; the default is in it besides."""
+    request, most = queue.request, most_trials(queue, study)
+    if request.select_top == 1 or most == 1:
+        return 0
+    return min(request.select_top + 1, most) * request.select_seeds
 
 
 def most_trials(queue: JobQueue, study: Study) -> int:
@@ -158,11 +176,12 @@ def _encoders(queue: JobQueue, is_cached: Callable[[TrialSpec], bool]) -> int:
             new |= {(study.spec.id, n) for n in range(left)}
             if left and not study.rows and is_cached(first):
                 new.discard((study.spec.id, 0))
-        if study.spec.id in queue.retrainings:
+        if _decided(queue, study):
             specs = [job.spec for job in queue.pending(study.spec.id)]
             new |= {spec.encoder_key for spec in specs if not is_cached(spec)}
         elif study.spec.requested and not queue.blocked(study):
             new |= {(base, "default", run) for run in runs}
             if most_trials(queue, study) > 1:
                 new |= {(study.spec.id, "selected", run) for run in runs}
+            new |= {(study.spec.id, "race", run) for run in range(_race_runs(queue, study))}
     return len(new)

@@ -149,6 +149,7 @@ class JobQueue:
             self._source.tell(row)
         else:
             self.retrained[key] = row
+            self._source.retrained(row)
 
     def ended(
         self, key: str, cause: str, alone: bool = False, status: Status = "lost"

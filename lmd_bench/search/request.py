@@ -37,6 +37,8 @@ class SearchRequest:
     trial_seconds: float | None = None  # after which a trial ends at its next epoch
     n_epochs: int = 10  # of stage 1
     confirm_seeds: int = 5
+    select_top: int = 1  # best on val that race for the confirmation; 1: the best is confirmed
+    select_seeds: int = 3  # fresh seeds of each in that race, at most
     seed: int = 0  # base of all seeds
     sampler: str = "tpe"
     pruner: str = NONE
@@ -75,6 +77,7 @@ class SearchRequest:
         # An option is named as in Python; on the command line it has dashes.
         least = {"trials": (self.n_trials, 1), "epochs": (self.n_epochs, 1)}
         least |= {"confirm_seeds": (self.confirm_seeds, 0), "top_k": (self.top_k, 1)}
+        least |= {"select_top": (self.select_top, 1), "select_seeds": (self.select_seeds, 1)}
         for option, (value, low) in least.items():
             if value < low:
                 raise UserError(f"Option {option} {value} is not possible; give {low} or more.")
@@ -123,6 +126,11 @@ class SearchRequest:
     def _check_levels(self) -> None:
         if not self.over_factors:
             return
+        if self.select_top > 1:
+            raise UserError(
+                "A study over a range of imbalance factors chooses over all of them, not by a "
+                "race; leave out select_top, or give single factors."
+            )
         n_levels = len({task.imbalance_factor for task, _ in self.tasks})
         if not self.hours and self.n_trials <= n_levels:
             raise UserError(

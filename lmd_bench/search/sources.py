@@ -1,8 +1,8 @@
 """Where the jobs of a queue come from: the studies of a search, or a list made beforehand.
 
 Jobs are of two kinds. Those of a study are *proposed*, one at a time, by what its trials have come
-to. *Retrainings* need no proposal: their configs are known. They are confirmations in a search, and
-all there is where the list is fixed.
+to. *Retrainings* need no proposal: their configs are known. They are races and confirmations in a
+search, and all there is where the list is fixed.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -12,9 +12,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from lmd_bench.core.schema import TrialContext
 from lmd_bench.search.confirmation import confirmation_jobs
-from lmd_bench.search.jobs import Job, Row, columns_needed, make_job, set_apart
+from lmd_bench.search.jobs import Job, Row, columns_needed, make_job, ranked, set_apart
 from lmd_bench.search.proposing.lockstep import LockstepStudy
 from lmd_bench.search.proposing.study import Study
+from lmd_bench.search.racing import IsBehind, behind_on_val, race
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.staging import study_specs
 
@@ -70,6 +71,10 @@ class Source(Protocol):
         """Take the row of a trial that was proposed."""
         ...
 
+    def retrained(self, row: Row) -> None:
+        """Take the row of a retraining."""
+        ...
+
 
 class Searched:
     """The studies of a request, and the confirmations of those that are finished."""
@@ -80,6 +85,9 @@ class Searched:
         self.columns = columns_needed(request.objectives, request.pruner)
         self.studies: dict[str, Study] = {}
         self.retrainings: dict[str, list[Job]] = {}
+        self._raced: dict[str, dict[str, Row]] = {}  # study -> key -> row of its race
+        self._confirming: set[str] = set()  # studies whose confirmations are listed
+        self._is_behind: IsBehind = behind_on_val(None)
         self._specs = study_specs(request)
 
     def ids(self) -> set[str]:
@@ -89,6 +97,7 @@ class Searched:
     def read(self, store: Store) -> Stored:
         """Rebuild each study from its rows: it then proposes what it would have without a break."""
         by_study: dict[str, list[Row]] = {}
+        self._is_behind = behind_on_val(store)
         found = store.look(self.columns, self.ids())
         for row in found.rows:
             by_study.setdefault(row["study"], []).append(row)
@@ -102,7 +111,8 @@ class Searched:
             self.studies[spec.id] = study
             # Every confirmation counts, also one of a config that is no longer the selected one
             # because the budget has grown, or one that a person asked for by its key.
-            stored.retrained.update((r["key"], r) for r in stand if r["phase"] == "confirm")
+            stored.retrained.update((r["key"], r) for r in stand if r["phase"] != "search")
+            self._raced[spec.id] = {r["key"]: r for r in stand if r["phase"] == "race"}
             stored.again.update((r["key"], r) for r in again)
         self._advance()
         return stored
@@ -132,6 +142,12 @@ class Searched:
         self.studies[row["study"]].tell(row)
         self._advance()
 
+    def retrained(self, row: Row) -> None:
+        """Take the row of a retraining, which may end a round of a race."""
+        if row["phase"] == "race":
+            self._raced[row["study"]][row["key"]] = row
+            self._advance()
+
     def _advance(self) -> None:
         # All trials on offer have to be done before a calibration starts on them: only then is it
         # known which of their encoders are the best.
@@ -142,15 +158,30 @@ class Searched:
         # Confirmations are listed once, when the selected config can change no more. A study that
         # only feeds others is no method that was asked for, so it has none.
         for study in self.studies.values():
-            if study.done and study.spec.requested and study.spec.id not in self.retrainings:
-                request = self.request
-                self.retrainings[study.spec.id] = confirmation_jobs(
-                    study,
-                    request.seed,
-                    request.confirm_seeds,
-                    self._context(study),
-                    request.robust,
-                )
+            if study.done and study.spec.requested and study.spec.id not in self._confirming:
+                self._choose(study)
+
+    def _choose(self, study: Study) -> None:
+        """List the retrainings of a finished study: its race, and once that is over what won."""
+        request, context = self.request, self._context(study)
+        races, winner = request.select_top > 1, None
+        jobs: list[Job] = []
+        if races:
+            jobs, winner = race(
+                study,
+                self._raced[study.spec.id],
+                self._is_behind,
+                top=request.select_top,
+                n_rounds=request.select_seeds,
+                base_seed=request.seed,
+                context=context,
+            )
+        if winner is not None or not races or not ranked(study.rows):
+            self._confirming.add(study.spec.id)
+            jobs += confirmation_jobs(
+                study, request.seed, request.confirm_seeds, context, request.robust, winner
+            )
+        self.retrainings[study.spec.id] = jobs
 
     def _context(self, study: Study) -> TrialContext:
         context = self.request.context(study.spec.task.dataset)
@@ -194,6 +225,9 @@ class Fixed:
     def tell(self, row: Row) -> None:
         """Never called: nothing was proposed."""
         raise AssertionError("a fixed list has no search trials")
+
+    def retrained(self, row: Row) -> None:
+        """Do nothing: what is to run does not depend on what has run."""
 
 
 def _of_search(rows: Iterable[Row]) -> list[Row]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
@@ -101,7 +101,13 @@ def read_repeats(store: Store, repeats: Sequence[StudyRows], rule: SelectionRule
     )
 
 
-def judged_runs(store: Store, label: str, runs: Mapping[int, Row], source: Row) -> Judged | None:
+def judged_runs(
+    store: Store,
+    label: str,
+    runs: Mapping[int, Row],
+    source: Row,
+    split: Literal["val", "test"] = "test",
+) -> Judged | None:
     """Return what runs of one config got right on test; None where no logits of them were kept.
 
     Args:
@@ -109,6 +115,7 @@ def judged_runs(store: Store, label: str, runs: Mapping[int, Row], source: Row) 
         label: What the runs are called.
         runs: Seed -> row.
         source: Any row of the task; it names the classes and their groups.
+        split: What they are judged on.
 
     Raises:
         UserError: as `read_judged`.
@@ -118,16 +125,16 @@ def judged_runs(store: Store, label: str, runs: Mapping[int, Row], source: Row) 
     clusters: Int64[np.ndarray, " images"] | None = None
     for seed, row in runs.items():
         found = store.read_logits(row["key"])
-        if "test" not in found:
+        if split not in found:
             continue
-        ids, labels, logits = found["test"]
+        ids, labels, logits = found[split]
         order = np.argsort(np.array(ids, dtype=str), kind="stable")
         images = (tuple(ids[index] for index in order), labels[order])
         if seen is not None:
             same_images(label, seen, images)
         seen = images
         if clusters is None:
-            clusters = _stored_clusters(store, row["key"], order)
+            clusters = _stored_clusters(store, row["key"], order, split)
         of_seeds[seed] = logits[order]
     if seen is None:
         return None
@@ -221,9 +228,9 @@ def _column(path: Path, column: str, image_ids: Sequence[str], needs: str) -> di
 
 
 def _stored_clusters(
-    store: Store, key: str, order: Int64[np.ndarray, " images"]
+    store: Store, key: str, order: Int64[np.ndarray, " images"], split: str
 ) -> Int64[np.ndarray, " images"] | None:
-    groups = store.read_groups(key).get("test", ())
+    groups = store.read_groups(key).get(split, ())
     if not any(groups):
         return None
     return cluster_numbers([groups[index] or f"image:{index}" for index in order])

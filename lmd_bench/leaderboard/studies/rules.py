@@ -137,12 +137,46 @@ def score(row: Row, rule: SelectionRule, runs: Sequence[Row] = ()) -> float | No
     return None if value is None or isnan(value) else float(value)
 
 
+def race_order(row: Row, runs: Sequence[Row]) -> tuple[float, int]:
+    """Return what places a search row in a race: less is better.
+
+    It is the mean on val of its retrainings; of equals the earlier trial, so the default, wins.
+    """
+    scores = [float(run["val_balanced_accuracy"]) for run in runs]
+    return -sum(scores) / len(scores) if scores else 0.0, int(row["trial_number"])
+
+
+def race_winner(rows: Iterable[Row]) -> Row | None:
+    """Return the search row that has won the race of a study; None where none was run.
+
+    Of those with the most retrainings, which are the ones that did not drop out, the best.
+    """
+    trials: dict[str, Row] = {}
+    runs: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["phase"] == "search":
+            trials[row["key"]] = row
+        elif row["phase"] == "race":
+            runs[row["source_key"]].append(row)
+    most = max((len(of) for of in runs.values()), default=0)
+    finished = [
+        trials[key]
+        for key, of in runs.items()
+        if key in trials and len(of) == most and all(run["status"] == "ok" for run in of)
+    ]
+    return min(finished, key=lambda row: race_order(row, runs[row["key"]]), default=None)
+
+
 def best_row(rows: Iterable[Row], rule: SelectionRule = VAL_BALANCED_ACCURACY) -> Row | None:
     """Return the selected row of one study; None if no search trial ended well.
 
     Only search rows of status `ok` with a defined score can be selected. Of equal scores the lowest
-    trial number wins, so that the answer does not depend on the order of the rows.
+    trial number wins, so that the answer does not depend on the order of the rows. Where a study
+    chose by a race on val, the usual rule selects what won.
     """
+    rows = list(rows)
+    if rule is VAL_BALANCED_ACCURACY and (winner := race_winner(rows)) is not None:
+        return winner
     trials: list[Row] = []
     runs: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
