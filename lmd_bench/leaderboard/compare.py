@@ -17,7 +17,13 @@ from jaxtyping import Float, Int64
 
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.leaderboard.answer import Answer
-from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies, repeated
+from lmd_bench.leaderboard.studies.group import (
+    StudyRows,
+    by_task,
+    called,
+    group_studies,
+    repeated,
+)
 from lmd_bench.leaderboard.studies.measure import (
     check_metric,
     direction,
@@ -329,16 +335,16 @@ def _compare_task(
     chosen = [studies for studies in wanted if studies]
     if with_all:
         chosen += [studies for studies in repeated(members) if studies not in chosen]
-    read = {_called(studies): read_repeats(store, studies, rule) for studies in chosen}
+    read = {called(studies): read_repeats(store, studies, rule) for studies in chosen}
     unread = [
-        _called(studies)
+        called(studies)
         for studies in chosen
-        if read[_called(studies)] is None
+        if read[called(studies)] is None
         and any(_named(study, names) or study.runs(study.selected(rule)) for study in studies)
     ]
     notes += [f"{label} has no confirmed logits of test on {task}" for label in unread]
     judged = [found for found in read.values() if found is not None]
-    if not judged or _called(chosen[0]) in unread:
+    if not judged or called(chosen[0]) in unread:
         return TaskComparison(task, (), tuple(notes))
     first, others = judged[0], judged[1:]
     ids = clusters_of(first, clusters)
@@ -370,10 +376,6 @@ def _studies(name: str, members: Sequence[StudyRows]) -> tuple[StudyRows, ...]:
         labels = ", ".join(f"'{study.label}'" for study in matches)
         raise UserError(f"'{name}' has several studies on {matches[0].task}; name one: {labels}.")
     return groups[0] if groups else ()
-
-
-def _called(studies: Sequence[StudyRows]) -> str:
-    return studies[0].label if len(studies) == 1 else studies[0].method
 
 
 def _check_names(names: Sequence[str], studies: Sequence[StudyRows]) -> None:

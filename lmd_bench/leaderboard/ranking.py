@@ -19,7 +19,7 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.board import Leaderboard, build
 from lmd_bench.leaderboard.first_places import FirstPlace, first_places, first_places_text
-from lmd_bench.leaderboard.studies.group import StudyRows, group_studies
+from lmd_bench.leaderboard.studies.group import StudyRows, by_task, called, group_studies, repeated
 from lmd_bench.leaderboard.studies.predictions import Clusters
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.text import Part, Table, bounds, p_value, shown
@@ -121,8 +121,10 @@ def run_frame(studies: Sequence[StudyRows], rule: SelectionRule) -> pd.DataFrame
     """
     score = f"test_{PRIMARY.name}"
     lines = [
-        (study.label, study.task, study.rows[0]["dataset"], seed, 1 - row[score])
-        for study in studies
+        (called(members), study.task, study.rows[0]["dataset"], seed, 1 - row[score])
+        for of_task in by_task(studies).values()
+        for members in repeated(of_task)
+        for study in members
         for seed, row in study.ok_runs(study.selected(rule)).items()
         if row[score] is not None
     ]

@@ -10,7 +10,9 @@ from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TaskSpec
 from lmd_bench.leaderboard.board import build
-from lmd_bench.leaderboard.ranking import picture, rank
+from lmd_bench.leaderboard.ranking import picture, rank, run_frame
+from lmd_bench.leaderboard.studies.group import group_studies
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 from lmd_bench.store.store import open_store
 
 NAMES = ("best", "same", "worst")
@@ -145,3 +147,16 @@ def test_the_text_of_six_data_sets_says_that_no_pair_could_differ(
         "With 6 data sets and 3 methods no pair can differ: the smallest possible p is 0.094"
         in text
     )
+
+
+def test_runs_of_repeated_searches_are_of_one_method(study) -> None:
+    rows: list[dict] = []
+    for search in range(2):
+        for row in study("crt", [0.3], {0: [0.5, 0.6]}):
+            row |= {"study": f"{row['study']}/{search}", "repeat_of": "crts"}
+            rows.append(row | {"seed": row["seed"] + 10 * search})
+    rows += study("lmd", [0.3], {0: [0.5]})
+
+    frame = run_frame(group_studies(rows), RULE)
+
+    assert frame["method"].value_counts().to_dict() == {"crt": 4, "lmd": 1}

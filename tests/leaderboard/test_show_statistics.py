@@ -154,7 +154,7 @@ def test_without_two_seeds_the_variance_is_not_split(study) -> None:
 
 def test_imbalance_shows_stored_and_computed_metrics(filled: Path, capsys) -> None:
     text = " ".join(_run(capsys, "imbalance", "--results", str(filled)).split())
-    assert "method IF 100" in text
+    assert "method largest 100" in text
     assert "crt 0.650 ± 0.071" in text
 
     assert "Test mcc, higher is better" in _run(

@@ -159,6 +159,11 @@ def repeated(studies: Iterable[StudyRows]) -> list[tuple[StudyRows, ...]]:
     return [tuple(members) for members in groups.values()]
 
 
+def called(repeats: Sequence[StudyRows]) -> str:
+    """Return what the repeats of one search are called together."""
+    return repeats[0].label if len(repeats) == 1 else repeats[0].method
+
+
 def task_order(row: Row) -> tuple[Any, ...]:
     """Return what tasks are ordered by: natural data come first, then the factor rises."""
     factor = row["imbalance_factor"] or 0.0
