@@ -53,6 +53,14 @@ def simulate(
     show: Annotated[
         Literal["samplers", "pruners", "stages"] | None, typer.Option(help="All if not given.")
     ] = None,
+    selection: Annotated[
+        bool,
+        typer.Option(
+            "--selection", help="Instead: races on fresh seeds against the best val score."
+        ),
+    ] = False,
+    select_top: Annotated[int, typer.Option(min=1, help="As a search takes it.")] = 3,
+    select_seeds: Annotated[int, typer.Option(min=1, help="As a search takes it.")] = 3,
     results: Results = RESULTS,
     table: Folder = None,
     export: Export = None,
@@ -67,6 +75,23 @@ def simulate(
     from lmd_bench.experiments.simulation.text import answer
 
     methods = _names(method or "")
+    if selection:
+        if table is not None or export is not None:
+            raise UserError("--selection replays the rows of --results; leave out the table.")
+        from lmd_bench.experiments.simulation.selection import selection as replay_selection
+
+        with Console(stderr=True).status("reading") as status:
+            raced = replay_selection(
+                results,
+                top=select_top,
+                rounds=select_seeds,
+                repeats=replays.repeats,
+                seed=replays.seed,
+                methods=methods,
+                on_step=status.update,
+            )
+        emit(raced, format)
+        return
     if export is not None:
         if table is not None:
             raise UserError("--export takes the rows of --results; leave out --table.")

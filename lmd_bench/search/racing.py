@@ -66,16 +66,17 @@ def race(
             return jobs, None
         for key, job in of_round.items():
             runs[key].append(ran[job.key])
-        racing = _left(racing, runs, is_behind)
+        racing = left_of(racing, runs, is_behind)
     # Where every retraining failed, what its one val score says has to do.
-    return jobs, _winner(racing, runs) or next(iter(best), None)
+    return jobs, leader_of(racing, runs) or next(iter(best), None)
 
 
-def _left(racing: Sequence[Row], runs: Mapping[str, Runs], is_behind: IsBehind) -> list[Row]:
+def left_of(racing: Sequence[Row], runs: Mapping[str, Runs], is_behind: IsBehind) -> list[Row]:
+    """Return which search rows stay in a race after a round; a failed retraining drops out too."""
     going = [row for row in racing if all(value_of(run) is not None for run in runs[row["key"]])]
     if not going:
         return []
-    leader = _winner(going, runs)
+    leader = leader_of(going, runs)
     assert leader is not None, "one of them leads"
     return [
         row
@@ -86,7 +87,8 @@ def _left(racing: Sequence[Row], runs: Mapping[str, Runs], is_behind: IsBehind) 
     ]
 
 
-def _winner(racing: Sequence[Row], runs: Mapping[str, Runs]) -> Row | None:
+def leader_of(racing: Sequence[Row], runs: Mapping[str, Runs]) -> Row | None:
+    """Return the search row with the best mean on val of its retrainings; None of none."""
     return min(racing, key=lambda row: race_order(row, runs[row["key"]]), default=None)
 
 

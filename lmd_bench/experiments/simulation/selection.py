@@ -1,0 +1,162 @@
+"""`lmd-bench simulate --selection`: a race against the best val score, replayed on stored rows.
+
+A replay needs configurations of one study that were retrained on several seeds and judged on val
+and test, as a confirmation does. Some of these seeds, drawn at random, are the rounds of the race;
+what was chosen is judged on test by the other ones. The old rule takes the best val score of the
+search. A race spends more, so `runs` says how many retrainings it took; what as many more search
+trials would have found is not replayed.
+"""
+
+from collections.abc import Sequence
+from math import nan
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import Row
+from lmd_bench.core.seeding import derive_seed
+from lmd_bench.experiments.simulation.replay import OnStep, no_step
+from lmd_bench.leaderboard.answer import Answer
+from lmd_bench.leaderboard.studies.group import StudyRows, group_studies
+from lmd_bench.leaderboard.tables.text import Part, Table, percent
+from lmd_bench.search.racing import IsBehind, behind_on_val, leader_of, left_of
+from lmd_bench.store.store import open_store
+
+LEAST = 2  # configurations, and retrainings of each
+COLUMNS = ("task", "method", "study", "configs", "seeds", "rounds", "runs", "replays")
+SCORES = ("default", "best_val", "race", "best_val_worse", "race_worse")
+
+
+def selection(
+    results: Path,
+    *,
+    top: int = 3,
+    rounds: int = 3,
+    repeats: int = 30,
+    seed: int = 0,
+    methods: Sequence[str] = (),
+    on_step: OnStep = no_step,
+) -> Answer:
+    """Return what races would have chosen among retrained configurations, and the old rule.
+
+    Args:
+        results: Folder of the results.
+        top: Configurations that race, best on val first; the default besides.
+        rounds: At most; one seed at least is left to judge by.
+        repeats: Replays of each study, with other seeds as the rounds.
+        seed: Of the draws.
+        methods: None: all.
+        on_step: Is told of each step.
+
+    Raises:
+        UserError: no results there, or no study with two retrained configurations.
+    """
+    store = open_store(results)
+    is_behind = behind_on_val(store)
+    lines = []
+    for study in group_studies(store.rows()):
+        if methods and study.method not in methods:
+            continue
+        on_step(f"races of {study.method} on {study.task}")
+        line = _line(study, is_behind, top, rounds, repeats, seed)
+        lines += [] if line is None else [line]
+    if not lines:
+        raise UserError(
+            f"No study in {results} has {LEAST} configurations with {LEAST} retrainings each; "
+            "lmd-bench confirm KEY retrains that of a search row."
+        )
+    frame = pd.DataFrame(lines, columns=pd.Index([*COLUMNS, *SCORES]))
+    return Answer({"selection": frame}, lambda: _text(frame))
+
+
+def _line(
+    study: StudyRows, is_behind: IsBehind, top: int, rounds: int, repeats: int, seed: int
+) -> dict[str, object] | None:
+    runs = {row["key"]: study.ok_runs(row) for row in study.trials if row["status"] == "ok"}
+    known = [row for row in study.trials if len(runs.get(row["key"], {})) >= LEAST]
+    known.sort(key=lambda row: (-row["val_balanced_accuracy"], row["trial_number"]))
+    default = next((row for row in known if row["is_default"]), None)
+    if len(known) < LEAST or default is None:
+        return None
+    racing = [row for place, row in enumerate(known) if place < top or row["is_default"]]
+    seeds = sorted(set.intersection(*(set(runs[row["key"]]) for row in racing)))
+    n_rounds = min(rounds, len(seeds) - 1)
+    if n_rounds < 1:
+        return None
+    test: dict[str, list[float]] = {name: [] for name in ("default", "best_val", "race")}
+    counts: list[int] = []
+    for repeat in range(repeats):
+        order = np.random.default_rng(derive_seed(seed, study.study, repeat)).permutation(seeds)
+        winner, n_runs = _raced(racing, runs, order[:n_rounds].tolist(), is_behind)
+        counts.append(n_runs)
+        chosen = {"default": default, "best_val": known[0], "race": winner or known[0]}
+        for name, row in chosen.items():
+            judged = [runs[row["key"]][other] for other in order[n_rounds:].tolist()]
+            test[name].append(float(np.mean([run["test_balanced_accuracy"] for run in judged])))
+    scores = {name: np.array(values) for name, values in test.items()}
+    return {
+        "task": study.task,
+        "method": study.method,
+        "study": study.study,
+        "configs": len(racing),
+        "seeds": len(seeds),
+        "rounds": n_rounds,
+        "runs": float(np.mean(counts)),
+        "replays": repeats,
+        **{name: float(values.mean()) for name, values in scores.items()},
+        "best_val_worse": float((scores["best_val"] < scores["default"]).mean()),
+        "race_worse": float((scores["race"] < scores["default"]).mean()),
+    }
+
+
+def _raced(
+    racing: Sequence[Row],
+    runs: dict[str, dict[int, Row]],
+    seeds: Sequence[int],
+    is_behind: IsBehind,
+) -> tuple[Row | None, int]:
+    """Return what wins a race of these rounds, and how many retrainings it takes."""
+    known: dict[str, list[Row]] = {row["key"]: [] for row in racing}
+    n_runs, left = 0, list(racing)
+    for seed in seeds:
+        if len(left) < LEAST:
+            break
+        for row in left:
+            known[row["key"]].append(runs[row["key"]][seed])
+        n_runs += len(left)
+        left = left_of(left, known, is_behind)
+    return leader_of(left, known), n_runs
+
+
+def _text(frame: pd.DataFrame) -> list[Part]:
+    lines = frame.to_dict("records")
+    header = ("method", "configs", "rounds", "runs", "default", "best val", "race", "worse", "race")
+    parts: list[Part] = [
+        "Test balanced accuracy, %, of what is chosen by the best val score of the search and by a "
+        "race on fresh seeds, judged by the seeds that the race did not use; `worse`: in how many "
+        "replays it is below the default there."
+    ]
+    for task in dict.fromkeys(line["task"] for line in lines):
+        cells = [
+            [
+                str(line["method"]),
+                str(line["configs"]),
+                str(line["rounds"]),
+                f"{line['runs']:.1f}",
+                *(percent(line[name]) for name in ("default", "best_val", "race")),
+                *(f"{100 * line[name]:.0f} %" for name in ("best_val_worse", "race_worse")),
+            ]
+            for line in lines
+            if line["task"] == task
+        ]
+        parts += ["", str(task), Table(header, cells)]
+    means = {name: float(frame[name].mean()) if len(frame) else nan for name in SCORES}
+    return [
+        *parts,
+        "",
+        f"Over {len(frame)} studies: default {percent(means['default'])}, best val "
+        f"{percent(means['best_val'])}, race {percent(means['race'])}; worse than the default "
+        f"{100 * means['best_val_worse']:.1f} % against {100 * means['race_worse']:.1f} %.",
+    ]
