@@ -51,7 +51,7 @@ def one_step(name: str, **training) -> Ledger:
         for step in (97, 98, 99):
             ledger.waits.clear()
             ledger.operations = 0
-            loop._step(feed, optimiser, torch.arange(12) + step - 90, step, 1)
+            loop._step(feed, optimiser, torch.arange(12) + step - 90, step)
         assert all(p.grad is None or p.grad.is_cuda for p in model.parameters())
     return ledger
 
@@ -111,6 +111,9 @@ def test_an_e_step_waits_only_at_its_end(form: str):
             module._EmLoop(module.Config(fdc_form=form, estep_steps=n), given) for n in (1, 2)
         )
         gaussians = one._gaussians(one._moments(0))
+        # Factored when first asked for, which waits once, and kept.
+        assert gaussians.whitener.is_cuda
+        assert gaussians.cholesky.is_cuda
         assert len(given.train_set.labels_on_cpu)  # copied once, whoever asks first
         counts: list[int] = []
         for em in (one, two):

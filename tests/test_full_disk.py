@@ -75,7 +75,7 @@ def write_sign_of_life(root: Path) -> None:
 
 
 def write_encoder(root: Path) -> None:
-    encoders._store(root / "encoders" / "key", *tiny.trained(), seconds=1.0, n_micro=1)
+    encoders._store(root / "encoders" / "key", *tiny.trained(), seconds=1.0)
 
 
 def write_features(root: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_damaged_encoder_is_replaced(tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"cut off")
     (folder / "own_head.safetensors").write_bytes(b"cut off")
 
-    encoders._store(folder, *tiny.trained(best_epoch=2), seconds=1.0, n_micro=1)
+    encoders._store(folder, *tiny.trained(best_epoch=2), seconds=1.0)
 
     assert files_below(tmp_path) == {folder / "encoder.json", folder / "model.safetensors"}
     assert encoders._load(folder, SPEC, resolve(SPEC), data()) is not None
@@ -181,7 +181,7 @@ def test_a_disk_that_fills_between_the_two_states_of_an_encoder_leaves_no_folder
 
     monkeypatch.setattr(encoders, "save_file", full_at_the_second)
     with pytest.raises(OSError, match="cannot write model.safetensors: .*No space"):
-        encoders._store(tmp_path / "key", *tiny.trained(), seconds=1.0, n_micro=1)
+        encoders._store(tmp_path / "key", *tiny.trained(), seconds=1.0)
 
     assert written == ["own_head.safetensors"]
     assert list(tmp_path.iterdir()) == []

@@ -78,6 +78,7 @@ class Ledger:
     def __post_init__(self) -> None:
         self._held: dict[int, StorageWeakRef] = {}
         self._pinned: dict[int, StorageWeakRef] = {}
+        self.fractions: list[float] = []  # of the memory, that a process was held to
         self.exempt = False
         self.inherits = False  # what is made inside of a call gets the device of its arguments
 
@@ -353,6 +354,12 @@ class _Autocast(torch.autocast):
 def virtual_gpu(bf16: bool = True) -> Iterator[Ledger]:
     """Run the body as if torch had one CUDA device; yields what happens on it."""
     ledger = Ledger()
+
+    def fraction(share: float, device: Any = None) -> None:
+        # As torch does: a device without a number is refused.
+        assert device is None or torch.device(device).index is not None, device
+        ledger.fractions.append(share)
+
     properties = types.SimpleNamespace(
         total_memory=MEMORY, name="virtual", major=9, minor=0, uuid="GPU-0"
     )
@@ -367,7 +374,7 @@ def virtual_gpu(bf16: bool = True) -> Iterator[Ledger]:
         "max_memory_allocated": lambda *a, **k: 2**30,
         "max_memory_reserved": lambda *a, **k: 2**30,
         "empty_cache": lambda: None,
-        "set_per_process_memory_fraction": lambda *a, **k: None,
+        "set_per_process_memory_fraction": fraction,
         "synchronize": lambda *a, **k: None,
         "get_rng_state": lambda *a, **k: torch.zeros(16, dtype=torch.uint8),
         "set_rng_state": lambda *a, **k: None,

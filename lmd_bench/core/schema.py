@@ -246,6 +246,7 @@ class TrialRow(TypedDict):
     n_epochs: int
     fidelity: int | None
     n_micro_batches: int | None
+    n_parts: int | None
     best_epoch: int | None
     full_objective_share: float | None
     probe_val_balanced_accuracy: float | None

@@ -75,6 +75,7 @@ COLUMNS = pa.schema(
         _value("n_epochs", _INT),
         pa.field("fidelity", _INT),
         pa.field("n_micro_batches", _INT),
+        pa.field("n_parts", _INT),
         pa.field("best_epoch", _INT),
         pa.field("full_objective_share", _REAL),
         pa.field("probe_val_balanced_accuracy", _REAL),

@@ -29,6 +29,7 @@ from lmd_bench.core.locks import Timeout, locked
 from lmd_bench.core.schema import OnEpoch, Progress, TrialSpec
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet, steps_per_epoch
+from lmd_bench.methods.limits import n_parts
 from lmd_bench.methods.models.fixed import StoredFacts
 from lmd_bench.methods.models.model import Model, predict
 from lmd_bench.methods.pipeline import Pipeline
@@ -79,7 +80,6 @@ def obtain(
     data: TrialData,
     results: Path,
     on_epoch: OnEpoch,
-    n_micro: int = 1,
     on_wait: Callable[[], None] = lambda: None,
     mirror: str = "",
 ) -> Encoder:
@@ -91,7 +91,6 @@ def obtain(
         data: train and val.
         results: folder that holds the cache.
         on_epoch: is told of each epoch of a training.
-        n_micro: parts that a batch is cut into if it is trained now.
         on_wait: is told now and then while another worker trains it.
         mirror: URL at which other machines put what they trained; "" for none.
 
@@ -119,7 +118,7 @@ def obtain(
             with far.turn(on_wait) if far else nullcontext(True) as is_ours:
                 waited = time.perf_counter() - started
                 if is_ours:
-                    _train(root / key, spec, pipeline, data, alive, n_micro)
+                    _train(root / key, spec, pipeline, data, alive)
                     if far is not None:
                         far.push()
             # Read back, so that the first trial on an encoder has the same one as all after it.
@@ -187,7 +186,6 @@ def _train(
     pipeline: Pipeline,
     data: TrialData,
     on_epoch: OnEpoch,
-    n_micro: int,
 ) -> None:
     """Train a stage-1 model and store it."""
     model = pipeline.new_model(data.n_classes, spec.seed, data.device, stored=data.stored)
@@ -200,16 +198,16 @@ def _train(
     # A dot before the name: it is no encoder.
     checkpoint = Checkpoint(
         folder.with_name(f".{folder.name}.checkpoint"),
-        {"encoder": folder.name, "n_micro": n_micro, "device": data.device.type},
+        {"encoder": folder.name, "n_micro": n_parts(), "device": data.device.type},
     )
     both = (data.train, data.val)
-    fitted = train(method, *both, config, spec.n_epochs, seed, on_epoch, n_micro, checkpoint)
+    fitted = train(method, *both, config, spec.n_epochs, seed, on_epoch, checkpoint)
     seconds = checkpoint.seconds + time.perf_counter() - started
-    _store(folder, model, fitted, seconds, n_micro)
+    _store(folder, model, fitted, seconds)
     checkpoint.drop()
 
 
-def _store(folder: Path, model: Model, fitted: Fitted, seconds: float, n_micro: int) -> None:
+def _store(folder: Path, model: Model, fitted: Fitted, seconds: float) -> None:
     """Store the two states of a trained model, the own head's best only where it is another one.
 
     Args:
@@ -217,7 +215,6 @@ def _store(folder: Path, model: Model, fitted: Fitted, seconds: float, n_micro: 
         model: as its own head was best on val; it is left as calibrations stand on it.
         fitted: what its training left.
         seconds: what it took.
-        n_micro: parts that a batch was cut into.
     """
     facts = {
         "curve": [asdict(progress) for progress in fitted.curve],
@@ -225,7 +222,7 @@ def _store(folder: Path, model: Model, fitted: Fitted, seconds: float, n_micro: 
         "epoch": fitted.encoder.epoch,
         "probe": fitted.encoder.score,
         "seconds": seconds,
-        "n_micro": n_micro,
+        "n_micro": n_parts(),
     }
     # The own head's state first: `restore` puts the encoder's in its place.
     with whole_folder(folder, replace=True) as temporary:

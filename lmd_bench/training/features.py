@@ -28,6 +28,7 @@ from lmd_bench.data.images.prepare import PreparedImages
 from lmd_bench.data.tasks.task import Task, build_task
 from lmd_bench.data.views import View, make_view
 from lmd_bench.methods.config import TrainingConfig
+from lmd_bench.methods.limits import in_blocks
 from lmd_bench.methods.models.encoder import Encoder, EncoderFacts, encoder_facts, load_encoder
 from lmd_bench.methods.models.fixed import StoredFacts
 from lmd_bench.methods.pipeline import Pipeline, resolve
@@ -278,7 +279,8 @@ def _in_batches(
         # Filled up with its first image: kernels, and so the last bits, depend on a batch's size.
         filled = np.concatenate([batch, np.repeat(batch[:1], BATCH - len(batch))])
         with torch.inference_mode():
-            return encoder(view_of(filled))[: len(batch)].float().cpu().numpy()
+            features = in_blocks(BATCH, BATCH, lambda part: encoder(view_of(filled[part])))
+            return features[: len(batch)].float().cpu().numpy()
 
     return np.concatenate(list(threads.map(of_batch, range(0, len(rows), BATCH))))
 

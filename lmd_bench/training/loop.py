@@ -14,6 +14,7 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet, epoch_batches, steps_per_epoch
 from lmd_bench.methods.best_epoch import BestOnVal, KeptState, first_judged
 from lmd_bench.methods.config import TrainingConfig
+from lmd_bench.methods.limits import n_parts
 from lmd_bench.methods.models.encoder import parameter_groups
 from lmd_bench.methods.models.model import Model, autocast, predict
 from lmd_bench.methods.probe import probe_balanced_accuracy
@@ -39,14 +40,13 @@ def train(
     n_epochs: int,
     seed: int,
     on_epoch: OnEpoch,
-    n_micro: int = 1,
     checkpoint: Checkpoint | None = None,
 ) -> Fitted:
     """Train `method.model` in place and leave it as its own head was best on val.
 
-    No epoch before the method's deferral point is kept. With `n_micro` above 1 each batch is cut
-    into so many parts, whose gradients are added up. With a checkpoint the training goes on from
-    it, and tells of the epochs before as well.
+    No epoch before the method's deferral point is kept. Where memory ran out
+    before (`in_parts`) each batch is cut into parts, whose gradients are added up. With a
+    checkpoint the training goes on from it, and tells of the epochs before as well.
 
     Raises:
         DivergedError: a loss that is not finite.
@@ -81,7 +81,7 @@ def train(
         weights = method.draw_weights((epoch - 1) / max(1, n_epochs - 1))
         order_seed = derive_seed(seed, "order", epoch - 1)
         for indices in epoch_batches(train_set.labels_on_cpu, batch_size, order_seed, weights):
-            total += _step(feed, optimiser, indices, step, n_micro).detach()
+            total += _step(feed, optimiser, indices, step).detach()
             scheduler.step()
             step += 1
         val_features, val_logits = predict(model, val_set)
@@ -179,10 +179,9 @@ def _step(
     optimiser: torch.optim.Optimizer,
     indices: Int64[Tensor, " batch"],
     step: int,
-    n_micro: int,
 ) -> Float[Tensor, ""]:
     method = feed.method
-    parts = feed.parts(indices, step, n_micro)
+    parts = feed.parts(indices, step, n_parts())
 
     def backward() -> Float[Tensor, ""]:
         optimiser.zero_grad(set_to_none=True)
@@ -191,7 +190,7 @@ def _step(
             with autocast(targets.labels.device):
                 loss = method.loss(views, targets, step)
             # Parts need not be equal, so each counts by its images: the sum is the batch's mean.
-            loss = loss * (len(targets.labels) / len(indices)) if n_micro > 1 else loss
+            loss = loss * (len(targets.labels) / len(indices)) if n_parts() > 1 else loss
             loss.backward()
             total += loss.detach()
         return total

@@ -33,7 +33,7 @@ from lmd_bench.data.images.prepare import PreparedImages
 from lmd_bench.data.table import hashed_groups
 from lmd_bench.data.tasks.task import Task, build_task, check_fingerprint, open_test
 from lmd_bench.methods.calibration._base import Calibrated, Stage1
-from lmd_bench.methods.limits import in_parts, is_out_of_memory
+from lmd_bench.methods.limits import in_parts, is_out_of_memory, n_parts
 from lmd_bench.methods.models.encoder import encoder_facts
 from lmd_bench.methods.models.model import predict
 from lmd_bench.methods.pipeline import resolve
@@ -55,7 +55,7 @@ from lmd_bench.training.measured import (
     temperature_columns,
 )
 
-MICRO_BATCHES = (1, 2, 4, 8)  # parts of a batch, while memory runs out
+PARTS = (1, 2, 4, 8)  # of what is computed at once, while memory runs out
 
 
 def execute_trial(
@@ -120,22 +120,22 @@ def _with_less_memory(
     The configuration stays: the gradient is that of the whole batch, accumulated. What looks at a
     batch as a whole (BatchNorm, contrastive losses) sees a part, so the row says how many parts.
     """
-    for n_micro in MICRO_BATCHES[:-1]:
+    for n in PARTS[:-1]:
         try:
-            with in_parts(n_micro):
-                return run_trial(spec, context, on_epoch, n_micro)
+            with in_parts(n):
+                return run_trial(spec, context, on_epoch)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
         # Outside of the handler, where its traceback holds no tensors any more.
         torch.cuda.empty_cache()
         on_epoch.starts_again()
-    with in_parts(MICRO_BATCHES[-1]):
-        return run_trial(spec, context, on_epoch, MICRO_BATCHES[-1])
+    with in_parts(PARTS[-1]):
+        return run_trial(spec, context, on_epoch)
 
 
 def run_trial(
-    spec: TrialSpec, context: TrialContext, on_epoch: OnEpoch, n_micro: int = 1
+    spec: TrialSpec, context: TrialContext, on_epoch: OnEpoch
 ) -> tuple[dict[str, Any], Scores]:
     """Run both stages and judge the result on val; in confirmation on test as well.
 
@@ -143,7 +143,6 @@ def run_trial(
         spec: what shapes the trial.
         context: where and how it runs.
         on_epoch: is told of each epoch.
-        n_micro: parts that a batch of stage 1 is cut into, to need less memory.
 
     Returns:
         what was measured, as columns of the row; and ids, labels and logits by split.
@@ -159,7 +158,8 @@ def run_trial(
         torch.cuda.reset_peak_memory_stats(device)
         # Beyond its share a trial would take its neighbour's memory.
         share = min(context.gpu_share or 1.0, 1.0)
-        torch.cuda.set_per_process_memory_fraction(share, device)
+        # Of the current device, which a device without a number is: torch refuses it by name.
+        torch.cuda.set_per_process_memory_fraction(share)
     prepared, task = load_task(spec, context)
     pipeline = resolve(spec)
     stored = stored_features(prepared, task, pipeline, device=device, n_threads=context.n_threads)
@@ -169,7 +169,7 @@ def run_trial(
     )
     on_wait = on_epoch.waits if isinstance(on_epoch, Watch) else _wait
     results, mirror = context.results, context.mirror
-    encoder = obtain(spec, pipeline, data, results, on_epoch, n_micro, on_wait, mirror)
+    encoder = obtain(spec, pipeline, data, results, on_epoch, on_wait, mirror)
     # Features are handed over as a function: a calibration that trains on images needs none.
     stage1 = Stage1(
         encoder.model,
@@ -194,6 +194,7 @@ def run_trial(
         "encoder_seen": facts.seen,
         "fidelity": spec.n_epochs,
         "n_micro_batches": encoder.n_micro,
+        "n_parts": n_parts(),
         "n_swept": swept_settings(spec.calibration, spec.config),
         "best_epoch": encoder.epoch,
         "full_objective_share": pipeline.objective_share(encoder.epoch, spec.n_epochs),

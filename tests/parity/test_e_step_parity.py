@@ -6,13 +6,13 @@ There the head is called without gradient, so that the encoder is trained by FDC
 import torch
 from torch import nn
 
-from lmd_bench.methods.calibration._gaussians import factored
+from lmd_bench.methods.calibration._gaussians import ClassGaussians
 from lmd_bench.methods.calibration._losses import generalised_cross_entropy
 from lmd_bench.methods.calibration.icc import Config, e_step_loss
 from tests.parity.cases import arrays, assert_close
 
 CASE = arrays("e_step")
-GAUSSIANS = factored(CASE["mean"], CASE["covariance"], torch.float64)
+GAUSSIANS = ClassGaussians(CASE["mean"].double(), CASE["covariance"].double().__getitem__)
 OFFICIAL = Config(
     gce_q=float(CASE["q"]),
     fdc_weight=float(CASE["fdc_weight"]),

@@ -13,7 +13,8 @@ COUNTS = torch.ones(8, dtype=torch.long)
 def test_the_averages_of_means_and_covariances_are_theirs():
     average = None
     for epoch in range(6):
-        new = ClassMoments(CASE["mean_sequence"][epoch], CASE["covariance_sequence"][epoch], COUNTS)
+        both = (CASE[f"{name}_sequence"][epoch].clone() for name in ("mean", "covariance"))
+        new = ClassMoments(*both, COUNTS)
         average = running_mean(average, new, epoch, decay=0.7)
         assert_close(average.mean, CASE["mean_ema_decay0p7"][epoch], 1e-12)
         assert_close(average.covariance, CASE["covariance_ema_decay0p7"][epoch], 1e-12)
@@ -21,7 +22,10 @@ def test_the_averages_of_means_and_covariances_are_theirs():
 
 def test_our_share_of_the_new_value_is_theirs_over_1500_epochs():
     ones = torch.ones(1, 1, dtype=torch.float64)
-    old = ClassMoments(0 * ones, 0 * ones[None], COUNTS[:1])
     new = ClassMoments(ones, ones[None], COUNTS[:1])
-    shares = [float(running_mean(old, new, epoch).mean) for epoch in range(1500)]
+
+    def old() -> ClassMoments:
+        return ClassMoments(0 * ones, 0 * ones[None], COUNTS[:1])
+
+    shares = [float(running_mean(old(), new, epoch).mean) for epoch in range(1500)]
     assert_close(1 - torch.tensor(shares).double(), CASE["alpha_decay0p999"], 1e-6)

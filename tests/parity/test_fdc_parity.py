@@ -6,12 +6,12 @@ Theirs is `official` without division by the width; `signed`, our default, is it
 import pytest
 import torch
 
-from lmd_bench.methods.calibration._gaussians import factored
+from lmd_bench.methods.calibration._gaussians import ClassGaussians
 from lmd_bench.methods.calibration._losses import feature_distribution_consistency
 from tests.parity.cases import arrays, assert_close
 
 CASE = arrays("fdc")
-GAUSSIANS = factored(CASE["mean"], CASE["covariance"], torch.float64)
+GAUSSIANS = ClassGaussians(CASE["mean"].double(), CASE["covariance"].double().__getitem__)
 
 
 def test_the_distances_are_theirs():

@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from itertools import count
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch
 from lmd_bench.core import plugins
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.training import checkpoint as checkpoints
+from lmd_bench.training import loop
 from lmd_bench.training.checkpoint import Checkpoint
 from lmd_bench.training.loop import train
 from tests import tiny
@@ -42,7 +44,7 @@ def run(name, folder=None, cut_after=None, optimiser="sgd"):
             raise Cut
 
     checkpoint = folder and Checkpoint(folder, {"encoder": name})
-    fitted = train(method, train_set, val_set, config, N_EPOCHS, 0, on_epoch, 1, checkpoint)
+    fitted = train(method, train_set, val_set, config, N_EPOCHS, 0, on_epoch, checkpoint)
     own = {key: value.clone() for key, value in method.model.state_dict().items()}
     fitted.encoder.restore(method.model)
     return own, method.model.state_dict(), fitted, seen
@@ -76,6 +78,27 @@ def test_the_state_of_adamw_goes_on_too(tmp_path):
     with pytest.raises(Cut):
         run("cross_entropy", tmp_path / "c", cut_after=2, optimiser="adamw")
     assert equal(run("cross_entropy", tmp_path / "c", optimiser="adamw")[0], whole[0])
+
+
+def test_what_was_kept_and_what_dropout_draws_go_on(tmp_path, monkeypatch):
+    falling = count(0.0, -1.0)
+    monkeypatch.setattr(loop, "probe_score", lambda *_: next(falling))  # the first epoch is kept
+    inner = tiny.method
+
+    def with_dropout(*rest, **options):
+        method = inner(*rest, **options)
+        method.model.encoder.network.fc = torch.nn.Dropout(0.5)
+        torch.manual_seed(0)
+        return method
+
+    monkeypatch.setattr(tiny, "method", with_dropout)
+    whole = run("cross_entropy")
+    with pytest.raises(Cut):
+        run("cross_entropy", tmp_path / "c", cut_after=2)
+    again = run("cross_entropy", tmp_path / "c")
+    assert equal(again[0], whole[0])
+    assert equal(again[1], whole[1])
+    assert whole[2].encoder.epoch == again[2].encoder.epoch == 1
 
 
 def test_what_is_damaged_or_of_another_training_begins_anew(tmp_path):

@@ -17,7 +17,7 @@ def test_the_own_head_has_a_file_exactly_where_its_best_epoch_is_not_the_encoder
     model, fitted = tiny.trained(best_epoch)
     own_state = {name: value.clone() for name, value in model.state_dict().items()}
 
-    encoders._store(tmp_path / "key", model, fitted, seconds=1.0, n_micro=1)
+    encoders._store(tmp_path / "key", model, fitted, seconds=1.0)
 
     own_head = tmp_path / "key" / "own_head.safetensors"
     assert own_head.exists() == (best_epoch != fitted.encoder.epoch)

@@ -8,6 +8,7 @@ from torch import nn
 from lmd_bench.core.schema import no_report
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.methods.config import TrainingConfig
+from lmd_bench.methods.limits import in_parts
 from lmd_bench.methods.models.model import predict
 from lmd_bench.methods.probe import probe_balanced_accuracy
 from lmd_bench.methods.representation.cross_entropy import Config, CrossEntropy
@@ -41,7 +42,8 @@ def linear(config: TrainingConfig, n_epochs: int = 1, n_micro: int = 1):
     pixels = torch.randint(0, 256, (7, 2, 2, 3), dtype=torch.uint8)
     images = ImageSet(pixels, LABELS)
     method = _Linear(Config(), network, torch.bincount(LABELS), n_steps=n_epochs, seed=0)
-    fitted = train(method, images, images, config, n_epochs, 0, no_report, n_micro)
+    with in_parts(n_micro):
+        fitted = train(method, images, images, config, n_epochs, 0, no_report)
     return method, network.head.weight.detach().clone(), fitted
 
 
@@ -62,10 +64,10 @@ def test_the_gradients_of_parts_add_up_to_that_of_the_batch(
 ):
     unflipped(monkeypatch)
     _, whole, at_once = linear(PLAIN)
-    method, parts, in_parts = linear(PLAIN, n_micro=n_micro)
+    method, parts, in_turn = linear(PLAIN, n_micro=n_micro)
     assert [kind for kind, _ in method.told] == ["loss"] * n_micro + ["after"]
     assert torch.allclose(whole, parts, atol=1e-6)
-    assert at_once.curve[0].loss == pytest.approx(in_parts.curve[0].loss, rel=1e-5)
+    assert at_once.curve[0].loss == pytest.approx(in_turn.curve[0].loss, rel=1e-5)
 
 
 def test_the_method_is_told_the_step_counted_over_the_whole_training():

@@ -23,6 +23,7 @@ from lmd_bench.data.images import prepare as images
 from lmd_bench.data.images.prepare import PreparedImages
 from lmd_bench.data.tasks.task import build_task, open_test
 from lmd_bench.methods.catalogue import resolve_method
+from lmd_bench.methods.limits import n_parts
 from lmd_bench.methods.models.encoder import stem_for
 from lmd_bench.methods.pipeline import resolve
 from lmd_bench.methods.settings import default_config
@@ -213,18 +214,19 @@ def test_memory_that_runs_out_cuts_the_batch_into_parts(tmp_path: Path, monkeypa
     real, tried = encoders.train, []
 
     def train(*arguments):
-        tried.append(arguments[-2])
-        if arguments[-2] < 4:
+        tried.append(n_parts())
+        if n_parts() < 4:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(*arguments)
 
     monkeypatch.setattr(encoders, "train", train)
     row = run(make_spec("cross_entropy"), tmp_path / "parts")
     assert tried == [1, 2, 4]
-    assert (row["status"], row["n_micro_batches"]) == ("ok", 4)
+    assert (row["status"], row["n_micro_batches"], row["n_parts"]) == ("ok", 4, 4)
     assert row["key"] == plain["key"]
     shared = run(make_spec("logit_adjustment"), tmp_path / "parts")
     assert shared["n_micro_batches"] == 4  # what it stands on was trained so
+    assert shared["n_parts"] == 1
 
 
 def test_a_calibration_stands_on_the_last_encoder_and_the_own_head_on_its_best(tmp_path: Path):

@@ -1,10 +1,13 @@
 """Class-conditional Gaussians of features: means, covariance models, distances and draws.
 
 The K covariance matrices are factored once; every distance and every draw uses the factors, so no
-step costs more than one matrix product.
+step costs more than one matrix product. They are by far the largest that stage 2 holds (K x C x C),
+so each kind of factor is made when it is asked for, one class at a time.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Literal
 
 import torch
@@ -14,7 +17,9 @@ from torch import Tensor
 from lmd_bench.core.errors import DivergedError
 
 CovarianceModel = Literal["eps", "diag", "shrink_diag", "oas", "pooled", "tail_borrow"]
+Covariance = Float[Tensor, "features features"]
 Covariances = Float[Tensor, "classes features features"]
+OfClass = Callable[[int], Covariance]  # takes a class
 
 
 @dataclass(frozen=True)
@@ -28,12 +33,56 @@ class ClassMoments:
 
 @dataclass(frozen=True)
 class ClassGaussians:
-    """K Gaussians with their factors: Sigma_k = L_k L_k^T, whitener_k = L_k^{-1}."""
+    """K Gaussians and their factors: Sigma_k = L_k L_k^T, whitener_k = L_k^{-1}.
+
+    Factored in float64, since rank-deficient covariances are held up by eps alone, and kept in the
+    dtype of `mean`. Whoever asks for a factor gets a DivergedError where a covariance is not finite
+    or too badly scaled to have one.
+    """
 
     mean: Float[Tensor, "classes features"]
-    covariance: Covariances
-    cholesky: Covariances
-    whitener: Covariances
+    sigma: OfClass
+
+    @cached_property
+    def covariance(self) -> Covariances:
+        """Return Sigma_k."""
+        return self._each(self.sigma, self._room())
+
+    @cached_property
+    def cholesky(self) -> Covariances:
+        """Return L_k."""
+        return self._each_factor(lambda factor: factor)
+
+    @cached_property
+    def whitener(self) -> Covariances:
+        """Return L_k^{-1}."""
+        identity = torch.eye(self.mean.shape[1], dtype=torch.float64, device=self.mean.device)
+        return self._each_factor(
+            lambda factor: torch.linalg.solve_triangular(factor, identity, upper=False)
+        )
+
+    def _room(self) -> Covariances:
+        n_classes, n_features = self.mean.shape
+        return self.mean.new_empty(n_classes, n_features, n_features)
+
+    def _each(self, make: OfClass, out: Covariances) -> Covariances:
+        for label in range(len(out)):
+            out[label] = make(label)
+        return out
+
+    def _each_factor(self, make: Callable[[Covariance], Covariance]) -> Covariances:
+        failed = torch.zeros((), dtype=torch.int32, device=self.mean.device)
+
+        def of_class(label: int) -> Covariance:
+            factor, info = torch.linalg.cholesky_ex(self.sigma(label).double())
+            torch.maximum(failed, info.abs(), out=failed)
+            return make(factor)
+
+        # Column by column, as LAPACK leaves them: products with them keep their last bits.
+        factors = self._each(of_class, self._room().mT)
+        if int(failed) != 0:
+            raise DivergedError("a class covariance of the features cannot be factored")
+        return factors
 
     def mahalanobis(
         self, features: Float[Tensor, "batch features"]
@@ -70,16 +119,16 @@ def class_moments(
 
     In float64: features are far from zero beside their spread, and eps must not drown.
     """
-    means: list[Tensor] = []
-    covariances: list[Tensor] = []
+    n_features = features.shape[1]
+    means = features.new_empty(n_classes, n_features, dtype=torch.float64)
+    covariances = features.new_empty(n_classes, n_features, n_features, dtype=torch.float64)
     for label in range(n_classes):
         of_class = features[labels == label].double()
-        mean = of_class.mean(dim=0)
+        means[label] = mean = of_class.mean(dim=0)
         centred = of_class - mean
-        means.append(mean)
-        covariances.append(centred.T @ centred / max(1, len(of_class) - 1))
-    counts = torch.bincount(labels, minlength=n_classes)
-    return ClassMoments(torch.stack(means), torch.stack(covariances), counts)
+        torch.mm(centred.T, centred, out=covariances[label])
+        covariances[label] /= max(1, len(of_class) - 1)
+    return ClassMoments(means, covariances, torch.bincount(labels, minlength=n_classes))
 
 
 def fit_gaussians(
@@ -103,43 +152,39 @@ def fit_gaussians(
         n_neighbours: head classes that a tail class borrows from.
         dtype: of the result, that of the features it will be used on.
     """
-    covariance = moments.covariance
-    diagonal = torch.diag_embed(torch.diagonal(covariance, dim1=1, dim2=2))
-    match model:
-        case "eps":
-            pass
-        case "diag":
-            covariance = diagonal
-        case "shrink_diag":
-            covariance = torch.lerp(covariance, diagonal, shrinkage)
-        case "oas":
-            covariance = oas_covariance(covariance, moments.counts)
-        case "pooled":
-            covariance = torch.lerp(covariance, pooled_covariance(moments)[None], shrinkage)
-        case "tail_borrow":
-            covariance = borrowed_covariance(moments, n_neighbours)
-    identity = torch.eye(covariance.shape[1], dtype=covariance.dtype, device=covariance.device)
-    return factored(moments.mean, covariance + eps * identity, dtype)
+    within = cache(lambda: pooled_covariance(moments))
+    borrowed = cache(lambda: borrowed_covariance(moments, n_neighbours))
+
+    def sigma(label: int) -> Covariance:
+        own = moments.covariance[label]
+        match model:
+            case "eps":
+                return own
+            case "diag":
+                return torch.diag(own.diagonal())
+            case "shrink_diag":
+                return torch.lerp(own, torch.diag(own.diagonal()), shrinkage)
+            case "oas":
+                return oas_covariance(own[None], moments.counts[label : label + 1])[0]
+            case "pooled":
+                return torch.lerp(own, within(), shrinkage)
+            case "tail_borrow":
+                return borrowed()(label)
+
+    return raised(moments.mean, sigma, eps, dtype)
 
 
-def factored(
-    mean: Float[Tensor, "classes features"], covariance: Covariances, dtype: torch.dtype
+def raised(
+    mean: Float[Tensor, "classes features"], sigma: OfClass, eps: float, dtype: torch.dtype
 ) -> ClassGaussians:
-    """Return Gaussians with their Cholesky factors and inverse factors, in `dtype`.
+    """Return Gaussians in `dtype`, eps * I added under every covariance."""
 
-    Factored in float64: rank-deficient covariances are held up by eps alone.
+    def above(label: int) -> Covariance:
+        covariance = sigma(label).clone()
+        covariance.diagonal().add_(eps)
+        return covariance
 
-    Raises:
-        DivergedError: a covariance that is not finite or too badly scaled to factor.
-    """
-    cholesky, info = torch.linalg.cholesky_ex(covariance.double())
-    if int(info.abs().max()) != 0:
-        raise DivergedError("a class covariance of the features cannot be factored")
-    identity = torch.eye(covariance.shape[1], dtype=torch.float64, device=covariance.device)
-    whitener = torch.linalg.solve_triangular(cholesky, identity.expand_as(cholesky), upper=False)
-    return ClassGaussians(
-        mean.to(dtype), covariance.to(dtype), cholesky.to(dtype), whitener.to(dtype)
-    )
+    return ClassGaussians(mean.to(dtype), above)
 
 
 def oas_covariance(covariance: Covariances, counts: Int64[Tensor, " classes"]) -> Covariances:
@@ -165,7 +210,7 @@ def pooled_covariance(moments: ClassMoments) -> Float[Tensor, "features features
     return torch.einsum("k,kij->ij", weights / weights.sum().clamp_min(1), moments.covariance)
 
 
-def borrowed_covariance(moments: ClassMoments, n_neighbours: int) -> Covariances:
+def borrowed_covariance(moments: ClassMoments, n_neighbours: int) -> OfClass:
     """Return covariances in which each class below the median count averages in its nearest heads.
 
     A head is a class at or above the median count; near is by Euclidean distance of the means.
@@ -174,5 +219,12 @@ def borrowed_covariance(moments: ClassMoments, n_neighbours: int) -> Covariances
     distance = torch.cdist(moments.mean, moments.mean).masked_fill(tail[None, :], float("inf"))
     k = min(n_neighbours, int((~tail).sum()))
     nearest = distance.topk(k, largest=False).indices
-    borrowed = moments.covariance[nearest].sum(dim=1) + moments.covariance
-    return torch.where(tail[:, None, None], borrowed / (k + 1), moments.covariance)
+    borrows: list[bool] = tail.tolist()
+
+    def of_class(label: int) -> Covariance:
+        own = moments.covariance[label]
+        if not borrows[label]:
+            return own
+        return (moments.covariance[nearest[label]].sum(dim=0) + own) / (k + 1)
+
+    return of_class

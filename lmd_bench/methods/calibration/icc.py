@@ -186,13 +186,17 @@ class _EmLoop:
         config = self.config
         self._set_learning_rates(epoch)
         moments = self._moments(epoch)
-        self.average = running_mean(self.average, moments, epoch)
-        of = {"current": moments, "running_mean": self.average}
-        gaussians = self._gaussians(of[config.virtual_stats])
-        self._m_step(gaussians)
-        before = self._judged_before() if config.evaluation == "official" else None
+        self.average = average = running_mean(self.average, moments, epoch)
+        of = {"current": moments, "running_mean": average}
+        # Not kept beyond their use: each is a K x C x C.
+        virtual = self._gaussians(of[config.virtual_stats])
+        self._m_step(virtual)
         same = epoch == 0 or config.fdc_stats == config.virtual_stats
-        loss = self._e_step(gaussians if same else self._gaussians(of[config.fdc_stats]), epoch)
+        consistent = virtual if same else self._gaussians(of[config.fdc_stats])
+        del virtual, moments, of
+        before = self._judged_before() if config.evaluation == "official" else None
+        loss = self._e_step(consistent, epoch)
+        del consistent
         moved = predict(self.model, self.stage1.train_set)[0]
         self.drifts.append(float((moved - self.features).norm() / self.features.norm()))
         self.features = moved
@@ -312,14 +316,15 @@ def running_mean(
 ) -> ClassMoments:
     """Return the published average, e <- a e + (1 - a) x with a = min(1 - 1/(t+1), decay).
 
-    For fewer than 1 / (1 - decay) EM epochs it is their mean.
+    For fewer than 1 / (1 - decay) EM epochs it is their mean. `average` is used up.
     """
     if average is None:
         return new
     share = max(1.0 / (epoch + 1), 1.0 - decay)
+    # In place, where a third set of covariances would be too much.
     return ClassMoments(
-        torch.lerp(average.mean, new.mean, share),
-        torch.lerp(average.covariance, new.covariance, share),
+        average.mean.lerp_(new.mean, share),
+        average.covariance.lerp_(new.covariance, share),
         new.counts,
     )
 

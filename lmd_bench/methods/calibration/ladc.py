@@ -19,12 +19,18 @@ Defaults: k 2, a .3, eps .01, tukey 1 (features are not changed); weight decay 1
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.calibration._base import Calibrated, Calibration, Stage1
-from lmd_bench.methods.calibration._gaussians import ClassMoments, class_moments, factored
+from lmd_bench.methods.calibration._gaussians import (
+    ClassMoments,
+    Covariance,
+    OfClass,
+    class_moments,
+    raised,
+)
 from lmd_bench.methods.calibration._m_step import expected_m_step
 from lmd_bench.methods.calibration._sgd import fresh_head
 from lmd_bench.methods.config import require
@@ -59,17 +65,26 @@ def tail_classes(counts: Int64[Tensor, " classes"]) -> Bool[Tensor, " classes"]:
     return tail
 
 
-def borrowed_moments(moments: ClassMoments, n_neighbours: int, borrowed: float) -> ClassMoments:
-    """Return the moments with those of tail classes mixed with their nearest head classes'."""
+def borrowed_moments(
+    moments: ClassMoments, n_neighbours: int, borrowed: float
+) -> tuple[Float[Tensor, "classes features"], OfClass]:
+    """Return means and covariances, those of tail classes mixed with their nearest heads'."""
     tail = tail_classes(moments.counts)
     heads = (~tail).nonzero().flatten()
     distances = torch.cdist(moments.mean[tail], moments.mean[heads])
     nearest = heads[distances.topk(min(n_neighbours, len(heads)), largest=False).indices]
-    mean, covariance = moments.mean.clone(), moments.covariance.clone()
+    mean = moments.mean.clone()
     mean[tail] = torch.lerp(mean[tail], moments.mean[nearest].mean(dim=1), borrowed)
-    lent = moments.covariance[nearest].sum(dim=1) + moments.covariance[tail]
-    covariance[tail] = lent / (nearest.shape[1] + 1)
-    return ClassMoments(mean, covariance, moments.counts)
+    lenders = dict(zip(tail.nonzero().flatten().tolist(), nearest, strict=True))
+
+    def sigma(label: int) -> Covariance:
+        own = moments.covariance[label]
+        if label not in lenders:
+            return own
+        lent = moments.covariance[lenders[label]].sum(dim=0) + own
+        return lent / (nearest.shape[1] + 1)
+
+    return mean, sigma
 
 
 class Ladc(Calibration):
@@ -80,10 +95,8 @@ class Ladc(Calibration):
         config: Config = self.config
         features = signed_power(stage1.features[0], config.tukey)
         moments = class_moments(features, stage1.train_set.labels, stage1.n_classes)
-        moments = borrowed_moments(moments, config.n_neighbours, config.borrowed)
-        identity = torch.eye(features.shape[1], dtype=torch.float64, device=features.device)
-        covariance = moments.covariance + config.eps * identity
-        gaussians = factored(moments.mean, covariance, torch.float32)
+        mean, sigma = borrowed_moments(moments, config.n_neighbours, config.borrowed)
+        gaussians = raised(mean, sigma, config.eps, torch.float32)
         head = fresh_head(
             features.shape[1], stage1.n_classes, derive_seed(stage1.seed, "head"), features.device
         )

@@ -11,9 +11,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from lmd_bench.methods.limits import in_blocks
+
 Features = Float[Tensor, "batch features"]
 Logits = Float[Tensor, "batch classes"]
 Centring = Literal["raw", "l2", "centred_l2"]
+_ROWS = 512  # images whose neighbours are sought at once
 _NO_VOTE = 1e-6  # of a vote, for the logarithm
 
 
@@ -257,11 +260,17 @@ class NeighboursHead(nn.Module):
 
     def votes(self, features: Features, grid: Sequence[int]) -> Float[Tensor, "ks batch classes"]:
         """Return the log votes of the k nearest for each k, the nearest found once."""
-        nearest = (F.normalize(features) @ self.features.T).topk(max(grid), dim=1).indices
-        counted = self.ballots[nearest].cumsum(dim=1)  # [batch, k, classes]
-        taken = counted[:, torch.tensor(grid, device=counted.device) - 1].transpose(0, 1)
-        largest = self.ballots.max()
-        return (taken + _NO_VOTE * largest).log()
+        none = _NO_VOTE * self.ballots.max()
+        places = torch.tensor(grid, device=features.device) - 1
+
+        def of_rows(rows: slice) -> Float[Tensor, "ks rows classes"]:
+            similarity = F.normalize(features[rows]) @ self.features.T
+            nearest = similarity.topk(max(grid), dim=1).indices
+            counted = self.ballots[nearest].cumsum(dim=1)  # [rows, k, classes]
+            return (counted[:, places].transpose(0, 1) + none).log()
+
+        # A whole val set times a whole train set would be gigabytes.
+        return in_blocks(len(features), _ROWS, of_rows, dim=1)
 
     def forward(self, features: Features) -> Logits:
         """Return the log votes of the k nearest."""

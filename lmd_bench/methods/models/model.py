@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.data.views import Views, make_view
 from lmd_bench.methods.config import TrainingConfig
-from lmd_bench.methods.limits import n_parts
+from lmd_bench.methods.limits import in_blocks, n_parts
 from lmd_bench.methods.models.encoder import draw_encoder
 from lmd_bench.methods.models.fixed import AnyEncoder, FixedEncoder, StoredFacts
 
@@ -91,19 +91,19 @@ def predict(
     """Return features and logits of the test view, in eval mode, as float32 on the device."""
     was_training = model.training
     model.eval()
-    features: list[Tensor] = []
-    logits: list[Tensor] = []
+
+    def both(rows: slice) -> Tensor:
+        view = make_view("test", images.pixels[rows], seed=0)
+        with autocast(view.device):
+            features, logits = model(view)
+        widths.append(features.shape[1])
+        return torch.cat([features.float(), logits.float()], dim=1)
+
+    widths: list[int] = []
     with torch.inference_mode():
-        # At least once: of no images come no features, of the right width.
-        size = max(1, EVAL_BATCH // n_parts())
-        for start in range(0, max(len(images), 1), size):
-            view = make_view("test", images.pixels[start : start + size], seed=0)
-            with autocast(view.device):
-                f, z = model(view)
-            features.append(f.float())
-            logits.append(z.float())
+        joined = in_blocks(len(images), max(1, EVAL_BATCH // n_parts()), both)
     model.train(was_training)
-    return torch.cat(features).clone(), torch.cat(logits).clone()
+    return joined[:, : widths[0]].clone(), joined[:, widths[0] :].clone()
 
 
 def autocast(device: torch.device) -> torch.autocast:

@@ -63,6 +63,18 @@ def test_auto_gives_each_trial_what_the_largest_of_all_stages_1_takes(ask, two_g
     assert slots.n_slots == 6
 
 
+def test_a_probe_that_fails_asks_for_a_whole_gpu_and_ends_no_search(ask, two_gpus, monkeypatch):
+    def get(value):
+        if value == 0.3:
+            raise ray.exceptions.WorkerCrashedError
+        return value
+
+    monkeypatch.setattr(ray, "get", get)
+    request = replace(ask("crt", "vfc", "focal"), gpus_per_trial="auto", address="10.0.0.1:6379")
+    slots = cluster.find_slots(request)
+    assert (slots.gpus, slots.n_slots) == (1.0, 2)
+
+
 def test_auto_without_a_gpu_runs_on_the_cores(ask, monkeypatch):
     monkeypatch.setattr(cluster, "n_gpus", lambda: 0)
     slots = cluster.find_slots(replace(ask("crt"), gpus_per_trial="auto"))
