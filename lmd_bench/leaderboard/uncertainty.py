@@ -312,7 +312,8 @@ def _moments(values: Sequence[float], weights: Sequence[float]) -> tuple[float, 
     One value alone shows no spread: its SD is NaN, not 0.
     """
     x, w = np.array(values), np.array(weights)
-    known = ~np.isnan(x) & (w > 0)
+    # What has no chance but a rounding error is not known of.
+    known = ~np.isnan(x) & (w > 1e-9)
     if not known.any():
         return float("nan"), float("nan")
     x, w = x[known], w[known] / w[known].sum()

@@ -74,3 +74,16 @@ def test_a_single_trial_shows_no_spread(study) -> None:
     assert spread.score_mean == pytest.approx(0.5)
     assert np.isnan(spread.score_sd)
     assert np.isnan(spread.test_sd)
+
+
+def test_a_default_that_only_rounding_lets_win_is_no_second_known_config(study) -> None:
+    # Of 3 others, all better than the default, the chances add up to 1 but for a rounding error.
+    rows = study("crt", [0.1, 0.5, 0.3, 0.2], {1: [0.7, 0.8], 0: [0.6, 0.6]})
+    (found,) = group_studies(rows)
+
+    assert 0 < 1 - sum(selection_chances(3, 3, 3)) < 1e-12
+    spread = procedure_spread(found, RULE)
+
+    assert spread is not None
+    assert spread.test_mean == pytest.approx(0.75)
+    assert np.isnan(spread.test_sd)
