@@ -15,7 +15,8 @@ from lmd_bench.data.batches import ImageSet
 from lmd_bench.methods.calibration._base import Stage1
 from lmd_bench.methods.models.model import predict
 from lmd_bench.methods.representation._base import Representation
-from lmd_bench.training import loop, trial
+from lmd_bench.methods.representation._momentum import move_towards
+from lmd_bench.training import device, loop, trial
 from lmd_bench.training.feed import Feed
 from tests.training.test_trial import make_spec
 from tests.virtual_gpu import DeviceMismatch, Ledger, virtual_gpu
@@ -134,6 +135,47 @@ def test_a_trial_leaves_nothing_on_the_gpu(method: str, settings: dict, tmp_path
         row = trial.execute_trial(spec, context, no_report)
         assert (row["status"], row["device"]) == ("ok", "virtual GPU"), row["cause"]
         assert ledger.live_bytes() == 0
+
+
+def test_a_trial_on_stored_features_copies_no_training_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    copied: list[int] = []
+    gather = device.gather
+
+    def counted(mapped, rows, *, pinned):
+        copied.append(len(rows))
+        return gather(mapped, rows, pinned=pinned)
+
+    monkeypatch.setattr(device, "gather", counted)
+    spec = replace(make_spec("cross_entropy+tau_norm"), n_epochs=1)
+    with virtual_gpu():
+        context = TrialContext(results=tmp_path, device="cuda", gpu_share=1.0)
+        row = trial.execute_trial(spec, context, no_report)
+        assert copied == [row["n_train"], row["n_val"]], row["cause"]
+        copied.clear()
+        trial.execute_trial(spec, context, no_report)  # on the encoder and features of the first
+        assert copied == [row["n_val"]]
+
+
+def test_teachers_and_sharpness_launch_one_operation_for_all_parameters():
+    values = [torch.full((2, n + 1), float(n)) for n in range(9)]
+    with virtual_gpu() as ledger:
+        here, there = ([value.to(CUDA) for value in values] for _ in range(2))
+        ledger.operations = 0
+        move_towards(here, [value + 1 for value in there], 0.5)
+        assert ledger.operations == len(values) + 1  # the sums, and one for the move
+        for value, moved in zip(values, here, strict=True):
+            assert torch.equal(moved.to("cpu"), value + 0.5)
+        model = tiny.model().to(CUDA)
+        parameters = list(model.parameters())
+        for parameter in parameters:
+            parameter.grad = torch.ones_like(parameter)
+        ledger.operations = 0
+        with loop.sharpened(parameters, 0.1):
+            pass
+    # Each is cloned by itself; the rest does not grow with their number.
+    assert ledger.operations < 2 * len(parameters) + 20
 
 
 @pytest.mark.parametrize(

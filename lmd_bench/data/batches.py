@@ -1,6 +1,6 @@
 """Images of a split on the trial's device, and the order in which an epoch takes them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,6 +36,30 @@ class MappedPixels:
         pinned = self._device.type == "cuda"
         batch = gather(self._mapped, rows, pinned=pinned)
         return batch.to(self._device, non_blocking=pinned)
+
+
+class ResidentPixels:
+    """Pixels that lie on the device as a whole, copied there when the first of them is asked for.
+
+    A trial that stands on stored features asks for none of train.
+    """
+
+    def __init__(self, n: int, load: Callable[[], UInt8[Tensor, "images height width 3"]]) -> None:
+        """Stand for the n images that `load` returns; nothing is read yet."""
+        self._n = n
+        self._load = load
+
+    def __len__(self) -> int:
+        return self._n
+
+    @cached_property
+    def whole(self) -> UInt8[Tensor, "images height width 3"]:
+        """Return all of them."""
+        return self._load()
+
+    def __getitem__(self, index: slice | Int64[Tensor, " batch"]) -> Pixels:
+        """Return the pixels at positions of the split, which lie on the device."""
+        return self.whole[index]
 
 
 class StoredViews:
@@ -88,7 +112,7 @@ class StoredViews:
 class ImageSet:
     """Images of one split; what is taken from it lies on the trial's device."""
 
-    pixels: UInt8[Tensor, "images height width 3"] | MappedPixels | StoredViews
+    pixels: UInt8[Tensor, "images height width 3"] | ResidentPixels | MappedPixels | StoredViews
     labels: Int64[Tensor, " images"]  # on the trial's device
 
     def __len__(self) -> int:
@@ -104,7 +128,7 @@ class ImageSet:
         # Small, and not waited for: at the start of a step the GPU still works on the one before.
         on_device = indices.to(self.labels.device, non_blocking=True)
         # What is streamed takes the indices from the CPU: from the GPU it would wait for it.
-        rows = on_device if isinstance(self.pixels, Tensor) else indices
+        rows = on_device if isinstance(self.pixels, Tensor | ResidentPixels) else indices
         return self.pixels[rows], self.labels[on_device]
 
 

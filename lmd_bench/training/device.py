@@ -13,7 +13,7 @@ from lmd_bench.core import paths
 from lmd_bench.core.errors import BrokenPlaceError
 from lmd_bench.core.machine import n_cores
 from lmd_bench.core.schema import DataSource, Row, TrialContext
-from lmd_bench.data.batches import MappedPixels, gather
+from lmd_bench.data.batches import MappedPixels, ResidentPixels, gather
 from lmd_bench.data.images.prepare import PreparedImages
 
 RESIDENT_SHARE = 0.25  # of a trial's GPU memory; the rest is the model's and its activations'
@@ -103,7 +103,7 @@ def open_pixels(
     rows: Int64[np.ndarray, " rows"],
     device: torch.device,
     gpu_share: float,
-) -> UInt8[Tensor, "rows height width 3"] | MappedPixels:
+) -> ResidentPixels | MappedPixels:
     """Return the pixels of a split for a trial on `device`.
 
     Args:
@@ -116,10 +116,14 @@ def open_pixels(
     # A split copied to the GPU once is indexed there; a larger one is streamed batch by batch.
     if device.type == "cpu" or not fits(mapped.nbytes, total_memory(device), gpu_share):
         return MappedPixels(mapped, rows, device)
-    pixels = torch.empty((len(rows), *mapped.shape[1:]), dtype=torch.uint8, device=device)
-    for part in _blocks(len(rows)):
-        pixels[part] = gather(mapped, rows[part], pinned=False).to(device)
-    return pixels
+
+    def load() -> UInt8[Tensor, "rows height width 3"]:
+        pixels = torch.empty((len(rows), *mapped.shape[1:]), dtype=torch.uint8, device=device)
+        for part in _blocks(len(rows)):
+            pixels[part] = gather(mapped, rows[part], pinned=False).to(device)
+        return pixels
+
+    return ResidentPixels(len(rows), load)
 
 
 def fits(n_bytes: int, total: int, gpu_share: float) -> bool:

@@ -208,19 +208,18 @@ def _step(
 @contextmanager
 def sharpened(parameters: Iterable[nn.Parameter], rho: float) -> Iterator[None]:
     """Move the parameters by rho along their gradient, and back to the bit afterwards."""
-    moved = [parameter for parameter in parameters if parameter.grad is not None]
-    gradients = [parameter.grad for parameter in moved if parameter.grad is not None]
+    moved: list[Tensor] = [parameter for parameter in parameters if parameter.grad is not None]
+    gradients: list[Tensor] = [parameter.grad for parameter in moved if parameter.grad is not None]
     before = [parameter.detach().clone() for parameter in moved]
     # The norm over all parameters is that of their norms; one number, and nothing copied.
-    norms = torch.stack([gradient.norm() for gradient in gradients])
+    norms = torch.stack(torch._foreach_norm(gradients))  # pyright: ignore[reportPrivateUsage]
     scale = rho / norms.norm().clamp_min(1e-12)
     with torch.no_grad():
-        for parameter, gradient in zip(moved, gradients, strict=True):
-            parameter.add_(gradient * scale)
+        uphill = torch._foreach_mul(gradients, scale)  # pyright: ignore[reportPrivateUsage]
+        torch._foreach_add_(moved, uphill)  # pyright: ignore[reportPrivateUsage]
     # Copies, not a subtraction: adding and taking away again would round.
     try:
         yield
     finally:
         with torch.no_grad():
-            for parameter, value in zip(moved, before, strict=True):
-                parameter.copy_(value)
+            torch._foreach_copy_(moved, before)  # pyright: ignore[reportPrivateUsage]

@@ -6,7 +6,7 @@ import torch
 
 from lmd_bench.core.schema import DataSource
 from lmd_bench.data import batches as pixels
-from lmd_bench.data.batches import ImageSet, MappedPixels, gather
+from lmd_bench.data.batches import ImageSet, MappedPixels, ResidentPixels, gather
 from lmd_bench.data.images import prepare as images
 from lmd_bench.store.store import open_store
 from lmd_bench.training import trial
@@ -97,7 +97,7 @@ def test_streamed_and_resident_pixels_are_the_same_on_a_gpu(monkeypatch):
     monkeypatch.setattr(pixels, "fits", lambda *arguments: False)
     streamed = open_pixels(prepared, rows, torch.device(gpu), gpu_share=1.0)
     assert isinstance(streamed, MappedPixels)
-    assert isinstance(resident, torch.Tensor)
+    assert isinstance(resident, ResidentPixels)
     for seed in range(20):  # more batches than there are pinned buffers in flight
         indices = torch.randperm(1500, generator=torch.Generator().manual_seed(seed))[:128]
         assert torch.equal(streamed[indices], resident[indices.to(gpu)])

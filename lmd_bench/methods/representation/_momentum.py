@@ -87,5 +87,6 @@ def ema_alpha(step: int, decay: float) -> float:
 @torch.no_grad()
 def move_towards(teacher: Iterable[Tensor], student: Iterable[Tensor], share: float) -> None:
     """Replace each t of the teacher by (1 - share) t + share s, in place."""
-    for target, source in zip(teacher, student, strict=True):
-        target.lerp_(source, share)
+    # One call for all: each by itself is a kernel that the CPU has to launch.
+    both = list(teacher), list(student)
+    torch._foreach_lerp_(*both, share)  # pyright: ignore[reportPrivateUsage]
