@@ -148,7 +148,8 @@ def test_an_answer_shows_itself_as_text_and_in_a_notebook(results: Results) -> N
     assert answer._repr_html_().startswith("<p><strong>ORACLE")
     assert "<table" in results.leaderboard()._repr_html_()
     assert set(answer.frame["other"]) == {"crt"}
-    assert list(results.imbalance().frames) == ["rows", "crossings", "robust_ranges"]
+    frames = ["rows", "crossings", "robust_ranges", "over_range", "levels", "shares"]
+    assert list(results.imbalance().frames) == frames
     with pytest.raises(UserError, match="Unknown part 'curve'"):
         results.imbalance().render("csv", part="curve")
 
