@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lmd_bench.cli.progress import image_progress
 from lmd_bench.core.schema import DataSource, TaskSpec
@@ -29,7 +30,7 @@ def run_check(spec: TaskSpec, source: DataSource, split_out: Path | None) -> boo
     Raises:
         UserError: the data or the split cannot be had, or `split_out` cannot be written.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     with image_progress() as progress:
         report = check(spec, source, progress)
     if isinstance(report, tuple):
@@ -108,9 +109,11 @@ def _show_crossing(console: Console, dataset: str, report: SplitReport) -> None:
         console.print(f"{_GOOD} no {group} in two splits")
     for crossing in report.crossing:
         first, second = crossing.splits
+        console.print(_BAD, end=" ")
         console.print(
-            f"{_BAD} {_count(len(crossing.groups), group)} in both {first} and {second}, with "
-            f"{crossing.n_images[0]} and {crossing.n_images[1]} images: {_few(crossing.groups)}"
+            f"{_count(len(crossing.groups), group)} in both {first} and {second}, with "
+            f"{crossing.n_images[0]} and {crossing.n_images[1]} images: {_few(crossing.groups)}",
+            markup=False,
         )
 
 
@@ -154,9 +157,11 @@ def _show_near(console: Console, report: SplitReport) -> None:
 def _show_classes(console: Console, report: SplitReport) -> None:
     small = [size.name for size in report.classes if size.too_small]
     if small:
+        console.print(_BAD, end=" ")
         console.print(
-            f"{_BAD} {_count(len(small), 'class', 'classes')} with fewer than {FEWEST} images in "
-            f"val or test, too few to judge: {', '.join(small)}"
+            f"{_count(len(small), 'class', 'classes')} with fewer than {FEWEST} images in "
+            f"val or test, too few to judge: {', '.join(small)}",
+            markup=False,
         )
     else:
         console.print(f"{_GOOD} every class has at least {FEWEST} images in val and in test")
@@ -169,7 +174,7 @@ def _show_classes(console: Console, report: SplitReport) -> None:
     for size in report.classes:
         alone = smallest_difference([size.n_test])
         counts = [f"{n:,}" for n in (size.n_train, size.n_val, size.n_test)]
-        table.add_row(size.name, *counts, _points(size.recall_step), _points(alone))
+        table.add_row(Text(size.name), *counts, _points(size.recall_step), _points(alone))
     console.print(table)
     console.print("the last two columns: points of this class's recall")
 

@@ -7,6 +7,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 from lmd_bench.cli.app import app, one_task
 from lmd_bench.cli.option_groups import expanded
@@ -129,7 +130,7 @@ def show_dataset(name: str) -> None:
     from lmd_bench.data.listing import presence, present_images
 
     card = datasets.load(name).card
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     console.print(f"[bold]{card.name}[/bold]  {card.title}")
     console.print(f"licence   {card.licence}\ncitation  {card.citation}\nurl       {card.url}")
     console.print(f"groups    {card.group or 'none'}\nhow       {card.how_to_get}")
@@ -152,7 +153,7 @@ def _counts(card: "DatasetCard", present: "ImageTable | None") -> Table:
     table = Table("class", "expected", "here", "")
     for label, class_name in enumerate(names):
         table.add_row(
-            class_name,
+            Text(class_name),
             f"{card.expected_counts[label]:,}" if card.expected_counts else "?",
             "-" if here is None else f"{here[label]:,}",
             bar(int(shown[label]), int(shown.max(initial=1)), 2 * _BAR),
@@ -191,7 +192,7 @@ def _show_factors(console: Console, name: str, present: "ImageTable") -> None:
                 f"{counts[label]:>6,} {bar(counts[label], max(counts), _BAR // 3)}"
                 for counts in tasks.values()
             ]
-            table.add_row(present.class_names[label], *cells)
+            table.add_row(Text(present.class_names[label]), *cells)
         console.print(table)
     if refused:
         console.print("Not to be had: " + "\n".join(refused), markup=False)

@@ -171,9 +171,10 @@ def _plan_table(task: str, studies: "Iterable[StudyPlan]") -> Table:
 
 
 def _print_trial(row: "Row") -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     if row["status"] != "ok":
-        console.print(f"[red]{row['status']}[/red]: {row['cause']}")
+        console.print(f"[red]{row['status']}[/red]:", end=" ")
+        console.print(row["cause"], markup=False)
         return
     recall = ", ".join(
         f"{name} {100 * value:.0f}"
@@ -186,7 +187,8 @@ def _print_trial(row: "Row") -> None:
         f"{100 * row['val_medium_recall']:.1f} / {100 * row['val_few_recall']:.1f} % "
         f"(best stage-1 epoch {row['best_epoch']}, {row['seconds']:.0f} s)\n"
         f"recall by class, %: {recall}\nrow {row['key']}; test stays closed until a search's "
-        "confirmation"
+        "confirmation",
+        markup=False,
     )
 
 

@@ -54,6 +54,7 @@ def failures(results: Results = RESULTS) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from lmd_bench.core.text import clock
     from lmd_bench.search.jobs import RETRIED
@@ -71,7 +72,7 @@ def failures(results: Results = RESULTS) -> None:
         table.add_row(
             str(kind.n_trials),
             kind.status,
-            kind.cause,
+            Text(kind.cause),
             ", ".join(kind.methods),
             clock(kind.seconds),
             str(kind.traceback.relative_to(results)) if kind.traceback else "",
