@@ -32,6 +32,10 @@ _DEATHS: tuple[tuple[str, Status, str], ...] = (
 _NOT_COUNTED = "Failure # 0 "  # what Tune writes of a death that is a preemption
 SECONDS = 10.0  # between two looks at the nodes of a cluster
 NO_ROOM = 60.0  # seconds without a trial that has started, after which it is said
+LEAST_PAUSE = (
+    0.2  # seconds between two epochs that a worker tells of; a calibration's take milliseconds
+)
+EPOCHS_HEARD = 500  # a second, of all workers together: half of what Tune takes in
 _LONGEST = 300  # characters of a cause
 
 
@@ -107,7 +111,9 @@ class QueueSearcher(Searcher):
         self._jobs[trial_id] = job
         self._unplaced[trial_id] = time.monotonic()
         self._display.started(job)
-        return {"job": job.to_payload(), "plugins": shipped()}
+        # The driver hears of some thousand epochs a second, and a worker waits until it is heard.
+        pause = max(LEAST_PAUSE, self.n_slots / EPOCHS_HEARD)
+        return {"job": job.to_payload(), "plugins": shipped(), "pause": pause}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Show an epoch of a running trial."""

@@ -19,20 +19,20 @@ from lmd_bench.search.jobs import from_payload, job_name
 from lmd_bench.search.watching.traces import Heartbeat, TrialLog
 from lmd_bench.store.mirror import Mirror
 
-REPORT_SECONDS = 0.2  # a report waits for the driver, and calibration epochs take milliseconds
 SECONDS = 1.0  # between two looks at whether the parent lives
 
 
 class Reporter:
-    """Passes a trial's epochs on to Tune, at most one in `REPORT_SECONDS`."""
+    """Passes a trial's epochs on to Tune, with a pause of some seconds between two."""
 
-    def __init__(self) -> None:
+    def __init__(self, pause: float) -> None:
         """Start with a report that is due."""
+        self._pause = pause
         self._last = float("-inf")
 
     def __call__(self, progress: Progress) -> None:
         """Report an epoch."""
-        if time.monotonic() - self._last >= REPORT_SECONDS:
+        if time.monotonic() - self._last >= self._pause:
             tune.report(asdict(progress))
             self._last = time.monotonic()
 
@@ -53,7 +53,7 @@ def run_job(config: Mapping[str, Any]) -> None:
     heartbeat = Heartbeat(job.context.results, job.key, job.spec.study, job_name(job))
     log = TrialLog(job.context.results, job.key)
     log.say(f"{job_name(job)} of {job.spec.study} on {socket.gethostname()}, process {os.getpid()}")
-    to_tune = Reporter()
+    to_tune = Reporter(config["pause"])
 
     def on_epoch(progress: Progress) -> None:
         heartbeat(progress)

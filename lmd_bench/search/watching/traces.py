@@ -97,26 +97,39 @@ class TrialLog:
     def __init__(self, results: Path, key: str) -> None:
         """Make the folder; the file comes with the first line."""
         self._path = results / "logs" / "trials" / f"{key}.log"
+        self._waiting: list[str] = []
+        self._last = float("-inf")
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
 
     def say(self, text: str) -> None:
         """Write a line, with the time in UTC before it."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        with suppress(OSError), self._path.open("a") as file:
-            file.write(f"{now} {text}\n")
+        self._add(text)
+        self._write()
 
     def __call__(self, progress: Progress) -> None:
-        """Write an epoch."""
-        self.say(
+        """Write an epoch, at most once in `SECONDS`; those in between are written with the next."""
+        self._add(
             f"{progress.stage} epoch {progress.epoch}/{progress.n_epochs}: loss "
             f"{progress.loss:.4g}, val balanced accuracy {progress.val_balanced_accuracy:.4f}"
         )
+        # A shared disk takes milliseconds to open a file, and so do epochs of a calibration.
+        if time.monotonic() - self._last >= SECONDS:
+            self._write()
 
     def ended(self, row: Mapping[str, Any]) -> None:
         """Write how the trial ended."""
         cause = f", {row['cause']}" if row["cause"] else ""
         self.say(f"{row['status']}{cause}, after {row['seconds']:.1f} s")
+
+    def _add(self, text: str) -> None:
+        self._waiting.append(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}\n")
+
+    def _write(self) -> None:
+        self._last = time.monotonic()
+        with suppress(OSError), self._path.open("a") as file:
+            file.writelines(self._waiting)
+            self._waiting.clear()
 
 
 def write_search(results: Path, trace: SearchTrace, options: str = "") -> None:

@@ -47,6 +47,12 @@ def start(searcher, trial_id, place):
     return job
 
 
+@pytest.mark.parametrize(("n_slots", "pause"), [(3, 0.2), (800, 1.6)])
+def test_workers_of_a_large_cluster_tell_of_fewer_epochs(make, n_slots, pause):
+    searcher, _, _ = make(n_slots=n_slots)
+    assert searcher.suggest("a")["pause"] == pause
+
+
 def test_no_more_jobs_are_given_than_there_are_slots(make):
     searcher, _, _ = make(n_slots=2)
     assert searcher.suggest("a")
