@@ -142,16 +142,19 @@ def _show_near(console: Console, report: SplitReport) -> None:
         console.print(f"{_GOOD} no near-identical images in two splits ({rule})")
         return
     console.print(
-        f"{_BAD} {_count(len(report.near), 'near-identical pair')} in two splits ({rule})"
+        f"{_BAD} {_count(len(report.near), 'group')} of near-identical images across splits "
+        f"({rule})"
     )
-    for pair in report.near[:_SHOWN]:
-        ids = [report.table.image_ids[row] for row in pair.rows]
+    for group in report.near[:_SHOWN]:
+        first, second = (report.table.image_ids[row] for row in group.pair)
+        others = len(group.rows) - 2
         console.print(
-            f"  {ids[0]} ({pair.splits[0]}) ~ {ids[1]} ({pair.splits[1]}), {pair.distance} bits",
+            f"  {first} ({group.splits[0]}) ~ {second} ({group.splits[1]}), {group.distance} bits"
+            + (f", and {_count(others, 'image')} more like them" if others else ""),
             markup=False,
         )
     if len(report.near) > _SHOWN:
-        console.print(f"  and {len(report.near) - _SHOWN} pairs more")
+        console.print(f"  and {len(report.near) - _SHOWN} groups more")
 
 
 def _show_classes(console: Console, report: SplitReport) -> None:

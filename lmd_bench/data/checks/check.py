@@ -21,7 +21,7 @@ from lmd_bench.data.checks.doubles import (
     identical_sets,
     pixel_digests,
 )
-from lmd_bench.data.checks.near import NearPair, difference_hashes, near_identical
+from lmd_bench.data.checks.near import NearGroup, difference_hashes, near_identical
 from lmd_bench.data.checks.readable import Unreadable, unreadable_images
 from lmd_bench.data.datasets._feature_file import n_constant
 from lmd_bench.data.images.prepare import PreparedImages
@@ -46,7 +46,7 @@ class SplitReport:
     crossing: tuple[Crossing, ...]
     names_groups: bool  # some image is of a lesion or patient that the data name
     notes: tuple[str, ...]  # what of the files is left out
-    near: tuple[NearPair, ...]
+    near: tuple[NearGroup, ...]
     classes: tuple[ClassSize, ...]
     smallest_difference: float  # of balanced accuracy on test, 0 to 1
     n_constant: int | None = None  # columns of one value for all images; None: of images
@@ -142,7 +142,7 @@ def _identical(
 
 def _near(
     prepared: PreparedImages, split: Split, identical: tuple[tuple[int, ...], ...]
-) -> tuple[NearPair, ...]:
+) -> tuple[NearGroup, ...]:
     return near_identical(_hashes(prepared), split, identical)
 
 

@@ -12,26 +12,30 @@ images without any structure count as equal. Below 17 px the hash is coarser.
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from lmd_bench.data.tasks.split import Split
 
 THRESHOLD = 24  # bits of 512
 _SIDE = 16
 _GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # luma, ITU-R BT.601
-_BLOCK = 1024  # rows compared at a time: 4 MiB of distances for a thousand held-out images
+_TILE = 2048  # hashes compared with as many others at a time: 16 MiB of distances
+_SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
-class NearPair:
-    """Two images in two splits that look the same."""
+class NearGroup:
+    """Images of two splits or more that look the same, each like another one of the group."""
 
-    rows: tuple[int, int]
-    splits: tuple[str, str]
-    distance: int  # bits that differ
+    rows: tuple[int, ...]
+    pair: tuple[int, int]  # the nearest two rows in two splits
+    splits: tuple[str, str]  # of the pair
+    distance: int  # bits that differ in the pair
 
 
 def difference_hashes(
@@ -52,40 +56,141 @@ def near_identical(
     split: Split,
     identical: Collection[tuple[int, ...]] = (),
     threshold: int = THRESHOLD,
-) -> tuple[NearPair, ...]:
-    """Return the pairs in two splits whose hashes differ in at most `threshold` bits.
+) -> tuple[NearGroup, ...]:
+    """Return the groups of images across splits whose hashes differ in at most `threshold` bits.
+
+    Two rows are linked if they lie in two splits and differ in so few bits. A group is what such
+    links hold together, so it has no more rows than there are images, however many links there are.
 
     Args:
         bits: hashes of all images of the table.
-        split: rows of the table; only pairs across it are compared.
-        identical: sets of rows whose files or pixels are the same, whose pairs are left out.
+        split: rows of the table; only rows in two splits are linked.
+        identical: sets of rows whose files or pixels, and so hashes, are the same. These are no
+            link, so a set is in a group only as far as other images look like it.
         threshold: bits.
 
     Returns:
-        nearest pairs first.
+        groups of the nearest pairs first.
     """
-    set_of = {row: i for i, rows in enumerate(identical) for row in rows}
-    named = {"train": split.train, "val": split.val, "test": split.test}
-    pairs = [
-        NearPair(rows, (first, second), distance)
-        for first, second in combinations(named, 2)
-        for rows, distance in _near(bits, named[first], named[second], threshold)
-        if rows[0] not in set_of or set_of[rows[0]] != set_of.get(rows[1])
-    ]
-    return tuple(sorted(pairs, key=lambda pair: (pair.distance, pair.rows)))
+    rows = np.concatenate([split.train, split.val, split.test])
+    sizes = [len(split.train), len(split.val), len(split.test)]
+    split_of = np.full(len(bits), -1)
+    split_of[rows] = np.repeat(np.arange(len(sizes)), sizes)
+    content = np.arange(len(bits))
+    for same in identical:
+        content[list(same)] = same[0]
+
+    # One node for all images of a hash: what has no structure is compared once.
+    packed = np.packbits(bits[rows], axis=1)
+    hashes, node = np.unique(packed.view(f"V{packed.shape[1]}")[:, 0], return_inverse=True)
+    hashes = hashes.view(np.uint8).reshape(len(hashes), packed.shape[1])
+    members = np.split(rows[np.argsort(node, kind="stable")], np.cumsum(np.bincount(node))[:-1])
+    parts = [np.unique(node[split_of[rows] == i]) for i in range(len(sizes))]
+    distance, partner, component = _joined(hashes, parts, bits.shape[1], threshold)
+    for i, images in enumerate(members):
+        if min(map(np.ptp, (split_of[images], content[images]))) > 0:
+            distance[i], partner[i] = 0, i
+
+    groups: list[NearGroup] = []
+    owners = np.flatnonzero(distance <= threshold)
+    owners = owners[np.argsort(distance[owners], kind="stable")]
+    nodes = np.argsort(component, kind="stable")
+    ends = np.searchsorted(component[nodes], np.arange(len(hashes) + 1))
+    for owner in owners[np.sort(np.unique(component[owners], return_index=True)[1])]:
+        label = component[owner]
+        images = np.concatenate([members[i] for i in nodes[ends[label] : ends[label + 1]]])
+        pair = _pair(members[owner], members[partner[owner]], split_of, content)
+        names = (_SPLITS[split_of[pair[0]]], _SPLITS[split_of[pair[1]]])
+        groups.append(NearGroup(tuple(np.sort(images).tolist()), pair, names, int(distance[owner])))
+    return tuple(sorted(groups, key=lambda group: (group.distance, group.pair)))
 
 
-def _near(
-    bits: Bool[np.ndarray, "images bits"], first: np.ndarray, second: np.ndarray, threshold: int
-) -> Iterator[tuple[tuple[int, int], int]]:
-    n_bits = bits.shape[1]
-    # With bits as -1 and 1, the product of two hashes is n_bits - 2 * distance.
-    right = np.where(bits[second], np.float32(1), np.float32(-1)).T
-    for start in range(0, len(first), _BLOCK):
-        rows = first[start : start + _BLOCK]
-        products = np.where(bits[rows], np.float32(1), np.float32(-1)) @ right
-        for i, j in zip(*np.nonzero(products >= n_bits - 2 * threshold), strict=True):
-            yield (int(rows[i]), int(second[j])), round((n_bits - float(products[i, j])) / 2)
+def _joined(
+    hashes: UInt8[np.ndarray, "nodes bytes"],
+    parts: list[Int64[np.ndarray, " _"]],
+    n_bits: int,
+    threshold: int,
+) -> tuple[Int64[np.ndarray, " nodes"], Int64[np.ndarray, " nodes"], Int64[np.ndarray, " nodes"]]:
+    """Return the distance to a near node, that node, and the component, of each node.
+
+    The distance is beyond the threshold where there is none. Of a link's two ends, one may not have
+    it; the nearest link of a component is always at one of its nodes.
+    """
+    distance = np.full(len(hashes), n_bits + 1)
+    partner = np.zeros(len(hashes), dtype=np.int64)
+    component = np.arange(len(hashes))
+    for rows, columns in _tiles(parts):
+        # With bits as -1 and 1, the product of two hashes is n_bits - 2 * distance.
+        products = _signs(hashes[rows], n_bits) @ _signs(hashes[columns], n_bits).T
+        _, i, j = np.intersect1d(rows, columns, assume_unique=True, return_indices=True)
+        products[i, j] = -n_bits - 2  # a hash and itself
+        nearest = products.argmax(axis=1)
+        bits = (n_bits - products[np.arange(len(rows)), nearest].astype(np.int64)) // 2
+        if bits.min() > threshold:
+            continue
+        nearer = bits < distance[rows]
+        distance[rows[nearer]] = bits[nearer]
+        partner[rows[nearer]] = columns[nearest[nearer]]
+        component = _join(component, rows, columns, products >= n_bits - 2 * threshold)
+    return distance, partner, component
+
+
+def _tiles(
+    parts: list[Int64[np.ndarray, " _"]],
+) -> Iterator[tuple[Int64[np.ndarray, " rows"], Int64[np.ndarray, " columns"]]]:
+    for first, second in combinations(parts, 2):
+        for i, j in product(range(0, len(first), _TILE), range(0, len(second), _TILE)):
+            yield first[i : i + _TILE], second[j : j + _TILE]
+
+
+def _signs(
+    hashes: UInt8[np.ndarray, "nodes bytes"], n_bits: int
+) -> Float32[np.ndarray, "nodes bits"]:
+    return np.unpackbits(hashes, axis=1, count=n_bits).astype(np.float32) * 2 - 1
+
+
+def _join(
+    component: Int64[np.ndarray, " nodes"],
+    rows: Int64[np.ndarray, " rows"],
+    columns: Int64[np.ndarray, " columns"],
+    close: Bool[np.ndarray, "rows columns"],
+) -> Int64[np.ndarray, " nodes"]:
+    """Return the components after the links of one tile.
+
+    One link of each row and column is taken at a time, and those inside a component are dropped, as
+    by O. Boruvka (1926): each round at least halves the components that have links to others.
+    """
+    n = len(component)
+    while True:
+        close &= component[rows][:, None] != component[columns]
+        of_row, of_column = np.flatnonzero(close.any(axis=1)), np.flatnonzero(close.any(axis=0))
+        if not len(of_row):
+            return component
+        i = np.concatenate([of_row, close[:, of_column].argmax(axis=0)])
+        j = np.concatenate([close[of_row].argmax(axis=1), of_column])
+        ends = (component[rows[i]], component[columns[j]])
+        links = coo_array((np.ones(len(i)), ends), shape=(n, n))
+        component = connected_components(links, directed=False)[1].astype(np.int64)[component]
+
+
+def _pair(
+    first: Int64[np.ndarray, " first"],
+    second: Int64[np.ndarray, " second"],
+    split_of: Int64[np.ndarray, " images"],
+    content: Int64[np.ndarray, " images"],
+) -> tuple[int, int]:
+    """Return an image of each of two linked nodes, in two splits; the earlier split first."""
+    a = first[0]
+    others = second[split_of[second] != split_of[a]]
+    if not len(others):
+        a, others = first[split_of[first] != split_of[a]][0], second
+    b = others[0]
+    if content[a] == content[b]:
+        # In one node only. A third image has another content, and another split than a or b.
+        c = first[content[first] != content[a]][0]
+        a, b = (a if split_of[a] != split_of[c] else b), c
+    early, late = sorted((int(a), int(b)), key=lambda row: split_of[row])
+    return early, late
 
 
 def _averaging(n_parts: int, size: int) -> Float[np.ndarray, "parts size"]:

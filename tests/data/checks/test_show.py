@@ -100,7 +100,7 @@ def test_near_identical_files_across_splits_are_shown(root, tmp_path, capsys):
     split = published(tmp_path / "split")
     code, text = run(root, capsys, "--protocol", "official", "--split-dir", split)
     assert code == 1
-    assert "1 near-identical pair in two splits" in text
+    assert "1 group of near-identical images across splits" in text
     assert "df00 (train) ~ nv59 (test)" in text
 
 

@@ -1,0 +1,60 @@
+"""The search for near-identical images: seconds and peak memory of its worst inputs.
+
+    python benchmarks/near.py [--images 100000]
+
+Hashes are drawn: all equal (images without structure), no two alike (each pair must be compared),
+and all different but near (each pair is a link). Each runs in a new process; its peak memory is
+that of the whole process, imports included. Prints Markdown for README.md.
+"""
+
+import argparse
+import multiprocessing
+import resource
+import time
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+
+from lmd_bench.data.checks.near import near_identical
+from lmd_bench.data.tasks.split import Split
+
+KINDS = ("equal", "random", "near, none equal")
+
+
+def drawn(kind: str, n: int) -> np.ndarray:
+    """Return n hashes of 512 bits; near ones differ in at most 20 bits from zero and each other."""
+    rng = np.random.default_rng(0)
+    if kind == "random":
+        return rng.random((n, 512), dtype=np.float32) < 0.5
+    bits = np.zeros((n, 512), dtype=np.bool_)
+    if kind != "equal":
+        bits[:, :20] = np.arange(n)[:, None] >> np.arange(20) & 1
+    return bits
+
+
+def measured(kind: str, n: int) -> tuple[int, float, float]:
+    """Return the number of groups, seconds, and MiB at the peak."""
+    bits = drawn(kind, n)
+    split = Split(*np.split(np.arange(n), [n * 7 // 10, n * 8 // 10]))
+    start = time.perf_counter()
+    groups = near_identical(bits, split)
+    seconds = time.perf_counter() - start
+    return len(groups), seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--smallest", action="store_true", help="a size that shows that it runs")
+    arguments = parser.parse_args()
+    n = 500 if arguments.smallest else arguments.images
+    print("| hashes | images | groups | seconds | peak memory | aim |\n|---|---|---|---|---|---|")
+    for kind in KINDS:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            n_groups, seconds, mib = pool.submit(measured, kind, n).result()
+        cells = f"{kind} | {n:,} | {n_groups:,} | {seconds:.1f} | {mib:.0f} MiB"
+        print(f"| {cells} | 60 s, 1,024 MiB |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
