@@ -154,7 +154,7 @@ def _show_near(console: Console, report: SplitReport) -> None:
             markup=False,
         )
     if len(report.near) > _SHOWN:
-        console.print(f"  and {len(report.near) - _SHOWN} groups more")
+        console.print(f"  and {_count(len(report.near) - _SHOWN, 'group')} more")
 
 
 def _show_classes(console: Console, report: SplitReport) -> None:

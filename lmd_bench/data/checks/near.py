@@ -33,7 +33,7 @@ class NearGroup:
     """Images of two splits or more that look the same, each like another one of the group."""
 
     rows: tuple[int, ...]
-    pair: tuple[int, int]  # the nearest two rows in two splits
+    pair: tuple[int, int]  # two rows in two splits: the nearest of those that were compared
     splits: tuple[str, str]  # of the pair
     distance: int  # bits that differ in the pair
 
@@ -81,7 +81,9 @@ def near_identical(
         content[list(same)] = same[0]
 
     # One node for all images of a hash: what has no structure is compared once.
-    packed = np.packbits(bits[rows], axis=1)
+    # Every fourth bit comes first, so that the first quarter is of the whole image.
+    spread = np.argsort(np.arange(bits.shape[1]) % 4, kind="stable")
+    packed = np.packbits(bits[np.ix_(rows, spread)], axis=1)
     hashes, node = np.unique(packed.view(f"V{packed.shape[1]}")[:, 0], return_inverse=True)
     hashes = hashes.view(np.uint8).reshape(len(hashes), packed.shape[1])
     members = np.split(rows[np.argsort(node, kind="stable")], np.cumsum(np.bincount(node))[:-1])
@@ -113,15 +115,25 @@ def _joined(
 ) -> tuple[Int64[np.ndarray, " nodes"], Int64[np.ndarray, " nodes"], Int64[np.ndarray, " nodes"]]:
     """Return the distance to a near node, that node, and the component, of each node.
 
-    The distance is beyond the threshold where there is none. Of a link's two ends, one may not have
-    it; the nearest link of a component is always at one of its nodes.
+    The distance is beyond the threshold where no near node was met, as at one of a link's two ends.
     """
     distance = np.full(len(hashes), n_bits + 1)
     partner = np.zeros(len(hashes), dtype=np.int64)
     component = np.arange(len(hashes))
-    for rows, columns in _tiles(parts):
+    for all_rows, columns in _tiles(parts):
+        labels = np.concatenate([component[all_rows], component[columns]])
+        if (labels == labels[0]).all():
+            continue
         # With bits as -1 and 1, the product of two hashes is n_bits - 2 * distance.
-        products = _signs(hashes[rows], n_bits) @ _signs(hashes[columns], n_bits).T
+        left, right = _signs(hashes[all_rows], n_bits), _signs(hashes[columns], n_bits)
+        # Most images differ in more than the threshold in the first quarter of the bits already.
+        first = n_bits // 4
+        products = left[:, :first] @ right[:, :first].T
+        possible = products.max(axis=1) >= first - 2 * threshold
+        if not possible.any():
+            continue
+        rows = all_rows[possible]
+        products = products[possible] + left[possible, first:] @ right[:, first:].T
         _, i, j = np.intersect1d(rows, columns, assume_unique=True, return_indices=True)
         products[i, j] = -n_bits - 2  # a hash and itself
         nearest = products.argmax(axis=1)
