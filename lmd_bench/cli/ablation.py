@@ -11,6 +11,7 @@ from lmd_bench.cli.compare import LesionColumn, Lesions, lesions_of
 from lmd_bench.cli.option_groups import expanded
 from lmd_bench.cli.options import RESULTS, AblationOptions, Factors, Results, Seed, Settings
 from lmd_bench.core.errors import UserError, unknown
+from lmd_bench.core.tables import add_plain_row
 from lmd_bench.data.options import DataOptions, TaskOptions
 from lmd_bench.search.options import Resources
 
@@ -117,8 +118,8 @@ def _print_estimate(design: "Design", request: "SearchRequest", outline: "Estima
     for cell in record.cells:
         changes = ", ".join(f"{key}={value}" for key, value in cell.changes.items())
         differs = "(the reference)" if cell.name == record.reference else changes
-        table.add_row(cell.name, f"{cell.representation}+{cell.calibration}", differs)
-    console = Console(highlight=False)
+        add_plain_row(table, cell.name, f"{cell.representation}+{cell.calibration}", differs)
+    console = Console(highlight=False, emoji=False)
     console.print(table)
     if sentence := design_sentence(record):
         console.print(sentence)

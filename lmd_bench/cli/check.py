@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from lmd_bench.cli.progress import image_progress
 from lmd_bench.core.schema import DataSource, TaskSpec
+from lmd_bench.core.tables import add_plain_row
 from lmd_bench.core.text import factor_name
 from lmd_bench.data import datasets
 from lmd_bench.data.checks.check import SplitReport, check, split_names
@@ -177,7 +177,7 @@ def _show_classes(console: Console, report: SplitReport) -> None:
     for size in report.classes:
         alone = smallest_difference([size.n_test])
         counts = [f"{n:,}" for n in (size.n_train, size.n_val, size.n_test)]
-        table.add_row(Text(size.name), *counts, _points(size.recall_step), _points(alone))
+        add_plain_row(table, size.name, *counts, _points(size.recall_step), _points(alone))
     console.print(table)
     console.print("the last two columns: points of this class's recall")
 

@@ -13,6 +13,7 @@ from lmd_bench.cli.app import app, one_task
 from lmd_bench.cli.option_groups import expanded
 from lmd_bench.cli.options import Dataset, Factor, ImageSize
 from lmd_bench.core.errors import UserError
+from lmd_bench.core.tables import add_plain_row
 from lmd_bench.data.options import DataOptions, TaskOptions
 
 if TYPE_CHECKING:
@@ -112,14 +113,15 @@ def show_datasets() -> None:
     )
     for line in list_datasets().to_dict("records"):
         n_classes, n_images = line["classes"], line["images"]
-        table.add_row(
+        add_plain_row(
+            table,
             line["name"],
             str(n_classes) if n_classes else "yours",
             f"{n_images:,}" if n_images else "yours",
             line["here"],
             line["licence"],
         )
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     console.print(table)
     console.print("lmd-bench datasets NAME says how to get one; LMD_BENCH_DATA names their folder.")
 
@@ -131,13 +133,15 @@ def show_dataset(name: str) -> None:
 
     card = datasets.load(name).card
     console = Console(highlight=False, emoji=False)
-    console.print(f"[bold]{card.name}[/bold]  {card.title}")
-    console.print(f"licence   {card.licence}\ncitation  {card.citation}\nurl       {card.url}")
-    console.print(f"groups    {card.group or 'none'}\nhow       {card.how_to_get}")
-    console.print(f"here      {presence(datasets.load(name))}")
+    console.print(Text.assemble((card.name, "bold"), f"  {card.title}"))
+    console.print(
+        f"licence   {card.licence}\ncitation  {card.citation}\nurl       {card.url}", markup=False
+    )
+    console.print(f"groups    {card.group or 'none'}\nhow       {card.how_to_get}", markup=False)
+    console.print(f"here      {presence(datasets.load(name))}", markup=False)
     table = present_images(datasets.load(name))
     sizes = "" if table is None or table.splits is None else f": {_sizes(table.splits)}"
-    console.print(f"splits    {card.splits or 'none published'}{sizes}")
+    console.print(f"splits    {card.splits or 'none published'}{sizes}", markup=False)
     console.print(_counts(card, table))
     if table is not None:
         _show_factors(console, card.name, table)
@@ -152,8 +156,9 @@ def _counts(card: "DatasetCard", present: "ImageTable | None") -> Table:
     shown = here if here is not None else np.array(card.expected_counts or [0] * len(names))
     table = Table("class", "expected", "here", "")
     for label, class_name in enumerate(names):
-        table.add_row(
-            Text(class_name),
+        add_plain_row(
+            table,
+            class_name,
             f"{card.expected_counts[label]:,}" if card.expected_counts else "?",
             "-" if here is None else f"{here[label]:,}",
             bar(int(shown[label]), int(shown.max(initial=1)), 2 * _BAR),
@@ -192,7 +197,7 @@ def _show_factors(console: Console, name: str, present: "ImageTable") -> None:
                 f"{counts[label]:>6,} {bar(counts[label], max(counts), _BAR // 3)}"
                 for counts in tasks.values()
             ]
-            table.add_row(Text(present.class_names[label]), *cells)
+            add_plain_row(table, present.class_names[label], *cells)
         console.print(table)
     if refused:
         console.print("Not to be had: " + "\n".join(refused), markup=False)

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lmd_bench.cli.app import app
+from lmd_bench.core.tables import add_plain_row
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -43,7 +45,7 @@ def show_methods() -> None:
 
     listed = list_methods()
     width = int(listed["name"].str.len().max())
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     console.print(f"[bold]{'name':{width}}  year  stage 1+stage 2: title[/bold]")
     for line in listed.to_dict("records"):
         stages = f"{line['representation']}+{line['calibration']}".removesuffix("+none")
@@ -76,7 +78,7 @@ def show_matrix(tune: Tune = "full") -> None:
     representations = plugins.names("representation")
     marks: dict[str, str] = {}  # of each reason why a pair makes little sense, or none
     width = max(map(len, representations))
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     heads = "".join(f"{number:>3}" for number in range(1, len(calibrations) + 1))
     console.print(f"[bold]{'stage 1':{width}}{heads}[/bold]")
     for representation in representations:
@@ -103,11 +105,11 @@ def show_method(name: str) -> None:
     from lmd_bench.methods.catalogue import resolve_method
 
     method = resolve_method(name)
-    console = Console(highlight=False)
-    console.print(f"[bold]{method.name}[/bold]  {method.title}")
+    console = Console(highlight=False, emoji=False)
+    console.print(Text.assemble((method.name, "bold"), f"  {method.title}"))
     console.print(f"stage 1 {method.representation}, stage 2 {method.calibration}")
     if method.paper:
-        console.print(f"{method.paper} ({method.year})\n{method.url}")
+        console.print(f"{method.paper} ({method.year})\n{method.url}", markup=False)
     console.print(_declarations(method))
     if method.note:
         console.print(f"Note: {method.note}", markup=False)
@@ -145,7 +147,7 @@ def _settings_table(method: "Method") -> Table:
     table = Table("setting", "default", "searched over")
     for key, default in default_config(method).items():
         fixed = "fixed by the method" if key in method.settings else "fixed; --set changes it"
-        table.add_row(key, str(default), _range(space[key]) if key in space else fixed)
+        add_plain_row(table, key, str(default), _range(space[key]) if key in space else fixed)
     return table
 
 

@@ -9,10 +9,12 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lmd_bench.cli.app import app, command_line, one_task
 from lmd_bench.cli.option_groups import expanded
 from lmd_bench.cli.options import RESULTS, Dataset, Epochs, Factor, Results, Seed, Settings
+from lmd_bench.core.tables import add_plain_row
 from lmd_bench.data.options import DataOptions, TaskOptions
 from lmd_bench.search.options import SearchOptions
 
@@ -117,7 +119,7 @@ def print_plan(request: "SearchRequest") -> None:
     from lmd_bench.store.cleaning import free_bytes
 
     outline = plan_of(request)
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     for task, studies in groupby(outline.studies, key=lambda study: study.task):
         console.print(_plan_table(task, studies))
     if request.hours:
@@ -162,11 +164,13 @@ def _disk_line(disk: "Disk", free: int, keep: str) -> str:
 
 def _plan_table(task: str, studies: "Iterable[StudyPlan]") -> Table:
     heads = ("method", "stands on", "trials stored", "confirmations stored")
-    table = Table(*heads, title=task, title_justify="left", box=SIMPLE_HEAD)
+    table = Table(
+        *heads, title=Text(task, style="table.title"), title_justify="left", box=SIMPLE_HEAD
+    )
     for study in studies:
         trials = f"{study.done} of {study.budget}"
         confirmations = f"{study.confirmed} of {study.confirmations}"
-        table.add_row(study.method, study.stands_on, trials, confirmations)
+        add_plain_row(table, study.method, study.stands_on, trials, confirmations)
     return table
 
 
@@ -194,7 +198,7 @@ def _print_trial(row: "Row") -> None:
 
 def _print_confirmation(row: "Row") -> None:
     name = f"{row['method']} #{row['trial_number']}, seed {row['seed']}"
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     if row["status"] != "ok":
         console.print(f"{name}: {row['status']}, {row['cause']}", markup=False)
         return

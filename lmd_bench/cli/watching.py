@@ -14,6 +14,7 @@ import typer
 
 from lmd_bench.cli.app import app
 from lmd_bench.cli.options import RESULTS, Results
+from lmd_bench.core.tables import add_plain_row
 
 if TYPE_CHECKING:
     from lmd_bench.leaderboard.tables.text import Part, Table
@@ -54,7 +55,6 @@ def failures(results: Results = RESULTS) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     from lmd_bench.core.text import clock
     from lmd_bench.search.jobs import RETRIED
@@ -63,16 +63,17 @@ def failures(results: Results = RESULTS) -> None:
 
     rows = open_store(results).rows()
     kinds = failures.failures(rows, results / "tracebacks")
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     if not kinds:
         console.print(f"None of {len(rows)} trials failed.")
         return
     table = Table("trials", "status", "cause", "methods", "cost", "traceback", box=SIMPLE_HEAD)
     for kind in kinds:
-        table.add_row(
+        add_plain_row(
+            table,
             str(kind.n_trials),
             kind.status,
-            Text(kind.cause),
+            kind.cause,
             ", ".join(kind.methods),
             clock(kind.seconds),
             str(kind.traceback.relative_to(results)) if kind.traceback else "",
@@ -104,7 +105,8 @@ def doctor(
     for machine in machines:
         health = machine.health
         free = health.free_bytes
-        table.add_row(
+        add_plain_row(
+            table,
             machine.name,
             health.host,
             str(health.n_cores),
@@ -114,13 +116,13 @@ def doctor(
             health.versions["ray"],
             "" if free is None else f"{free / 2**30:.0f} GiB",
         )
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     console.print(table)
     modes = {machine.health.auth_mode or "none" for machine in machines[1:]}
     mode = ", ".join(sorted(modes)) or "by token, in the cluster that a search starts here"
     console.print(f"Ray's authentication: {mode}")
     troubles = [f"{machine.name}: {text}." for machine in machines for text in machine.troubles]
-    console.print("\n".join(troubles) if troubles else "All is well.")
+    console.print("\n".join(troubles) if troubles else "All is well.", markup=False)
     if troubles:
         raise typer.Exit(1)
 

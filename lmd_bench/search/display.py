@@ -14,6 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from lmd_bench.core.schema import Progress
+from lmd_bench.core.tables import add_plain_row
 from lmd_bench.core.text import clock
 from lmd_bench.search.jobs import Job, Row, job_name, ranked, value_of
 from lmd_bench.search.plan import most_trials
@@ -215,7 +216,7 @@ def _fixed_table(queue: JobQueue) -> Table:
             continue
         done = [queue.retrained[job.key] for job in jobs if job.key in queue.retrained]
         failed = sum(value_of(row) is None for row in done)
-        table.add_row(id, str(failed or ""), f"{len(done)}/{len(jobs)}")
+        add_plain_row(table, id, str(failed or ""), f"{len(done)}/{len(jobs)}")
     return table
 
 
@@ -227,7 +228,8 @@ def _study_table(queue: JobQueue, studies: Iterable[Study]) -> Table:
         best = ranked(study.rows)[:1]
         jobs = queue.retrainings.get(study.spec.id)
         done = sum(job.key in queue.retrained for job in jobs or ())
-        table.add_row(
+        add_plain_row(
+            table,
             study.spec.method.name,
             f"{len(study.rows)}/{most_trials(queue, study)}",
             str(failed) if failed else "",
@@ -242,9 +244,10 @@ def running_table(epochs: dict[str, tuple[str, Progress | None]]) -> Table:
     table = _name_table("running", "stage", "epoch", "loss", "val")
     for name, progress in epochs.values():
         if progress is None:
-            table.add_row(name, "starting")
+            add_plain_row(table, name, "starting")
             continue
-        table.add_row(
+        add_plain_row(
+            table,
             name,
             progress.stage,
             f"{progress.epoch}/{progress.n_epochs}",

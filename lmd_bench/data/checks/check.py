@@ -30,7 +30,7 @@ from lmd_bench.data.tasks.protocols import cut
 from lmd_bench.data.tasks.split import Split
 from lmd_bench.data.tasks.task import fingerprint
 
-_BLOCK = 1024  # images in memory at a time
+_BLOCK = 2**22  # pixels in memory at a time: 1,024 images of 64 x 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,5 +152,6 @@ def _hashes(prepared: PreparedImages) -> Bool[np.ndarray, "images bits"]:
 
 def _blocks(prepared: PreparedImages) -> Iterator[UInt8[np.ndarray, "block size size 3"]]:
     n = len(prepared.table)
-    for start in range(0, n, _BLOCK):
-        yield prepared.read(np.arange(start, min(start + _BLOCK, n), dtype=np.int64))
+    block = max(1, _BLOCK // prepared.image_size**2)
+    for start in range(0, n, block):
+        yield prepared.read(np.arange(start, min(start + block, n), dtype=np.int64))

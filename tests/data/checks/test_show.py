@@ -10,6 +10,7 @@ from PIL import Image
 from lmd_bench.cli import app
 from lmd_bench.core import machine as hardware
 from lmd_bench.core.errors import UserError
+from lmd_bench.data.checks import check as checks
 from lmd_bench.data.datasets import load
 
 CLASSES = load("ham10000").card.class_names
@@ -102,6 +103,17 @@ def test_near_identical_files_across_splits_are_shown(root, tmp_path, capsys):
     assert code == 1
     assert "1 group of near-identical images across splits" in text
     assert "df00 (train) ~ nv59 (test)" in text
+
+
+def test_hashes_are_made_of_no_more_pixels_at_a_time_the_larger_the_images_are(
+    root, monkeypatch, capsys
+):
+    sizes = []
+    real = checks.difference_hashes
+    monkeypatch.setattr(checks, "_BLOCK", 100 * 32 * 32)
+    monkeypatch.setattr(checks, "difference_hashes", lambda p: sizes.append(len(p)) or real(p))
+    run(root, capsys)
+    assert sizes == [100, 100, 100, 100, 20]
 
 
 def test_classes_too_small_to_judge_are_named(root, capsys):
