@@ -172,6 +172,7 @@ class TrialContext:
     thresholds: tuple[tuple[int, float], ...] = ()  # (epoch, least score) of stage 1 to go on
     mirror: str = ""  # URL that the row is put to as well
     time_limit: float | None = None  # seconds; looked at after each epoch
+    deterministic: bool = False  # a GPU computes with kernels that give the same bits each time
     source_key: str = ""  # confirmation, transfer: the search row whose config this is
     command: str = ""  # the command line that asked for it
 

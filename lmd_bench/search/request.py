@@ -151,6 +151,7 @@ class SearchRequest:
             gpu_share=share,
             mirror=self.mirror,
             time_limit=self.trial_seconds,
+            deterministic=self.deterministic,
             command=self.command,
         )
 

@@ -1,7 +1,9 @@
 """Which device a trial runs on, what its row says of it, and where the pixels lie."""
 
+import os
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +86,31 @@ def check_device(device: torch.device) -> None:
     except (RuntimeError, AssertionError) as error:
         text = " ".join(str(error).split())[:200]
         raise BrokenPlaceError(f"the device {device} cannot be used ({text})") from error
+
+
+@contextmanager
+def same_bits(context: TrialContext) -> Iterator[None]:
+    """Let a GPU use only kernels that give the same bits each time, where the context asks for it.
+
+    An operation without such a kernel raises torch's RuntimeError, which names it. The CPU's
+    kernels are left as they are.
+    """
+    if not context.deterministic or device_of(context).type != "cuda":
+        yield
+        return
+    # Read once, when cuBLAS starts, so it stays for the later trials of this process.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    algorithms = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        torch.use_deterministic_algorithms(True)
+        cudnn.deterministic, cudnn.benchmark = True, False
+        yield
+    finally:
+        torch.use_deterministic_algorithms(algorithms, warn_only=warn_only)
+        cudnn.deterministic, cudnn.benchmark = before
 
 
 def device_columns(device: torch.device, context: TrialContext) -> Row:

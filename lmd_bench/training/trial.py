@@ -40,7 +40,13 @@ from lmd_bench.methods.pipeline import resolve
 from lmd_bench.methods.settings import swept_settings
 from lmd_bench.store.rows import make_row
 from lmd_bench.store.store import open_store
-from lmd_bench.training.device import check_device, device_columns, device_of, open_pixels
+from lmd_bench.training.device import (
+    check_device,
+    device_columns,
+    device_of,
+    open_pixels,
+    same_bits,
+)
 from lmd_bench.training.encoders import TrialData, cached_features, obtain
 from lmd_bench.training.features import StoredFeatures, stored_features
 from lmd_bench.training.kept import KEEPS_MODEL, ModelFacts, keep_model
@@ -82,8 +88,9 @@ def execute_trial(
     scores: Scores = {}
     watch = Watch(on_epoch, context, on_wait)
     try:
-        check_device(device_of(context))
-        measured, scores = _with_less_memory(spec, context, watch)
+        with same_bits(context):
+            check_device(device_of(context))
+            measured, scores = _with_less_memory(spec, context, watch)
     except UserError:
         raise
     except OSError as error:
