@@ -1,6 +1,8 @@
 """The files of deploy/ can be read by what they are for."""
 
+import json
 import subprocess
+import tomllib
 from pathlib import Path
 
 import yaml
@@ -28,3 +30,17 @@ def test_a_job_on_kubernetes_scales_between_its_replicas():
 def test_the_file_of_rays_launcher_names_head_and_workers():
     cluster = yaml.safe_load((DEPLOY / "ray-cluster.yaml").read_text())
     assert {"head_ip", "worker_ips"} <= cluster["provider"].keys()
+
+
+def test_the_image_is_built_of_files_that_are_here_and_starts_the_command():
+    lines = (DEPLOY / "Containerfile").read_text().splitlines()
+    steps = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
+    assert steps[0] == ["FROM", "python:3.11-slim"]
+    copied = [name for step, rest in steps if step == "COPY" for name in rest.split()[:-1]]
+    assert {".requirements.lock", "pyproject.toml", "README.md", "lmd_bench"} == set(copied)
+    assert all((DEPLOY.parent / name).exists() for name in copied)
+    installs = [rest for step, rest in steps if step == "RUN" and "uv pip install" in rest]
+    assert any("-r .requirements.lock" in rest and '"ray[default]"' in rest for rest in installs)
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]
+    (entry,) = [json.loads(rest) for step, rest in steps if step == "ENTRYPOINT"]
+    assert entry[0] in project["scripts"]
