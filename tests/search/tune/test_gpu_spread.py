@@ -14,6 +14,9 @@ CLUSTERS = [
     [Node(16, 8), Node(64, 8)], [Node(32, 4)] * 4, [Node(16, 1), Node(64, 8)],
     [Node(8, 2), Node(12, 3)], [Node(4, 4), Node(256, 8)], [Node(96, 6), Node(1, 0)],
     [Node(14, 7), Node(14, 7)], [Node(48, 3), Node(24, 8)],
+    # MIG: Ray counts each slice as a GPU; a card gives 7, 3, 2 or 1 of them.
+    [Node(28, 7)], [Node(8, 3)], [Node(8, 2)], [Node(64, 56)], [Node(96, 24)],
+    [Node(32, 0), Node(28, 14)], [Node(28, 7), Node(16, 2)], [Node(16, 3), Node(64, 8)],
 ]  # fmt: skip
 
 
