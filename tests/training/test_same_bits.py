@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from lmd_bench.core.schema import TrialContext, no_report
+from lmd_bench.methods.catalogue import resolve_method
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.training import trial
-from tests.training.test_trial import make_spec
+from tests.training.test_trial import TASK, fingerprint, make_spec
 from tests.virtual_gpu import virtual_gpu
 
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
@@ -52,5 +53,6 @@ def test_only_a_deterministic_trial_on_a_gpu_sets_the_flags(
 
 
 def test_a_search_hands_the_option_on_to_its_trials(tmp_path: Path):
-    request = SearchRequest((), (), tmp_path, deterministic=True)
+    asked = (resolve_method("crt"),), ((TASK, fingerprint()),)
+    request = SearchRequest(*asked, tmp_path, deterministic=True)
     assert request.context("synthetic").deterministic
