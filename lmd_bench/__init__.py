@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lmd_bench.experiments.results import Results, open_results
     from lmd_bench.leaderboard.board import Leaderboard
     from lmd_bench.methods.catalogue import list_methods
-    from lmd_bench.search.options import run_search, run_search_file
+    from lmd_bench.search.from_python import run_search, run_search_file
     from lmd_bench.training.single import train_trial
 
 __all__ = [
@@ -46,8 +46,8 @@ _HOMES = {
     "load_task": "data.build",
     "open_results": "experiments.results",
     "prepare_images": "data.build",
-    "run_search": "search.options",
-    "run_search_file": "search.options",
+    "run_search": "search.from_python",
+    "run_search_file": "search.from_python",
     "train_trial": "training.single",
 }
 # public name -> what it is called there, where that differs

@@ -15,7 +15,8 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.option_files import options_text, plain_options
 from lmd_bench.core.options import from_keywords
 from lmd_bench.core.schema import content_hash
-from lmd_bench.search.options import SearchOptions, read_search
+from lmd_bench.search.from_python import read_search
+from lmd_bench.search.options import SearchOptions
 from lmd_bench.search.staging import study_specs
 
 COMMANDS: Any = typer.main.get_command(app)

@@ -84,3 +84,21 @@ def run_all(
         queue.ended(job.key, "")
         ran.append(job)
     return ran
+
+
+def assert_goes_on(
+    request: SearchRequest, prefix: int, run: Callable[..., list[Job]] = run_all
+) -> None:
+    """Cut a search off after `prefix` jobs: the same one runs exactly the rest, to the same rows.
+
+    `run` runs a queue into a store, as `run_all` does.
+    """
+    whole = MemoryStore()
+    run(queue_of(request, whole), whole)
+    store = MemoryStore()
+    first = run(queue_of(request, store), store, most=prefix)
+    rest = run(queue_of(request, store), store)
+    assert not {job.key for job in first} & {job.key for job in rest}
+    # the very configs of the search that was not cut off
+    assert store.by_key == whole.by_key
+    assert queue_of(request, store).finished

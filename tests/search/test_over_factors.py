@@ -2,7 +2,7 @@ import json
 from collections import Counter
 
 import pytest
-from memory_search import MemoryStore, queue_of, row_of
+from memory_search import MemoryStore, assert_goes_on, queue_of, row_of
 from scipy.stats import chisquare
 
 from lmd_bench.core.errors import UserError
@@ -119,13 +119,7 @@ def test_a_sampler_is_told_the_score_less_the_defaults_at_that_factor(over):
 )
 def test_a_search_over_factors_that_was_cut_off_runs_exactly_the_rest(over, sampler, prefix):
     request = over("crt", "cross_entropy", sampler=sampler, n_trials=8)
-    whole = MemoryStore()
-    run_scored(queue_of(request, whole), whole)
-    store = MemoryStore()
-    first = run_scored(queue_of(request, store), store, most=prefix)
-    rest = run_scored(queue_of(request, store), store)
-    assert not {job.key for job in first} & {job.key for job in rest}
-    assert store.by_key == whole.by_key
+    assert_goes_on(request, prefix, run_scored)
 
 
 @pytest.mark.parametrize("prefix", [3, 6, 10])

@@ -1,7 +1,7 @@
 from collections import Counter
 
 import pytest
-from memory_search import TASK, MemoryStore, queue_of, row_of, run_all
+from memory_search import TASK, MemoryStore, assert_goes_on, queue_of, row_of, run_all
 
 from lmd_bench.core.schema import TaskSpec
 from lmd_bench.core.seeding import derive_seed
@@ -73,13 +73,7 @@ def test_methods_with_other_stage_1_settings_do_not_share_a_study(ask):
 @pytest.mark.parametrize("prefix", [0, 1, 3, 5, 8, 11, 15, 20, 22])
 def test_a_search_cut_off_after_any_trial_runs_exactly_the_rest(ask, prefix):
     request = ask("crt", "cross_entropy", "lmd")
-    whole = MemoryStore()
-    run_all(queue_of(request, whole), whole)
-    store = MemoryStore()
-    first = run_all(queue_of(request, store), store, most=prefix)
-    rest = run_all(queue_of(request, store), store)
-    assert not {job.key for job in first} & {job.key for job in rest}
-    assert store.by_key == whole.by_key  # the very configs of the search that was not cut off
+    assert_goes_on(request, prefix)
 
 
 def test_jobs_that_were_running_when_the_driver_died_are_run(ask):

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from memory_search import MemoryStore, queue_of, run_all
+from memory_search import MemoryStore, assert_goes_on, queue_of, run_all
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import JUDGED_ON_TEST
@@ -86,14 +86,7 @@ def test_what_falls_behind_drops_out_and_the_default_stays(ask, behind):
 @pytest.mark.parametrize("prefix", [3, 6, 7, 9, 10, 13, 16])
 def test_a_race_that_was_cut_off_runs_exactly_the_rest(ask, behind, prefix):
     request = ask("crt", "cross_entropy", n_trials=4, select_top=2, select_seeds=3)
-    whole = MemoryStore()
-    run_all(queue_of(request, whole), whole)
-    store = MemoryStore()
-    first = run_all(queue_of(request, store), store, most=prefix)
-    rest = run_all(queue_of(request, store), store)
-    assert not {job.key for job in first} & {job.key for job in rest}
-    assert store.by_key == whole.by_key
-    assert queue_of(request, store).finished
+    assert_goes_on(request, prefix)
 
 
 def test_a_retraining_that_fails_is_out(ask):

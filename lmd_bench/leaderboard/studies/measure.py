@@ -25,7 +25,7 @@ from lmd_bench.stats.influence import (
 )
 from lmd_bench.stats.intervals import over_images
 from lmd_bench.stats.joint import Joint, joint
-from lmd_bench.stats.metrics import PRIMARY
+from lmd_bench.stats.metrics import PRIMARY, Metric
 from lmd_bench.store.from_logits import weights_of
 from lmd_bench.store.metrics import known_metrics
 
@@ -162,6 +162,7 @@ def _jackknifed(
     judged: Judged, seeds: Sequence[int], metric: str, lesions: Lesions
 ) -> tuple[Float[np.ndarray, " seeds"], Influence]:
     """Return any metric of each retraining, and how parts of the test set move it."""
+    known = known_metrics()[metric]
     of_lesions = None if lesions is None else lesions.tobytes()
     scores: list[float] = []
     moved: list[Influence] = []
@@ -169,7 +170,7 @@ def _jackknifed(
         key = (metric, seed, of_lesions)
         if key not in judged.jackknifed:
             logits = judged.logits[judged.seeds.index(seed)]
-            score = partial(_score, judged.labels, logits, judged.protocol, metric)
+            score = partial(_score, judged.labels, logits, judged.protocol, known)
             everything = np.arange(len(judged.labels))
             influence = jackknife_influence(judged.labels, score, lesions)
             judged.jackknifed[key] = score(everything), influence
@@ -184,13 +185,11 @@ def _score(
     labels: Int64[np.ndarray, " images"],
     logits: Float[np.ndarray, "images classes"],
     protocol: str,
-    metric: str,
+    metric: Metric,
     kept: Int64[np.ndarray, " kept"],
 ) -> float:
     of_kept = labels[kept]
-    return known_metrics()[metric].value(
-        of_kept, logits[kept], weights=weights_of(protocol, of_kept)
-    )
+    return metric.value(of_kept, logits[kept], weights=weights_of(protocol, of_kept))
 
 
 def direction(metric: str) -> Literal[1, -1]:

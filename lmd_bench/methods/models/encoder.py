@@ -1,9 +1,9 @@
 """The encoder: images to features, whatever network is in it, and the facts that others ask for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -24,6 +24,7 @@ from lmd_bench.methods.models.encoders._base import (
 from lmd_bench.methods.models.loading import Matched, load_weights
 from lmd_bench.methods.models.lora import add_lora
 
+T = TypeVar("T")
 SMALL_BELOW = 96  # pixels: there the stock stem leaves the last stage a map of 1x1 or 2x2
 Images = Float[Tensor, "batch 3 height width"]
 Features = Float[Tensor, "batch features"]
@@ -237,14 +238,12 @@ def encoder_bytes(training: TrainingConfig, image_size: int) -> int:
     """Return the bytes of an encoder's parameters and buffers, without any weights being made."""
     source, name = source_of(training.backbone)
     stem = stem_for(training, image_size)
-    try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            network = source.build(name, pretrained=False, image_size=image_size, stem=stem)
-    except NotImplementedError:
-        # Some read values while they are built.
-        with torch.random.fork_rng(devices=[]):
-            network = source.build(name, pretrained=False, image_size=image_size, stem=stem)
-    return sum(tensor.nbytes for tensor in network.state_dict().values())
+
+    def measured() -> int:
+        network = source.build(name, pretrained=False, image_size=image_size, stem=stem)
+        return sum(tensor.nbytes for tensor in network.state_dict().values())
+
+    return _without_values(measured)
 
 
 def stem_for(training: TrainingConfig, image_size: int) -> Stem:
@@ -307,17 +306,8 @@ def _layers(module: nn.Module) -> Iterator[nn.Module]:
 def _widths(backbone: str, size: int) -> tuple[int, int | None]:
     """Return the widths of the last and of the penultimate features, without any weights."""
     source, name = source_of(backbone)
-    try:
-        # On the meta device tensors have shapes and no values: milliseconds for any network.
-        return _measured(source, name, size, torch.device("meta"))
-    except NotImplementedError:
-        # Some read values while they are built.
-        return _measured(source, name, size, torch.device("cpu"))
 
-
-@torch.no_grad()
-def _measured(source: Any, name: str, size: int, device: torch.device) -> tuple[int, int | None]:
-    with torch.random.fork_rng(devices=[]), device:
+    def measured() -> tuple[int, int | None]:
         network = source.build(name, pretrained=False, image_size=size, stem="own").eval()
         image = torch.zeros(1, 3, size, size)
         last = network(image).shape[1]
@@ -326,6 +316,23 @@ def _measured(source: Any, name: str, size: int, device: torch.device) -> tuple[
             return last, None
         maps = _through(parts.stages[: parts.n_penultimate], image)
         return last, pooled(maps, parts).shape[1]
+
+    return _without_values(measured)
+
+
+@torch.no_grad()
+def _without_values(measure: Callable[[], T]) -> T:
+    """Return what is measured of a network that it builds, on the meta device where that will do.
+
+    There tensors have shapes and no values: milliseconds for any network.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            return measure()
+    except NotImplementedError:
+        # Some read values while they are built.
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            return measure()
 
 
 class _Renormalise(nn.Module):
