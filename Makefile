@@ -17,7 +17,7 @@ $(INSTALLED): pyproject.toml .requirements.lock
 
 demo: install
 	$(BIN)/lmd-bench search --dataset synthetic --method lmd,crt,logit_adjustment,cross_entropy \
-		--imbalance-factor 50 --n-max 200 --image-size 24 --trials 2 --epochs 4 --confirm-seeds 2 \
+		--imbalance-factor 50 --n-max 200 --image-size 16 --trials 2 --epochs 4 --confirm-seeds 2 \
 		--set training.batch_size=32
 	$(BIN)/lmd-bench leaderboard
 
