@@ -6,7 +6,7 @@ so each kind of factor is made when it is asked for, one class at a time.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Literal
 
@@ -17,9 +17,12 @@ from torch import Tensor
 from lmd_bench.core.errors import DivergedError
 
 CovarianceModel = Literal["eps", "diag", "shrink_diag", "oas", "pooled", "tail_borrow"]
+UNFACTORED = "a class covariance of the features cannot be factored"
 Covariance = Float[Tensor, "features features"]
 Covariances = Float[Tensor, "classes features features"]
 OfClass = Callable[[int], Covariance]  # takes a class
+OfRoot = Callable[[int], Float[Tensor, "rows features"]]
+ThinFactors = list[tuple[Float[Tensor, "features _"], float]]  # F and e of each class
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class ClassMoments:
     mean: Float[Tensor, "classes features"]
     covariance: Covariances
     counts: Int64[Tensor, " classes"]
+    root: OfRoot | None = None  # R of a class with few images: its covariance is R^T R
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class ClassGaussians:
 
     mean: Float[Tensor, "classes features"]
     sigma: OfClass
+    root: OfRoot | None = None  # R of a class with Sigma_k = R^T R + eps I
+    eps: float = 0.0  # beside R
 
     @cached_property
     def covariance(self) -> Covariances:
@@ -60,6 +66,26 @@ class ClassGaussians:
         return self._each_factor(
             lambda factor: torch.linalg.solve_triangular(factor, identity, upper=False)
         )
+
+    def thin_factors(self) -> ThinFactors | None:
+        """Return F_k and e_k of each class with Sigma_k = F_k F_k^T + e_k I, as thin as it may be.
+
+        None where the covariance model fills every direction. A class of n images has a covariance
+        of rank n - 1, so all F_k together have no more columns than there are images.
+        """
+        if self.root is None:
+            return None
+        factors: ThinFactors = []
+        for label in range(len(self.mean)):
+            root = self.root(label)
+            if len(root) < root.shape[1]:
+                factors.append((root.T.to(self.mean.dtype).contiguous(), self.eps))
+                continue
+            factor, info = torch.linalg.cholesky_ex(self.sigma(label).double())
+            if int(info) != 0:
+                raise DivergedError(UNFACTORED)
+            factors.append((factor.to(self.mean.dtype), 0.0))
+        return factors
 
     def _room(self) -> Covariances:
         n_classes, n_features = self.mean.shape
@@ -81,7 +107,7 @@ class ClassGaussians:
         # Column by column, as LAPACK leaves them: products with them keep their last bits.
         factors = self._each(of_class, self._room().mT)
         if int(failed) != 0:
-            raise DivergedError("a class covariance of the features cannot be factored")
+            raise DivergedError(UNFACTORED)
         return factors
 
     def mahalanobis(
@@ -128,7 +154,12 @@ def class_moments(
         centred = of_class - mean
         torch.mm(centred.T, centred, out=covariances[label])
         covariances[label] /= max(1, len(of_class) - 1)
-    return ClassMoments(means, covariances, torch.bincount(labels, minlength=n_classes))
+
+    def root(label: int) -> Float[Tensor, "rows features"]:
+        of_class = features[labels == label].double()
+        return (of_class - means[label]) / max(1, len(of_class) - 1) ** 0.5
+
+    return ClassMoments(means, covariances, torch.bincount(labels, minlength=n_classes), root)
 
 
 def fit_gaussians(
@@ -171,7 +202,8 @@ def fit_gaussians(
             case "tail_borrow":
                 return borrowed()(label)
 
-    return raised(moments.mean, sigma, eps, dtype)
+    gaussians = raised(moments.mean, sigma, eps, dtype)
+    return replace(gaussians, root=moments.root, eps=eps) if model == "eps" else gaussians
 
 
 def raised(

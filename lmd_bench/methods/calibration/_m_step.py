@@ -10,7 +10,10 @@ z ~ N(W mu_k + b, W Sigma_k W^T), so both draw logits, in K dimensions, and form
            that of the drawn features in expectation, with less variance. A step costs the K
            products W Sigma_k, whatever its batch.
 `expected` with fixed quasi-random normals u, z = W mu + b + chol(W Sigma W^T) u makes J a smooth
-           deterministic function of (W, b) that L-BFGS minimises.
+           deterministic function of (W, b) that L-BFGS minimises. An evaluation costs K^2 D^2 +
+           K^3 D for D features. Of many classes each is taken alone, value and gradient, with a
+           factor of Sigma_k no wider than the class has images: K N (D + K) for N images, and room
+           for one class in place of some K x K x D.
 """
 
 import math
@@ -22,8 +25,9 @@ from jaxtyping import Float, Int32
 from torch import Tensor, nn
 
 from lmd_bench.core.errors import DivergedError
-from lmd_bench.methods.calibration._gaussians import ClassGaussians
+from lmd_bench.methods.calibration._gaussians import ClassGaussians, ThinFactors
 
+MANY_CLASSES = 64  # from here on each class is taken alone
 JITTER = 1e-6  # of the mean logit variance, keeps K x K factors defined
 
 
@@ -117,7 +121,7 @@ def expected_m_step(
     Raises:
         DivergedError: the logits' covariance cannot be factored.
     """
-    mean, factors = gaussians.mean, gaussians.cholesky
+    mean = gaussians.mean
     points = normal_points(len(mean), n_points, seed).to(mean.device)
     weight, bias = (p.detach().double().requires_grad_() for p in (head.weight, head.bias))
     optimiser = torch.optim.LBFGS(
@@ -129,8 +133,17 @@ def expected_m_step(
         line_search_fn="strong_wolfe",
     )
 
-    def cross_entropy() -> Tensor:
-        return expected_cross_entropy(weight, bias, mean, factors, points)
+    if len(mean) < MANY_CLASSES:
+        whole = gaussians.cholesky
+
+        def cross_entropy() -> Tensor:
+            return expected_cross_entropy(weight, bias, mean, whole, points)
+
+    else:
+        thin = gaussians.thin_factors() or [(factor, 0.0) for factor in gaussians.cholesky]
+
+        def cross_entropy() -> Tensor:
+            return class_by_class(weight, bias, mean, thin, points)
 
     def closure() -> Tensor:
         optimiser.zero_grad(set_to_none=True)
@@ -146,21 +159,64 @@ def expected_m_step(
         return float(cross_entropy())
 
 
-def expected_cross_entropy(
+def class_by_class(
     weight: Float[Tensor, "classes features"],
     bias: Float[Tensor, " classes"],
     mean: Float[Tensor, "classes features"],
-    factors: Float[Tensor, "classes features features"],
+    thin: ThinFactors,
     points: Float[Tensor, "points classes"],
 ) -> Float[Tensor, ""]:
-    """Return 1/K sum_k E CE(z, k), z ~ N(W mu_k + b, W Sigma_k W^T), over the given points.
+    """Return `expected_cross_entropy` of all classes, each of which has its gradient taken at once.
+
+    What is returned is a sum of the parameters with these gradients, so that no class needs room
+    once the next is at hand.
+    """
+    with_gradient = torch.is_grad_enabled()
+    own_weight = weight.detach().requires_grad_(with_gradient)
+    own_bias = bias.detach().requires_grad_(with_gradient)
+    rows = own_weight.to(mean.dtype).double()
+    # W W^T is the same for all: its gradient is gathered before it goes on to W.
+    product = rows @ rows.T
+    shared = product.detach().requires_grad_(with_gradient)
+    total = torch.zeros((), dtype=weight.dtype, device=weight.device)
+    for label, (factor, ridge) in enumerate(thin):
+        beside = ridge * shared if ridge else None
+        own_mean = mean[label : label + 1]
+        loss = expected_cross_entropy(
+            own_weight, own_bias, own_mean, factor[None], points, beside, label
+        ) / len(thin)
+        total += loss.detach()
+        if with_gradient:
+            loss.backward()
+    if shared.grad is not None:
+        product.backward(shared.grad)
+    for own, given in ((own_weight, weight), (own_bias, bias)):
+        if own.grad is not None:
+            # Nothing in value, and all of the gradient.
+            linear = (own.grad * given).sum()
+            total = total + linear - linear.detach()
+    return total
+
+
+def expected_cross_entropy(
+    weight: Float[Tensor, "classes features"],
+    bias: Float[Tensor, " classes"],
+    mean: Float[Tensor, "part features"],
+    factors: Float[Tensor, "part features rank"],
+    points: Float[Tensor, "points classes"],
+    beside: Float[Tensor, "classes classes"] | None = None,
+    first: int = 0,
+) -> Float[Tensor, ""]:
+    """Return the mean over k of E CE(z, k), z ~ N(W mu_k + b, W Sigma_k W^T), at the given points.
 
     Args:
         weight: W, float64.
         bias: b, float64.
-        mean: mu_k.
+        mean: mu_k, of all classes or of some that follow one another.
         factors: L_k with Sigma_k = L_k L_k^T, in the dtype of `mean`.
         points: standard normals, float64.
+        beside: what W Sigma_k W^T has besides W L_k L_k^T W^T.
+        first: the class of the first mean.
 
     Raises:
         DivergedError: W Sigma_k W^T cannot be factored.
@@ -168,16 +224,20 @@ def expected_cross_entropy(
     rows = weight.to(mean.dtype)
     centre = (mean @ rows.T).double() + bias
     projected = project(rows, factors).double()
-    cholesky, info = factor_of_logits(projected @ projected.mT)
+    spread = projected @ projected.mT
+    if beside is not None:
+        spread = spread + beside
+    cholesky, info = factor_of_logits(spread)
     _require_factored(info)
     logits = centre[:, None, :] + points @ cholesky.mT
-    labels = torch.arange(len(weight), device=weight.device)[:, None].expand(logits.shape[:2])
+    classes = torch.arange(first, first + len(mean), device=weight.device)
+    labels = classes[:, None].expand(logits.shape[:2])
     return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
 
 
 def factor_of_logits(
-    spread: Float[Tensor, "classes classes classes"],
-) -> tuple[Float[Tensor, "classes classes classes"], Int32[Tensor, ""]]:
+    spread: Float[Tensor, "part classes classes"],
+) -> tuple[Float[Tensor, "part classes classes"], Int32[Tensor, ""]]:
     """Return Cholesky factors of W Sigma_k W^T, made in float64, and 0 if all were found.
 
     A confident head makes these matrices nearly singular; a jitter on the diagonal holds them up.
@@ -195,8 +255,8 @@ def _require_factored(info: Int32[Tensor, ""]) -> None:
 
 
 def project(
-    weight: Float[Tensor, "classes features"], factors: Float[Tensor, "classes features features"]
-) -> Float[Tensor, "classes classes features"]:
+    weight: Float[Tensor, "classes features"], factors: Float[Tensor, "part features rank"]
+) -> Float[Tensor, "part classes rank"]:
     """Return W L_k (or W Sigma_k) for each class k.
 
     As one batched product: the broadcasting `weight @ factors` is several times as slow, and so
