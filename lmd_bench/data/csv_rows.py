@@ -14,7 +14,7 @@ _DELIMITERS = ",;\t"
 
 
 class Row(dict[str, str]):
-    """The values of a row by column, without blanks at their ends."""
+    """The values of a row by column."""
 
     line: int = 0  # on which the row begins, as an editor counts it
 
@@ -26,6 +26,7 @@ def read_rows(
     how_to_get: str = "Put the published file there.",
     mend: str = PUBLISHED,
     delimiter: str | None = None,
+    strip: bool = True,
 ) -> list[Row]:
     """Return the rows of a CSV as text. Empty rows, also those of empty cells, are left out.
 
@@ -36,6 +37,7 @@ def read_rows(
         mend: what to do with a file that cannot be used, as the end of a sentence.
         delimiter: between the values of a line; None: comma, semicolon or tab, whichever gives the
             columns, and else whichever the header holds most of.
+        strip: take blanks off the ends of values.
 
     Raises:
         UserError: the file is absent, not UTF-8, lacks one of `columns` or has it twice, holds no
@@ -51,7 +53,7 @@ def read_rows(
         lines: list[tuple[int, list[str]]] = []
         begins = 1
         for values in reader:
-            lines.append((begins, [value.strip() for value in values]))
+            lines.append((begins, [value.strip() for value in values] if strip else values))
             begins = reader.line_num + 1
     except UnicodeDecodeError as error:
         raise UserError(

@@ -57,7 +57,9 @@ class DataOptions:
     image_column: Annotated[
         str | None, Option("Its column of file names, with or without ending.")
     ] = None
-    label_column: Annotated[str | None, Option("Its column of classes.")] = None
+    label_column: Annotated[
+        str | None, Option("Its column of classes; or A,B,C: a column of 0 and 1 for each class.")
+    ] = None
     group_column: Annotated[
         str | None, Option("Its column of patients or lesions, which no split parts.")
     ] = None

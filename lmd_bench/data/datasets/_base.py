@@ -6,7 +6,7 @@ implements `read`. One that is drawn overrides `missing` and `image` as well.
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float32, UInt8
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TableColumns
 from lmd_bench.data.datasets._decode import decode
+from lmd_bench.data.file_names import check_utf8, other_isic_name
 from lmd_bench.data.table import DatasetCard, ImageTable
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
@@ -32,6 +33,8 @@ class Dataset(ABC):
     version: ClassVar[int] = 1  # raised when the same files would give other images or labels
     tables: tuple[str, ...] = ()  # the CSVs read from root
     image_folders: ClassVar[tuple[str, ...]] = ()  # below root, searched in this order
+    # Some images of ISIC go by two names, with and without an ending of their id.
+    isic_names: ClassVar[bool] = False
 
     columns: TableColumns | None = None
 
@@ -61,6 +64,7 @@ class Dataset(ABC):
             UserError: there is none; says what to download and where to put it.
         """
         if root is not None and root.is_dir():
+            check_utf8(root)
             return root
         given = "no data folder was given" if root is None else f"{root} is not a folder"
         raise UserError(
@@ -68,6 +72,15 @@ class Dataset(ABC):
             f"{self.card.how_to_get} Name the folder as data root (--data-root), or put it at "
             f"$LMD_BENCH_DATA/{self.card.name}."
         )
+
+    def file(self, root: Path | None, names: Sequence[str]) -> Path:
+        """Return the first of these files below root that is there; if none is, the first of all.
+
+        Raises:
+            UserError: there is no folder `root`.
+        """
+        files = [self.check_root(root) / name for name in names]
+        return next((file for file in files if file.is_file()), files[0])
 
     def files(self, root: Path | None) -> Iterator[os.DirEntry[str]]:
         """Yield the image files that lie in the data set's folders; absent folders hold none."""
@@ -82,6 +95,8 @@ class Dataset(ABC):
         path_of: dict[str, Path] = {}
         for entry in self.files(root):
             path_of.setdefault(Path(entry.name).stem, Path(entry.path))
+        if self.isic_names:
+            path_of = {other_isic_name(name): path for name, path in path_of.items()} | path_of
         return tuple(path_of.get(image_id) for image_id in table.image_ids)
 
     def where(self, root: Path | None, image_id: str) -> str:
@@ -119,3 +134,9 @@ class Dataset(ABC):
         """
         assert path is not None, f"{image_id} has no file"
         return decode(path, size)
+
+
+def unpacked(*folders: str) -> tuple[str, ...]:
+    """Return where folders of zips may lie: as called, in lower case, or in one of their name."""
+    spellings = dict.fromkeys(name for folder in folders for name in (folder, folder.lower()))
+    return (*spellings, *(f"{name}/{name}" for name in spellings))

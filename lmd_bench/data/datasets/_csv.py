@@ -44,8 +44,8 @@ def label_of(file: Path, row: Row, column: str, class_names: Sequence[str]) -> i
     )
 
 
-def one_hot(file: Path, row: Row, class_names: Sequence[str]) -> int:
-    """Return the class whose column holds the one 1 of a row of zeros; `image` holds the id.
+def one_hot(file: Path, row: Row, class_names: Sequence[str], image_column: str = "image") -> int:
+    """Return the class whose column holds the one 1 of a row of zeros.
 
     Raises:
         UserError: none or several ones, or another value.
@@ -56,6 +56,6 @@ def one_hot(file: Path, row: Row, class_names: Sequence[str]) -> int:
     if len(ones) == 1 and zeros == len(values) - 1:
         return ones[0]
     raise UserError(
-        f"{file}, line {row.line}: image {row['image']} has {', '.join(values)} for "
+        f"{file}, line {row.line}: image {row[image_column]} has {', '.join(values)} for "
         f"{', '.join(class_names)}; exactly one class must be 1 and the others 0."
     )

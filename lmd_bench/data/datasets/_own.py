@@ -7,21 +7,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.core.options import split_commas
 from lmd_bench.core.schema import TableColumns
 from lmd_bench.data.csv_rows import Row, read_rows
-from lmd_bench.data.image_suffixes import SUFFIXES
+from lmd_bench.data.datasets._csv import one_hot
+from lmd_bench.data.file_names import SPLITS, without_ending
 from lmd_bench.data.table import ImageTable, own_group
-
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-}
 
 
 def read_listed(file: Path, columns: TableColumns) -> ImageTable:
@@ -31,23 +22,37 @@ def read_listed(file: Path, columns: TableColumns) -> ImageTable:
         UserError: a column, class or name that is absent or not allowed, or an image listed twice.
     """
     optional = (columns.group_column, columns.split_column)
-    wanted = [columns.image_column, columns.label_column, *filter(None, optional)]
-    rows = read_rows(
-        file,
-        wanted,
-        how_to_get="--images-csv names the CSV that lists the images.",
-        mend="mend the file, or name its columns as they are",
-    )
+    # `A,B,C` are columns of 0 and 1; a column may be called so all the same.
+    classes = split_commas([columns.label_column])
+    asked = [columns.image_column, *filter(None, optional)]
+    rows = _rows(file, [*asked, *(classes if len(classes) == 1 else [])])
+    is_one_hot = len(classes) > 1 and columns.label_column not in rows[0]
+    if is_one_hot:
+        rows = _rows(file, [*asked, *classes])
     ids = [_checked_id(file, row.line, row[columns.image_column]) for row in rows]
     refuse_twice(file, ids, [f"line {row.line}" for row in rows])
     words = frozenset(word.lower() for word in columns.missing_values)
-    labels = [_filled(file, row, columns.label_column, words) for row in rows]
+    labels = [
+        classes[one_hot(file, row, classes, columns.image_column)]
+        if is_one_hot
+        else _filled(file, row, columns.label_column, words)
+        for row in rows
+    ]
     groups = [row[columns.group_column] if columns.group_column else "" for row in rows]
     groups = ["" if group.lower() in words else group for group in groups]
     splits = None
     if columns.split_column is not None:
         splits = [split_name(row[columns.split_column], f"{file}, line {row.line}") for row in rows]
     return replace(table_of(ids, labels, groups, splits), own_splits=splits is not None)
+
+
+def _rows(file: Path, columns: Sequence[str]) -> list[Row]:
+    return read_rows(
+        file,
+        columns,
+        how_to_get="--images-csv names the CSV that lists the images.",
+        mend="mend the file, or name its columns as they are",
+    )
 
 
 def table_of(
@@ -63,11 +68,6 @@ def table_of(
         class_names=class_names,
         splits=None if splits is None else tuple(splits),
     )
-
-
-def without_suffix(file: Path | PurePosixPath) -> str:
-    """Return a path in POSIX form without the ending of an image; another dot stays."""
-    return (file.with_suffix("") if file.suffix.lower() in SUFFIXES else file).as_posix()
 
 
 def split_name(value: str, place: str) -> str:
@@ -109,7 +109,7 @@ def _checked_id(file: Path, line: int, value: str) -> str:
             f"{file}, line {line}: the image {value!r} is not allowed; give a file name or a "
             "path below the data folder, with '/' and without '..'."
         )
-    return without_suffix(path)
+    return without_ending(value)
 
 
 def _filled(file: Path, row: Row, column: str, missing_words: frozenset[str]) -> str:

@@ -9,7 +9,7 @@ as for `folder`, whose image column then holds the ids (endings do not count). S
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -23,8 +23,8 @@ from lmd_bench.data.datasets._own import (
     refuse_twice,
     split_name,
     table_of,
-    without_suffix,
 )
+from lmd_bench.data.file_names import without_ending
 from lmd_bench.data.table import DatasetCard, ImageTable
 
 
@@ -118,7 +118,7 @@ class Features(Dataset):
         file = self.check_root(root)
         if self._read is None or self._read[0] != file:
             content = read_feature_file(file)
-            ids = tuple(without_suffix(PurePosixPath(image_id)) for image_id in content.ids)
+            ids = tuple(map(without_ending, content.ids))
             refuse_twice(file, ids, [f"row {row}" for row in range(1, len(ids) + 1)])
             self._read = (file, replace(content, ids=ids))
         return self._read[1]

@@ -24,12 +24,11 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TableColumns
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._own import (
-    SPLITS,
     read_listed,
     refuse_twice,
     table_of,
-    without_suffix,
 )
+from lmd_bench.data.file_names import SPLITS, without_ending
 from lmd_bench.data.image_suffixes import SUFFIXES
 from lmd_bench.data.table import DatasetCard, ImageTable
 
@@ -126,7 +125,8 @@ class Folder(Dataset):
 
     def _by_folder(self, root: Path) -> ImageTable:
         ids = sorted(
-            without_suffix(Path(entry.path).relative_to(root)) for entry in self.files(root)
+            without_ending(Path(entry.path).relative_to(root).as_posix())
+            for entry in self.files(root)
         )
         inside = [image_id for image_id in ids if "/" in image_id]
         if not inside:
@@ -138,7 +138,9 @@ class Folder(Dataset):
                 "them into one, or describe a CSV with --images-csv."
             )
         files = sorted(Path(entry.path).relative_to(root) for entry in self.files(root))
-        refuse_twice(root, [without_suffix(file) for file in files], list(map(str, files)))
+        refuse_twice(
+            root, [without_ending(file.as_posix()) for file in files], list(map(str, files))
+        )
         first = [image_id.partition("/")[0] for image_id in ids]
         if _are_splits(root, set(first)):
             return self._by_split(root, ids)
@@ -171,7 +173,7 @@ class _Files:
         self._by_name: dict[str, list[Path]] = {}
         for entry in entries:
             path = Path(entry.path)
-            relative = without_suffix(path.relative_to(root))
+            relative = without_ending(path.relative_to(root).as_posix())
             self._by_path.setdefault(relative, []).append(path)
             self._by_name.setdefault(relative.rpartition("/")[2], []).append(path)
 

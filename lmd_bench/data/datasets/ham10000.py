@@ -8,46 +8,55 @@ from pathlib import Path
 
 import numpy as np
 
-from lmd_bench.data.csv_rows import read_rows
-from lmd_bench.data.datasets._base import Dataset
-from lmd_bench.data.datasets._csv import check_ids, label_of
-from lmd_bench.data.table import DatasetCard, ImageTable, own_group
+from lmd_bench.data.datasets._base import Dataset, unpacked
+from lmd_bench.data.datasets._ham import (
+    CLASSES,
+    GROUPINGS,
+    METADATA,
+    PARTS,
+    image_folders,
+    read_list,
+    truth_files,
+)
+from lmd_bench.data.table import DatasetCard, ImageTable
 
-METADATA = "HAM10000_metadata.csv"
+_TRUTH = truth_files("Training")
 
 
 class Ham10000(Dataset):
-    """HAM10000 in its published layout: a CSV and the images in one folder or two."""
+    """HAM10000 as Dataverse or ISIC 2018 gives it: a list, and the images in one folder or two."""
 
     card = DatasetCard(
         name="ham10000",
         title="HAM10000, dermatoscopic images of pigmented lesions",
-        class_names=("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"),
+        class_names=CLASSES,
         licence="CC BY-NC 4.0",
         citation="Tschandl et al., Scientific Data 5 (2018), doi:10.1038/sdata.2018.161",
         url="https://doi.org/10.7910/DVN/DBW86T",
         how_to_get=(
             "Download HAM10000_metadata, HAM10000_images_part_1.zip and HAM10000_images_part_2.zip "
             "from https://doi.org/10.7910/DVN/DBW86T and unpack them into one folder that then "
-            f"holds {METADATA}, HAM10000_images_part_1/ and HAM10000_images_part_2/."
+            f"holds {METADATA[0]}, HAM10000_images_part_1/ and HAM10000_images_part_2/; the "
+            "training files of ISIC 2018, task 3, are the same."
         ),
         expected_counts=(327, 514, 1099, 115, 1113, 6705, 142),
         group="lesion",
     )
     aliases = ("ham",)
-    tables = (METADATA,)
-    image_folders = ("HAM10000_images_part_1", "HAM10000_images_part_2", "HAM10000_images", ".")
+    tables = (*METADATA, *_TRUTH, GROUPINGS)
+    image_folders = (*unpacked(*PARTS, *image_folders("Training")), ".")
 
     def read(self, root: Path | None) -> ImageTable:
         """Return all images listed in the metadata, in its order."""
-        file = self.check_root(root) / METADATA
-        rows = read_rows(file, ("image_id", "lesion_id", "dx"), how_to_get=self.card.how_to_get)
-        image_ids = tuple(check_ids(file, rows, "image_id"))
-        names = self.card.class_names
-        labels = [label_of(file, row, "dx", names) for row in rows]
-        return ImageTable(
-            image_ids=image_ids,
-            labels=np.array(labels, dtype=np.int64),
-            groups=tuple(row["lesion_id"] or own_group(row["image_id"]) for row in rows),
-            class_names=names,
+        file = self.file(root, (*METADATA, *_TRUTH))
+        lesions = self.check_root(root) / GROUPINGS
+        ids, labels, groups = read_list(file, lesions, self.card.how_to_get)
+        return ImageTable(tuple(ids), np.array(labels, dtype=np.int64), tuple(groups), CLASSES)
+
+    def notes(self, root: Path | None) -> tuple[str, ...]:
+        """Return that the test images of ISIC 2018 lie there too, and what reads them."""
+        if not self.file(root, truth_files("Test")).is_file():
+            return ()
+        return (
+            "the test images of ISIC 2018 lie there too: --dataset isic2018 takes them as test",
         )

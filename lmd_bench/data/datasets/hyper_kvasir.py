@@ -22,7 +22,9 @@ from lmd_bench.data.datasets._csv import check_ids, label_of
 from lmd_bench.data.table import DatasetCard, ImageTable, own_group
 
 IMAGES = "labeled-images"
-LABELS = f"{IMAGES}/image-labels.csv"
+# The data folder may also be the one with the labels itself, or that of the whole download.
+_ROOTS = (f"{IMAGES}/", "", f"hyper-kvasir/{IMAGES}/", f"hyper-kvasir-{IMAGES}/{IMAGES}/")
+LABELS = tuple(f"{root}image-labels.csv" for root in _ROOTS)
 
 _LANDMARKS, _FINDINGS = "anatomical-landmarks", "pathological-findings"
 _MUCOSA, _THERAPY = "quality-of-mucosal-views", "therapeutic-interventions"
@@ -73,14 +75,16 @@ class HyperKvasir(Dataset):
         splits="the official 2 and 5 folds and LMD's files, with --split-dir",
     )
     aliases = ("kvasir",)
-    tables = (LABELS,)
+    tables = LABELS
     image_folders = tuple(
-        f"{IMAGES}/{tract}/{group}/{finding}" for finding, (tract, group, _) in FINDINGS.items()
+        f"{root}{tract}/{group}/{finding}"
+        for root in _ROOTS
+        for finding, (tract, group, _) in FINDINGS.items()
     )
 
     def read(self, root: Path | None) -> ImageTable:
         """Return all images of `image-labels.csv`, in its order, each its own group."""
-        file, names = self.check_root(root) / LABELS, self.card.class_names
+        file, names = self.file(root, LABELS), self.card.class_names
         rows = read_rows(file, ("Video file", "Finding"), how_to_get=self.card.how_to_get)
         image_ids = tuple(check_ids(file, rows, "Video file"))
         labels = [label_of(file, row, "Finding", names) for row in rows]

@@ -12,7 +12,7 @@ import numpy as np
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.data.csv_rows import read_rows
-from lmd_bench.data.datasets._base import Dataset
+from lmd_bench.data.datasets._base import Dataset, unpacked
 from lmd_bench.data.datasets._csv import check_ids, one_hot
 from lmd_bench.data.table import DatasetCard, ImageTable, own_group
 
@@ -45,7 +45,8 @@ class Isic2019(Dataset):
     )
     aliases = ("isic",)
     tables = (GROUND_TRUTH, METADATA)
-    image_folders = (IMAGES, f"{IMAGES}/{IMAGES}")  # unzipping into a folder of its name nests it
+    image_folders = unpacked(IMAGES)
+    isic_names = True
 
     def read(self, root: Path | None) -> ImageTable:
         """Return all images of the ground truth, in its order, with their lesions."""

@@ -62,6 +62,7 @@ class IsicArchive(Dataset):
     )
     tables = (*SPLIT_FILES.values(), METADATA)
     image_folders = (IMAGES, ".")
+    isic_names = True
 
     def read(self, root: Path | None) -> ImageTable:
         """Return the images of training, validation and test files, in this order."""

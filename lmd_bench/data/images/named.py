@@ -45,7 +45,7 @@ def _images(path: Path, image_column: str | None) -> Iterator[tuple[str, Path]]:
             path,
             [image_column] if image_column else (),
             how_to_get="Name a CSV that lists images, or images themselves.",
-            delimiter="\t" if path.suffix.lower() == ".tsv" else ",",
+            mend="mend the file, or name its column of images",
         )
         column = image_column or next(iter(rows[0]))
         yield from ((row[column], _file(path.parent, row[column])) for row in rows)

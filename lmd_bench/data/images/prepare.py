@@ -91,7 +91,9 @@ def _look(data: Dataset, root: Path | None) -> _Raw:
         tables: dict[str, str] = {}
         for name in data.tables:
             file = data.check_root(root) / name
-            tables[name] = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+            # One of several files of the same may be absent.
+            if file.is_file():
+                tables[name] = hashlib.sha256(file.read_bytes()).hexdigest()
         stats = ((entry.path, entry.stat()) for entry in data.files(root))
         images = {path: (stat.st_size, stat.st_mtime_ns) for path, stat in stats}
     return _Raw(data, root, tables, images)
@@ -148,7 +150,7 @@ def _write(
     """Decode the images that are present into `folder`; the caller holds its lock."""
     data = raw.data
     with _readable(data, raw.root):
-        present = _present(data, raw.root, source)
+        present = _present(raw, source)
     streamed = data.stream(raw.root, image_size)
     decoded = (
         decode_all(data, present.sources, image_size, n_threads)
@@ -188,14 +190,15 @@ class _Present:
     n_missing: int
 
 
-def _present(data: Dataset, root: Path | None, source: DataSource) -> _Present:
+def _present(raw: _Raw, source: DataSource) -> _Present:
     """Return the images that have a file, without the classes that the person leaves out."""
+    data, root = raw.data, raw.root
     table = data.read(root)
     files = data.paths(root, table)
     missing = data.missing(root, table)
     n_missing = int(missing.sum())
     if n_missing and (n_missing == len(table) or not source.allow_missing):
-        listed = ", ".join(data.tables)
+        listed = ", ".join(raw.tables)
         # Where no image is here, the folder is the wrong one: --allow-missing would not help.
         go_on = "" if n_missing == len(table) else "; --allow-missing goes on with those present"
         first = table.image_ids[int(missing.argmax())]

@@ -9,14 +9,13 @@ The labels are those of the data set; what the split says of them is compared.
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 
 import numpy as np
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.core.seeding import derive_seed
-from lmd_bench.data.image_suffixes import SUFFIXES
+from lmd_bench.data.file_names import other_isic_name, plain, without_ending
 from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.split import Split, sorted_rows
 from lmd_bench.data.tasks.splits.find import read_published
@@ -127,11 +126,15 @@ def _rows(table: ImageTable, spec: TaskSpec, source: DataSource) -> tuple[Rows, 
 def _matched(table: ImageTable, published: Published, dataset: str, allow_missing: bool) -> Rows:
     """Return the rows of the published images, each at most once."""
     row_of = _Names(table.image_ids)
+    names = {_parts(listed.name)[-1] for listed in published.images}
     rows: Rows = {name: [] for name in _SPLITS}
     present: dict[int, Listed] = {}
     missing: list[Listed] = []
     for listed in published.images:
         row = row_of.find(listed.name)
+        # An image of ISIC goes by two names; a list that has both means two files.
+        if row is None and (other := other_isic_name(_parts(listed.name)[-1])) not in names:
+            row = row_of.find(other)
         if row is None:
             missing.append(listed)
             continue
@@ -143,13 +146,14 @@ def _matched(table: ImageTable, published: Published, dataset: str, allow_missin
         present[row] = listed
         rows[listed.split].append(row)
     if missing and (not present or not allow_missing):
-        raise _absent(published, missing, dataset, any_found=bool(present))
+        hint = row_of.hint(missing[0].name)
+        raise _absent(published, missing, dataset, hint, any_found=bool(present))
     _check_labels(table, present, published)
     return rows
 
 
 def _absent(
-    published: Published, missing: list[Listed], dataset: str, *, any_found: bool
+    published: Published, missing: list[Listed], dataset: str, hint: str, *, any_found: bool
 ) -> UserError:
     counts = Counter(listed.split for listed in missing)
     by_split = ", ".join(f"{name} {counts[name]}" for name in _SPLITS)
@@ -159,6 +163,7 @@ def _absent(
         if any_found
         else "this is the split of another data set"
     )
+    mend = hint or mend
     return UserError(
         f"{what} are not among the images of '{dataset}' here ({by_split}), first "
         f"{missing[0].name}; {mend}."
@@ -166,24 +171,54 @@ def _absent(
 
 
 class _Names:
-    """Finds the row of an image by its id, its file name or a path that ends in it."""
+    """Finds the row of an image by its id, its file name or a path that ends alike.
+
+    A path names an image where one of the two ends with the other, folder by folder:
+    `train/a/1.png` names `a/1`, as does `1.png` where no other folder has a file of this name;
+    `b/1.png` does not.
+    """
 
     def __init__(self, image_ids: tuple[str, ...]) -> None:
+        self._ids = image_ids
         self._by_id = {image_id: row for row, image_id in enumerate(image_ids)}
-        stems = [_stem(image_id) for image_id in image_ids]
-        counts = Counter(stems)  # one stem in two folders names neither
-        self._by_stem = {stem: row for row, stem in enumerate(stems) if counts[stem] == 1}
+        self._by_file: dict[str, list[tuple[list[str], int]]] = {}
+        for row, image_id in enumerate(image_ids):
+            parts = _parts(image_id)
+            self._by_file.setdefault(parts[-1], []).append((parts, row))
 
     def find(self, name: str) -> int | None:
         """Return the row, or None where no image or more than one has this name."""
         row = self._by_id.get(name)
-        return self._by_stem.get(_stem(name)) if row is None else row
+        if row is not None:
+            return row
+        rows = self._ending_alike(_parts(name))
+        return rows[0] if len(rows) == 1 else None
+
+    def hint(self, name: str) -> str:
+        """Return what may be wrong with a name that was not found; "" where nothing is known."""
+        parts = _parts(name)
+        others = [self._ids[row] for _, row in self._by_file.get(parts[-1], [])]
+        if not others:
+            return ""
+        if len(parts) > 1 and not self._ending_alike(parts):
+            return f"an image of this name lies in another folder, {others[0]}: mend the list"
+        listed = " and ".join(others[:2])
+        return f"it could be {listed}: name images by their path below the data folder"
+
+    def _ending_alike(self, parts: list[str]) -> list[int]:
+        """Return the rows of the images whose path and this one end alike, the most alike alone."""
+        alike: list[tuple[tuple[int, bool], int]] = []
+        for of_image, row in self._by_file.get(parts[-1], []):
+            n = min(len(parts), len(of_image))
+            if parts[-n:] == of_image[-n:]:
+                alike.append(((n, len(parts) == len(of_image)), row))
+        most = max((rank for rank, _ in alike), default=None)
+        return [row for rank, row in alike if rank == most]
 
 
-def _stem(name: str) -> str:
-    file = PurePosixPath(name.replace("\\", "/"))
-    # Only an image's suffix is cut off: an id may hold a dot.
-    return file.stem if file.suffix.lower() in SUFFIXES else file.name
+def _parts(name: str) -> list[str]:
+    # Only an image's ending is cut off: an id may hold a dot.
+    return plain(without_ending(name.replace("\\", "/"))).split("/")
 
 
 def _check_labels(table: ImageTable, present: Mapping[int, Listed], published: Published) -> None:

@@ -1,5 +1,6 @@
 """A task: train and val indices that training may see, and test behind `open_test`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,8 +108,7 @@ def _check_every_class(table: ImageTable, split: Split, *, published: bool) -> N
         absent = [c for label, c in enumerate(table.class_names) if label not in present]
         if absent:
             mend = (
-                "leave these classes out with --rare-classes drop and --rare-below, or take "
-                "another split"
+                f"leave these classes out with {_rare_below(table, absent)}, or take another split"
                 if published
                 else "use a smaller imbalance factor or a more complete data set"
             )
@@ -116,3 +116,12 @@ def _check_every_class(table: ImageTable, split: Split, *, published: bool) -> N
                 f"Class {', '.join(absent)} has no image in {name}; a task needs every class in "
                 f"train and val: {mend}."
             )
+
+
+def _rare_below(table: ImageTable, absent: Sequence[str]) -> str:
+    """Return the options that drop these classes, with the number where one parts them."""
+    counts = np.bincount(table.labels, minlength=len(table.class_names))
+    is_absent = np.array([name in absent for name in table.class_names])
+    parted = not is_absent.all() and counts[is_absent].max() < counts[~is_absent].min()
+    below = f" {counts[~is_absent].min()}" if parted else ""
+    return f"--rare-classes drop --rare-below{below}"

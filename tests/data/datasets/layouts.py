@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lmd_bench.data.datasets import Dataset, hyper_kvasir, isic2019, isic_archive
+from lmd_bench.data.datasets import Dataset, hyper_kvasir, isic2018, isic2019, isic_archive
 
 PER_CLASS = 2
 
@@ -69,7 +69,7 @@ def _hyper_kvasir(root: Path, images: list[tuple[str, str]]) -> None:
         tract, group, _ = hyper_kvasir.FINDINGS[name]
         lines.append(f"{image},{tract},{name},{group}")
         write_image(root / hyper_kvasir.IMAGES / tract / group / name / f"{image}.jpg")
-    (root / hyper_kvasir.LABELS).write_text("\n".join(lines))
+    (root / hyper_kvasir.LABELS[0]).write_text("\n".join(lines))
 
 
 def _folder(root: Path, images: list[tuple[str, str]]) -> None:
@@ -98,12 +98,26 @@ def _labels_csv(root: Path, images: list[tuple[str, str]]) -> None:
         write_image(root / "images" / f"{image}.jpg")
 
 
+def _isic2018(root: Path, images: list[tuple[str, str]]) -> None:
+    names = [name.upper() for name in isic2018.Isic2018.card.class_names]
+    for part in ("Training", "Validation", "Test"):
+        truth = [",".join(["image", *names])]
+        for image, name in images:
+            ones = ("1.0" if n == name.upper() else "0.0" for n in names)
+            truth.append(",".join([f"{image}_{part}", *ones]))
+            write_image(root / f"ISIC2018_Task3_{part}_Input" / f"{image}_{part}.jpg")
+        folder = root / f"ISIC2018_Task3_{part}_GroundTruth"
+        folder.mkdir()
+        (folder / f"{folder.name}.csv").write_text("\n".join(truth))
+
+
 def _synthetic(root: Path, images: list[tuple[str, str]]) -> None:
     """Write nothing: it is drawn."""
 
 
 WRITERS: dict[str, Callable[[Path, list[tuple[str, str]]], None]] = {
     "ham10000": _ham10000,
+    "isic2018": _isic2018,
     "isic2019": _isic2019,
     "isic_archive": _isic_archive,
     "hyper_kvasir": _hyper_kvasir,

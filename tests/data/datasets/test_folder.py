@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,6 +78,24 @@ def test_a_changed_csv_or_column_is_prepared_anew(tmp_path):
     described(tmp_path, "file,dx,stage\n1,b,x\n2,a,y\n")
     again = prepare("folder", DataSource(tmp_path, columns=columns), 8)
     assert again.fingerprint != by_dx.fingerprint
+
+
+def test_columns_of_0_and_1_are_classes(tmp_path):
+    columns = described(tmp_path, "file;mel;nv;age\n1;0;1.0;30\n2;1;0;40\n")
+    table = table_of(tmp_path, replace(columns, label_column="nv,mel"))
+    assert table.class_names == ("mel", "nv")
+    assert table.labels.tolist() == [1, 0]
+    with pytest.raises(UserError, match="lacks the column bcc; it needs file, mel, nv, bcc"):
+        table_of(tmp_path, replace(columns, label_column="mel,nv,bcc"))
+    described(tmp_path, "file,mel,nv\n1,0,1\n2,1,1\n")
+    with pytest.raises(UserError, match="line 3: image 2 has 1, 1 for mel, nv; exactly one"):
+        table_of(tmp_path, replace(columns, label_column="mel,nv"))
+
+
+def test_a_column_may_have_a_comma_in_its_name(tmp_path):
+    columns = described(tmp_path, 'file,"site, or none"\n1,a\n2,b\n')
+    table = table_of(tmp_path, replace(columns, label_column="site, or none"))
+    assert table.class_names == ("a", "b")
 
 
 def test_a_split_column_is_the_official_split(tmp_path):

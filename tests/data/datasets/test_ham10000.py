@@ -86,6 +86,65 @@ def test_an_absent_csv_says_what_to_download(tmp_path):
         load("ham10000").read(tmp_path)
 
 
+def as_dataverse(root):
+    (root / "HAM10000_metadata").write_text(HEADER + ROWS)
+
+
+def as_tab(root):
+    text = (HEADER + ROWS).replace(",", "\t").replace("HAM_1", '"HAM_1"')
+    (root / "HAM10000_metadata.tab").write_text(text)
+
+
+def as_challenge(root):
+    folder = root / "ISIC2018_Task3_Training_GroundTruth"
+    folder.mkdir()
+    lines = ["image,MEL,NV,BCC,AKIEC,BKL,DF,VASC", "ISIC_1,0,1,0,0,0,0,0"]
+    lines += ["ISIC_2,0.0,1.0,0,0,0,0,0", "ISIC_3,1,0,0,0,0,0,0"]
+    (folder / f"{folder.name}.csv").write_text("\n".join(lines))
+    lesions = "image,lesion_id,diagnosis_confirm_type\n"
+    lesions += "".join(f"ISIC_{i},HAM_{1 + i // 3},histo\n" for i in (1, 2, 3))
+    (root / "ISIC2018_Task3_Training_LesionGroupings.csv").write_text(lesions)
+
+
+@pytest.mark.parametrize("write_list", [as_dataverse, as_tab, as_challenge])
+@pytest.mark.parametrize(
+    "folder",
+    [
+        *("HAM10000_images_part_1", "ham10000_images_part_2", "."),
+        "HAM10000_images_part_1/HAM10000_images_part_1",
+        "ISIC2018_Task3_Training_Input",
+    ],
+)
+def test_every_layout_that_is_published_is_read(tmp_path, write_list, folder):
+    write_list(tmp_path)
+    dataset = load("ham10000")
+    table = dataset.read(tmp_path)
+    assert table.image_ids == ("ISIC_1", "ISIC_2", "ISIC_3")
+    assert [table.class_names[label] for label in table.labels] == ["nv", "nv", "mel"]
+    assert table.groups == ("HAM_1", "HAM_1", "HAM_2")
+    (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    add_image(tmp_path / folder, "ISIC_2")
+    assert dataset.missing(tmp_path, table).tolist() == [True, False, True]
+
+
+def test_separate_test_images_are_those_of_isic2018_and_no_part_of_ham10000(tmp_path):
+    test = "HAMTEST_1,ISIC_9,nv,,,,\n"
+    (write(tmp_path) / "ISIC2018_Task3_Test_GroundTruth.csv").write_text(HEADER + test)
+    assert len(load("ham10000").read(tmp_path)) == 3
+    assert "--dataset isic2018" in load("ham10000").notes(tmp_path)[0]
+    table = load("isic2018").read(tmp_path)
+    assert table.splits == ("train", "train", "train", "test")
+    assert table.groups[3] == "HAMTEST_1"
+    add_image(tmp_path / "ISIC2018_Task3_Test_Images", "ISIC_9")
+    assert load("isic2018").missing(tmp_path, table).tolist() == [True, True, True, False]
+
+
+def test_an_image_in_train_and_test_of_isic2018_is_refused(tmp_path):
+    (write(tmp_path) / "ISIC2018_Task3_Test_GroundTruth.csv").write_text(HEADER + ROWS)
+    with pytest.raises(UserError, match="lists image ISIC_1, which an earlier part holds"):
+        load("isic2018").read(tmp_path)
+
+
 def test_the_real_data_have_the_published_counts_and_lesions(shared_data):
     root = shared_data / "ham10000"
     dataset = load("ham10000")

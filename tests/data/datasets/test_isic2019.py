@@ -38,6 +38,15 @@ def test_images_are_found_in_the_input_folder_even_when_it_was_nested_by_unzippi
     assert dataset.missing(tmp_path, table).tolist() == [False, True, True]
 
 
+def test_an_image_from_the_archive_itself_lacks_the_ending_of_a_reduced_one(tmp_path):
+    dataset = load("isic2019")
+    table = dataset.read(write(tmp_path))
+    (tmp_path / "ISIC_2019_Training_Input").mkdir()
+    for name in ("I_1", "I_2"):
+        Image.new("RGB", (8, 8)).save(tmp_path / "ISIC_2019_Training_Input" / f"{name}.jpg")
+    assert dataset.missing(tmp_path, table).tolist() == [True, False, False]
+
+
 @pytest.mark.parametrize(
     "row", ["I_0,0,0,0,0,0,0,0,0,1", "I_0,1,1,0,0,0,0,0,0,0", "I_0,1,x,0,0,0,0,0,0,0"]
 )

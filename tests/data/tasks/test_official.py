@@ -47,6 +47,59 @@ def test_file_names_and_paths_match_the_ids_they_end_in(tmp_path, name):
     assert rows_of(split) == [[0, 1, 4, 5], [2, 6], [3, 7]]
 
 
+def listed(folder, names):
+    """Write a list of one image each for train, val and test."""
+    for split, name in zip(("train", "val", "test"), names, strict=True):
+        (folder / f"{split}.txt").write_text(f"{name}\n")
+    return DataSource(split_dir=folder)
+
+
+def table_with(*ids):
+    return ImageTable(ids, np.arange(len(ids)) % 2, ids, ("a", "b"))
+
+
+def test_a_path_names_the_image_that_ends_alike(tmp_path):
+    table = table_with("a/1", "b/1", "b/2")
+    split = cut(table, SPEC, listed(tmp_path, ["train/a/1.png", "b/1.webp", "2.JPG"]))
+    assert rows_of(split) == [[0], [1], [2]]
+
+
+def test_a_list_whose_folder_contradicts_the_image_is_refused(tmp_path):
+    source = listed(tmp_path, ["a/1.png", "a/2.png", "b/3.png"])
+    with pytest.raises(UserError, match="first a/2.png; an image of this name lies in .*, b/2:"):
+        cut(table_with("a/1", "b/2", "b/3"), SPEC, replace(source, allow_missing=False))
+
+
+def test_a_bare_name_of_two_images_names_neither(tmp_path):
+    with pytest.raises(UserError, match=r"first 1.png; it could be a/1 and b/1: name images by"):
+        cut(table_with("a/1", "b/1", "a/2"), SPEC, listed(tmp_path, ["1.png", "b/1.png", "2"]))
+
+
+def test_names_that_look_alike_are_one(tmp_path):
+    composed, parted = "n\u00e4vus", "na\u0308vus"
+    table = table_with(f"{parted}/1", "a/ 2 ", "ISIC_3_downsampled")
+    source = listed(tmp_path, [f"{composed}/1.png", "a/2.png", "ISIC_3.jpg"])
+    assert rows_of(cut(table, SPEC, source)) == [[0], [1], [2]]
+
+
+def test_a_list_of_both_names_of_an_isic_image_means_two_files(tmp_path):
+    table = table_with("a", "ISIC_3_downsampled", "c", "d")
+    source = listed(tmp_path, ["a", "ISIC_3_downsampled.jpg\nISIC_3.jpg", "c"])
+    with pytest.raises(UserError, match="1 of 4 images .* first ISIC_3.jpg; complete"):
+        cut(table, SPEC, source)
+    assert rows_of(cut(table, SPEC, replace(source, allow_missing=True))) == [[0], [1], [2]]
+
+
+def test_advice_on_absent_classes_names_the_number_that_parts_them(tmp_path):
+    labels = np.repeat(np.arange(3), [30, 20, 5])
+    ids = tuple(f"i{row}" for row in range(55))
+    table = ImageTable(ids, labels, ids, ("a", "b", "c"))
+    for split, rows in (("train", [0, 30]), ("val", [1, 31]), ("test", [2, 32])):
+        (tmp_path / f"{split}.txt").write_text("".join(f"i{row}\n" for row in rows))
+    with pytest.raises(UserError, match="Class c has no .* drop --rare-below 20, or take another"):
+        build_task(table, SPEC, "x", DataSource(split_dir=tmp_path))
+
+
 def test_a_task_and_its_test_need_the_same_split_files(tmp_path):
     table, source = make_table(), write(tmp_path)
     task = build_task(table, SPEC, "data", source)

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.data.tasks.splits.families import families
 from lmd_bench.data.tasks.splits.hyper_kvasir_folds import fold_files, read_folds
-from lmd_bench.data.tasks.splits.lmd_csv import is_lmd, read_lmd
-from lmd_bench.data.tasks.splits.monica_lists import families, read_lists
+from lmd_bench.data.tasks.splits.lmd_csv import is_lmd, read_csvs, read_lmd
+from lmd_bench.data.tasks.splits.monica_lists import read_lists
 from lmd_bench.data.tasks.splits.published import Published
 from lmd_bench.data.tasks.splits.written import is_written, read_written
 
@@ -27,7 +28,7 @@ def read_published(path: Path, split_seed: int) -> Published:
     if path.is_dir() and is_lmd(path):
         return read_lmd(path)
     folds, lists = fold_files(path), families(path)
-    candidates = folds + [family.file("train") for family in lists]
+    candidates = folds + [family.first for family in lists]
     if len(candidates) > 1:
         raise UserError(
             f"{path} holds several splits; name one with --split-dir: "
@@ -36,9 +37,10 @@ def read_published(path: Path, split_seed: int) -> Published:
     if folds:
         return read_folds(folds[0], split_seed)
     if lists:
-        return read_lists(lists[0])
+        (family,) = lists
+        return (read_lists if family.ending in (".npy", ".txt") else read_csvs)(family)
     raise UserError(
         f"{path} holds no split that is known; it needs training.csv, validation.csv and "
         "testing.csv (LMD, or --split-out), 2_fold_split.csv or 5_fold_split.csv (Hyper-Kvasir), "
-        "or train, val and test lists as .npy or .txt (MONICA)."
+        "or lists train, val (or valid, dev) and test as .csv, .tsv, .tab, .txt or .npy (MONICA)."
     )

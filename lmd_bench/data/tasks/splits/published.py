@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-SplitName = Literal["train", "val", "test"]
+from lmd_bench.data.file_names import SplitName as SplitName
 
 
 @dataclass(frozen=True)

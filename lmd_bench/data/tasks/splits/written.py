@@ -82,7 +82,8 @@ def read_written(folder: Path) -> Published:
                 f"{file} is not the file that {folder / ABOUT} describes; write the split again, "
                 f"or delete {ABOUT} and keep the columns of LMD's split files."
             )
-        rows = read_rows(file, _COLUMNS)
+        # Names of files may begin or end with a blank, and these are as they were written.
+        rows = read_rows(file, _COLUMNS, delimiter=",", strip=False)
         images += [Listed(row["image"], split, row["class_name"]) for row in rows]
     return Published(folder, tuple(images))
 

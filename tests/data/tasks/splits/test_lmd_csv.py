@@ -1,6 +1,7 @@
 import pytest
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.data.tasks.splits.find import read_published
 from lmd_bench.data.tasks.splits.lmd_csv import read_lmd
 
 FILES = ("training.csv", "validation.csv", "testing.csv")
@@ -39,9 +40,28 @@ def test_a_row_of_two_classes_is_refused_with_its_line(tmp_path):
 
 
 def test_other_columns_are_refused_by_name(tmp_path):
-    write(tmp_path, "file,A", "i1,1", "i2,1", "i3,1")
-    with pytest.raises(UserError, match="has the columns file, A; a split of LMD has `image`"):
+    write(tmp_path, "what,A", "i1,1", "i2,1", "i3,1")
+    with pytest.raises(UserError, match="has the columns what, A; a split has `image`"):
         read_lmd(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "label"),
+    [
+        ("image,label", "i1.png,nv", "nv"),
+        ("image_id;dx", "i1.png;nv", "nv"),
+        ("id_code\tdiagnosis", "i1.png\tnv", "nv"),
+        ("image,level", "i1.png,4", "4"),
+        ("Path,Age", "i1.png,4", None),
+        ("filename", "i1.png", None),
+        ("label,file_name", "nv,i1.png", "nv"),
+        ("i1.png,nv", "i1.png,nv", "nv"),
+    ],
+)
+def test_columns_may_be_called_otherwise_or_not_at_all(tmp_path, header, line, label):
+    write(tmp_path, header, line, line, line)
+    read = {(i.name, i.label) for i in read_published(tmp_path, 0).images}
+    assert read == {("i1.png", label)}
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path):

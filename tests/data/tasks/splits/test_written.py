@@ -72,3 +72,16 @@ def test_a_changed_file_is_noticed(tmp_path):
     file.write_text(file.read_text().replace(",a,", ",b,", 1))
     with pytest.raises(UserError, match=r"validation.csv is not the file that .*split.json"):
         read_written(tmp_path / "out")
+
+
+def test_names_with_blanks_at_their_ends_come_back(tmp_path):
+    labels = np.repeat(np.arange(3), [300, 120, 60]).astype(np.int64)
+    ids = tuple(f" c{row % 3} / im {row} " for row in range(480))
+    table = ImageTable(ids, labels, ids, (" a", "b ", "c"))
+    first = cut(table, SPEC)
+    write_split(tmp_path / "out", table, first, {})
+    again = cut(table, TaskSpec("made", "official"), DataSource(split_dir=tmp_path / "out"))
+    assert [again.train.tolist(), again.test.tolist()] == [
+        first.train.tolist(),
+        first.test.tolist(),
+    ]
