@@ -70,16 +70,18 @@ class Isic2018(Dataset):
             file = self.file(root, names)
             if split == "val" and not file.is_file():
                 continue
-            listed = read_list(file, self.check_root(root) / GROUPINGS, self.card.how_to_get)
-            twice = set(ids) & set(listed[0])
+            lesions = self.check_root(root) / GROUPINGS
+            part_ids, part_labels, part_groups = read_list(file, lesions, self.card.how_to_get)
+            twice = set(ids) & set(part_ids)
             if twice:
                 raise UserError(
                     f"{file} lists image {min(twice)}, which an earlier part holds; put the "
                     "published file in its place."
                 )
-            for column, values in zip((ids, labels, groups), listed, strict=True):
-                column.extend(values)
-            splits += [split] * len(listed[0])
+            ids += part_ids
+            labels += part_labels
+            groups += part_groups
+            splits += [split] * len(part_ids)
         return ImageTable(
             tuple(ids), np.array(labels, dtype=np.int64), tuple(groups), CLASSES, tuple(splits)
         )
