@@ -11,7 +11,7 @@ from rich.table import Table
 from lmd_bench.cli.progress import image_progress
 from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.core.tables import add_plain_row
-from lmd_bench.core.text import factor_name
+from lmd_bench.core.text import factor_name, natural_order
 from lmd_bench.data import datasets
 from lmd_bench.data.checks.check import SplitReport, check, split_names
 from lmd_bench.data.checks.class_sizes import FEWEST, POWER, smallest_difference
@@ -158,7 +158,8 @@ def _show_near(console: Console, report: SplitReport) -> None:
 
 
 def _show_classes(console: Console, report: SplitReport) -> None:
-    small = [size.name for size in report.classes if size.too_small]
+    classes = [report.classes[i] for i in natural_order([of.name for of in report.classes])]
+    small = [size.name for size in classes if size.too_small]
     if small:
         console.print(_BAD, end=" ")
         console.print(
@@ -174,7 +175,7 @@ def _show_classes(console: Console, report: SplitReport) -> None:
         "recalls of one half, methods judged independently)"
     )
     table = Table("class", "train", "val", "test", "one test image", f"shown at {POWER:.0%}")
-    for size in report.classes:
+    for size in classes:
         alone = smallest_difference([size.n_test])
         counts = [f"{n:,}" for n in (size.n_train, size.n_val, size.n_test)]
         add_plain_row(table, size.name, *counts, _points(size.recall_step), _points(alone))

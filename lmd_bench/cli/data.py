@@ -151,14 +151,16 @@ def _counts(card: "DatasetCard", present: "ImageTable | None") -> Table:
     """Return the classes with the images expected and those present."""
     import numpy as np
 
+    from lmd_bench.core.text import natural_order
+
     names = card.class_names if present is None else present.class_names
     here = None if present is None else np.bincount(present.labels, minlength=len(names))
     shown = here if here is not None else np.array(card.expected_counts or [0] * len(names))
     table = Table("class", "expected", "here", "")
-    for label, class_name in enumerate(names):
+    for label in natural_order(names):
         add_plain_row(
             table,
-            class_name,
+            names[label],
             f"{card.expected_counts[label]:,}" if card.expected_counts else "?",
             "-" if here is None else f"{here[label]:,}",
             bar(int(shown[label]), int(shown.max(initial=1)), 2 * _BAR),

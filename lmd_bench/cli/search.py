@@ -15,6 +15,7 @@ from lmd_bench.cli.app import app, command_line, one_task
 from lmd_bench.cli.option_groups import expanded
 from lmd_bench.cli.options import RESULTS, Dataset, Epochs, Factor, Results, Seed, Settings
 from lmd_bench.core.tables import add_plain_row
+from lmd_bench.core.text import natural_order
 from lmd_bench.data.options import DataOptions, TaskOptions
 from lmd_bench.search.options import SearchOptions
 
@@ -180,10 +181,8 @@ def _print_trial(row: "Row") -> None:
         console.print(f"[red]{row['status']}[/red]:", end=" ")
         console.print(row["cause"], markup=False)
         return
-    recall = ", ".join(
-        f"{name} {100 * value:.0f}"
-        for name, value in zip(row["class_names"], row["val_recall"], strict=True)
-    )
+    names, recalls = row["class_names"], row["val_recall"]
+    recall = ", ".join(f"{names[i]} {100 * recalls[i]:.0f}" for i in natural_order(names))
     console.print(
         f"{row['method']} on {row['dataset']}, seed {row['seed']}: val balanced accuracy "
         f"{100 * row['val_balanced_accuracy']:.1f} %, macro-F1 {100 * row['val_macro_f1']:.1f} %, "

@@ -1,5 +1,7 @@
 """How durations, imbalance factors and tasks are written; the one spelling of each."""
 
+import re
+from collections.abc import Sequence
 from math import isfinite, isnan
 
 from lmd_bench.core.schema import ENCODER_COLUMNS, Row, TaskSpec
@@ -64,3 +66,20 @@ def encoder_label(row: Row) -> str:
     layer = [] if features == "last" else [f"{features} features"]
     start = f"weights {start.partition(':')[2][:8]}" if ":" in start else start
     return " · ".join([f"{encoder} {start}", *layer, tune])
+
+
+def natural_order(names: Sequence[str]) -> list[int]:
+    """Return the positions of classes in the order in which a table shows them: 2 before 10.
+
+    Names that are not sorted have an order of their own, which stays. The number of a class, in
+    rows and keys, is never another.
+    """
+    if list(names) != sorted(names):
+        return list(range(len(names)))
+
+    def parts(position: int) -> list[str | int]:
+        # Text and digits take turns, text first.
+        pieces = re.split(r"(\d+)", names[position])
+        return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)]
+
+    return sorted(range(len(names)), key=parts)

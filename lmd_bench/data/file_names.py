@@ -1,5 +1,6 @@
 """What the names of files, folders and splits mean, wherever a list or a folder gives one."""
 
+import re
 import unicodedata
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -22,6 +23,8 @@ SPLITS: dict[str, SplitName] = {
 # ISIC 2019 gives its reduced images this ending; in the ISIC Archive the same images lack it.
 _REDUCED = "_downsampled"
 
+_MASK = re.compile(r"[_-](mask|seg|segmentation)(_?\d+)?$", re.IGNORECASE)
+
 
 def without_ending(name: str) -> str:
     """Return a name or path in POSIX form without the ending of an image; another dot stays."""
@@ -41,6 +44,11 @@ def other_isic_name(image_id: str) -> str:
     """Return the name that an image of ISIC has where it was reduced, or where it was not."""
     reduced = image_id.endswith(_REDUCED)
     return image_id.removesuffix(_REDUCED) if reduced else f"{image_id}{_REDUCED}"
+
+
+def is_mask(name: str) -> bool:
+    """Return whether a file is called like the mask of an image: `benign (1)_mask_1.png`."""
+    return _MASK.search(without_ending(name)) is not None
 
 
 def check_utf8(path: str | Path) -> None:

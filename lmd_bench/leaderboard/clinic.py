@@ -14,6 +14,7 @@ from jaxtyping import Int64
 
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.schema import Row
+from lmd_bench.core.text import natural_order
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.clinic_files import UNIFORM, prevalence_of, read_costs
 from lmd_bench.leaderboard.leaders import score_of
@@ -162,7 +163,8 @@ def _scores(
 def _classes(
     judged: Judged, prevalence: Prevalence, least: float, ids: Any
 ) -> Iterator[dict[str, Any]]:
-    for index, name in enumerate(judged.class_names):
+    for index in natural_order(judged.class_names):
+        name = judged.class_names[index]
         if not (judged.labels == index).any():
             continue
         scores: dict[str, Callable[..., float]] = {
@@ -186,7 +188,8 @@ def _classes(
 
 
 def _decisions(judged: Judged, prevalence: Prevalence) -> Iterator[dict[str, Any]]:
-    for index, name in enumerate(judged.class_names):
+    for index in natural_order(judged.class_names):
+        name = judged.class_names[index]
         if not (judged.labels == index).any():
             continue
         for threshold in _THRESHOLDS:

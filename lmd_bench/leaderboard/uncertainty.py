@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Row
+from lmd_bench.core.text import natural_order
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.compare import class_recall
 from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
@@ -123,13 +124,14 @@ def class_frame(store: Store, studies: Sequence[StudyRows], rule: SelectionRule)
             continue
         recall, n_images = known
         low, high = recall_interval(np.nan_to_num(recall) * n_images, n_images)
-        for index, name in enumerate(selected["class_names"]):
+        names = selected["class_names"]
+        for index in natural_order(names):
             few = n_images[index] < EXACT_BELOW
             lines.append(
                 {
                     "task": study.task,
                     "label": study.label,
-                    "class": name,
+                    "class": names[index],
                     "group": selected["groups"][index],
                     "n_images": int(n_images[index]),
                     "recall": recall[index],

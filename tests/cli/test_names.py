@@ -55,6 +55,19 @@ def test_train_prints_names_of_classes_as_they_are(capsys):
     assert all(f"{name} 50" in text for name in NAMES)
 
 
+def test_numbers_of_classes_are_shown_in_their_order(capsys):
+    names = [str(i) for i in (0, 1, 10, 11, *range(2, 10))]
+    row = {
+        "status": "ok", "method": "crt", "dataset": "folder", "seed": 0, "class_names": names,
+        "val_recall": [int(name) / 100 for name in names], "val_balanced_accuracy": 0.5,
+        "val_macro_f1": 0.5, "val_many_recall": 0.5, "val_medium_recall": 0.5,
+        "val_few_recall": 0.5, "best_epoch": 1, "seconds": 1.0, "key": "k",
+    }  # fmt: skip
+    _print_trial(row)
+    text = " ".join(capsys.readouterr().out.split())
+    assert ", ".join(f"{i} {i}" for i in range(12)) in text
+
+
 def test_the_cause_of_a_failed_trial_is_printed_as_it_is(capsys):
     _print_trial({"status": "failed", "cause": "OSError: [Errno 5] [/data] is away"})
     assert "failed: OSError: [Errno 5] [/data] is away" in capsys.readouterr().out

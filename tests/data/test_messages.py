@@ -8,6 +8,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, TableColumns, TaskSpec
 from lmd_bench.data.csv_rows import read_rows
 from lmd_bench.data.datasets import load
+from lmd_bench.data.images.named import named_images
 from lmd_bench.data.images.prepare import prepare
 from lmd_bench.data.tasks.task import build_task
 from tests.data.datasets.layouts import write_image
@@ -70,6 +71,23 @@ def test_the_nearest_column_is_offered_and_no_file_is_called_published(tmp_path)
 def test_a_column_that_is_there_twice_is_refused(tmp_path):
     with pytest.raises(UserError, match="has the column dx 2 times"):
         load("folder", own(tmp_path, "file,dx,dx\n1,a,b\n")).read(tmp_path)
+
+
+def test_no_own_file_is_called_published(tmp_path):
+    (tmp_path / "x.csv").write_text("f,y\na\n")
+    with pytest.raises(UserError, match="line 2: 1 values") as error:
+        named_images([tmp_path / "x.csv"])
+    assert "published" not in str(error.value)
+    (tmp_path / "labels.csv").write_text("image,label\n1,basophil,x\n")
+    with pytest.raises(UserError, match="line 2: 3 values") as error:
+        load("pbc").read(tmp_path)
+    assert "published" not in str(error.value)
+
+
+def test_a_list_of_images_is_read_with_semicolons_too(tmp_path):
+    write_image(tmp_path / "1.png")
+    (tmp_path / "x.csv").write_text("f;y\n1;a\n")
+    assert named_images([tmp_path / "x.csv"], "f") == [("1", tmp_path / "1.png")]
 
 
 def test_a_published_file_is_still_called_so(tmp_path):

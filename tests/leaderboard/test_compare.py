@@ -174,7 +174,7 @@ def test_other_images_are_refused(tmp_path, study) -> None:
 
 def test_lesions_are_read_from_a_csv(tmp_path) -> None:
     path = tmp_path / "lesions.csv"
-    path.write_text("image_id,lesion_id\na,L1\nb,L1\nc,\n")
+    path.write_text("image_id;lesion_id\na;L1\nb;L1\nc;\n\nd;nan\n")
 
     clusters = read_clusters(path, "lesion_id", ("a", "b", "c", "d"))
 
@@ -185,7 +185,7 @@ def test_lesions_are_read_from_a_csv(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("image,lesion_id\na,1\n", "has no column image_id"),
+        ("image,lesion_id\na,1\n", "lacks the column image_id; .* has image, lesion_id"),
         ("image_id,lesion_id\nz,1\n", "names none"),
     ],
 )

@@ -24,7 +24,9 @@ class Labelled(Dataset):
     def read(self, root: Path | None) -> ImageTable:
         """Return all images of `labels.csv`, in its order."""
         file, names = self.check_root(root) / LABELS, self.card.class_names
-        rows = read_rows(file, self.columns_of_csv, how_to_get=self.card.how_to_get)
+        rows = read_rows(
+            file, self.columns_of_csv, how_to_get=self.card.how_to_get, mend="mend the file"
+        )
         ids = [Path(image).stem for image in check_ids(file, rows, "image")]
         labels = [label_of(file, row, "label", names) for row in rows]
         groups = [row.get("group", "") or own_group(i) for i, row in zip(ids, rows, strict=True)]

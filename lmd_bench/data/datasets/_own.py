@@ -11,7 +11,7 @@ from lmd_bench.core.options import split_commas
 from lmd_bench.core.schema import TableColumns
 from lmd_bench.data.csv_rows import Row, read_rows
 from lmd_bench.data.datasets._csv import one_hot
-from lmd_bench.data.file_names import SPLITS, without_ending
+from lmd_bench.data.file_names import SPLITS, plain, without_ending
 from lmd_bench.data.table import ImageTable, own_group
 
 
@@ -68,6 +68,19 @@ def table_of(
         class_names=class_names,
         splits=None if splits is None else tuple(splits),
     )
+
+
+def notes_on_names(class_names: Sequence[str]) -> list[str]:
+    """Return which classes may be one that is written in several ways."""
+    alike: dict[str, list[str]] = {}
+    for name in class_names:
+        alike.setdefault(" ".join(plain(name).casefold().split()), []).append(name)
+    return [
+        f"{', '.join(map(repr, names))} are {len(names)} classes, whose names differ by case, "
+        "blanks or the way an accent is stored; write them alike if they are one"
+        for names in alike.values()
+        if len(names) > 1
+    ]
 
 
 def split_name(value: str, place: str) -> str:

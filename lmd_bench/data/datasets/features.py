@@ -19,6 +19,7 @@ from lmd_bench.core.schema import TableColumns
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._feature_file import SUFFIXES, FeatureFile, read_feature_file
 from lmd_bench.data.datasets._own import (
+    notes_on_names,
     read_listed,
     refuse_twice,
     split_name,
@@ -97,6 +98,10 @@ class Features(Dataset):
         """Return the file for each image that has features in it."""
         file, missing = self.check_root(root), self.missing(root, table)
         return tuple(None if absent else file for absent in missing)
+
+    def notes(self, root: Path | None) -> tuple[str, ...]:
+        """Return which classes may be one that is written in several ways."""
+        return tuple(notes_on_names(self.read(root).class_names))
 
     def missing(self, root: Path | None, table: ImageTable) -> Bool[np.ndarray, " images"]:
         """Return True for each listed image that has no features."""

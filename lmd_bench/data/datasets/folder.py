@@ -24,11 +24,12 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TableColumns
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._own import (
+    notes_on_names,
     read_listed,
     refuse_twice,
     table_of,
 )
-from lmd_bench.data.file_names import SPLITS, without_ending
+from lmd_bench.data.file_names import SPLITS, check_utf8, is_mask, plain, without_ending
 from lmd_bench.data.image_suffixes import SUFFIXES
 from lmd_bench.data.table import DatasetCard, ImageTable
 
@@ -89,13 +90,16 @@ class Folder(Dataset):
                 f"{len(others)} of {len(images) + len(others)} files are left out, as their "
                 f"ending is that of no image that is read: {_endings(others)}"
             )
-        masks = [entry for entry in images if Path(entry.name).stem.lower().endswith("_mask")]
+        masks = [entry.name for entry in images if is_mask(entry.name)]
         if masks and self.columns is None:
-            notes.append(f"{len(masks)} files called ..._mask count as images of their class")
+            notes.append(
+                f"{len(masks)} files that are called like masks count as images of their class, "
+                f"first {min(masks)}"
+            )
         deep = all(len(Path(e.path).relative_to(folder).parts) > 2 for e in images)
         if images and deep and self.columns is None:
             notes.append("all images lie two folders deep or more; the first level is the class")
-        return tuple(notes)
+        return (*notes, *notes_on_names(self.read(root).class_names))
 
     def paths(self, root: Path | None, table: ImageTable) -> tuple[Path | None, ...]:
         """Return the file of each image, None where it is missing.
@@ -165,7 +169,10 @@ class Folder(Dataset):
 
 
 class _Files:
-    """Finds an image by its path below the folder, or by its file name where that is unique."""
+    """Finds an image by its path below the folder, or by its file name where that is unique.
+
+    A name that is not there as it is written stands for one that looks the same (`plain`).
+    """
 
     def __init__(self, root: Path, entries: Iterator[os.DirEntry[str]]) -> None:
         self._root = root
@@ -176,9 +183,13 @@ class _Files:
             relative = without_ending(path.relative_to(root).as_posix())
             self._by_path.setdefault(relative, []).append(path)
             self._by_name.setdefault(relative.rpartition("/")[2], []).append(path)
+        self._alike: tuple[dict[str, list[Path]], ...] | None = None
 
     def find(self, image_id: str) -> Path | None:
-        matches = self._by_path.get(image_id) or self._by_name.get(image_id, [])
+        matches = self._by_path.get(image_id) or self._by_name.get(image_id) or []
+        if not matches:
+            by_path, by_name = self._looking_alike()
+            matches = by_path.get(plain(image_id)) or by_name.get(plain(image_id)) or []
         if len(matches) > 1:
             listed = " and ".join(str(path.relative_to(self._root)) for path in sorted(matches)[:2])
             raise UserError(
@@ -186,6 +197,21 @@ class _Files:
                 "that folder, and keep one file of each name."
             )
         return matches[0] if matches else None
+
+    def _looking_alike(self) -> tuple[dict[str, list[Path]], ...]:
+        if self._alike is None:
+            self._alike = tuple(
+                _merged((plain(name), paths) for name, paths in of.items())
+                for of in (self._by_path, self._by_name)
+            )
+        return self._alike
+
+
+def _merged(items: Iterable[tuple[str, list[Path]]]) -> dict[str, list[Path]]:
+    merged: dict[str, list[Path]] = {}
+    for name, paths in items:
+        merged[name] = [*merged.get(name, []), *paths]
+    return merged
 
 
 def _are_splits(root: Path, names: set[str]) -> bool:
@@ -229,7 +255,8 @@ def _folders_in(folder: Path) -> list[Path]:
 
 
 def _endings(files: Iterable[os.DirEntry[str]]) -> str:
-    counts = Counter(Path(entry.name).suffix.lower() or "no ending" for entry in files)
+    endings = (Path(entry.name).suffix.lower() or "no ending" for entry in files)
+    counts = Counter(ending.encode(errors="replace").decode() for ending in endings)
     return ", ".join(f"{n} {ending}" for ending, n in counts.most_common())
 
 
@@ -248,8 +275,11 @@ def _files_below(
             if entry.name.startswith("."):
                 continue
             if not entry.is_dir():
+                if _is_image(entry):
+                    check_utf8(entry.path)
                 yield entry
                 continue
+            check_utf8(entry.path)
             status = entry.stat()
             if (status.st_dev, status.st_ino) not in above:
                 yield from _files_below(Path(entry.path), above)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.data.csv_rows import read_rows
-from lmd_bench.data.datasets.folder import SUFFIXES
+from lmd_bench.data.file_names import check_utf8
+from lmd_bench.data.image_suffixes import SUFFIXES
 
 _LISTS = frozenset({".csv", ".tsv"})
 
@@ -24,7 +25,10 @@ def named_images(paths: Sequence[Path], image_column: str | None = None) -> list
     Raises:
         UserError: a path that is not there, a folder without images, or a CSV that cannot be read.
     """
-    return [image for path in paths for image in _images(path, image_column)]
+    images = [image for path in paths for image in _images(path, image_column)]
+    for _, file in images:
+        check_utf8(file)
+    return images
 
 
 def _images(path: Path, image_column: str | None) -> Iterator[tuple[str, Path]]:

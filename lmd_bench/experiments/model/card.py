@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from lmd_bench.core.schema import Row
-from lmd_bench.core.text import task_label
+from lmd_bench.core.text import natural_order, task_label
 from lmd_bench.data import datasets
 from lmd_bench.experiments.model.predict import COVERAGE, FinalModel
 from lmd_bench.leaderboard.studies.measure import measure, quiet_note
@@ -76,8 +76,9 @@ def _facts(model: FinalModel) -> Iterator[tuple[str, str]]:
     yield "licence of the images", data.licence
     yield "task", task_label(row)
     yield "hash of the split", f"`{spec.task_fingerprint}`"
-    counts = zip(facts.class_names, row["class_counts"], strict=True)
-    yield "training images", ", ".join(f"{name} {count:,}" for name, count in counts)
+    names, counts = facts.class_names, row["class_counts"]
+    order = natural_order(names)
+    yield "training images", ", ".join(f"{names[i]} {counts[i]:,}" for i in order)
     yield "method", f"{spec.method}: `{spec.representation}`, then `{spec.calibration}`"
     if spec.task.image_size:
         encoder = encoder_facts(training)

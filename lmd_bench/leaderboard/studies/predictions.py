@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import Row
+from lmd_bench.core.schema import MISSING_VALUES, Row
+from lmd_bench.data.csv_rows import read_rows
 from lmd_bench.leaderboard.studies.group import StudyRows, repeated
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.stats.bootstrap import cluster_numbers
@@ -193,7 +194,7 @@ def read_clusters(
     Raises:
         UserError: the file or a column is not there, or it names none of the images.
     """
-    known = _column(path, column, image_ids, "It needs image_id, and the one that --cluster-column")
+    known = _column(path, column, image_ids, "it needs image_id and the one that --cluster-column")
     return cluster_numbers([f"g:{known[i]}" if i in known else f"i:{i}" for i in image_ids])
 
 
@@ -203,25 +204,19 @@ def read_column(path: Path, column: str, image_ids: Sequence[str]) -> list[str]:
     Raises:
         UserError: as `read_clusters`.
     """
-    known = _column(path, column, image_ids, "It needs image_id, and the one that --column")
+    known = _column(path, column, image_ids, "it needs image_id and the one that --column")
     return [known.get(image, "not known") for image in image_ids]
 
 
 def _column(path: Path, column: str, image_ids: Sequence[str], needs: str) -> dict[str, str]:
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, dtype=str)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as CSV ({error}); give another file.") from error
-    missing = sorted({"image_id", column} - set(table.columns))
-    if missing:
-        raise UserError(
-            f"{path} has no column {' nor '.join(missing)}; it has {', '.join(table.columns)}. "
-            f"{needs} names."
-        )
-    known = table.dropna(subset=["image_id", column])
-    values = dict(zip(known["image_id"], known[column], strict=True))
+    rows = read_rows(
+        path,
+        ("image_id", column),
+        how_to_get=f"{needs} names.",
+        mend=f"name its columns as they are, or give another file ({needs} names)",
+    )
+    known = (row for row in rows if row[column] and row[column].lower() not in MISSING_VALUES)
+    values = {row["image_id"]: row[column] for row in known}
     if not values.keys() & set(image_ids):
         raise UserError(f"{path} names none of the test images, such as {image_ids[0]}.")
     return values

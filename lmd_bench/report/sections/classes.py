@@ -5,6 +5,7 @@ from dataclasses import replace
 from math import isnan
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.core.text import natural_order
 from lmd_bench.leaderboard.studies.measure import OF_CLASS, measure
 from lmd_bench.leaderboard.studies.predictions import read_judged
 from lmd_bench.report.blocks import (
@@ -53,11 +54,13 @@ def _figure(context: Context, task: str, found: Sequence[Confirmed]) -> Figure:
         "not known" if counts is None else str(n)
         for n in (counts if with_logits else first["class_names"])
     ]
+    names, groups, n_train = first["class_names"], first["groups"], first["class_counts"]
     heads = [
-        Head(name, note=f"{group} · {n_train:,} train\nn = {n}".replace(",", "\u202f"))
-        for name, group, n_train, n in zip(
-            first["class_names"], first["groups"], first["class_counts"], n_test, strict=True
+        Head(
+            names[i],
+            note=f"{groups[i]} · {n_train[i]:,} train\nn = {n_test[i]}".replace(",", "\u202f"),
         )
+        for i in natural_order(names)
     ]
     order = _by_score(found)
     rows = [
@@ -92,9 +95,10 @@ def _cells(context: Context, one: Confirmed) -> list[Cell]:
     if not len(recall):
         return [missing() for _ in one.class_names]
     known = _intervals(context, one)
+    names = one.class_names
     return [
-        replace(shaded(float(value)), note=known.get(name, "–"))
-        for name, value in zip(one.class_names, recall, strict=True)
+        replace(shaded(float(recall[i])), note=known.get(names[i], "–"))
+        for i in natural_order(names)
     ]
 
 

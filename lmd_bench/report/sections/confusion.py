@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lmd_bench.core.text import natural_order
 from lmd_bench.report.blocks import Cell, Figure, Head, Section, Table, Text, missing, shaded, words
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.confirmed import Confirmed
@@ -36,21 +37,23 @@ def _map(task: str, confirmed: Confirmed) -> Table:
     counts = confirmed.confusion()
     totals = counts.sum(axis=1)
     assert confirmed.n_images is not None, "what has logits has test images"
+    names = confirmed.class_names
+    order = natural_order(names)
     rows = [
         table_row(
-            words(f"{name}", f"n = {int(confirmed.n_images[number])}"),
+            words(names[number], f"n = {int(confirmed.n_images[number])}"),
             *(
-                _share(int(n), int(totals[number]), right=number == column)
-                for column, n in enumerate(counts[number])
+                _share(int(counts[number, column]), int(totals[number]), right=number == column)
+                for column in order
             ),
         )
-        for number, name in enumerate(confirmed.class_names)
+        for number in order
     ]
     n_runs = f"{len(confirmed.judged)} run{'' if len(confirmed.judged) == 1 else 's'}"
     right = 100 * float(np.trace(counts)) / float(counts.sum())
     return Table(
         f"{confirmed.study.label}, {n_runs}, {right:.1f} % of all images right",
-        (Head("true \\ taken for"), *(Head(name) for name in confirmed.class_names)),
+        (Head("true \\ taken for"), *(Head(names[i]) for i in order)),
         tuple(rows),
         look="heat",
         task=task,

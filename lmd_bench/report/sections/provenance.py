@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from lmd_bench.core.schema import Row
+from lmd_bench.core.text import natural_order
 from lmd_bench.leaderboard.studies.group import StudyRows
 from lmd_bench.report.blocks import (
     Block,
@@ -55,7 +56,8 @@ def _tasks(context: Context) -> Table:
         known = next((row for row in members if row["class_names"]), members[0])
         tests = {row["n_test"] for row in members} - {None}
         seeds = sorted({row["seed"] for row in members if row["phase"] == "confirm"})
-        classes = zip(known["class_names"], known["class_counts"], known["groups"], strict=True)
+        names, counts, groups = known["class_names"], known["class_counts"], known["groups"]
+        classes = [f"{names[i]} {counts[i]} ({groups[i]})" for i in natural_order(names)]
         rows.append(
             table_row(
                 words(task),
@@ -64,7 +66,7 @@ def _tasks(context: Context) -> Table:
                 count(known["n_train"]),
                 count(known["n_val"]),
                 count(min(tests)) if tests else missing("closed"),
-                words(", ".join(f"{name} {n} ({group})" for name, n, group in classes)),
+                words(", ".join(classes)),
                 words(", ".join(map(str, seeds))) if seeds else missing("none yet"),
             )
         )
