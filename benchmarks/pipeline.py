@@ -3,13 +3,16 @@
     python benchmarks/pipeline.py steps [--dataset ham10000 --root RAW] [--image-size 64]
     python benchmarks/pipeline.py transforms [--image-size 64]
     python benchmarks/pipeline.py loader [--workers 2]
+    python benchmarks/pipeline.py ahead
 
 `steps` times the step of `lmd_bench.training` (gather, views, loss, backward, optimiser, EMA)
 against the same model's forward, backward and optimiser step on one batch that is in memory
 already; for RRL the bare loop has the teacher's forward too, and no relation losses or EMA. With a
 GPU it does so in bfloat16, with the split on the device and streamed from the memory map. The two
 are interleaved; rates and shares are of medians. `loader` compares the views with a DataLoader
-whose workers apply torchvision's transforms to one image at a time.
+whose workers apply torchvision's transforms to one image at a time. `ahead` shows how long a step
+waits for its views where they are made in it, and where a thread made them while the step before
+ran. Images of 8 px leave of a view what the CPU does for a GPU: draw and launch.
 """
 
 import argparse
@@ -42,6 +45,7 @@ from lmd_bench.data.views import (
 )
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.model import Model, autocast, build_model
+from lmd_bench.training import feed as feeding
 from lmd_bench.training import loop as training
 from lmd_bench.training.feed import Feed
 
@@ -111,7 +115,8 @@ def real_step(
     feed = Feed(method, train_set, config, seed=0)
 
     def step(number: int) -> None:
-        training._step(feed, optimiser, batches[number], number + 1, 1)  # pyright: ignore[reportPrivateUsage]
+        parts = feed.parts(batches[number], number + 1, 1)
+        training._step(feed, optimiser, parts, number + 1)  # pyright: ignore[reportPrivateUsage]
 
     return step
 
@@ -261,9 +266,55 @@ def loader(options: argparse.Namespace) -> None:
         )
 
 
+# --- ahead
+
+
+def ahead(options: argparse.Namespace) -> None:
+    """Print how long steps wait for their views, made in their turn and ahead of it."""
+    torch.set_num_threads(1)
+    size, n_steps = options.batch_size, options.rounds + 4
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (size, 8, 8, 3), dtype=torch.uint8, generator=rng)
+    train_set = ImageSet(pixels, torch.arange(size) % CLASSES)
+    plugin: Any = plugins.plugin_class("representation", "cross_entropy")
+    settings = plugins.load("representation", "cross_entropy").Config()
+    counts = torch.bincount(train_set.labels, minlength=CLASSES)
+    # As many operations as a ResNet-18's step, on numbers too few to take a core long.
+    model = torch.nn.Sequential(*(torch.nn.Linear(1, 1) for _ in range(160)))
+    some = torch.ones(1, 1)
+    rests: dict[str, Callable[[], object]] = {
+        "10 ms that need no CPU": lambda: time.sleep(0.01),
+        "some 500 small operations": lambda: model(some).sum().backward(),
+    }
+    print(f"ms, medians of 3 x {n_steps - 4} steps; views of {size} images of 8 px")
+    print("| view | rest of the step | wait: made in the step | ahead | whole step | ahead |")
+    print("|---|---|---|---|---|---|")
+    for view in ("strong", "randaugment", "weak"):
+        for rest, run in rests.items():
+            waits: dict[bool, list[float]] = {False: [], True: []}
+            whole: dict[bool, list[float]] = {False: [], True: []}
+            # In turns, so that what else runs on the machine meets both.
+            for is_ahead in (False, True, False, True, False, True):
+                feeding.makes_ahead = lambda device, answer=is_ahead: answer
+                method = plugin(settings, model, counts, 1, 0)
+                feed = Feed(method, train_set, TrainingConfig(augmentation=view), seed=0)
+                steps = feed.steps([torch.arange(size)] * n_steps, 0, 1)
+                for step in range(n_steps):
+                    started = time.perf_counter()
+                    next(steps)
+                    waited = time.perf_counter() - started
+                    run()
+                    if step >= 4:
+                        waits[is_ahead].append(1000 * waited)
+                        whole[is_ahead].append(1000 * (time.perf_counter() - started))
+                steps.close()
+            cells = [statistics.median(ms[way]) for ms in (waits, whole) for way in (False, True)]
+            print(f"| {view} | {rest} | {' | '.join(f'{cell:.2f}' for cell in cells)} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="The cost of the input pipeline.")
-    ways = {"steps": steps, "transforms": transforms, "loader": loader}
+    ways = {"steps": steps, "transforms": transforms, "loader": loader, "ahead": ahead}
     parser.add_argument("what", nargs="?", choices=list(ways), help="all, if not given")
     parser.add_argument("--dataset", default="synthetic")
     parser.add_argument("--root", type=Path)

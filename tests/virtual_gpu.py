@@ -19,6 +19,7 @@ of the CPU: the same operations in bfloat16 (convolutions, matrix products), few
 
 import contextlib
 import sys
+import threading
 import types
 from collections import Counter
 from collections.abc import Iterator
@@ -32,6 +33,9 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from lmd_bench.core import plugins
+from lmd_bench.data.views import forget_constants
 
 PACKAGE = "lmd_bench"
 GPU = torch.device("cuda", 0)
@@ -79,8 +83,24 @@ class Ledger:
         self._held: dict[int, StorageWeakRef] = {}
         self._pinned: dict[int, StorageWeakRef] = {}
         self.fractions: list[float] = []  # of the memory, that a process was held to
-        self.exempt = False
-        self.inherits = False  # what is made inside of a call gets the device of its arguments
+        self._of_thread = threading.local()
+
+    @property
+    def exempt(self) -> bool:
+        return getattr(self._of_thread, "exempt", False)
+
+    @exempt.setter
+    def exempt(self, value: bool) -> None:
+        self._of_thread.exempt = value
+
+    @property
+    def inherits(self) -> bool:
+        """Say whether what is made inside of a call gets the device of its arguments."""
+        return getattr(self._of_thread, "inherits", False)
+
+    @inherits.setter
+    def inherits(self, value: bool) -> None:
+        self._of_thread.inherits = value
 
     def holds(self, tensor: Tensor) -> bool:
         return _key(tensor) in self._held
@@ -105,7 +125,7 @@ class Ledger:
         """Return the bytes that lie on the GPU now."""
         storages = [
             torch.UntypedStorage._new_with_weak_ptr(ref.cdata)
-            for ref in self._held.values()
+            for ref in list(self._held.values())
             if not ref.expired()
         ]
         return sum(storage.nbytes() for storage in storages if storage is not None)
@@ -117,8 +137,8 @@ def _key(tensor: Tensor) -> int:
 
 def _remember(held: dict[int, StorageWeakRef], tensor: Tensor) -> None:
     if len(held) % 4096 == 4095:
-        for key in [key for key, ref in held.items() if ref.expired()]:
-            del held[key]
+        for key in [key for key, ref in list(held.items()) if ref.expired()]:
+            held.pop(key, None)
     ref = StorageWeakRef(tensor.untyped_storage())  # holds the address, so none is used twice
     held[ref.cdata] = ref
 
@@ -354,11 +374,22 @@ class _Autocast(torch.autocast):
 def virtual_gpu(bf16: bool = True) -> Iterator[Ledger]:
     """Run the body as if torch had one CUDA device; yields what happens on it."""
     ledger = Ledger()
+    # What is imported below would take the generator below for torch's own in its annotations.
+    for kind in ("representation", "calibration"):
+        for name in plugins.names(kind):
+            plugins.load(kind, name)
 
     def fraction(share: float, device: Any = None) -> None:
         # As torch does: a device without a number is refused.
         assert device is None or torch.device(device).index is not None, device
         ledger.fractions.append(share)
+
+    run = threading.Thread.run
+
+    def on_gpu(thread: threading.Thread) -> None:
+        # The modes are of a thread; whoever starts another one means the same GPU.
+        with _Operations(ledger), _Functions(ledger):
+            run(thread)
 
     properties = types.SimpleNamespace(
         total_memory=MEMORY, name="virtual", major=9, minor=0, uuid="GPU-0"
@@ -383,6 +414,10 @@ def virtual_gpu(bf16: bool = True) -> Iterator[Ledger]:
         stack.enter_context(mock.patch.multiple(torch.cuda, **cuda))
         stack.enter_context(mock.patch.object(torch, "Generator", _Generator))
         stack.enter_context(mock.patch.object(torch, "autocast", _Autocast))
+        stack.enter_context(mock.patch.object(threading.Thread, "run", on_gpu))
+        # What was kept before lies on no GPU, and what is kept now is labelled by this ledger.
+        forget_constants()
+        stack.callback(forget_constants)
         stack.enter_context(_Operations(ledger))
         stack.enter_context(_Functions(ledger))
         yield ledger

@@ -1,6 +1,13 @@
-"""What one training step is fed: views of a batch, mixed where the config says so, and labels."""
+"""What one training step is fed: views of a batch, mixed where the config says so, and labels.
 
-from collections.abc import Callable, Iterable
+On a GPU the batch of the next step is made in a thread while a step runs: drawing it and launching
+its operations takes the CPU as long as the rest of a small step. On a CPU that would gain nothing,
+since there views and network share the same cores (benchmarks/README.md).
+"""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +21,9 @@ from lmd_bench.data.views import View, Views, make_view
 from lmd_bench.data.views.mixing import MIXINGS, Draw
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.representation._base import Representation, Targets, WantedView
+
+# What gives the parts of a batch: views, targets, and the share of the batch's images in the part.
+Parts = Callable[[], Iterable[tuple[list[Views], Targets, float]]]
 
 
 def view_named(wanted: WantedView, config: TrainingConfig) -> View:
@@ -42,18 +52,44 @@ class Feed:
         targets = Targets(labels, second=Targets(second[1]) if second else None)
         return self._mixed(views, targets, step)
 
-    def parts(
-        self, indices: Int64[Tensor, " batch"], step: int, n_parts: int
-    ) -> Callable[[], Iterable[tuple[list[Views], Targets]]]:
+    def parts(self, indices: Int64[Tensor, " batch"], step: int, n_parts: int) -> Parts:
         """Return what gives the batch in `n_parts` parts, each made when it is needed."""
         if n_parts == 1:
-            whole = self.batch(indices, step)
+            whole = (*self.batch(indices, step), 1.0)
             return lambda: [whole]
         feeds = [replace(self, seed=derive_seed(self.seed, "part", n)) for n in range(n_parts)]
         chunks = indices.tensor_split(n_parts)
         return lambda: (
-            feed.batch(chunk, step) for feed, chunk in zip(feeds, chunks, strict=True) if len(chunk)
+            (*feed.batch(chunk, step), len(chunk) / len(indices))
+            for feed, chunk in zip(feeds, chunks, strict=True)
+            if len(chunk)
         )
+
+    def steps(
+        self, batches: Iterable[Int64[Tensor, " batch"]], first: int, n_parts: int
+    ) -> Generator[Parts, None, None]:
+        """Yield what each step is fed; close the iterator where its end is not reached.
+
+        Args:
+            batches: positions in the train set, on the CPU.
+            first: number of the first step.
+            n_parts: of each batch.
+        """
+        numbered = enumerate(batches, first)
+        # Where memory ran out a batch is made part by part, and none before its turn.
+        if n_parts > 1 or not makes_ahead(self.train_set.labels.device):
+            yield from (self.parts(indices, step, n_parts) for step, indices in numbered)
+            return
+        # Both threads give their work to the same stream, which keeps its order.
+        with ThreadPoolExecutor(1, "views") as thread:
+            ahead: deque[Future[Parts]] = deque()
+            for step, indices in numbered:
+                ahead.append(thread.submit(self.parts, indices, step, n_parts))
+                if len(ahead) == 2:
+                    # In no variable: an error that it holds would hold it, and all its tensors.
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
 
     def _view(self, wanted: WantedView, pixels: Pixels | StoredViews, seed: int) -> Views:
         return make_view(view_named(wanted, self.config), pixels, seed)
@@ -105,3 +141,8 @@ class Feed:
             for n_view, wanted in enumerate(self.method.views)
         ]
         return views, labels
+
+
+def makes_ahead(device: torch.device) -> bool:
+    """Say whether the batch of the next step is made while a step runs on this device."""
+    return device.type != "cpu"

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from lmd_bench.core.schema import OnEpoch, Progress
@@ -20,7 +20,7 @@ from lmd_bench.methods.models.model import Model, autocast, predict
 from lmd_bench.methods.probe import probe_balanced_accuracy
 from lmd_bench.methods.representation._base import Representation
 from lmd_bench.training.checkpoint import GENERATORS, Checkpoint
-from lmd_bench.training.feed import Feed
+from lmd_bench.training.feed import Feed, Parts
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,12 @@ def train(
         # How images are drawn may move from one rule to another with the epochs.
         weights = method.draw_weights((epoch - 1) / max(1, n_epochs - 1))
         order_seed = derive_seed(seed, "order", epoch - 1)
-        for indices in epoch_batches(train_set.labels_on_cpu, batch_size, order_seed, weights):
-            total += _step(feed, optimiser, indices, step).detach()
-            scheduler.step()
-            step += 1
+        batches = epoch_batches(train_set.labels_on_cpu, batch_size, order_seed, weights)
+        with closing(feed.steps(batches, step, n_parts())) as steps:
+            for parts in steps:
+                total += _step(feed, optimiser, parts, step).detach()
+                scheduler.step()
+                step += 1
         val_features, val_logits = predict(model, val_set)
         best.update(epoch, float(total) / n_steps, val_logits, model)
         # The own head says little of the features under it, so an encoder that gets another head
@@ -177,20 +179,19 @@ def lr_factor(step: int, n_steps: int, n_warmup: float, config: TrainingConfig) 
 def _step(
     feed: Feed,
     optimiser: torch.optim.Optimizer,
-    indices: Int64[Tensor, " batch"],
+    parts: Parts,
     step: int,
 ) -> Float[Tensor, ""]:
     method = feed.method
-    parts = feed.parts(indices, step, n_parts())
 
     def backward() -> Float[Tensor, ""]:
         optimiser.zero_grad(set_to_none=True)
         total = torch.zeros((), device=feed.train_set.labels.device)
-        for views, targets in parts():
+        for views, targets, share in parts():
             with autocast(targets.labels.device):
                 loss = method.loss(views, targets, step)
             # Parts need not be equal, so each counts by its images: the sum is the batch's mean.
-            loss = loss * (len(targets.labels) / len(indices)) if n_parts() > 1 else loss
+            loss = loss * share if share != 1.0 else loss
             loss.backward()
             total += loss.detach()
         return total

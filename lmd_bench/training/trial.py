@@ -32,6 +32,7 @@ from lmd_bench.data.images import prepare as images
 from lmd_bench.data.images.prepare import PreparedImages
 from lmd_bench.data.table import hashed_groups
 from lmd_bench.data.tasks.task import Task, build_task, check_fingerprint, open_test
+from lmd_bench.data.views import forget_constants
 from lmd_bench.methods.calibration._base import Calibrated, Stage1
 from lmd_bench.methods.limits import in_parts, is_out_of_memory, n_parts
 from lmd_bench.methods.models.encoder import encoder_facts
@@ -102,6 +103,8 @@ def execute_trial(
             raise
         # The worker's border: whatever a stage raises is a row.
         measured = failure_columns(error, spec, context, watch)
+    # A worker runs trials of other sizes next, and this one's share of the memory ends with it.
+    forget_constants()
     # Only now: until the handler ended, its traceback held the tensors.
     if measured["status"] == "oom":
         torch.cuda.empty_cache()

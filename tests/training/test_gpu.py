@@ -41,10 +41,10 @@ def test_a_step_does_not_wait_for_the_gpu(name: str):
     feed = Feed(method, train_set, stages.training, 0)
     # The first steps make what is kept.
     for step in range(2):
-        loop._step(feed, optimiser, torch.arange(12), step)
+        loop._step(feed, optimiser, feed.parts(torch.arange(12), step, 1), step)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        loop._step(feed, optimiser, torch.arange(12), 2)
+        loop._step(feed, optimiser, feed.parts(torch.arange(12), 2, 1), 2)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from lmd_bench.data.batches import Pixels, StoredViews
-from lmd_bench.data.views._draws import Images, Views, chosen, on_device
+from lmd_bench.data.views._draws import Images, Views, chosen, constant, on_device
+from lmd_bench.data.views._draws import forget_constants as forget_constants
 from lmd_bench.data.views.randaugment import randaugment_view
 from lmd_bench.data.views.simaugment import simaugment_view
 from lmd_bench.data.views.strong import strong_view
@@ -65,9 +66,10 @@ def to_float(pixels: Pixels) -> Images:
 
 def normalise(images: Images) -> Images:
     """Return images with ImageNet's mean and standard deviation per channel taken out."""
-    mean, std = (_per_channel(values, images) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (_per_channel(values, images.device) for values in (IMAGENET_MEAN, IMAGENET_STD))
     return (images - mean).div_(std).contiguous(memory_format=torch.channels_last)
 
 
-def _per_channel(values: tuple[float, float, float], like: Tensor) -> Tensor:
-    return on_device(torch.tensor(values), like.device).view(1, 3, 1, 1)
+@constant
+def _per_channel(values: tuple[float, float, float], device: torch.device) -> Tensor:
+    return on_device(torch.tensor(values), device).view(1, 3, 1, 1)

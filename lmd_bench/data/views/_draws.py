@@ -1,13 +1,41 @@
 """Seeded draws on the CPU, and what applies them to a part of a batch on its device."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, ParamSpec
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+P = ParamSpec("P")
 Images = Float[Tensor, "batch 3 height width"]
 Views = Float[Tensor, "batch *rest"]  # images, or features that stand for them
+
+_MOST_KEPT = 32  # constants of one kind: image sizes and devices of a process are few
+_FORGET: list[Callable[[], None]] = []
+
+
+def constant(make: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    """Let a tensor be made once for each set of arguments, its device among them, and kept.
+
+    Nobody may write to it. `forget_constants` lets go of all.
+    """
+
+    def made(*of: P.args, **options: P.kwargs) -> Tensor:
+        # Whoever asks first may be in inference mode, whose tensors are of no use elsewhere.
+        with torch.inference_mode(False):
+            return make(*of, **options)
+
+    kept: Any = lru_cache(_MOST_KEPT)(made)
+    _FORGET.append(kept.cache_clear)
+    return kept
+
+
+def forget_constants() -> None:
+    """Let go of what is kept, on every device."""
+    for forget in _FORGET:
+        forget()
 
 
 def chosen(rng: torch.Generator, n: int, probability: float) -> Bool[Tensor, " {n}"]:

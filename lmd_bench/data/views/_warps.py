@@ -13,7 +13,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from lmd_bench.data.views._draws import Images, change, chosen, on_device, one_of, uniform
+from lmd_bench.data.views._draws import (
+    Images,
+    change,
+    chosen,
+    constant,
+    on_device,
+    one_of,
+    uniform,
+)
 
 Points = Float[Tensor, "batch 2 height width"]
 Maps = Float[Tensor, "batch 2 3"]
@@ -44,7 +52,12 @@ def warp(images: Images, rng: torch.Generator) -> Images:
 def pixel_grid(images: Images) -> Float[Tensor, "1 2 height width"]:
     """Return the points of an image's own pixels, the map that changes nothing."""
     height, width = images.shape[-2:]
-    y, x = (torch.arange(side, device=images.device).float() for side in (height, width))
+    return _pixel_grid(height, width, images.device)
+
+
+@constant
+def _pixel_grid(height: int, width: int, device: torch.device) -> Tensor:
+    y, x = (torch.arange(side, device=device).float() for side in (height, width))
     return torch.stack([x.expand(height, width), y[:, None].expand(height, width)])[None]
 
 
@@ -125,8 +138,13 @@ def reflect(points: Points) -> Points:
 def _per_plane(points: Points, more: int = 0) -> Float[Tensor, "2 1 1"]:
     """Return the image's width and height, plus `more`, to calculate with x and y."""
     height, width = points.shape[2:]
-    sides = torch.tensor([width + more, height + more], dtype=torch.float32)
-    return on_device(sides, points.device).view(2, 1, 1)
+    return planes(width + more, height + more, points.device)
+
+
+@constant
+def planes(x: int, y: int, device: torch.device) -> Tensor:
+    """Return two numbers of x and y, as planes of points are calculated with."""
+    return on_device(torch.tensor([x, y], dtype=torch.float32), device).view(2, 1, 1)
 
 
 def _stretched(
@@ -140,8 +158,17 @@ def _stretched(
     first = torch.arange(GRID_CELLS + 1) * cell
     n_pixels = torch.cat([first[1:], torch.tensor([side])]) - first
     slopes = (ends - starts) / (n_pixels - 1).clamp(min=1)
-    place = torch.arange(side)
-    of_cell = (place // cell).clamp(max=GRID_CELLS)
     lines = torch.stack([starts, slopes])
-    start, slope = on_device(lines, device)[:, :, on_device(of_cell, device)]
-    return start + slope * on_device((place - first[of_cell]).float(), device)
+    start, slope = on_device(lines, device)[:, :, _cell_of_pixels(side, device)]
+    return start + slope * _place_in_cell(side, device)
+
+
+@constant
+def _cell_of_pixels(side: int, device: torch.device) -> Tensor:
+    return on_device((torch.arange(side) // (side // GRID_CELLS)).clamp(max=GRID_CELLS), device)
+
+
+@constant
+def _place_in_cell(side: int, device: torch.device) -> Tensor:
+    cell, place = side // GRID_CELLS, torch.arange(side)
+    return on_device((place - (place // cell).clamp(max=GRID_CELLS) * cell).float(), device)

@@ -31,7 +31,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torchvision.transforms.v2 import functional as TF
 
-from lmd_bench.data.views._draws import Images, change, on_device
+from lmd_bench.data.views._draws import Images, change, constant, on_device
 from lmd_bench.data.views._warps import Maps, about_the_middle, affine, pixel_grid, resample
 
 N_OPERATIONS = 2
@@ -122,12 +122,17 @@ def _smoothed(images: Images) -> Images:
     That one makes its kernel on the device, for which the CPU waits.
     """
     smoothed, n_channels = images.clone(), images.shape[1]
-    kernel = torch.full((3, 3), 1.0 / 13.0)
-    kernel[1, 1] = 5.0 / 13.0
-    weight = on_device(kernel, images.device).expand(n_channels, 1, 3, 3)
+    weight = _smoothing(images.device).expand(n_channels, 1, 3, 3)
     inner = smoothed[..., 1:-1, 1:-1]
     inner.add_(F.conv2d(smoothed, weight, groups=n_channels).sub_(inner))
     return smoothed.clamp_(0.0, 1.0)
+
+
+@constant
+def _smoothing(device: torch.device) -> Tensor:
+    kernel = torch.full((3, 3), 1.0 / 13.0)
+    kernel[1, 1] = 5.0 / 13.0
+    return on_device(kernel, device)
 
 
 def _posterize(images: Images, signs: Signs) -> Images:

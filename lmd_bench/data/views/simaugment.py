@@ -27,7 +27,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as TF
 
 from lmd_bench.data.views._draws import Images, change, chosen, on_device, uniform
-from lmd_bench.data.views._warps import pixel_grid, resample
+from lmd_bench.data.views._warps import pixel_grid, planes, resample
 
 AREA = (0.08, 1.0)
 LOG_RATIO = (math.log(3 / 4), math.log(4 / 3))  # width over height
@@ -74,8 +74,7 @@ def cropped(images: Images, boxes: Boxes) -> Images:
         on_device(part.float(), images.device)[..., None, None]
         for part in (boxes[:, :2], boxes[:, 2:])
     )
-    whole = on_device(torch.tensor([width, height], dtype=torch.float32), images.device)
-    scale = side / whole.view(1, 2, 1, 1)
+    scale = side / planes(width, height, images.device)
     # pixel centres lie at halves; what falls beyond the box's outer pixels is theirs
     inside = ((pixel_grid(images) + 0.5) * scale - 0.5).clamp_min(0.0).minimum(side - 1.0)
     return resample(images, inside + corner)

@@ -42,7 +42,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from lmd_bench.data.views._blurs import blur_half
-from lmd_bench.data.views._draws import Images, chosen, on_device, uniform
+from lmd_bench.data.views._draws import Images, chosen, constant, on_device, uniform
 from lmd_bench.data.views._warps import warp
 
 
@@ -75,9 +75,14 @@ def grid_dropout(images: Images, dropped: Bool[Tensor, " batch"]) -> Images:
     The holes are a tenth of the image's width apart and half as wide, from the corner.
     """
     height, width = images.shape[-2:]
-    holes = _every_other(height, images.device)[:, None] & _every_other(width, images.device)
+    holes = _holes(height, width, images.device)
     here = on_device(dropped, images.device).view(-1, 1, 1, 1)
     return images.masked_fill(holes & here, 0.0)
+
+
+@constant
+def _holes(height: int, width: int, device: torch.device) -> Tensor:
+    return _every_other(height, device)[:, None] & _every_other(width, device)
 
 
 def _every_other(side: int, device: torch.device) -> Bool[Tensor, " {side}"]:

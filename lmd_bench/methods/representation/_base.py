@@ -123,7 +123,10 @@ class Representation(ABC):
         return None
 
     def second_weights(self) -> Float[Tensor, " classes"] | None:
-        """Return the weight with which a second image of each class is drawn, on the CPU."""
+        """Return the weight with which a second image of each class is drawn, on the CPU.
+
+        The same in every step: those of the next step are drawn while a step runs.
+        """
         return None
 
     def after_step(self, step: int) -> None:  # noqa: B027 - a hook; most methods need none
