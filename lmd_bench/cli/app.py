@@ -31,7 +31,7 @@ PANELS = {
     ),
     "Use the model": ("predict", "export"),
     "Data and methods": (
-        *("datasets", "methods", "prepare", "views", "check"),
+        *("datasets", "methods", "download", "prepare", "views", "check"),
         *("new", "check-plugin"),
     ),
     "Watch": ("status", "watch", "failures", "doctor", "dashboard"),

@@ -5,11 +5,20 @@ from contextlib import contextmanager
 from math import isnan
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.progress import Progress as Bars
 
 from lmd_bench.core.schema import OnEpoch, Progress
 from lmd_bench.data.build import OnImages
+from lmd_bench.data.download import OnBytes
 
 
 @contextmanager
@@ -72,3 +81,24 @@ def image_progress(what: str = "Preparing") -> Iterator[OnImages]:
         yield show
     finally:
         bars.stop()
+
+
+@contextmanager
+def byte_progress() -> Iterator[OnBytes]:
+    """Give what draws a bar for each file that is fetched."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    of_file: dict[str, TaskID] = {}
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+
+        def show(name: str, done: int, total: int) -> None:
+            if name not in of_file:
+                of_file[name] = bars.add_task(name)
+            bars.update(of_file[name], completed=done, total=total or None)
+
+        yield show

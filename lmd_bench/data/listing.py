@@ -1,5 +1,6 @@
 """Which data sets there are, and what of them lies on this machine."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,11 +45,17 @@ def _line(dataset: Dataset) -> dict[str, object]:
     }
 
 
-def presence(dataset: Dataset, *, short: bool = False) -> str:
-    """Return how many images of a data set lie where it is looked for, or why none does."""
+def presence(dataset: Dataset, *, root: Path | None = None, short: bool = False) -> str:
+    """Return how many images of a data set lie where it is looked for, or why none does.
+
+    Args:
+        dataset: The data set.
+        root: Its folder, in place of that below `$LMD_BENCH_DATA`.
+        short: In a word or two.
+    """
     if not dataset.card.downloads:
         return "built in"
-    root = paths.data_root(dataset.card.name)
+    root = paths.data_root(dataset.card.name, root)
     if root is None:
         return "?" if short else "not looked for: set LMD_BENCH_DATA"
     if not root.is_dir():

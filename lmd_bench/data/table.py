@@ -28,6 +28,18 @@ class DatasetCard:
 
 
 @dataclass(frozen=True)
+class PublishedFile:
+    """A file that a data set is published in, and what becomes of it below the data folder."""
+
+    name: str
+    url: str
+    checksum: str | None = None  # as published: md5:... or sha256:...; None: none that we know
+    n_bytes: int | None = None  # None: the server says
+    into: str | None = None  # folder that this zip is unpacked into; None: it is kept as it is
+    size: int | None = None  # px of its images, where there is a file of each size
+
+
+@dataclass(frozen=True)
 class ImageTable:
     """One row per image. All arrays have length n_images and one order."""
 

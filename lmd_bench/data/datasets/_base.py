@@ -17,7 +17,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TableColumns
 from lmd_bench.data.datasets._decode import decode
 from lmd_bench.data.file_names import check_utf8, other_isic_name
-from lmd_bench.data.table import DatasetCard, ImageTable
+from lmd_bench.data.table import DatasetCard, ImageTable, PublishedFile
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
@@ -35,6 +35,7 @@ class Dataset(ABC):
     image_folders: ClassVar[tuple[str, ...]] = ()  # below root, searched in this order
     # Some images of ISIC go by two names, with and without an ending of their id.
     isic_names: ClassVar[bool] = False
+    published: ClassVar[tuple[PublishedFile, ...]] = ()  # what `download` fetches
 
     columns: TableColumns | None = None
 

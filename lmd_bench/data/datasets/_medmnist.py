@@ -27,7 +27,7 @@ from PIL import Image
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.data.datasets._base import Dataset
-from lmd_bench.data.table import DatasetCard, ImageTable, own_group
+from lmd_bench.data.table import DatasetCard, ImageTable, PublishedFile, own_group
 
 SPLITS = ("train", "val", "test")
 SIZES = (28, 64, 128, 224)  # pixels, square
@@ -78,6 +78,23 @@ def medmnist_card(
         expected_counts=counts,
         splits="train, val and test of the .npz file",
         expected_images=expected if isinstance(expected, int) else None,
+    )
+
+
+def medmnist_files(name: str, *md5s: str) -> tuple[PublishedFile, ...]:
+    """Return the files of a member at 28, 64, 128 and 224 px, with the sums that its authors give.
+
+    They stand in the package of the authors, https://github.com/MedMNIST/MedMNIST, medmnist/info.py
+    at commit 805b742.
+    """
+    return tuple(
+        PublishedFile(
+            _file_name(name, size),
+            f"{URL}/files/{_file_name(name, size)}?download=1",
+            f"md5:{md5}",
+            size=size,
+        )
+        for size, md5 in zip(SIZES, md5s, strict=True)
     )
 
 

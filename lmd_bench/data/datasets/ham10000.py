@@ -18,9 +18,10 @@ from lmd_bench.data.datasets._ham import (
     read_list,
     truth_files,
 )
-from lmd_bench.data.table import DatasetCard, ImageTable
+from lmd_bench.data.table import DatasetCard, ImageTable, PublishedFile
 
 _TRUTH = truth_files("Training")
+_DATAVERSE = "https://dataverse.harvard.edu/api/access/datafile"
 
 
 class Ham10000(Dataset):
@@ -45,6 +46,28 @@ class Ham10000(Dataset):
     aliases = ("ham",)
     tables = (*METADATA, *_TRUTH, GROUPINGS)
     image_folders = (*unpacked(*PARTS, *image_folders("Training")), ".")
+    # The sums and sizes that Harvard Dataverse shows for these files.
+    published = (
+        PublishedFile(
+            METADATA[0],
+            f"{_DATAVERSE}/4338392?format=original",
+            "md5:8f85fb1aa29d80a2797247e434deb79d",
+        ),
+        PublishedFile(
+            "HAM10000_images_part_1.zip",
+            f"{_DATAVERSE}/3172585",
+            "md5:4639bfa73ab251610530a97c898e6e46",
+            1_366_522_108,
+            into="HAM10000_images_part_1",
+        ),
+        PublishedFile(
+            "HAM10000_images_part_2.zip",
+            f"{_DATAVERSE}/3172584",
+            "md5:da43d6cc50f6613013be07e8986b384b",
+            1_403_566_547,
+            into="HAM10000_images_part_2",
+        ),
+    )
 
     def read(self, root: Path | None) -> ImageTable:
         """Return all images listed in the metadata, in its order."""

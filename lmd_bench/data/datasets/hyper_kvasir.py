@@ -19,7 +19,7 @@ import numpy as np
 from lmd_bench.data.csv_rows import read_rows
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._csv import check_ids, label_of
-from lmd_bench.data.table import DatasetCard, ImageTable, own_group
+from lmd_bench.data.table import DatasetCard, ImageTable, PublishedFile, own_group
 
 IMAGES = "labeled-images"
 # The data folder may also be the one with the labels itself, or that of the whole download.
@@ -80,6 +80,15 @@ class HyperKvasir(Dataset):
         f"{root}{tract}/{group}/{finding}"
         for root in _ROOTS
         for finding, (tract, group, _) in FINDINGS.items()
+    )
+    # No checksum is published with it; others who fetched it report this size.
+    published = (
+        PublishedFile(
+            "hyper-kvasir-labeled-images.zip",
+            "https://datasets.simula.no/downloads/hyper-kvasir/hyper-kvasir-labeled-images.zip",
+            n_bytes=3_928_814_344,
+            into=IMAGES,
+        ),
     )
 
     def read(self, root: Path | None) -> ImageTable:

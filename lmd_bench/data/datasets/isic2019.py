@@ -14,11 +14,12 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.data.csv_rows import read_rows
 from lmd_bench.data.datasets._base import Dataset, unpacked
 from lmd_bench.data.datasets._csv import check_ids, one_hot
-from lmd_bench.data.table import DatasetCard, ImageTable, own_group
+from lmd_bench.data.table import DatasetCard, ImageTable, PublishedFile, own_group
 
 GROUND_TRUTH = "ISIC_2019_Training_GroundTruth.csv"
 METADATA = "ISIC_2019_Training_Metadata.csv"
 IMAGES = "ISIC_2019_Training_Input"
+_ARCHIVE = "https://isic-challenge-data.s3.amazonaws.com/2019"
 
 
 class Isic2019(Dataset):
@@ -47,6 +48,12 @@ class Isic2019(Dataset):
     tables = (GROUND_TRUTH, METADATA)
     image_folders = unpacked(IMAGES)
     isic_names = True
+    # No checksum is published with them.
+    published = (
+        PublishedFile(GROUND_TRUTH, f"{_ARCHIVE}/{GROUND_TRUTH}"),
+        PublishedFile(METADATA, f"{_ARCHIVE}/{METADATA}"),
+        PublishedFile(f"{IMAGES}.zip", f"{_ARCHIVE}/{IMAGES}.zip", into=IMAGES),
+    )
 
     def read(self, root: Path | None) -> ImageTable:
         """Return all images of the ground truth, in its order, with their lesions."""

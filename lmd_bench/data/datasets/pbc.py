@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lmd_bench.data.datasets._labelled import IMAGES, LABELS, Labelled
-from lmd_bench.data.table import DatasetCard, ImageTable, own_group
+from lmd_bench.data.table import DatasetCard, ImageTable, PublishedFile, own_group
 
 FOLDER = "PBC_dataset_normal_DIB"
 _CLASSES = (
@@ -39,6 +39,15 @@ class Pbc(Labelled):
     )
     aliases = ("pbc_acevedo",)
     image_folders = (IMAGES, *_CLASSES, *(f"{FOLDER}/{name}" for name in _CLASSES))
+    # No checksum of it is known here.
+    published = (
+        PublishedFile(
+            f"{FOLDER}.zip",
+            "https://data.mendeley.com/public-files/datasets/snkd93bnjr/files/"
+            "2fc38728-2ae7-4a62-a857-032af82334c3/file_downloaded",
+            into=FOLDER,
+        ),
+    )
 
     def read(self, root: Path | None) -> ImageTable:
         """Return the images of `labels.csv` in its order; without it those of the class folders."""
