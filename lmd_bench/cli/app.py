@@ -35,7 +35,7 @@ PANELS = {
         *("new", "check-plugin"),
     ),
     "Watch": ("status", "watch", "failures", "doctor", "dashboard"),
-    "Results folder": ("explain", "reproduce", "merge", "compact", "clean"),
+    "Results folder": ("explain", "reproduce", "merge", "compact", "clean", "sync"),
 }
 
 
@@ -44,7 +44,7 @@ LOOKING_UP = {
     *PANELS["Run"],
     *PANELS["Use the model"],
     *PANELS["Data and methods"],
-    *("simulate", "reproduce", "report", "dashboard", "leaderboard", "compare"),
+    *("simulate", "reproduce", "report", "dashboard", "leaderboard", "compare", "sync"),
 }
 
 

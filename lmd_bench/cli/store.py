@@ -154,6 +154,24 @@ def merge(
         raise typer.Exit(1)
 
 
+@app.command()
+def sync(
+    folder: Annotated[Path, typer.Argument(help="Results folder; it is only read.")],
+    to: Annotated[str, typer.Option(help="Tracker: mlflow, wandb, tensorboard, or your own.")],
+    uri: Annotated[
+        str, typer.Option(help="Where its runs go: a URL or a folder; not given: in the results.")
+    ] = "",
+) -> None:
+    """Send the rows of a results folder to a tracker; what is there already is not sent again."""
+    from lmd_bench.cli.progress import image_progress
+    from lmd_bench.tracking.sending import Destination, send_all
+
+    place, name = Destination(to, uri), f"rows to {to}"
+    with image_progress("Sending") as progress:
+        done = send_all(folder, place, lambda n, total: progress(name, n, total))
+    print(f"{done.n_sent} rows sent to {to} at {done.uri}; {done.n_before} were there")
+
+
 def _sentence(conflict: "Conflict", into: Path) -> str:
     row = conflict.row
     size = (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from inspect import getdoc
 
-from lmd_bench.contract import calibration, dataset, encoder, metric, representation, stage
+from lmd_bench.contract import calibration, dataset, encoder, metric, representation, stage, tracker
 from lmd_bench.contract.expect import ContractError
 from lmd_bench.core.outside import STAGES, Kind
 from lmd_bench.core.schema import DataSource
@@ -16,6 +16,7 @@ _OF_KIND: Mapping[Kind, tuple[Callable[..., None], ...]] = {
     "datasets": dataset.CHECKS,
     "encoders": encoder.CHECKS,
     "metrics": metric.CHECKS,
+    "trackers": tracker.CHECKS,
 }
 
 

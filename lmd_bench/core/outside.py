@@ -22,7 +22,7 @@ from lmd_bench.core.files import whole_file
 from lmd_bench.core.paths import cache_root
 
 PLUGINS = "LMD_BENCH_PLUGINS"
-Kind = Literal["representation", "calibration", "datasets", "encoders", "metrics"]
+Kind = Literal["representation", "calibration", "datasets", "encoders", "metrics", "trackers"]
 # kind -> the package that holds its plug-ins, and their base class there
 KINDS: Mapping[Kind, tuple[str, str]] = {
     "representation": ("lmd_bench.methods.representation", "Representation"),
@@ -30,6 +30,7 @@ KINDS: Mapping[Kind, tuple[str, str]] = {
     "datasets": ("lmd_bench.data.datasets", "Dataset"),
     "encoders": ("lmd_bench.methods.models.encoders", "EncoderSource"),
     "metrics": ("lmd_bench.stats.own", "OwnMetric"),
+    "trackers": ("lmd_bench.tracking.trackers", "Tracker"),
 }
 STAGES: tuple[Kind, ...] = ("representation", "calibration")  # have settings that are searched
 _NOT_PLUGINS = ("_", "test_", "conftest")  # how the names of other files of a folder begin

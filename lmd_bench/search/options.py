@@ -138,14 +138,20 @@ class Resources:
         KeepEncoders,
         Option("Encoders kept once their study has ended: all, those of use, none but of models."),
     ] = "used"
+    track: Annotated[
+        list[str] | None,
+        Option("Send rows to mlflow, wandb or tensorboard, or to mlflow=URI; repeat."),
+    ] = None
     verbose: Annotated[bool, Option("Show what Ray prints, too.")] = False
 
     def fields(self) -> dict[str, Any]:
         """Return the resources as a search is asked for them.
 
         Raises:
-            UserError: a share of a GPU that is no number.
+            UserError: a share of a GPU that is no number, or an unknown tracker.
         """
+        from lmd_bench.tracking.sending import destinations
+
         share: float | str | None = self.gpus_per_trial
         if share is not None and share != "auto":
             try:
@@ -154,7 +160,7 @@ class Resources:
                 raise UserError(
                     f"Option gpus_per_trial {share} is neither a number nor `auto`; give, say, 0.5."
                 ) from None
-        return vars(self) | {"gpus_per_trial": share}
+        return vars(self) | {"gpus_per_trial": share, "track": destinations(self.track or ())}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from lmd_bench.search.proposing.points import Points, WarmStart, check_points
 from lmd_bench.search.proposing.pruning import NONE, check_pruner
 from lmd_bench.search.proposing.samplers import check_sampler
 from lmd_bench.stats.metrics import METRICS
+from lmd_bench.tracking.sending import Destination
 
 KeepEncoders = Literal["all", "used", "none"]
 Robust = Literal["mean", "worst"]
@@ -60,6 +61,7 @@ class SearchRequest:
     cpus_per_trial: int | None = None
     gpus_per_trial: float | Literal["auto"] | None = None
     mirror: str = ""  # URL of a copy of the results, for machines that share no folder
+    track: tuple[Destination, ...] = ()  # trackers that rows are sent to as well
     verbose: bool = False  # Ray's own output on the screen too
     command: str = ""  # the command line, for the rows
     asked: Mapping[str, Any] = field(default_factory=dict[str, Any])  # options, as a file has them

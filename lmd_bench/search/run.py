@@ -40,6 +40,7 @@ from lmd_bench.store.cleaning import leftovers
 from lmd_bench.store.compaction import compact
 from lmd_bench.store.mirror import Mirror, MirroredStore
 from lmd_bench.store.store import open_store
+from lmd_bench.tracking.beside import tracked
 
 MOST_DEATHS = 3  # of Tune, in a row, without a finished trial in between
 MOST_SINGLES = 256  # files of one row, above which a finished search gathers them
@@ -140,7 +141,9 @@ def run_search(
         ray = None
         if not queue.finished:
             ray = claim.enter_context(_started(queue, slots, display, log, progress))
-        outcome = _run_claimed(queue, slots, display, log, ray)
+        track = tracked(request.results, request.track, queue.ids(), display.note)
+        with track:
+            outcome = _run_claimed(queue, slots, display, log, ray)
     _say(outcome, display)
     return outcome
 
