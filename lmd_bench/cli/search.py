@@ -78,7 +78,7 @@ def search(
     names = dict.fromkeys(task.dataset for task, _ in request.tasks)
     for note in source_notes(names, request.source):
         typer.echo(f"Note: {note}.", err=True)
-    requests = options.repeats(request)
+    requests = options.by_seed(request)
     if dry_run:
         for repeat in requests:
             print_plan(repeat)

@@ -53,7 +53,7 @@ def sweep(
     for sentence in sentences:
         typer.echo(sentence, err=format != "table")
     request = options.request(specs, command=command_line())
-    requests = options.repeats(request)
+    requests = options.by_seed(request)
     if dry_run:
         for repeat in requests:
             print_plan(repeat)

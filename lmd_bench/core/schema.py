@@ -33,7 +33,7 @@ ADDED_SETTINGS: Config = {
 # Protocols whose val and test hold unequal numbers of images of each class that say nothing of how
 # frequent classes are: what depends on that (NLL, ECE, AUPRC, ...) is computed as if all were
 # equally frequent.
-EQUAL_PRIOR = frozenset({"balanced_v2", "no_val"})
+EQUAL_PRIOR = frozenset({"balanced_v2", "no_val", *(f"folds_{k}" for k in range(2, 11))})
 TASK_COLUMNS = (
     *("dataset", "protocol", "imbalance_factor", "image_size"),
     *("split_seed", "n_max", "task_fingerprint"),

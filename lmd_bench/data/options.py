@@ -12,6 +12,7 @@ Protocol = Literal["balanced", "natural", "no_val", "lmd", "official", "balanced
 # What a person asks for -> what rows call it, where the two differ: the first version of `balanced`
 # had no other, so its rows say `balanced`.
 _IN_ROWS = {"balanced": "balanced_v2", "balanced_v1": "balanced"}
+_FOLDS = "folds_"  # before the number of folds
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,31 @@ class TaskOptions:
         Path | None, Option("Folder, or one file in it, of published splits for official.")
     ] = None
     split_seed: Annotated[int, Option("Seed of the splits.", low=0, high=2**32 - 1)] = 0
+    folds: Annotated[
+        int | None,
+        Option(
+            "Cross-validation of so many folds, cut as balanced; split seed S is fold S mod FOLDS.",
+            low=2,
+            high=10,
+        ),
+    ] = None
     n_max: Annotated[int | None, Option("Images of the largest train class.")] = None
 
     @property
     def ways(self) -> tuple[str, int, int, int | None]:
-        """Return the protocol as rows call it, the split seed, the image size and n_max."""
+        """Return the protocol as rows call it, the split seed, the image size and n_max.
+
+        Raises:
+            UserError: folds of another protocol than balanced.
+        """
         protocol = _IN_ROWS.get(self.protocol, self.protocol)
+        if self.folds is not None:
+            if self.protocol != "balanced":
+                raise UserError(
+                    f"--folds cuts splits of its own, but --protocol {self.protocol} was given; "
+                    "leave one of them out."
+                )
+            protocol = f"{_FOLDS}{self.folds}"
         return protocol, self.split_seed, self.image_size, self.n_max
 
 
@@ -135,6 +155,14 @@ class TaskAndData:
 
     task: TaskOptions
     data: DataOptions
+
+
+def split_words(in_rows: str, split_seed: int) -> list[str]:
+    """Return the options that give a split, given its protocol as rows call it."""
+    if in_rows.startswith(_FOLDS):  # without a seed, folds are all searched
+        return ["--folds", in_rows.removeprefix(_FOLDS), "--split-seeds", str(split_seed)]
+    seed = ["--split-seed", str(split_seed)] if split_seed else []
+    return ["--protocol", protocol_option(in_rows), *seed]
 
 
 def protocol_option(in_rows: str) -> str:

@@ -120,7 +120,7 @@ class Results:
     def compare(
         self,
         method: str,
-        others: Sequence[str] | None = None,
+        others: str | Sequence[str] | None = None,
         *,
         with_all: bool = False,
         rule: Rule = DEFAULT_RULE,
@@ -132,7 +132,7 @@ class Results:
 
         Args:
             method: That the others are compared with.
-            others: Methods; None: every other confirmed method of each task.
+            others: A method or several; None: every other confirmed method of each task.
             with_all: Every other confirmed method, those of `others` first.
             rule: What selects the configuration of each study.
             clusters: Lesions or patients of the images; None: those stored with the logits.
@@ -143,7 +143,7 @@ class Results:
         Raises:
             UserError: unknown methods, or none that was confirmed on one task.
         """
-        names = [method, *(others or ())]
+        names = [method, *([others] if isinstance(others, str) else others or ())]
         chosen = rule_named(rule)
         everyone = with_all or others is None
         return comparison(

@@ -19,7 +19,7 @@ from lmd_bench.leaderboard.imbalance.over_range import RangeStudy, range_lines, 
 from lmd_bench.leaderboard.leaders import leaders_of
 from lmd_bench.leaderboard.line import HEADLINES, SCORES, BoardLine, line_columns
 from lmd_bench.leaderboard.missing import Gap, gaps_of, never_searched
-from lmd_bench.leaderboard.repeats import pooled
+from lmd_bench.leaderboard.repeats import Measured, pooled
 from lmd_bench.leaderboard.studies.budget import Budget, within
 from lmd_bench.leaderboard.studies.group import (
     STUDY_COLUMNS,
@@ -134,7 +134,7 @@ def _build(
 ) -> Leaderboard:
     rule, budget, results = wanted.rule, wanted.budget, wanted.results
     lines: list[BoardLine] = []
-    judged: list[Judged | None] = []
+    judged: list[tuple[StudyRows, Judged | None]] = []
     gaps: list[Gap] = []
     all_notes = list(notes)
     for study in studies:
@@ -148,8 +148,9 @@ def _build(
         # a study that nobody confirmed has no line; what to run for it is said below, once
         if not study.is_confirmed:
             continue
-        judged.append(_judged(study, selected, wanted))
-        line = _line(study, selected, wanted, judged[-1])
+        runs = _judged(study, selected, wanted)
+        judged.append((study, runs))
+        line = _line(study, selected, wanted, runs)
         lines.append(line)
         study_gaps = gaps_of(study, rule, results, can_confirm=True)
         gaps += study_gaps
@@ -163,7 +164,11 @@ def _build(
     ]
     further += never_searched(studies, lines, results)
     all_notes += [gap.note for gap in further]
-    lines = pooled(_beside_others(_with_best(lines, judged), rule, budget))
+    measured = [
+        Measured(line, study, runs)
+        for line, (study, runs) in zip(_beside_others(lines, rule, budget), judged, strict=True)
+    ]
+    lines = _with_best(pooled(measured))
     all_notes += _unequal_epochs(lines)
     all_notes += _may_have_seen(studies)
     lines.sort(key=_place)
@@ -264,17 +269,17 @@ def _joint(study: StudyRows, selected: Row, judged: Judged | None) -> Joint:
     return joint([nan if score is None else score for score in scores], None, "")
 
 
-def _with_best(lines: Sequence[BoardLine], judged: Sequence[Judged | None]) -> list[BoardLine]:
+def _with_best(measured: Sequence[Measured]) -> list[BoardLine]:
     """Return the lines, with which of each task leads or is not told apart from what leads."""
     of_task: dict[str, list[Judged]] = defaultdict(list)
-    for line, runs in zip(lines, judged, strict=True):
-        of_task[line.task] += [] if runs is None else [runs]
+    for one in measured:
+        of_task[one.line.task] += [] if one.judged is None else [one.judged]
     behind = {leader.task: leader.behind for leader in leaders_of(of_task)}
     return [
-        replace(line, with_best=runs is not None and runs.label not in behind.get(line.task, ()))
-        if line.task in behind
-        else line
-        for line, runs in zip(lines, judged, strict=True)
+        replace(one.line, with_best=one.judged.label not in behind[one.line.task])
+        if one.judged is not None and one.line.task in behind
+        else one.line
+        for one in measured
     ]
 
 

@@ -7,7 +7,7 @@ two alone stands beside it. Holm's correction is over all comparisons that are s
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.studies.group import (
     StudyRows,
-    by_task,
+    by_table,
     called,
     group_studies,
     repeated,
@@ -29,14 +29,16 @@ from lmd_bench.leaderboard.studies.measure import (
     direction,
     in_percent,
     measure,
+    measure_splits,
     quiet_note,
+    splits_of,
 )
 from lmd_bench.leaderboard.studies.predictions import (
     Clusters,
     Judged,
-    clusters_of,
     read_repeats,
     same_images,
+    with_clusters,
 )
 from lmd_bench.leaderboard.studies.read import read_rows
 from lmd_bench.leaderboard.studies.rules import SelectionRule
@@ -58,7 +60,7 @@ class Comparison:
 
     first: str
     other: str
-    seeds: tuple[int, ...]  # that both have
+    seeds: tuple[int, ...]  # that both have; of several splits, on the first of them
     differences: Mapping[str, Joint]  # by metric; the first is tested
     only_first: float  # images that the first alone gets right, mean over seeds
     only_other: float
@@ -102,23 +104,25 @@ def compare(
 
     Args:
         first: The method that the others are compared with.
-        others: Methods of the same task.
-        clusters: Lesion or patient of each image; None: each image is its own.
+        others: Methods of the same task, or of the same splits of a data set.
+        clusters: Lesion or patient of each image; None: each image is its own. Several splits have
+            their own.
         metrics: Whose differences are given; the first is tested.
 
     Raises:
         UserError: the methods were judged on different images, or no such metric.
     """
-    for other in others:
-        pair = f"{first.label} and {other.label}"
-        same_images(pair, (first.image_ids, first.labels), (other.image_ids, other.labels))
-    shared = [tuple(seed for seed in first.seeds if seed in other.seeds) for other in others]
+    shared = [splits_of((first, other)) for other in others]
+    for pairs in shared:
+        for (one, other), _ in pairs:
+            pair = f"{one.label} and {other.label}"
+            same_images(pair, (one.image_ids, one.labels), (other.image_ids, other.labels))
     comparisons = [
-        _comparison(first, other, seeds, metrics, clusters)
-        for other, seeds in zip(others, shared, strict=True)
-        if seeds
+        _comparison(first, other, pairs, metrics, clusters)
+        for other, pairs in zip(others, shared, strict=True)
+        if pairs
     ]
-    unpaired = [other.label for other, seeds in zip(others, shared, strict=True) if not seeds]
+    unpaired = [other.label for other, pairs in zip(others, shared, strict=True) if not pairs]
     return corrected(comparisons), unpaired
 
 
@@ -172,7 +176,7 @@ def compare_methods(
     check_metric(metric, _class_names(studies, names[0]))
     tasks = [
         _compare_task(store, task, members, names, with_all, rule, clusters, metric)
-        for task, members in by_task(studies).items()
+        for task, members in by_table(studies).items()
         if any(_is(study, names[0]) for study in members)
     ]
     family = iter(corrected([pair for task in tasks for pair in task.comparisons]))
@@ -279,31 +283,41 @@ def comparison_text(
         )
     if metric == PRIMARY.name:
         text.append("Many, medium, few: recall of each third of the classes by training images.")
-    over = "splits or data sets"
-    if not any("searches" in pair.tested.interval.over for pair in pairs):
-        over = f"searches, {over}"
-    return [*text, f"None of this holds the spread over {over}."]
+    held = " ".join(pair.tested.interval.over for pair in pairs)
+    over = ", ".join(name for name in ("searches", "splits") if name not in held)
+    return [*text, f"None of this holds the spread over {over}{' or ' if over else ''}data sets."]
 
 
 def _comparison(
     first: Judged,
     other: Judged,
-    seeds: tuple[int, ...],
+    pairs: Sequence[tuple[Sequence[Judged], tuple[int, ...]]],
     metrics: Sequence[str],
     clusters: Int64[np.ndarray, " images"] | None,
 ) -> Comparison:
-    right, other_right = first.of_seeds(seeds), other.of_seeds(seeds)
-    tests = [mcnemar(a, b) for a, b in zip(right.T, other_right.T, strict=True)]
+    """Return the comparison of two methods, given what they are on the splits that they share."""
+    tests = [
+        mcnemar(a, b)
+        for (one, two), seeds in pairs
+        for a, b in zip(one.of_seeds(seeds).T, two.of_seeds(seeds).T, strict=True)
+    ]
+    seeds, over_splits = pairs[0][1], bool(first.splits or other.splits)
+
+    def difference(metric: str) -> Joint:
+        sides = _less(first, other, metric)
+        if over_splits:
+            return measure_splits(sides, metric)
+        return measure(sides, seeds, metric, clusters)
+
     return Comparison(
         first=first.label,
         other=other.label,
         seeds=seeds,
-        differences={
-            name: measure(_less(first, other, name), seeds, name, clusters) for name in metrics
-        },
+        differences={name: difference(name) for name in metrics},
         only_first=float(np.mean([test.only_a for test in tests])),
         only_other=float(np.mean([test.only_b for test in tests])),
-        mcnemar_p=combined_p([test.p for test in tests]),
+        # Splits share images, so their tests are not of one sample.
+        mcnemar_p=nan if over_splits else combined_p([test.p for test in tests]),
     )
 
 
@@ -343,11 +357,11 @@ def _compare_task(
         and any(_named(study, names) or study.runs(study.selected(rule)) for study in studies)
     ]
     notes += [f"{label} has no confirmed logits of test on {task}" for label in unread]
-    judged = [found for found in read.values() if found is not None]
+    judged = [with_clusters(found, clusters) for found in read.values() if found is not None]
     if not judged or called(chosen[0]) in unread:
         return TaskComparison(task, (), tuple(notes))
     first, others = judged[0], judged[1:]
-    ids = clusters_of(first, clusters)
+    ids = first.clusters
     metrics = USUAL if metric == PRIMARY.name else (metric,)
     pairs, unpaired = compare(first, others, ids, metrics)
     notes += [note] if (note := quiet_note(first, ids)) else []
@@ -396,7 +410,7 @@ def _cells(pair: Comparison, margin: float | None) -> list[str]:
         "–" if isnan(pair.claim_is_false) else f"{100 * pair.claim_is_false:.0f} %",
         _detects(pair),
         bounds(difference.images, "+", in_percent=percent),
-        f"{seeds} ({len(pair.seeds)})",
+        f"{seeds} ({difference.n_seeds})",
     ]
 
 

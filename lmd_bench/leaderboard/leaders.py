@@ -36,7 +36,11 @@ class Leader:
 
 
 def leaders_of(tasks: Mapping[str, Sequence[Judged]]) -> list[Leader]:
-    """Return the leader of each task in which two methods were judged on the same images."""
+    """Return the leader of each task in which two methods were judged on the same images.
+
+    Args:
+        tasks: The methods of each task, or of several splits of a data set.
+    """
     found: list[Leader] = []
     for task, judged in tasks.items():
         if len(judged) < 2:
@@ -54,6 +58,8 @@ def leaders_of(tasks: Mapping[str, Sequence[Judged]]) -> list[Leader]:
 
 
 def score_of(judged: Judged) -> float:
-    """Return the mean over seeds and over the classes with images of the recall."""
+    """Return the mean over splits, seeds and the classes with images of the recall."""
+    if judged.splits:
+        return sum(map(score_of, judged.splits)) / len(judged.splits)
     recalls = [judged.right[judged.labels == c].mean() for c in sorted({*judged.labels.tolist()})]
     return float(sum(recalls) / len(recalls))

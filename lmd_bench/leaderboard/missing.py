@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from lmd_bench.core.schema import Row
 from lmd_bench.core.text import factor_name
-from lmd_bench.data.options import protocol_option
+from lmd_bench.data.options import split_words
 from lmd_bench.leaderboard.line import BoardLine
 from lmd_bench.leaderboard.studies.group import StudyRows, outcomes
 from lmd_bench.leaderboard.studies.rules import SelectionRule
@@ -109,12 +109,11 @@ def by_command(gaps: Iterable[Gap]) -> list[Gap]:
 def search_command(lines: Sequence[BoardLine], methods: Sequence[str], results: str) -> str:
     """Return the search of methods on the task of some lines, at the budget of the largest."""
     first = lines[0]
-    words = ["lmd-bench", "search", "--dataset", first.dataset, "--protocol"]
-    words += [protocol_option(first.protocol)]
+    words = ["lmd-bench", "search", "--dataset", first.dataset]
+    words += split_words(first.protocol, first.split_seed)
     words += ["--imbalance-factor", factor_name(first.imbalance_factor)]
     # Features have no size.
     words += ["--image-size", str(first.image_size)] if first.image_size else []
-    words += ["--split-seed", str(first.split_seed)] if first.split_seed else []
     words += [] if first.n_max is None else ["--n-max", str(first.n_max)]
     words += ["--method", ",".join(methods)]
     words += _budget(lines)

@@ -1,6 +1,7 @@
 """`lmd-bench intervals`: each method's score with every spread that is known of it, labelled."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan
 
@@ -13,9 +14,22 @@ from lmd_bench.core.schema import Row
 from lmd_bench.core.text import natural_order
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.compare import class_recall
-from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
-from lmd_bench.leaderboard.studies.measure import measure, quiet_note
-from lmd_bench.leaderboard.studies.predictions import Clusters, Judged, clusters_of, read_judged
+from lmd_bench.leaderboard.studies.group import (
+    StudyRows,
+    by_table,
+    by_task,
+    called,
+    group_studies,
+    repeated,
+)
+from lmd_bench.leaderboard.studies.measure import measure, measure_splits, quiet_note
+from lmd_bench.leaderboard.studies.predictions import (
+    Clusters,
+    Judged,
+    read_judged,
+    read_repeats,
+    with_clusters,
+)
 from lmd_bench.leaderboard.studies.rules import SelectionRule, score
 from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent, with_bounds
 from lmd_bench.stats.intervals import Interval
@@ -75,10 +89,11 @@ def intervals(
             f"No confirmed run in {store.root} has logits of test, which intervals over images "
             "take; let its search confirm, or name another folder of results."
         )
-    notes = tasks_without_lines(studies, frame)
+    notes = tasks_without_lines(by_task(studies) if by_class else by_table(studies), frame)
 
     def text() -> list[Part]:
-        places = {task: place for place, task in enumerate(by_task(studies))}
+        tables = by_task(studies) if by_class else by_table(studies)
+        places = {task: place for place, task in enumerate(tables)}
         ordered = frame.sort_values("task", key=lambda tasks: tasks.map(places), kind="stable")
         parts = classes_text(ordered, rule) if by_class else methods_text(ordered, rule)
         return [*parts, *(["", *(f"Note: {note}." for note in notes)] if notes else [])]
@@ -94,8 +109,10 @@ def method_frame(
 ) -> pd.DataFrame:
     """Return one line per study with confirmed logits: its score on test and what is known of it.
 
-    `low` and `high` are over test lesions and retrainings together, those of `images` and `seeds`
-    over each alone, all 95 %; `search_sd` is over the search replayed (of the score on val).
+    Repeats of one search are one line. `low` and `high` are over test lesions and retrainings
+    together (over searches and splits too, where they were repeated), those of `images` and `seeds`
+    over each alone, all 95 %. `search_sd` is over searches, of the score on val: over those that
+    were run, or over the search replayed.
 
     Args:
         store: Where the logits lie.
@@ -104,10 +121,11 @@ def method_frame(
         clusters: Lesions or patients of the images; None: those stored with the logits.
     """
     lines: list[Row] = []
-    for study in studies:
-        judged = read_judged(store, study, rule)
-        if judged is not None:
-            lines.append(_method(study, judged, rule, clusters))
+    for task, members in by_table(studies).items():
+        for repeats in repeated(members):
+            judged = read_repeats(store, repeats, rule)
+            if judged is not None:
+                lines.append({"task": task, **_method(repeats, judged, rule, clusters)})
     return pd.DataFrame(lines).assign(rule=rule.name, watermark=rule.watermark)
 
 
@@ -152,10 +170,11 @@ def methods_text(frame: pd.DataFrame, rule: SelectionRule) -> list[Part]:
         f"[ ]: 95 % over {over}. Images: for these trained models alone; seeds: on these images "
         "alone, by Student's t (number of retrainings). A dash: not known. *: in some class nearly "
         "all or nearly no images are right (n p (1 - p) below 3); its limits are Jeffreys'.",
-        f"Search: mean ± SD of the selected {rule.name} had the trials been drawn again, and how "
-        "often what would be selected is confirmed; of those, the SD on test. It knows nothing of "
-        "trials that were never run, so the true SD is as large or larger (simulations: up to 1.7 "
-        "times), and nothing of configurations that were not confirmed.",
+        f"Search: mean ± SD of the selected {rule.name} over the searches that were run or, of one "
+        "search, had its trials been drawn again, and how often what would be selected is "
+        "confirmed; of those, the SD on test. Drawing again knows nothing of trials that were "
+        "never run, so the true SD is as large or larger (simulations: up to 1.7 times), and "
+        "nothing of configurations that were not confirmed.",
     ]
     header = ("method", "bal. acc.", "images", "seeds", "search", "con-\nfirmed", "SD on\ntest")
     for task, part in frame.groupby("task", sort=False):
@@ -191,12 +210,10 @@ def classes_text(frame: pd.DataFrame, rule: SelectionRule) -> list[Part]:
     return lines
 
 
-def tasks_without_lines(studies: Sequence[StudyRows], frame: pd.DataFrame) -> list[str]:
+def tasks_without_lines(tasks: Iterable[str], frame: pd.DataFrame) -> list[str]:
     """Return a note on each task of which nothing can be shown."""
     shown = set(frame["task"]) if len(frame) else set[str]()
-    return [
-        f"no confirmed logits of test on {task}" for task in by_task(studies) if task not in shown
-    ]
+    return [f"no confirmed logits of test on {task}" for task in tasks if task not in shown]
 
 
 def selection_chances(better_than_default: int, n_others: int, n_draws: int) -> list[float]:
@@ -234,6 +251,24 @@ def procedure_spread(study: StudyRows, rule: SelectionRule) -> ProcedureSpread |
     return ProcedureSpread(len(trials), mean, sd, known / sum(weights), test_mean, test_sd)
 
 
+def spread_of_repeats(repeats: Sequence[StudyRows], rule: SelectionRule) -> ProcedureSpread | None:
+    """Return the spread over searches of one split that were run; of a single one, replayed."""
+    chosen: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for study in repeats:
+        row = study.selected(rule)
+        if row is not None and (value := score(row, rule, study.runs(row))) is not None:
+            chosen[row["task_fingerprint"]].append((value, _test_mean(study, row)))
+    several = [np.array(of_split) for of_split in chosen.values() if len(of_split) > 1]
+    if not several:
+        return procedure_spread(repeats[0], rule)
+    df = sum(len(of_split) - 1 for of_split in several)
+    sums = np.sum([((one - one.mean(axis=0)) ** 2).sum(axis=0) for one in several], axis=0)
+    score_sd, test_sd = np.sqrt(sums / df).tolist()
+    score_mean, test_mean = np.mean([one.mean(axis=0) for one in several], axis=0).tolist()
+    n_trials = sum(len(study.trials) for study in repeats)
+    return ProcedureSpread(n_trials, score_mean, score_sd, 1.0, test_mean, test_sd)
+
+
 def _recall_and_images(
     store: Store, study: StudyRows, rule: SelectionRule
 ) -> tuple[Float[np.ndarray, " classes"], Int64[np.ndarray, " classes"]] | None:
@@ -250,20 +285,23 @@ def _recall_and_images(
 
 
 def _method(
-    study: StudyRows, judged: Judged, rule: SelectionRule, clusters: Clusters | None
+    repeats: Sequence[StudyRows], judged: Judged, rule: SelectionRule, clusters: Clusters | None
 ) -> Row:
-    ids = clusters_of(judged, clusters)
-    score = measure([(1.0, judged)], judged.seeds, lesions=ids)
-    search = procedure_spread(study, rule)
+    judged = with_clusters(judged, clusters)
+    score = (
+        measure_splits([(1.0, judged)])
+        if judged.splits
+        else measure([(1.0, judged)], judged.seeds, lesions=judged.clusters)
+    )
+    search = spread_of_repeats(repeats, rule)
     assert search is not None, "a confirmed study has a trial that can be selected"
     return {
-        "task": study.task,
-        "label": study.label,
+        "label": called(repeats),
         "balanced_accuracy": score.value,
         "n_seeds": score.n_seeds,
         **joint_columns(score),
         "over": score.interval.over,
-        "quiet_classes": bool(quiet_note(judged, ids)),
+        "quiet_classes": bool(quiet_note(judged, judged.clusters)),
         "search_mean": search.score_mean,
         "search_sd": search.score_sd,
         "search_known": search.known,

@@ -52,7 +52,7 @@ def run_search(
         "settings": setting_texts(settings or {}),
     }
     asked = from_keywords(SearchOptions, {**options, **named})
-    return run.run_repeats(asked.repeats(asked.request()))
+    return run.run_repeats(asked.by_seed(asked.request()))
 
 
 def run_search_file(path: str | Path, **options: Any) -> "SearchOutcome":
@@ -69,7 +69,7 @@ def run_search_file(path: str | Path, **options: Any) -> "SearchOutcome":
     from lmd_bench.search import run
 
     asked = read_search(Path(path), options)
-    return run.run_repeats(asked.repeats(asked.request()))
+    return run.run_repeats(asked.by_seed(asked.request()))
 
 
 def read_search(path: Path, overrides: Mapping[str, Any] | None = None) -> SearchOptions:

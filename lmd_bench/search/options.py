@@ -208,6 +208,9 @@ class SearchOptions:
     split_seeds: Annotated[
         str | None, Option("Repeat it on the splits of these seeds, in the same way.")
     ] = None
+    repeats: Annotated[
+        int, Option("Repeat the cross-validation of --folds, dealt anew each time.", low=1)
+    ] = 1
     results: Annotated[Path, Option("Folder of the results.")] = paths.default_results()
     task: TaskOptions = TaskOptions()
     data: DataOptions = DataOptions()
@@ -235,18 +238,26 @@ class SearchOptions:
     def _specs_at(self, factors: Sequence[float | None]) -> list[TaskSpec]:
         from lmd_bench.data.build import task_specs
 
-        protocol, split_seed, image_size, n_max = self.task.ways
-        seeds = [split_seed]
-        if self.split_seeds is not None:
-            if split_seed:
-                raise UserError("Give --split-seed or --split-seeds, not both.")
-            seeds = parse_seeds(self.split_seeds)
-        names = split_commas(self.dataset)
+        protocol, _, image_size, n_max = self.task.ways
+        seeds, names = self._split_seeds(), split_commas(self.dataset)
         return [
             spec
             for seed in seeds
             for spec in task_specs(names, factors, protocol, seed, image_size, n_max)
         ]
+
+    def _split_seeds(self) -> list[int]:
+        seed, folds = self.task.split_seed, self.task.folds
+        if self.repeats > 1 and (folds is None or seed or self.split_seeds is not None):
+            raise UserError(
+                "--repeats repeats all folds of --folds; give --folds, and neither --split-seed "
+                "nor --split-seeds."
+            )
+        if self.split_seeds is not None:
+            if seed:
+                raise UserError("Give --split-seed or --split-seeds, not both.")
+            return parse_seeds(self.split_seeds)
+        return [seed] if folds is None or seed else list(range(folds * self.repeats))
 
     def _ranged_specs(
         self, ends: tuple[float, float], source: DataSource, progress: "OnImages | None"
@@ -265,7 +276,7 @@ class SearchOptions:
             specs += ranged_specs(table, spec, ends, self.proposing.factor_levels, source)
         return specs
 
-    def repeats(self, request: "SearchRequest") -> list["SearchRequest"]:
+    def by_seed(self, request: "SearchRequest") -> list["SearchRequest"]:
         """Return the request once for each search seed, or as it is.
 
         Raises:
@@ -311,8 +322,10 @@ class SearchOptions:
         asked, source = self.proposing, self.data.source(self.task.split_dir)
         ranges = parse_ranges(asked.range or [], methods)
         earlier = asked.warm_start
-        if specs is not None and self.split_seeds is not None:
-            raise UserError("A sweep takes one split; give --split-seed in place of --split-seeds.")
+        if specs is not None and (self.split_seeds is not None or self.task.folds is not None):
+            raise UserError(
+                "A sweep takes one split; give --split-seed in place of --split-seeds or --folds."
+            )
         drawn = None if specs is not None else parse_range(self.imbalance_factor or [])
         if drawn is not None:
             wanted = self._ranged_specs(drawn, source, progress)

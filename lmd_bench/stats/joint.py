@@ -44,6 +44,7 @@ class Joint:
     images: Interval  # of these trained models; NaN without predictions
     seeds: Interval  # on these images, by Student's t
     p: float  # that the true value is 0, two-sided
+    images_se: float = nan  # standard error of the mean over images alone
 
     def detectable(self, n_tests: int = 1, power: float = POWER) -> float:
         """Return the true difference that such a comparison shows with that power.
@@ -117,7 +118,8 @@ def joint(
     images = _interval(value, sides, influence.df, f"{over}, same trained models")
     both = f"{over} and {n} {repeats}"
     if n < 2 or isnan(value):
-        return Joint(value, n, nan, nan, Interval(nan, nan, both), images, seeds, nan)
+        none = Interval(nan, nan, both)
+        return Joint(value, n, nan, nan, none, images, seeds, nan, sqrt(of_mean))
     of_one = float(influence.variance().mean())
     of_seeds = float(np.var(by_seed, ddof=1)) / n
     twice = max(0.0, (of_one - of_mean) / (n - 1))
@@ -128,7 +130,8 @@ def joint(
     df = max(1.0, variance**2 / parts) if parts > 0 else inf
     p = 2 * float(stdtr(df, -abs(value) / se)) if se > 0 else nan
     widened = sqrt(sides[0] ** 2 + of_seeds_alone), sqrt(sides[1] ** 2 + of_seeds_alone)
-    return Joint(value, n, se or nan, df, _interval(value, widened, df, both), images, seeds, p)
+    interval = _interval(value, widened, df, both)
+    return Joint(value, n, se or nan, df, interval, images, seeds, p, sqrt(of_mean))
 
 
 def joint_columns(joint: Joint, prefix: str = "") -> dict[str, float]:

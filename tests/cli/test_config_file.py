@@ -111,7 +111,7 @@ def keys(options: SearchOptions) -> list[str]:
     """Return the keys of all first trials, and how each study goes on from there."""
     names = [
         [study.trial(study.default).key, study.id, study.n_trials, study.sampler_seed]
-        for request in options.repeats(options.request())
+        for request in options.by_seed(options.request())
         for study in study_specs(request)
     ]
     return [content_hash(name) for name in names]
@@ -153,7 +153,7 @@ def test_command_line_file_and_python_give_equal_keys(tmp_path, without_images):
 
 def test_each_repeat_leaves_a_file_of_its_own_seed(tmp_path, without_images):
     asked = from_keywords(SearchOptions, {"dataset": ["synthetic"], "search_seeds": "3:5"})
-    requests = asked.repeats(asked.request())
+    requests = asked.by_seed(asked.request())
     assert [request.asked["seed"] for request in requests] == [3, 4]
     for request in requests:
         file = tmp_path / "one.yaml"

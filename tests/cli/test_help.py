@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 from lmd_bench.cli import app, completion
 from lmd_bench.cli.app import PANELS, command_name
 from lmd_bench.cli.leaderboard import Rule
+from lmd_bench.core.schema import EQUAL_PRIOR
 from lmd_bench.data.options import Protocol, TaskOptions
+from lmd_bench.data.tasks.folds import MOST_FOLDS
 from lmd_bench.data.tasks.protocols import PROTOCOLS
 from lmd_bench.leaderboard.studies.rules import RULES
 from lmd_bench.search.options import Pruner, Sampler
@@ -48,7 +50,9 @@ def test_the_options_of_a_search_stand_in_groups():
 
 def test_choices_are_those_that_the_library_knows():
     in_rows = {TaskOptions(protocol=name).ways[0] for name in get_args(Protocol)}
+    in_rows |= {TaskOptions(folds=number).ways[0] for number in range(2, MOST_FOLDS + 1)}
     assert in_rows == set(PROTOCOLS)
+    assert set(PROTOCOLS) >= EQUAL_PRIOR
     assert set(get_args(Sampler)) == set(SAMPLERS)
     assert set(get_args(Pruner)) == {NONE, *PRUNERS}
     assert set(get_args(get_args(Rule)[0])) == set(RULES)

@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.compare import class_recall, compare
 from lmd_bench.leaderboard.studies.group import group_studies
-from lmd_bench.leaderboard.studies.predictions import Judged, read_clusters, read_judged
+from lmd_bench.leaderboard.studies.predictions import Judged, read_judged, read_lesions
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 from lmd_bench.store.store import open_store
 
@@ -176,10 +176,10 @@ def test_lesions_are_read_from_a_csv(tmp_path) -> None:
     path = tmp_path / "lesions.csv"
     path.write_text("image_id;lesion_id\na;L1\nb;L1\nc;\n\nd;nan\n")
 
-    clusters = read_clusters(path, "lesion_id", ("a", "b", "c", "d"))
+    lesions = read_lesions(path, "lesion_id", ("a", "b", "c", "d"))
 
-    assert clusters[0] == clusters[1]
-    assert len(set(clusters.tolist())) == 3
+    assert lesions[0] == lesions[1]
+    assert len(set(lesions)) == 3
 
 
 @pytest.mark.parametrize(
@@ -194,4 +194,4 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path, text: str, sentence: str)
     path.write_text(text)
 
     with pytest.raises(UserError, match=sentence):
-        read_clusters(path, "lesion_id", ("a", "b"))
+        read_lesions(path, "lesion_id", ("a", "b"))

@@ -8,26 +8,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from lmd_bench.leaderboard.compare import compare
 from lmd_bench.leaderboard.imbalance.crossings import Gap
 from lmd_bench.leaderboard.leaders import leaders_of
-from lmd_bench.leaderboard.line import BoardLine
-from lmd_bench.leaderboard.repeats import pooled
-from lmd_bench.leaderboard.studies.measure import measure
+from lmd_bench.leaderboard.studies.measure import measure, measure_splits
 from lmd_bench.leaderboard.studies.predictions import Judged
-from lmd_bench.stats.intervals import Interval
-from lmd_bench.stats.joint import Joint
 from lmd_bench.stats.metrics import PRIMARY
-from lmd_bench.stats.spread import Spread
+from lmd_bench.stats.splits import over_splits, shared_images
 from tests.stats.test_joint_simulations import LARGE, REFERENCE, World
 
+N_STUDIES_OVER_SPLITS = [pytest.param(150), pytest.param(1000, marks=pytest.mark.slow)]
 N_STUDIES = [pytest.param(500), pytest.param(2000, marks=pytest.mark.slow)]
 WORLDS = [
     pytest.param(World(*REFERENCE, 3, 0.3, 2), id="7x28, 3 retrainings, lesions of 2"),
     pytest.param(World(*LARGE, 5, 0.3, 2), id="8x100, 5 retrainings, lesions of 2"),
 ]
-UNKNOWN = Interval(float("nan"), float("nan"), "")
 
 
 def judged(world: World, label: str, right: np.ndarray) -> Judged:
@@ -56,52 +53,71 @@ def test_each_command_tells_equal_methods_apart_about_5_times_in_100(world: Worl
     assert beyond == differ == marked_apart
 
 
-def line(score: float, split: int, search: int, images: float, n_seeds: int = 5) -> BoardLine:
-    """Return the line of one search on one split, with an interval over images of that SE."""
-    over = Interval(score - 1.96 * images, score + 1.96 * images, "test lesions")
-    spread = Spread(score, 0.01, n_seeds)
-    return BoardLine(
-        **{"task": f"t{split}", "dataset": "toy", "protocol": "balanced", "n_classes": 7},
-        **{"imbalance_factor": 100.0, "image_size": 32, "split_seed": split, "n_max": None},
-        **{"task_fingerprint": f"f{split}", "chance": 1 / 7, "n_train": 900, "n_largest": 500},
-        **{"method": "m", "study": f"{split}/{search}", "n_epochs": 10, "repeat_of": "same"},
-        **{"n_seeds": n_seeds, "n_seeds_failed": 0, "default_n_seeds": 0},
-        **{"default_n_seeds_failed": 0, "default_was_selected": False, "n_trials": 8},
-        **{"val_balanced_accuracy": score, "n_trials_ok": 8, "seconds": 1.0},
-        **{"standalone_seconds": 1.0, "selected_key": "k", "rule": "r", "budget": ""},
-        watermark="",
-        test={PRIMARY.name: spread},
-        default_test={PRIMARY.name: spread},
-        joint=Joint(score, n_seeds, 0.01, 10.0, over, over, UNKNOWN, 0.5),
-        asked={},
-    )
+@pytest.mark.parametrize("n", N_STUDIES_OVER_SPLITS)
+@pytest.mark.parametrize(("kind", "n_splits"), [("random", 5), ("folds", 5), ("folds", 10)])
+def test_intervals_over_splits_of_one_data_set_hold_the_truth(
+    kind: str, n_splits: int, n: int
+) -> None:
+    """4 classes of 120 lesions; a quarter or a fifth is test; models differ from split to split.
 
-
-@pytest.mark.parametrize(
-    ("n_splits", "n_searches"), [(5, 1), (3, 2), (1, 3), (1, 5)], ids=lambda number: str(number)
-)
-def test_intervals_over_splits_and_over_searches_hold_the_truth(n_splits, n_searches) -> None:
-    """Scores move by 2 points over test sets, by 2 over searches and by 1.5 over splits."""
-    generator, truth, held, n = np.random.default_rng(0), 0.6, 0, 1500
+    The truth is of lesions that nobody saw: what splits share of the test images is in all of them.
+    """
+    generator, n_classes, n_lesions = np.random.default_rng(3), 4, 120
+    level = np.linspace(0.8, -0.8, n_classes)
+    truth = np.mean(norm.cdf(level / np.sqrt(1 + 0.15**2 + 0.5)))
+    held, held_alike = 0, 0
     for _ in range(n):
-        of_splits = truth + generator.normal(0, 0.02, n_splits)  # images of its own
-        if n_splits > 1:
-            of_splits += generator.normal(0, 0.015, n_splits)
-        scores = of_splits[:, None] + generator.normal(0, 0.02, (n_splits, n_searches))
-        lines = [
-            line(float(scores[split, search]), split, search, 0.02)
-            for split in range(n_splits)
-            for search in range(n_searches)
-        ]
-        (one,) = pooled(lines)
-        held += one.joint.interval.low <= truth <= one.joint.interval.high
+        lesion = generator.normal(0, 1, (n_classes, n_lesions))
+        parts: list[Judged] = []
+        order = np.argsort(generator.uniform(size=(n_classes, n_lesions)), axis=1)
+        for split in range(n_splits):
+            if kind == "folds" and split % 5 == 0 or kind == "random":
+                order = np.argsort(generator.uniform(size=(n_classes, n_lesions)), axis=1)
+            of_fold = order[:, (split % 5) * 24 :][:, :24]
+            places = of_fold if kind == "folds" else order[:, :30]
+            labels = np.repeat(np.arange(n_classes), places.shape[1])
+            ids = tuple(f"{c}/{p}" for c, p in zip(labels, places.ravel(), strict=True))
+            trained = level + generator.normal(0, 0.15, n_classes)
+            latent = trained[labels] + lesion[labels, places.ravel()]
+            right = latent[:, None] + generator.normal(0, 0.5**0.5, (len(labels), 3)) > 0
+            groups = ("many",) * n_classes
+            parts.append(Judged("m", (0, 1, 2), ids, labels, right, groups, split=str(split)))
+        over = measure_splits([(1.0, replace(parts[0], splits=tuple(parts)))])
+        held += over.interval.low <= truth <= over.interval.high
+        alike = over_splits(
+            [measure([(1.0, part)], part.seeds) for part in parts],
+            shared_images([(part.image_ids, part.labels) for part in parts], n_classes),
+        )
+        held_alike += alike.interval.low <= truth <= alike.interval.high
 
-    assert 0.93 <= held / n <= 0.97
+    # two standard errors of the number of studies beside 93 and 97 %
+    assert 0.93 - 2 * (0.07 * 0.93 / n) ** 0.5 <= held / n <= 0.97 + 2 * (0.03 * 0.97 / n) ** 0.5
+    assert 0.93 - 2 * (0.07 * 0.93 / n) ** 0.5 <= held_alike / n
 
 
-def test_a_line_alone_is_no_repeat() -> None:
-    alone = replace(line(0.6, 0, 0, 0.02), repeat_of="")
-    assert pooled([alone]) == [alone]
+@pytest.mark.parametrize("n", N_STUDIES_OVER_SPLITS)
+def test_equal_methods_differ_over_five_splits_about_5_times_in_100(n: int) -> None:
+    """Each split trains both anew; 40 lesions of each of 5 classes, of which half is test."""
+    generator, n_classes, differ = np.random.default_rng(4), 5, 0
+    level = np.linspace(0.8, -1.2, n_classes)
+    for _ in range(n):
+        lesion = generator.normal(0, 1, (n_classes, 40))
+        splits: dict[str, list[Judged]] = {"a": [], "b": []}
+        for number in range(5):
+            places = np.argsort(generator.uniform(size=(n_classes, 40)), axis=1)[:, :20]
+            labels = np.repeat(np.arange(n_classes), 20)
+            ids = tuple(f"{c}/{p}" for c, p in zip(labels, places.ravel(), strict=True))
+            for name, parts in splits.items():
+                trained = level + generator.normal(0, 0.25, n_classes)
+                latent = (trained[labels] + lesion[labels, places.ravel()])[:, None]
+                right = latent + generator.normal(0, 0.8, (len(labels), 2)) > 0
+                groups = ("many",) * n_classes
+                parts.append(Judged(name, (0, 1), ids, labels, right, groups, split=str(number)))
+        a, b = (replace(parts[0], splits=tuple(parts)) for parts in splits.values())
+        ((pair,), _) = compare(a, [b], None, (PRIMARY.name,))
+        differ += pair.p_holm <= 0.05
+
+    assert 0.03 - 2 * (0.03 * 0.97 / n) ** 0.5 <= differ / n <= 0.07 + 2 * (0.07 * 0.93 / n) ** 0.5
 
 
 @pytest.mark.parametrize("n", N_STUDIES)

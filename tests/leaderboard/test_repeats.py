@@ -52,7 +52,8 @@ def test_searches_on_several_splits_have_both_spreads_and_every_split_counts_the
     assert line["sd_over_searches"] == pytest.approx(0.02**0.5)
     assert line["sd_over_splits"] == pytest.approx(0.02**0.5)
     # Student's t of two splits, whose means have a standard error of .1
-    assert line["test_balanced_accuracy_high"] == pytest.approx(0.7 + 12.706 * 0.1, abs=1e-3)
+    assert line["test_balanced_accuracy_seeds_high"] == pytest.approx(0.7 + 12.706 * 0.1, abs=1e-3)
+    assert isnan(line["test_balanced_accuracy_high"])  # rows alone do not know the images
     assert line["task"] == "toy · balanced · IF 100 · 32 px · 2 splits"
     assert "2 searches ± 14.1, 2 splits ± 14.1" in render(build(rows), width=200)
 
@@ -81,7 +82,7 @@ def test_split_seeds_are_tasks_and_search_seeds_are_searches() -> None:
     options = from_keywords(SearchOptions, asked | {"split_seeds": "0:2", "search_seeds": "0:3"})
     request = options.request()
     assert [spec.split_seed for spec, _ in request.tasks] == [0, 1]
-    assert [repeat.seed for repeat in options.repeats(request)] == [0, 1, 2]
+    assert [repeat.seed for repeat in options.by_seed(request)] == [0, 1, 2]
 
 
 def test_one_seed_and_several_are_not_asked_for_at_once() -> None:
@@ -92,4 +93,27 @@ def test_one_seed_and_several_are_not_asked_for_at_once() -> None:
     request = from_keywords(SearchOptions, asked).request()
     seeds = from_keywords(SearchOptions, asked | {"seed": 1, "search_seeds": "0:2"})
     with pytest.raises(UserError, match="not both"):
-        seeds.repeats(request)
+        seeds.by_seed(request)
+
+
+def test_folds_are_searched_one_after_the_other_and_repeated() -> None:
+    asked = {"dataset": ["synthetic"], "method": ["crt"], "image_size": 8, "folds": 3}
+    specs = from_keywords(SearchOptions, asked | {"repeats": 2}).specs()
+    assert {spec.protocol for spec in specs} == {"folds_3"}
+    assert [spec.split_seed for spec in specs] == list(range(6))
+    (one,) = from_keywords(SearchOptions, asked | {"split_seeds": "4"}).specs()
+    assert one.split_seed == 4
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"repeats": 2}, "--folds"),
+        ({"folds": 3, "repeats": 2, "split_seed": 1}, "neither --split-seed"),
+        ({"folds": 3, "protocol": "natural"}, "leave one of them out"),
+    ],
+)
+def test_folds_that_make_no_sense_are_refused(asked, words) -> None:
+    options = from_keywords(SearchOptions, {"dataset": ["synthetic"], "method": ["crt"]} | asked)
+    with pytest.raises(UserError, match=words):
+        options.specs()

@@ -119,7 +119,7 @@ def test_intervals_are_printed_with_what_they_are_over(filled: Path, capsys) -> 
     text = " ".join(_run(capsys, "intervals", "--results", str(filled)).split())
     assert "95 % over test images as if each were of its own lesion and 2 retraining seeds" in text
     assert "seeds: on these images alone, by Student's t" in text
-    assert "had the trials been drawn again" in text
+    assert "had its trials been drawn again" in text
 
     text = _run(capsys, "intervals", "--by-class", "--results", str(filled))
     assert "\ncrt\n" in text

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
@@ -27,6 +28,15 @@ from lmd_bench.data.tasks.split import Split, sorted_rows
 
 _VAL_PERCENT, _TEST_PERCENT = 15, 25  # of a class, or of the rarest one
 _FEWEST = 8  # images of the rarest class: 1 val, 2 test and some to train on
+
+
+@runtime_checkable
+class HoldsOut(Protocol):
+    """Says which images val and test take."""
+
+    def held_out(self, table: ImageTable, split_seed: int) -> tuple[dict[str, list[int]], set[str]]:
+        """Return the rows of val and test, and all groups that either of them opened."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -52,8 +62,23 @@ class HoldOut:
             for size in sizes
         ]
 
+    def held_out(self, table: ImageTable, split_seed: int) -> tuple[dict[str, list[int]], set[str]]:
+        """Return the rows of val and test, and all groups that either of them opened.
 
-def cut_by_class(table: ImageTable, spec: TaskSpec, hold_out: HoldOut) -> Split:
+        Raises:
+            UserError: the rarest class is too small or lies in too few groups.
+        """
+        counts = images_by_class(table)
+        wanted = self.wanted(counts)
+        taken: dict[str, list[int]] = {"test": [], "val": []}
+        owner: dict[str, str] = {}  # group -> the split that opened it
+        # The rarest class chooses first: it has the fewest groups to choose from.
+        for label in reversed(by_count(counts)):
+            take_class(table, label, split_seed, wanted[label], taken, owner)
+        return taken, set(owner)
+
+
+def cut_by_class(table: ImageTable, spec: TaskSpec, hold_out: HoldsOut) -> Split:
     """Return the split of `spec`; every class has at least one image.
 
     Raises:
@@ -75,7 +100,7 @@ def cut_by_class(table: ImageTable, spec: TaskSpec, hold_out: HoldOut) -> Split:
 
 
 def counts_by_class(
-    table: ImageTable, split_seed: int, hold_out: HoldOut
+    table: ImageTable, split_seed: int, hold_out: HoldsOut
 ) -> Callable[[TaskSpec], list[int]]:
     """Return the function that gives the training images of each class for a spec, as cut here.
 
@@ -133,37 +158,44 @@ def train_counts(
     return kept
 
 
-def _remaining(
-    table: ImageTable, split_seed: int, hold_out: HoldOut
-) -> tuple[list[int], dict[str, list[int]], list[Int64[np.ndarray, " rows"]]]:
-    """Return the images of each class, the rows of val and test, and of each class what is left."""
+def images_by_class(table: ImageTable) -> list[int]:
+    """Return the images of each class.
+
+    Raises:
+        UserError: a class has too few to cut train, val and test from.
+    """
     counts = [int(n) for n in np.bincount(table.labels, minlength=len(table.class_names))]
-    held_out, opened = _hold_out(table, counts, split_seed, hold_out)
-    unopened = np.array([group not in opened for group in table.groups])
-    labels = range(len(counts))
-    return counts, held_out, [np.flatnonzero((table.labels == n) & unopened) for n in labels]
-
-
-def _hold_out(
-    table: ImageTable, counts: list[int], seed: int, hold_out: HoldOut
-) -> tuple[dict[str, list[int]], set[str]]:
-    """Return the rows of val and test, and all groups that either of them opened."""
     n_rarest = min(counts)
     if n_rarest < _FEWEST:
         raise UserError(
             f"Class '{table.class_names[counts.index(n_rarest)]}' has {n_rarest} images; this "
             f"protocol needs at least {_FEWEST} of every class to cut train, val and test."
         )
-    wanted = hold_out.wanted(counts)
-    taken: dict[str, list[int]] = {"test": [], "val": []}
-    owner: dict[str, str] = {}  # group -> the split that opened it
-    # The rarest class chooses first: it has the fewest groups to choose from.
-    for label in reversed(by_count(counts)):
-        _take_class(table, label, seed, wanted[label], taken, owner)
-    return taken, set(owner)
+    return counts
 
 
-def _take_class(
+def _remaining(
+    table: ImageTable, split_seed: int, hold_out: HoldsOut
+) -> tuple[list[int], dict[str, list[int]], list[Int64[np.ndarray, " rows"]]]:
+    """Return the images of each class, the rows of val and test, and of each class what is left."""
+    counts = images_by_class(table)
+    held_out, opened = hold_out.held_out(table, split_seed)
+    unopened = np.array([group not in opened for group in table.groups])
+    labels = range(len(counts))
+    return counts, held_out, [np.flatnonzero((table.labels == n) & unopened) for n in labels]
+
+
+def drawn_groups(table: ImageTable, label: int, seed: int) -> dict[str, list[int]]:
+    """Return the groups of a class in the order they are drawn, with its rows in each."""
+    rows_of: dict[str, list[int]] = {}
+    for row in np.flatnonzero(table.labels == label):
+        rows_of.setdefault(table.groups[row], []).append(int(row))
+    groups, name = list(rows_of), table.class_names[label]
+    order = _generator(seed, "groups", name).permutation(len(groups))
+    return {groups[place]: rows_of[groups[place]] for place in order}
+
+
+def take_class(
     table: ImageTable,
     label: int,
     seed: int,
@@ -171,13 +203,14 @@ def _take_class(
     taken: dict[str, list[int]],
     owner: dict[str, str],
 ) -> None:
-    """Add `wanted` images of one class to `taken`, opening groups (in `owner`) as needed."""
+    """Add `wanted` images of one class to `taken`, opening groups (in `owner`) as needed.
+
+    Raises:
+        UserError: the class lies in too few groups.
+    """
     name = table.class_names[label]
-    rows_of: dict[str, list[int]] = {}
-    for row in np.flatnonzero(table.labels == label):
-        rows_of.setdefault(table.groups[row], []).append(int(row))
-    groups = list(rows_of)
-    drawn = [groups[i] for i in _generator(seed, "groups", name).permutation(len(groups))]
+    rows_of = drawn_groups(table, label, seed)
+    drawn = list(rows_of)
     # A group of several classes stays where a rarer class put it: use those up first.
     drawn.sort(key=lambda group: group not in owner)
     lacking = dict(wanted)
@@ -192,8 +225,9 @@ def _take_class(
         lacking[split] -= len(rows)
     if any(lacking.values()):
         raise UserError(
-            f"Class '{name}' lies in {len(groups)} groups, too few to give val {wanted['val']} and "
-            f"test {wanted['test']} images with no group in both; use a data set with more groups."
+            f"Class '{name}' lies in {len(rows_of)} groups, too few to give val {wanted['val']} "
+            f"and test {wanted['test']} images with no group in both; use a data set with more "
+            "groups."
         )
 
 

@@ -6,7 +6,8 @@ of `natural` have no such limit, so that they keep the prevalence of the data. `
 version, takes 15 % and 25 % of the rarest class of every class, at most 50 and 100 (as MONICA,
 https://github.com/PyJulie/MONICA, on ISIC 2019). `lmd` is the procedure published with LMD, image
 by image, where val and test keep the long tail. `no_val` holds out test alone, and its val is a
-fold of train. `official` takes a published split, file by file.
+fold of train. `folds_K` are the K splits of a cross-validation. `official` takes a published split,
+file by file.
 
 These are the names in rows. `data/options.py` says which of them a person means.
 """
@@ -19,17 +20,21 @@ import numpy as np
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.data.table import ImageTable
-from lmd_bench.data.tasks.balanced import HoldOut, counts_by_class, cut_by_class
+from lmd_bench.data.tasks.balanced import HoldOut, HoldsOut, counts_by_class, cut_by_class
+from lmd_bench.data.tasks.folds import FOLDS
 from lmd_bench.data.tasks.lmd import cut_lmd
 from lmd_bench.data.tasks.no_val import cut_no_val
 from lmd_bench.data.tasks.official import cut_official
 from lmd_bench.data.tasks.split import Split
 
-_HELD_OUT = {
+_RANDOM = {
     "balanced": HoldOut(most_val=50, most_test=100, of_rarest=True),
     "balanced_v2": HoldOut(most_val=100, most_test=100),
     "natural": HoldOut(most_val=None, most_test=None),
 }
+
+
+_HELD_OUT: dict[str, HoldsOut] = {**_RANDOM, **FOLDS}
 
 
 def _by_class(table: ImageTable, spec: TaskSpec, source: DataSource) -> Split:

@@ -151,11 +151,43 @@ def by_task(studies: Iterable[StudyRows]) -> dict[str, list[StudyRows]]:
     return dict(sorted(tasks.items(), key=lambda item: task_order(item[1][0].rows[0])))
 
 
+def by_table(studies: Iterable[StudyRows]) -> dict[str, list[StudyRows]]:
+    """Return the studies of each task, tasks on which one search is repeated as one.
+
+    Such tasks differ in their split alone, and are called by how many there are.
+    """
+    tasks = by_task(studies)
+    alike: dict[tuple[Any, ...], list[str]] = defaultdict(list)
+    for task, members in tasks.items():
+        row = members[0].rows[0]
+        parts = ("dataset", "protocol", "imbalance_factor", "image_size", "n_max")
+        alike[*(row[name] for name in parts), encoder_label(row)].append(task)
+    tables: dict[str, list[StudyRows]] = {}
+    for names in alike.values():
+        members = [study for name in names for study in tasks[name]]
+        repeats = any(len({study.task for study in of}) > 1 for of in repeated(members))
+        if repeats:
+            row = members[0].rows[0]
+            seed, print_ = row["split_seed"], row["task_fingerprint"]
+            tables[over_splits_label(names[0], seed, print_, len(names))] = members
+        else:
+            tables |= {name: tasks[name] for name in names}
+    return tables
+
+
+def over_splits_label(task: str, split_seed: int, fingerprint: str, n_splits: int) -> str:
+    """Return how several splits are called together: as one of them, without what names it."""
+    named = (fingerprint[:8], f"split {split_seed}")
+    parts = [part for part in task.split(" · ") if part not in named]
+    return " · ".join([*parts, f"{n_splits} splits"])
+
+
 def repeated(studies: Iterable[StudyRows]) -> list[tuple[StudyRows, ...]]:
-    """Return the studies of one task, those that repeat one search with other seeds together."""
+    """Return the studies of one table, those that repeat one search with other seeds together."""
     groups: dict[str, list[StudyRows]] = defaultdict(list)
     for study in studies:
-        groups[study.rows[0].get("repeat_of") or study.study].append(study)
+        # Of one task each study has a label of its own; on another split it is the same method.
+        groups[study.rows[0].get("repeat_of") or study.label].append(study)
     return [tuple(members) for members in groups.values()]
 
 

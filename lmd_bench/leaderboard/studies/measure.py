@@ -26,6 +26,7 @@ from lmd_bench.stats.influence import (
 from lmd_bench.stats.intervals import over_images
 from lmd_bench.stats.joint import Joint, joint
 from lmd_bench.stats.metrics import PRIMARY, Metric
+from lmd_bench.stats.splits import over_splits, shared_images
 from lmd_bench.store.from_logits import weights_of
 from lmd_bench.store.metrics import known_metrics
 
@@ -48,6 +49,14 @@ def measure(
     Raises:
         UserError: no such metric or class.
     """
+    by_seed, influence = _moved(sides, seeds, metric, lesions)
+    return _joined(sides[0][1], seeds, by_seed, influence, lesions)
+
+
+def _moved(
+    sides: Sides, seeds: Sequence[int], metric: str, lesions: Lesions
+) -> tuple[list[float], Influence]:
+    """Return the sum for each retraining, and how test lesions move it."""
     first = sides[0][1]
     classes = _classes(first, metric)
     if classes is not None:
@@ -57,13 +66,64 @@ def measure(
         influence = recall_influence(first.labels, values, weights, lesions)
         if len(sides) == 1:
             influence = with_tails(influence, first.labels, values.mean(axis=1), weights, lesions)
-        by_seed = mean_recall(means, classes)
-    else:
-        parts = [(weight, *_jackknifed(judged, seeds, metric, lesions)) for weight, judged in sides]
-        by_seed = np.sum([weight * scores for weight, scores, _ in parts], axis=0)
-        units = np.sum([weight * moved.of_units for weight, _, moved in parts], axis=0)
-        influence = Influence(units, parts[0][2].df)
-    return _joined(first, seeds, by_seed.tolist(), influence, lesions)
+        return mean_recall(means, classes).tolist(), influence
+    parts = [(weight, *_jackknifed(judged, seeds, metric, lesions)) for weight, judged in sides]
+    by_seed = np.sum([weight * scores for weight, scores, _ in parts], axis=0)
+    units = np.sum([weight * moved.of_units for weight, _, moved in parts], axis=0)
+    return by_seed.tolist(), Influence(units, parts[0][2].df)
+
+
+def measure_splits(sides: Sides, metric: str = PRIMARY.name) -> Joint:
+    """Return `measure` over the splits, and in each over the retrainings, that all models have.
+
+    Splits take the place of retrainings. A lesion that is in the test set of several moves the
+    score of each, and by how much is known of recalls; of other metrics, the share of images that
+    two test sets have in common stands for it (`stats.splits`).
+
+    Args:
+        sides: Weights and models, each over several splits of one data set.
+        metric: As `measure` takes it.
+
+    Raises:
+        UserError: no such metric or class.
+    """
+    parts = splits_of([judged for _, judged in sides])
+    of_splits = [
+        (list(zip([weight for weight, _ in sides], judged, strict=True)), seeds)
+        for judged, seeds in parts
+    ]
+    if not is_recall(metric):
+        scores = [measure(s, seeds, metric, s[0][1].clusters) for s, seeds in of_splits]
+        tests = [(judged[0].image_ids, judged[0].labels) for judged, _ in parts]
+        return over_splits(scores, shared_images(tests, len(sides[0][1].groups)))
+    names = sorted({name for (first, *_), _ in parts for name in first.lesions or first.image_ids})
+    place = {name: number for number, name in enumerate(names)}
+    pulls, values, df = np.zeros((len(names), len(parts))), list[float](), 0.0
+    for number, (of_split, seeds) in enumerate(of_splits):
+        first = of_split[0][1]
+        by_seed, influence = _moved(of_split, seeds, metric, first.clusters)
+        # The influence has a unit for each cluster, in the order of their sorted names.
+        units = sorted(set(first.lesions)) if first.lesions else first.image_ids
+        pulls[[place[unit] for unit in units], number] = influence.of_units.mean(axis=1)
+        values.append(float(np.mean(by_seed)))
+        df = max(df, influence.df)
+    over = over_images(sides[0][1].clusters)
+    return joint(values, Influence(pulls, df), over, "splits, each with its searches and runs")
+
+
+def splits_of(models: Sequence[Judged]) -> list[tuple[list[Judged], tuple[int, ...]]]:
+    """Return what models are on each split that all of them have, and the seeds they share there.
+
+    A model of one split is that split; splits on which they share no seed are left out.
+    """
+    by_split = [{part.split: part for part in model.splits or (model,)} for model in models]
+    shared = [name for name in by_split[0] if all(name in of_model for of_model in by_split)]
+    found: list[tuple[list[Judged], tuple[int, ...]]] = []
+    for name in shared:
+        parts = [of_model[name] for of_model in by_split]
+        seeds = tuple(s for s in parts[0].seeds if all(s in part.seeds for part in parts))
+        found += [(parts, seeds)] if seeds else []
+    return found
 
 
 def _joined(

@@ -1,5 +1,6 @@
 """What the confirmed configuration of a study got right on test: the base of all comparisons."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,10 +37,14 @@ class Judged:
     right: Bool[np.ndarray, "images seeds"]
     groups: tuple[str, ...]  # many, medium or few, for each class
     clusters: Int64[np.ndarray, " images"] | None = None  # lesions or patients, where known
+    lesions: tuple[str, ...] = ()  # their names, one for each image; none where not known
     class_names: tuple[str, ...] = ()
     protocol: str = ""  # it says how images weigh in a metric
     logits: tuple[Float[np.ndarray, "images classes"], ...] = ()  # of each seed
     searches: tuple[str, ...] = ()  # that each seed is of, where several searches are one method
+    split: str = ""  # fingerprint of the task
+    # The same method on each of several splits; all of the above is then of the first of them.
+    splits: tuple["Judged", ...] = ()
     jackknifed: dict[Any, Any] = field(default_factory=dict[Any, Any])  # what took long to compute
 
     def of_seeds(self, seeds: Sequence[int]) -> Bool[np.ndarray, "images chosen"]:
@@ -63,7 +68,7 @@ def read_judged(store: Store, study: StudyRows, rule: SelectionRule) -> Judged |
 
 
 def read_methods(store: Store, studies: Sequence[StudyRows], rule: SelectionRule) -> list[Judged]:
-    """Return what the methods of one task got right, the repeats of one search as one method.
+    """Return what the methods of one table got right, the repeats of one search as one method.
 
     Raises:
         UserError: as `read_judged`.
@@ -79,9 +84,26 @@ def read_repeats(store: Store, repeats: Sequence[StudyRows], rule: SelectionRule
         UserError: as `read_judged`.
     """
     found = [(study, read_judged(store, study, rule)) for study in repeats]
-    known = [(study, judged) for study, judged in found if judged is not None]
-    if len(known) < 2:
-        return known[0][1] if known else None
+    return together([(study, judged) for study, judged in found if judged is not None])
+
+
+def together(repeats: Sequence[tuple[StudyRows, Judged]]) -> Judged | None:
+    """Return the repeats of one search as one method: over searches, and over splits; None of none.
+
+    Raises:
+        UserError: searches on one split were judged on different images.
+    """
+    of_splits: dict[str, list[tuple[StudyRows, Judged]]] = defaultdict(list)
+    for study, judged in repeats:
+        of_splits[judged.split].append((study, judged))
+    splits = [_searches(members) for members in of_splits.values()]
+    if len(splits) < 2:
+        return splits[0] if splits else None
+    return replace(splits[0], label=repeats[0][0].method, splits=tuple(splits), jackknifed={})
+
+
+def _searches(known: Sequence[tuple[StudyRows, Judged]]) -> Judged:
+    """Return several searches on one split as one method."""
     first = known[0][1]
     for study, judged in known[1:]:
         same_images(
@@ -89,7 +111,7 @@ def read_repeats(store: Store, repeats: Sequence[StudyRows], rule: SelectionRule
         )
     seeds = [seed for _, judged in known for seed in judged.seeds]
     # A search has retraining seeds of its own; where two share some, they cannot be told apart.
-    if len(set(seeds)) < len(seeds):
+    if len(known) < 2 or len(set(seeds)) < len(seeds):
         return first
     return replace(
         first,
@@ -123,7 +145,7 @@ def judged_runs(
     """
     of_seeds: dict[int, Float[np.ndarray, "images classes"]] = {}
     seen: tuple[tuple[str, ...], np.ndarray] | None = None
-    clusters: Int64[np.ndarray, " images"] | None = None
+    lesions: list[str] = []
     for seed, row in runs.items():
         found = store.read_logits(row["key"])
         if split not in found:
@@ -134,8 +156,8 @@ def judged_runs(
         if seen is not None:
             same_images(label, seen, images)
         seen = images
-        if clusters is None:
-            clusters = _stored_clusters(store, row["key"], order, split)
+        if not lesions:
+            lesions = _stored_lesions(store, row["key"], order, split)
         of_seeds[seed] = logits[order]
     if seen is None:
         return None
@@ -147,10 +169,12 @@ def judged_runs(
         labels=labels,
         right=np.column_stack([z.argmax(axis=1) == labels for z in of_seeds.values()]),
         groups=tuple(source["groups"]),
-        clusters=clusters,
+        clusters=cluster_numbers(lesions) if lesions else None,
+        lesions=tuple(lesions),
         class_names=tuple(source["class_names"]),
         protocol=source["protocol"],
         logits=tuple(of_seeds.values()),
+        split=source["task_fingerprint"],
     )
 
 
@@ -165,8 +189,25 @@ def clusters_of(
         UserError: the CSV cannot be used.
     """
     if given is not None:
-        return read_clusters(given.path, given.column, judged.image_ids)
+        return cluster_numbers(read_lesions(given.path, given.column, judged.image_ids))
     return judged.clusters
+
+
+def with_clusters(judged: Judged, given: Clusters | None) -> Judged:
+    """Return a method with the lesions or patients of a CSV, on each of its splits.
+
+    Raises:
+        UserError: the CSV cannot be used.
+    """
+    if given is None:
+        return judged
+    lesions = read_lesions(given.path, given.column, judged.image_ids)
+    return replace(
+        judged,
+        clusters=cluster_numbers(lesions),
+        lesions=tuple(lesions),
+        splits=tuple(with_clusters(split, given) for split in judged.splits),
+    )
 
 
 def same_images(
@@ -184,9 +225,7 @@ def same_images(
         )
 
 
-def read_clusters(
-    path: Path, column: str, image_ids: Sequence[str]
-) -> Int64[np.ndarray, " images"]:
+def read_lesions(path: Path, column: str, image_ids: Sequence[str]) -> list[str]:
     """Return the lesion or patient of each image, from a CSV with a column `image_id`.
 
     An image that the file does not name, or without a lesion, is its own.
@@ -195,14 +234,14 @@ def read_clusters(
         UserError: the file or a column is not there, or it names none of the images.
     """
     known = _column(path, column, image_ids, "it needs image_id and the one that --cluster-column")
-    return cluster_numbers([f"g:{known[i]}" if i in known else f"i:{i}" for i in image_ids])
+    return [f"g:{known[i]}" if i in known else f"i:{i}" for i in image_ids]
 
 
 def read_column(path: Path, column: str, image_ids: Sequence[str]) -> list[str]:
     """Return what a CSV with a column `image_id` says of each image; `not known` where nothing.
 
     Raises:
-        UserError: as `read_clusters`.
+        UserError: as `read_lesions`.
     """
     known = _column(path, column, image_ids, "it needs image_id and the one that --column")
     return [known.get(image, "not known") for image in image_ids]
@@ -222,10 +261,10 @@ def _column(path: Path, column: str, image_ids: Sequence[str], needs: str) -> di
     return values
 
 
-def _stored_clusters(
+def _stored_lesions(
     store: Store, key: str, order: Int64[np.ndarray, " images"], split: str
-) -> Int64[np.ndarray, " images"] | None:
+) -> list[str]:
     groups = store.read_groups(key).get(split, ())
     if not any(groups):
-        return None
-    return cluster_numbers([groups[index] or f"image:{index}" for index in order])
+        return []
+    return [groups[index] or f"image:{index}" for index in order]

@@ -8,7 +8,7 @@ from statistics import median
 from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.compare import Comparison, compare, corrected
 from lmd_bench.leaderboard.leaders import Leader, leaders_of
-from lmd_bench.leaderboard.studies.group import repeated
+from lmd_bench.leaderboard.studies.group import by_table, repeated
 from lmd_bench.leaderboard.studies.predictions import Judged, read_repeats
 from lmd_bench.report.blocks import (
     Block,
@@ -37,7 +37,8 @@ _UNKNOWN = "Another search, split or data set may turn out otherwise. Not told a
 def leaders(context: Context) -> list[Leader]:
     """Return the leader of each task in which two methods have logits of test."""
     tasks: dict[str, list[Judged]] = {}
-    for task, studies in context.tasks.items():
+    searched = [study for studies in context.tasks.values() for study in studies]
+    for task, studies in by_table(searched).items():
         judged = tasks.setdefault(task, [])
         for repeats in repeated(studies):
             try:
@@ -71,7 +72,8 @@ def _sentence(leader: Leader) -> str:
         return f"{lead}, and all {n} others are told apart from it."
     if len(together) == n:
         return f"{lead}, and none of the {n} others is told apart from it."
-    names = ", ".join(together[:_N_NAMED]) + (", ..." if len(together) > _N_NAMED else "")
+    more = len(together) - _N_NAMED
+    names = ", ".join(together[:_N_NAMED]) + (f" and {more} more" if more > 0 else "")
     return f"{lead}; {len(together)} of {n} others are not told apart from it: {names}."
 
 

@@ -258,7 +258,7 @@ def test_an_imbalance_factor_below_one_or_without_end_is_refused(factor):
 
 def test_an_unknown_protocol_is_refused_with_the_choices():
     with pytest.raises(
-        UserError, match="Unknown protocol 'lmb'; choose from balanced, balanced_v2, lmd"
+        UserError, match="Unknown protocol 'lmb'; choose from balanced, balanced_v2, folds_10"
     ):
         cut(make_table(), make_spec(protocol="lmb"))
 
