@@ -36,6 +36,7 @@ PANELS = {
     ),
     "Watch": ("status", "watch", "failures", "doctor", "dashboard"),
     "Results folder": ("explain", "reproduce", "merge", "compact", "clean", "sync"),
+    "Give away": ("submit", "verify", "publish"),
 }
 
 
@@ -45,6 +46,7 @@ LOOKING_UP = {
     *PANELS["Use the model"],
     *PANELS["Data and methods"],
     *("simulate", "reproduce", "report", "dashboard", "leaderboard", "compare", "sync"),
+    *("verify", "publish"),
 }
 
 

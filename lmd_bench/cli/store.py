@@ -90,11 +90,18 @@ def explain(key: Key, results: Results = RESULTS) -> None:
 @app.command()
 @expanded
 def reproduce(
-    key: Key, data: DataOptions, split_dir: SplitDir = None, results: Results = RESULTS
+    key: Key,
+    data: DataOptions,
+    split_dir: SplitDir = None,
+    results: Results = RESULTS,
+    record: Annotated[
+        bool, typer.Option("--record", help="Keep what came out, with hashes, beside the rows.")
+    ] = False,
 ) -> None:
     """Run a row's trial again from nothing; exit code 1 if something else comes out."""
     from lmd_bench.cli.progress import epoch_bars, image_progress
     from lmd_bench.experiments import reproduce
+    from lmd_bench.store.reproductions import write_record
     from lmd_bench.store.store import open_store
 
     store = open_store(results)
@@ -116,6 +123,8 @@ def reproduce(
     if repeated.not_compared:
         columns = ", ".join(repeated.not_compared)
         print(f"not compared, since the row does not hold them: {columns}")
+    if record and repeated.record is not None:
+        print(f"recorded: {write_record(results, repeated.record)}")
     if repeated.verdict == "different":
         raise typer.Exit(1)
 

@@ -5,11 +5,10 @@ of its own, with an encoder of its own; the row's results folder is only read.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
-from typing import Literal
 
 from lmd_bench.core import plugins
 from lmd_bench.core.errors import UserError
@@ -34,10 +33,10 @@ from lmd_bench.store.differences import (
     text_of,
     unmeasured,
 )
+from lmd_bench.store.hiding import are_hidden, hidden_ids
+from lmd_bench.store.reproductions import Record, Verdict, logits_hash, row_hash
 from lmd_bench.store.rows import context_of, spec_of
-from lmd_bench.store.store import Store, open_store
-
-Verdict = Literal["bit-equal", "within seed spread", "different"]
+from lmd_bench.store.store import SplitLogits, Store, open_store
 
 _JUDGED = tuple(
     f"{split}_{name}"
@@ -56,6 +55,7 @@ class Reproduction:
     spread: tuple[str, ...]  # how large the differences are beside the spread over seeds
     provenance: tuple[str, ...]  # what it was made with otherwise
     not_compared: tuple[str, ...] = ()  # columns that the row lacks
+    record: Record | None = None  # with hashes of both; None where nothing was run
 
 
 def reproduce(
@@ -94,15 +94,32 @@ def reproduce(
     with tempfile.TemporaryDirectory(prefix="lmd-bench-reproduce-") as folder:
         again = _run(spec, row, Path(folder), source, on_epoch)
         logits = open_store(Path(folder)).read_logits(row["key"])
-    outcome = [*differences(row, again), *logit_differences(store.read_logits(row["key"]), logits)]
+    stored = store.read_logits(row["key"])
+    logits = _named_alike(stored, logits, row["task_fingerprint"])
+    outcome = [*differences(row, again), *logit_differences(stored, logits)]
     provenance = (*_other_plugins(spec), *provenance_differences(row, again))
+    verdict: Verdict = "bit-equal"
+    sentences: list[str] = []
+    if outcome:
+        seeds = [other for other in store.rows(row["study"]) if _is_seed_of(other, row)]
+        within, sentences = within_spread(row, again, seeds)
+        verdict = "within seed spread" if within else "different"
+    record = Record(
+        key=row["key"],
+        verdict=verdict,
+        row_sha256=row_hash(row),
+        logits_sha256=logits_hash(stored, row["task_fingerprint"]),
+        again_row_sha256=row_hash(again),
+        again_logits_sha256=logits_hash(logits, row["task_fingerprint"]),
+        # What a failure says may name files of this machine.
+        outcome=tuple(sentence for sentence in outcome if not sentence.startswith("cause:")),
+        provenance=provenance,
+        **{
+            name: again[name] for name in ("device", "package_version", "git_commit", "finished_at")
+        },
+    )
     lacking = tuple(unmeasured(row, again))
-    if not outcome:
-        return Reproduction("bit-equal", (), (), provenance, lacking)
-    seeds = [other for other in store.rows(row["study"]) if _is_seed_of(other, row)]
-    within, sentences = within_spread(row, again, seeds)
-    verdict: Verdict = "within seed spread" if within else "different"
-    return Reproduction(verdict, tuple(outcome), tuple(sentences), provenance, lacking)
+    return Reproduction(verdict, tuple(outcome), tuple(sentences), provenance, lacking, record)
 
 
 def within_spread(row: Row, again: Row, seeds: Sequence[Row]) -> tuple[bool, list[str]]:
@@ -132,6 +149,18 @@ def within_spread(row: Row, again: Row, seeds: Sequence[Row]) -> tuple[bool, lis
         sd = "not known" if isnan(of_seeds.sd) else f"{of_seeds.sd:.4f}"
         sentences.append(f"{name} moved by {moved:.4f}, SD over {of_seeds.n} seeds {sd}")
     return bool(inside) and all(inside), sentences
+
+
+def _named_alike(
+    stored: Mapping[str, SplitLogits], again: Mapping[str, SplitLogits], fingerprint: str
+) -> dict[str, SplitLogits]:
+    """Return the new logits under hidden ids where the stored ones of a split have such."""
+    return {
+        split: (hidden_ids(ids, fingerprint), labels, matrix)
+        if split in stored and are_hidden(stored[split][0])
+        else (ids, labels, matrix)
+        for split, (ids, labels, matrix) in again.items()
+    }
 
 
 def _is_seed_of(other: Row, row: Row) -> bool:

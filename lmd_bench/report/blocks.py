@@ -26,6 +26,7 @@ class Cell:
     shade: int | None = None  # step 0 to 10 of the heat scale; None: no heat
     code: Literal["", "key", "command"] = ""  # a key is never broken
     note: str = ""  # small, below the text
+    link: str = ""  # a file beside the page
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Context:
     rows: Sequence[Row]  # all that can be read
     rule: SelectionRule
     notes: tuple[str, ...] = ()  # on what cannot be read
+    called: str = ""  # how commands name the folder; empty: where it lies here
 
     @cached_property
     def studies(self) -> list[StudyRows]:
@@ -115,7 +116,7 @@ class Context:
 
     @property
     def _results(self) -> str:
-        return f" --results {shlex.quote(str(self.store.root))}"
+        return f" --results {shlex.quote(self.called or str(self.store.root))}"
 
 
 def _place(study: StudyRows) -> tuple[str, str, float, int, str, str]:

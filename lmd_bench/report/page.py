@@ -54,6 +54,28 @@ def page(context: Context, names: Sequence[str], at: datetime | None = None) -> 
         names: Of the sections, as `check_names` gives them.
         at: When it is made; None: now.
     """
+    unfolded = _UNFOLDED if set(names) & set(_UNFOLDED) else names
+    return render(context, sections(context, names), unfolded, at=at)
+
+
+def render(
+    context: Context,
+    shown: Sequence[Section],
+    unfolded: Sequence[str],
+    title: str = "lmd-bench report",
+    foot: str = "One file, no network: it can be kept, sent and printed.",
+    at: datetime | None = None,
+) -> str:
+    """Return sections as one page of HTML.
+
+    Args:
+        context: What they are of.
+        shown: The sections, with their names.
+        unfolded: Names of those that need no click.
+        title: Of the page.
+        foot: What the page is, at its end.
+        at: When it is made; None: now.
+    """
     environment = Environment(
         loader=PackageLoader("lmd_bench.report"),
         autoescape=True,
@@ -66,8 +88,10 @@ def page(context: Context, names: Sequence[str], at: datetime | None = None) -> 
         context=context,
         sample=sample,
         kind=_kind,
-        sections=sections(context, names),
-        unfolded=_UNFOLDED if set(names) & set(_UNFOLDED) else names,
+        sections=shown,
+        unfolded=unfolded,
+        title=title,
+        foot=foot,
         methods=sorted({study.label for found in context.tasks.values() for study in found}),
         style=Markup(style),
         script=Markup(script),

@@ -30,7 +30,7 @@ from lmd_bench.store.from_logits import filled
 from lmd_bench.store.models import encoder_of_model, kept_models
 from lmd_bench.store.row_files import write_table
 from lmd_bench.store.store import FOLDER as ABLATIONS
-from lmd_bench.store.store import Store, open_store
+from lmd_bench.store.store import REPRODUCTIONS, Store, open_store
 
 _KIND = re.compile(r"[A-Za-z_]\w*(?=:)")  # of an exception: what follows may name files
 _REMARK = "cause"  # what a failure was called: a text of this machine, not an outcome
@@ -64,9 +64,9 @@ def merge(sources: Sequence[Path], into: Path, *, private: bool = False) -> list
     Args:
         sources: Results folders; they are only read.
         into: Results folder, made where there is none.
-        private: Leave out logits with their image ids, kept models, command lines, and what
-            failures say; what the logits say of metrics and of images of each class stays in the
-            rows.
+        private: Leave out logits with their image ids, kept models, command lines, names of
+            machines and what failures say; what the logits say of metrics and of images of each
+            class stays in the rows.
 
     Raises:
         UserError: no results in a source, the same folder twice, or rows of a later package.
@@ -105,10 +105,16 @@ def describe_tasks(store: Store) -> list[str]:
 
 
 def stripped(table: pa.Table) -> pa.Table:
-    """Return rows without what tells of a site: command lines, and what failures say."""
+    """Return rows without what tells of a site: commands, machines, and what failures say."""
     kinds = [_KIND.match(cause) for cause in table["cause"].to_pylist()]
     causes = [kind[0] if kind else "" for kind in kinds]
-    for name, values in (("cause", causes), ("command", [""] * table.num_rows)):
+    none = [None] * table.num_rows
+    for name, values in (
+        ("cause", causes),
+        ("command", [""] * table.num_rows),
+        ("host", none),
+        ("gpu_uuid", none),
+    ):
         at = table.schema.get_field_index(name)
         table = table.set_column(at, COLUMNS.field(name), pa.array(values, pa.string()))
     return table
@@ -130,6 +136,7 @@ def _take(store: Store, target: Store, private: bool) -> Arrival:
     rows = stripped(filled(scan.table, store)) if private else scan.table
     keys_here = set(target.scan(["key"]).table["key"].to_pylist())
     _copy_ablations(store, target, private)
+    _copy_reproductions(store, target)
     new = np.array([key not in keys_here for key in rows["key"].to_pylist()], dtype=bool)
     arriving = rows.filter(pa.array(new)).combine_chunks()
     if not private:
@@ -157,6 +164,15 @@ def _copy_ablations(store: Store, target: Store, private: bool) -> None:
         with asked_file(final) as temporary:
             final.parent.mkdir(exist_ok=True)
             temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _copy_reproductions(store: Store, target: Store) -> None:
+    """Bring what came of running rows again; a record speaks of the row whose hashes it holds."""
+    for path in sorted((store.root / REPRODUCTIONS).glob("[!.]*.json")):
+        final = target.root / REPRODUCTIONS / path.name
+        if not final.exists():
+            final.parent.mkdir(exist_ok=True)
+            _copy(path, final)
 
 
 def _conflicts(

@@ -45,6 +45,7 @@ SplitLogits = tuple[
 _IN_FOOTER = ("key", "command", "git_commit", "package_version", "python_version")
 _LISTED = 8  # candidates; a key has 20 digits, so more of it tells them apart
 FOLDER = "ablations"  # of a results folder; one JSON file for each ablation
+REPRODUCTIONS = "reproductions"  # one JSON file for each row that was run again
 
 
 @dataclass(frozen=True)

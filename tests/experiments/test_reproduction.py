@@ -17,6 +17,8 @@ from lmd_bench.core.schema import (
     no_report,
 )
 from lmd_bench.experiments.reproduce import reproduce, spec_of, within_spread
+from lmd_bench.store.hiding import copy_hidden
+from lmd_bench.store.reproductions import fitting_records
 from lmd_bench.store.rows import Row
 from lmd_bench.store.store import Store, open_store
 from lmd_bench.training import trial
@@ -163,3 +165,21 @@ def test_within_spread_is_one_standard_deviation_of_every_score(original) -> Non
     )
     assert not within_spread(row, near, seeds[:1])[0]
     assert within_spread(row, {**near, "status": "diverged"}, seeds) == (False, [])
+
+
+def test_a_row_that_was_given_away_is_reproduced_and_its_record_speaks_of_both(
+    original, tmp_path: Path, capsys
+) -> None:
+    store, row = put(tmp_path / "mine", original)
+    copy_hidden([tmp_path / "mine"], tmp_path / "given")
+
+    command = ["reproduce", row["key"], "--results", str(tmp_path / "given"), "--record"]
+    app(command, standalone_mode=False)
+
+    assert "): bit-equal" in capsys.readouterr().out
+    (record,) = fitting_records(tmp_path / "given", open_store(tmp_path / "given"))
+    assert record.passed
+    # of the row where it was made, too, under the ids it has there
+    assert record.fits(row, store.read_logits(row["key"]))
+    assert record.again_row_sha256 == record.row_sha256
+    assert not record.fits({**row, "test_balanced_accuracy": 0.999}, {})

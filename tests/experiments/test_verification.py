@@ -1,0 +1,342 @@
+"""Forgeries of what is given away, each found; what is honest passes, and tells of no site."""
+
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lmd_bench.cli import app
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import DataSource, canonical_json
+from lmd_bench.experiments.verification import verify
+from lmd_bench.store.columns import COLUMNS, LOGITS
+from lmd_bench.store.compaction import write_compacted
+from lmd_bench.store.hiding import are_hidden
+from lmd_bench.store.packs import MANIFEST, pack, unpack, write_pack
+from lmd_bench.store.row_files import read_table, write_table
+from lmd_bench.store.rows import spec_of
+from lmd_bench.store.store import Store, open_store
+from tests.experiments.submitted import COMMAND, HOST, TASK, make_store, measured, the_task
+
+Rows = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_store(tmp_path_factory.mktemp("submitted") / "results")
+
+
+@pytest.fixture(scope="module")
+def packed(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("pack") / "results.zip"
+    pack([results], file)
+    return file
+
+
+def kinds(file: Path, **options: Any) -> set[str]:
+    return {fault.kind for fault in verify(file, **options).faults}
+
+
+def confirmed(rows: Rows) -> dict[str, Any]:
+    return next(row for row in rows if row["phase"] == "confirm" and row["method"] == "crt")
+
+
+def put_rows(store: Store, rows: Rows) -> None:
+    for path in store.compacted():
+        path.unlink()
+    write_compacted(pa.Table.from_pylist(rows, COLUMNS), store.root)
+
+
+def put_logits(store: Store, key: str, change: Callable[[list[dict[str, Any]]], None]) -> None:
+    path = store.logits_file(key)
+    table = read_table(path)
+    assert table is not None
+    images = table.to_pylist()
+    change(images)
+    write_table(pa.Table.from_pylist(images, LOGITS), path)
+
+
+def follow(store: Store, row: dict[str, Any]) -> None:
+    """Let the metrics of a row follow from its logits, as a careful forger does."""
+    row |= measured(dict(store.read_logits(row["key"])))
+
+
+def forged_metric(store: Store, rows: Rows) -> None:
+    confirmed(rows)["test_balanced_accuracy"] += 0.01
+
+
+def changed_logit(store: Store, rows: Rows) -> None:
+    put_logits(store, confirmed(rows)["key"], lambda images: images[3]["logits"].__setitem__(0, 9))
+
+
+def foreign_split(store: Store, rows: Rows) -> None:
+    row = confirmed(rows)
+
+    def swap(images: list[dict[str, Any]]) -> None:
+        for image in images:
+            image["image_id"] = f"other-{image['image_id']}"
+
+    put_logits(store, row["key"], swap)
+    follow(store, row)
+
+
+def changed_label(store: Store, rows: Rows) -> None:
+    row = confirmed(rows)
+    put_logits(store, row["key"], lambda images: images[-1].update(label=0))
+    follow(store, row)
+
+
+def changed_seed(store: Store, rows: Rows) -> None:
+    confirmed(rows)["seed"] = 77
+
+
+def changed_setting(store: Store, rows: Rows) -> None:
+    row = confirmed(rows)
+    row["config_json"] = canonical_json({**json.loads(row["config_json"]), "training.lr": 0.5})
+
+
+def removed_trial(store: Store, rows: Rows) -> None:
+    rows.remove(next(row for row in rows if row["phase"] == "search" and row["trial_number"] == 1))
+
+
+def removed_seed(store: Store, rows: Rows) -> None:
+    rows.remove(confirmed(rows))
+
+
+def doubled_row(store: Store, rows: Rows) -> None:
+    rows.append(dict(confirmed(rows)))
+
+
+def swapped_file(store: Store, rows: Rows) -> None:
+    first, other = [row["key"] for row in rows if row["phase"] == "confirm"][:2]
+    shutil.copyfile(store.logits_file(other), store.logits_file(first))
+
+
+def renamed_method(store: Store, rows: Rows) -> None:
+    for row in [row for row in rows if row["method"] == "crt"]:
+        row["method"] = "lmd"
+        key = spec_of(row).key
+        for other in rows:
+            other["source_key"] = key if other["source_key"] == row["key"] else other["source_key"]
+        store.logits_file(row["key"]).rename(store.logits_file(key))
+        row["key"] = key
+
+
+def peeked(store: Store, rows: Rows) -> None:
+    row = next(row for row in rows if row["phase"] == "search")
+    row["test_balanced_accuracy"] = 0.9
+
+
+def wrong_groups(store: Store, rows: Rows) -> None:
+    row = confirmed(rows)
+    row["groups"] = row["groups"][::-1]
+    row["test_few_recall"], row["test_many_recall"] = row["test_many_recall"], None
+    row["val_few_recall"], row["val_many_recall"] = row["val_many_recall"], None
+
+
+def test_what_is_honest_passes_and_every_metric_is_computed_again(packed: Path) -> None:
+    found = verify(packed)
+
+    assert found.faults == ()
+    assert (found.n_rows, found.n_recomputed) == (14, 14)
+    assert kinds(packed, source=DataSource()) == set()
+
+
+# A forger who makes the manifest anew: its hashes fit, and what the rows say does not.
+@pytest.mark.parametrize(
+    ("forge", "kind"),
+    [
+        (forged_metric, "metric"),
+        (changed_logit, "metric"),
+        (foreign_split, "split"),
+        (changed_label, "label"),
+        (changed_seed, "key"),
+        (changed_setting, "key"),
+        (removed_trial, "absent"),
+        (removed_seed, "absent"),
+        (doubled_row, "doubled"),
+        (swapped_file, "metric"),
+        (renamed_method, "method"),
+        (peeked, "test"),
+        (wrong_groups, "task"),
+    ],
+)
+def test_a_forgery_is_found_though_its_manifest_fits(
+    packed: Path, tmp_path: Path, forge: Callable[[Store, Rows], None], kind: str
+) -> None:
+    folder = tmp_path / "folder"
+    unpack(packed, folder)
+    store = open_store(folder)
+    rows = store.scan().table.to_pylist()
+    forge(store, rows)
+    put_rows(store, rows)
+    write_pack(store, tmp_path / "forged.zip")
+
+    found = verify(tmp_path / "forged.zip")
+
+    assert kind in {fault.kind for fault in found.faults}
+    assert "manifest" not in {fault.kind for fault in found.faults}
+
+
+def altered(packed: Path, to: Path, change: Callable[[dict[str, bytes]], None]) -> Path:
+    with zipfile.ZipFile(packed) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    change(contents)
+    with zipfile.ZipFile(to, "w") as archive:
+        for name, data in contents.items():
+            archive.writestr(name, data)
+    return to
+
+
+def a_byte(contents: dict[str, bytes]) -> None:
+    name = next(name for name in contents if name.startswith("logits/"))
+    contents[name] = contents[name] + b"\0"
+
+
+def a_file_less(contents: dict[str, bytes]) -> None:
+    del contents[next(name for name in contents if name.startswith("logits/"))]
+
+
+def no_manifest(contents: dict[str, bytes]) -> None:
+    del contents[MANIFEST]
+
+
+def a_row_unnamed(contents: dict[str, bytes]) -> None:
+    manifest = json.loads(contents[MANIFEST])
+    manifest["rows"].popitem()
+    contents[MANIFEST] = json.dumps(manifest).encode()
+
+
+def a_file_more(contents: dict[str, bytes]) -> None:
+    contents["logits/00ff.parquet"] = b"more"
+
+
+@pytest.mark.parametrize("change", [a_byte, a_file_less, no_manifest, a_row_unnamed, a_file_more])
+def test_a_manifest_that_does_not_fit_is_found(packed: Path, tmp_path: Path, change) -> None:
+    assert "manifest" in kinds(altered(packed, tmp_path / "altered.zip", change))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil.json",
+        "/tmp/evil.json",
+        "logits/../../evil.parquet",
+        "logits\\..\\x.parquet",
+        "a.html",
+    ],
+)
+def test_a_member_that_leaves_the_folder_or_is_no_result_is_never_written(
+    packed: Path, tmp_path: Path, name: str
+) -> None:
+    file = altered(packed, tmp_path / "evil.zip", lambda of: of.update({name: b"evil"}))
+    into = tmp_path / "deep" / "into"
+
+    found = verify(file, into=into)
+
+    assert [fault.where for fault in found.faults if fault.kind == "member"] == [name]
+    assert not [path for path in tmp_path.rglob("*evil*") if path != file]
+    assert not list(into.rglob("*.html"))
+
+
+def test_a_member_that_is_there_twice_or_could_grow_is_found(packed: Path, tmp_path: Path) -> None:
+    file = tmp_path / "grown.zip"
+    shutil.copyfile(packed, file)
+    with zipfile.ZipFile(file, "a") as archive:
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("store.json", b"{}")
+        archive.writestr("logits/00ff.parquet", bytes(1000), zipfile.ZIP_DEFLATED)
+    whats = [fault.what for fault in verify(file).faults if fault.kind == "member"]
+    assert [what.split(",")[0] for what in whats] == [
+        "it is there twice; the first was taken",
+        "it is compressed",
+    ]
+
+
+@pytest.mark.parametrize("forge", [foreign_split, changed_label])
+def test_what_was_forged_in_all_runs_alike_is_found_with_the_data(
+    results: Path, tmp_path: Path, forge
+) -> None:
+    store = open_store(tmp_path / "all", create=True)
+    original = open_store(results)
+    for row in original.rows():
+        if row["phase"] == "search":
+            continue
+        shutil.copyfile(original.logits_file(row["key"]), store.logits_file(row["key"]))
+        one = [row]
+        row["method"], kept = "crt", row["method"]
+        forge(store, one)
+        store_row = {**row, "method": kept}
+        write_table(pa.Table.from_pylist([store_row], COLUMNS), store.trial_file(row["key"]))
+
+    expected = "split" if forge is foreign_split else "label"
+    assert not kinds(store.root) & {"split", "label", "metric"}
+    assert expected in kinds(store.root, source=DataSource())
+
+
+def test_other_data_than_the_rows_name_are_found(results: Path, tmp_path: Path) -> None:
+    store = open_store(tmp_path / "other", create=True)
+    for row in open_store(results).rows():
+        spec = replace(spec_of(row), task=replace(TASK, split_seed=3))
+        moved = {**row, "split_seed": 3, "key": spec.key}
+        write_table(pa.Table.from_pylist([moved], COLUMNS), store.trial_file(spec.key))
+    assert "split" not in kinds(store.root)
+    assert "split" in kinds(store.root, source=DataSource())
+
+
+def test_a_pack_names_no_machine_no_path_and_no_image(packed: Path) -> None:
+    _, sets = the_task()
+    with zipfile.ZipFile(packed) as archive:
+        names = archive.namelist()
+        contents = b"".join(archive.read(name) for name in names)
+    folder = Path(packed).parent / "looked"
+    unpack(packed, folder)
+    store = open_store(folder)
+    texts = json.dumps(store.rows())
+    for word in (HOST, COMMAND, "/secret", str(Path.home()), str(packed.parent)):
+        assert word not in texts
+        assert word.encode() not in contents
+    for row in store.rows():
+        for ids, _, _ in store.read_logits(row["key"]).values():
+            assert are_hidden(ids)
+            assert not set(ids) & {*sets["val"][0], *sets["test"][0]}
+
+
+def test_equal_results_make_equal_packs(results: Path, packed: Path, tmp_path: Path) -> None:
+    pack([results], tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == packed.read_bytes()
+
+
+def test_without_logits_verify_says_that_metrics_are_taken_as_told(
+    results: Path, tmp_path: Path
+) -> None:
+    pack([results], tmp_path / "bare.zip", logits=False)
+    found = verify(tmp_path / "bare.zip")
+    assert (found.faults, found.n_recomputed) == ((), 0)
+    assert "14 rows have no logits" in found.notes[0]
+
+
+def test_the_commands_pack_look_and_unpack(results: Path, tmp_path: Path, capsys) -> None:
+    file, into = tmp_path / "r.zip", tmp_path / "into"
+    app(["submit", str(results), "--to", str(file)], standalone_mode=False)
+    app(["verify", str(file), "--unpack", str(into)], standalone_mode=False)
+    printed = capsys.readouterr().out
+    assert "14 rows, metrics of 14 computed again" in printed
+    assert printed.count("SHA-256") == 2
+    assert np.array_equal(
+        open_store(into).scan(["key"]).table["key"].to_numpy().sort(),
+        open_store(results).scan(["key"]).table["key"].to_numpy().sort(),
+    )
+    forged = altered(file, tmp_path / "forged.zip", a_byte)
+    assert app(["verify", str(forged)], standalone_mode=False) == 1
+    with pytest.raises(UserError, match="not empty"):
+        verify(file, into=into)
+    with pytest.raises(UserError, match="no pack"):
+        verify(results / "store.json")
