@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -23,6 +24,7 @@ SPLITS: dict[str, SplitName] = {
 # ISIC 2019 gives its reduced images this ending; in the ISIC Archive the same images lack it.
 _REDUCED = "_downsampled"
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MASK = re.compile(r"[_-](mask|seg|segmentation)(_?\d+)?$", re.IGNORECASE)
 
 
@@ -49,6 +51,24 @@ def other_isic_name(image_id: str) -> str:
 def is_mask(name: str) -> bool:
     """Return whether a file is called like the mask of an image: `benign (1)_mask_1.png`."""
     return _MASK.search(without_ending(name)) is not None
+
+
+def check_printable(kind: str, names: Iterable[str]) -> None:
+    """Refuse names with a line break, a tab or an escape in them, which no line can show.
+
+    Args:
+        kind: what they are the names of.
+        names: of images, classes, ...
+
+    Raises:
+        UserError: naming the first.
+    """
+    name = next((name for name in names if _CONTROL.search(name)), None)
+    if name is not None:
+        raise UserError(
+            f"The {kind} {ascii(name)} holds a sign of control (a line break, a tab, an escape), "
+            "which no table can show; take it out of the name."
+        )
 
 
 def check_utf8(path: str | Path) -> None:

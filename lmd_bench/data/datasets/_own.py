@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from lmd_bench.core.options import split_commas
 from lmd_bench.core.schema import TableColumns
 from lmd_bench.data.csv_rows import Row, read_rows
 from lmd_bench.data.datasets._csv import one_hot
-from lmd_bench.data.file_names import SPLITS, plain, without_ending
+from lmd_bench.data.file_names import SPLITS, check_printable, plain, without_ending
 from lmd_bench.data.table import ImageTable, own_group
 
 
@@ -58,7 +58,13 @@ def _rows(file: Path, columns: Sequence[str]) -> list[Row]:
 def table_of(
     ids: Sequence[str], names: Sequence[str], groups: Sequence[str], splits: list[str] | None
 ) -> ImageTable:
-    """Return the table of images whose classes are given by name, and are sorted by it."""
+    """Return the table of images whose classes are given by name, and are sorted by it.
+
+    Raises:
+        UserError: a name that a terminal would obey.
+    """
+    for kind, values in (("image", ids), ("class", names), ("group", groups)):
+        check_printable(kind, values)
     class_names = tuple(sorted(set(names)))
     label_of = {name: label for label, name in enumerate(class_names)}
     return ImageTable(
@@ -117,7 +123,8 @@ def refuse_twice(source: Path, ids: Sequence[str], places: Sequence[str]) -> Non
 
 def _checked_id(file: Path, line: int, value: str) -> str:
     path = PurePosixPath(value)
-    if not value or path.is_absolute() or ".." in path.parts or set("\\:\0") & set(value):
+    foreign = "\\" in value or "\0" in value or PureWindowsPath(value).drive
+    if not value or path.is_absolute() or ".." in path.parts or foreign:
         raise UserError(
             f"{file}, line {line}: the image {value!r} is not allowed; give a file name or a "
             "path below the data folder, with '/' and without '..'."

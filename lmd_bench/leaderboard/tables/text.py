@@ -7,7 +7,7 @@ which repeats the first columns; no cell and no name is ever cut.
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import isfinite, isnan
 from typing import Any
 
 from rich.cells import cell_len
@@ -178,5 +178,5 @@ def markdown_row(cells: Sequence[str], bold: Sequence[bool] = ()) -> str:
 
 
 def json_value(value: Any) -> Any:
-    """Return a value as JSON can hold it: NaN is null."""
-    return None if isinstance(value, float) and isnan(value) else value
+    """Return a value as JSON can hold it: NaN and what is infinite are null."""
+    return None if isinstance(value, float) and not isfinite(value) else value
