@@ -17,6 +17,8 @@ from lmd_bench.data.checks.check import SplitReport, check, split_names
 from lmd_bench.data.checks.class_sizes import FEWEST, POWER, smallest_difference
 from lmd_bench.data.checks.near import THRESHOLD
 from lmd_bench.data.checks.readable import Unreadable
+from lmd_bench.data.images.values import DARK
+from lmd_bench.data.intensity import parse_levels
 from lmd_bench.data.options import protocol_option
 from lmd_bench.data.tasks.splits.written import write_split
 
@@ -78,12 +80,44 @@ def _show(console: Console, spec: TaskSpec, report: SplitReport) -> None:
             "      the split has no test images: nothing can be confirmed on it; --hold-out-test "
             "0.2 cuts a fifth of train, by group"
         )
+    _show_intensities(console, report)
     _show_left_out(console, report)
     _show_crossing(console, spec.dataset, report)
     _show_identical(console, report)
     if not of_features:
         _show_near(console, report)
     _show_classes(console, report)
+
+
+def _show_intensities(console: Console, report: SplitReport) -> None:
+    levels, used = report.intensities, parse_levels(report.intensity)
+    if levels is None:
+        return
+    if used is not None:
+        console.print(f"      values {used.low:g} to {used.high:g} became black to white")
+    if levels.constant:
+        names = [report.table.image_ids[row] for row in levels.constant]
+        console.print(_BAD, end=" ")
+        console.print(
+            f"{_count(len(names), 'image')} of one value throughout: {_few(names)}", markup=False
+        )
+    if levels.dark:
+        console.print(
+            f"{_BAD} no pixel of any image is brighter than {levels.brightest} of 255; give "
+            "--intensity auto if the files hold fewer bits than their type, else window:LOW,HIGH"
+        )
+    elif levels.n_dark:
+        console.print(f"      {_count(levels.n_dark, 'image')} with no pixel above {DARK} of 255")
+    if levels.inverted:
+        names = [report.table.image_ids[row] for row in levels.inverted]
+        console.print(_BAD, end=" ")
+        console.print(
+            f"{_count(len(names), 'grey image')} of {len(report.table)} look like the negative of "
+            f"the others; invert them (MONOCHROME1?): {_few(names)}",
+            markup=False,
+        )
+    if not (levels.constant or levels.dark or levels.inverted):
+        console.print(f"{_GOOD} no image of one value, too dark, or inverted")
 
 
 def _show_left_out(console: Console, report: SplitReport) -> None:

@@ -80,6 +80,7 @@ class DataSource:
     rare_classes: RareClasses = "refuse"  # classes of too few images: leave them to the protocol
     rare_below: int = 8  # images; what protocol `balanced` needs of every class
     hold_out_test: float | None = None  # share of train for a published split that has no test
+    intensity: str = "full"  # how values become grey levels: "full", "auto", "window:LOW,HIGH"
 
     def to_payload(self) -> dict[str, Any]:
         """Return it as plain JSON-able data."""

@@ -12,9 +12,12 @@ from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.data import datasets
 from lmd_bench.data.images.cache import NO_IMAGES, PreparedImages
 from lmd_bench.data.images.prepare import prepare
+from lmd_bench.data.images.values import look_at_values
 from lmd_bench.data.options import DataOptions, Protocol, TaskAndData
 from lmd_bench.data.tasks.protocols import PROTOCOLS
 from lmd_bench.data.tasks.task import Task, build_task, check_fingerprint
+
+_LOOKED_AT = 64  # files: enough to see a fault of all of them
 
 OnImages = Callable[[str, int, int], None]  # takes the data set's name, images done, all images
 
@@ -121,8 +124,15 @@ def prepare_dataset(
     )
 
 
-def source_notes(names: Iterable[str], source: DataSource) -> list[str]:
-    """Return what a person should know of the files of data sets: what of them is left out.
+def source_notes(
+    names: Iterable[str], source: DataSource, at_most: int | None = _LOOKED_AT
+) -> list[str]:
+    """Return what a person should know of the files of data sets: what is left out, odd values.
+
+    Args:
+        names: of the data sets.
+        source: where their files lie.
+        at_most: files of more than 8 bits whose values are looked at; None: all.
 
     Raises:
         UserError: an unknown data set, or absent files.
@@ -131,7 +141,12 @@ def source_notes(names: Iterable[str], source: DataSource) -> list[str]:
     for name in names:
         data = datasets.load(name, source.columns)
         root = paths.data_root(data.card.name, source.root)
-        notes += [f"{data.card.name}: {note}" for note in data.notes(root)]
+        own = [*data.notes(root)]
+        if data.opens_files:
+            table = data.read(root)
+            sources = tuple(zip(table.image_ids, data.paths(root, table), strict=True))
+            own += look_at_values(data, sources, n_cores(), at_most).notes(source.intensity)
+        notes += [f"{data.card.name}: {note}" for note in own]
     return notes
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.options import Option, split_commas
 from lmd_bench.core.schema import MISSING_VALUES, DataSource, RareClasses, TableColumns
+from lmd_bench.data.intensity import FULL, checked
 
 Protocol = Literal["balanced", "natural", "no_val", "lmd", "official", "balanced_v1", "balanced_v2"]
 # What a person asks for -> what rows call it, where the two differ: the first version of `balanced`
@@ -90,6 +91,10 @@ class DataOptions:
         str | None,
         Option("Words for no value in its columns, by comma; default nan,na,n/a,none,null."),
     ] = None
+    intensity: Annotated[
+        str,
+        Option("Grey levels from values: full (of the type), auto (in use), window:LOW,HIGH."),
+    ] = FULL
     rare_classes: Annotated[
         RareClasses, Option("Classes of too few images: refuse, drop, or merge into one.")
     ] = "refuse"
@@ -131,6 +136,7 @@ class DataOptions:
             hold_out_test=share,
             rare_classes=self.rare_classes,
             rare_below=DataSource.rare_below if self.rare_below is None else self.rare_below,
+            intensity=checked(self.intensity),
         )
 
     def _columns(self) -> TableColumns | None:

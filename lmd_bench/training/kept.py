@@ -54,6 +54,7 @@ class ModelFacts:
         head: how it is built.
         encoder_key: of the stored stage-1 encoder that it stands on; "" where it stands on none.
         encoder_file: in that encoder's folder.
+        intensity: how values of pixels became grey levels; see `data.intensity`.
     """
 
     spec: TrialSpec
@@ -67,6 +68,7 @@ class ModelFacts:
     head: Description = field(default_factory=dict[str, Any])
     encoder_key: str = ""
     encoder_file: str = ""
+    intensity: str = "full"
 
     @property
     def name(self) -> str:

@@ -80,6 +80,7 @@ def train_on_all(
         context.n_threads,
         refit=True,
         stored=data.stored,
+        intensity=prepared.intensity,
     )
     no_val = np.zeros(0, dtype=np.int64), np.zeros((0, len(task.class_names)), dtype=np.float32)
     return keep_model(context.results, facts, calibrated.model, encoder.file, no_val)

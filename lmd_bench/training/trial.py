@@ -227,6 +227,7 @@ def run_trial(
             device.type,
             context.n_threads,
             stored=data.stored,
+            intensity=prepared.intensity,
         )
         keep_model(context.results, facts, calibrated.model, encoder.file, scores["val"][1:])
     return measured, scores

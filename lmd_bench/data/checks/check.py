@@ -21,10 +21,13 @@ from lmd_bench.data.checks.doubles import (
     identical_sets,
     pixel_digests,
 )
+from lmd_bench.data.checks.intensities import Intensities, look_at_levels
 from lmd_bench.data.checks.near import NearGroup, difference_hashes, near_identical
 from lmd_bench.data.checks.readable import Unreadable, unreadable_images
 from lmd_bench.data.datasets._feature_file import n_constant
 from lmd_bench.data.images.prepare import PreparedImages
+from lmd_bench.data.images.values import settle_levels
+from lmd_bench.data.intensity import FULL
 from lmd_bench.data.table import ImageTable, own_group
 from lmd_bench.data.tasks.protocols import cut
 from lmd_bench.data.tasks.split import Split
@@ -49,13 +52,17 @@ class SplitReport:
     near: tuple[NearGroup, ...]
     classes: tuple[ClassSize, ...]
     smallest_difference: float  # of balanced accuracy on test, 0 to 1
+    intensities: Intensities | None = None  # of images; None: of features
+    intensity: str = FULL  # how values became grey levels, with the range that was found
     n_constant: int | None = None  # columns of one value for all images; None: of images
 
     @property
     def anything_wrong(self) -> bool:
         """Return whether any check found something."""
         small = any(size.too_small for size in self.classes)
-        return bool(self.identical or self.crossing or self.near or small)
+        of = self.intensities
+        odd = of is not None and bool(of.constant or of.dark or of.inverted)
+        return bool(self.identical or self.crossing or self.near or small or odd)
 
 
 def check(
@@ -90,9 +97,11 @@ def check(
         by_file=by_file,
         crossing=crossing_groups(table, split),
         names_groups=any(map(ne, table.groups, map(own_group, table.image_ids))),
-        notes=tuple(source_notes([spec.dataset], source)),
+        notes=tuple(source_notes([spec.dataset], source, at_most=None)),
         near=() if prepared.holds_features else _near(prepared, split, identical),
         n_constant=n_constant(prepared.features()) if prepared.holds_features else None,
+        intensities=None if prepared.holds_features else look_at_levels(_blocks(prepared)),
+        intensity=prepared.intensity,
         classes=classes,
         smallest_difference=smallest_difference([size.n_test for size in classes]),
     )
@@ -119,6 +128,7 @@ def _unreadable(dataset: str, source: DataSource) -> tuple[Unreadable, ...]:
         return ()
     files = zip(table.image_ids, data.paths(root, table), missing, strict=True)
     present = [(image_id, path) for image_id, path, absent in files if not absent]
+    data.levels = settle_levels(data, source.intensity, present, hardware.n_cores())
     return unreadable_images(data, present, hardware.n_cores())
 
 

@@ -15,8 +15,9 @@ from jaxtyping import Bool, Float32, UInt8
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TableColumns
-from lmd_bench.data.datasets._decode import decode
+from lmd_bench.data.datasets._decode import FileValues, decode, inspect
 from lmd_bench.data.file_names import check_utf8, other_isic_name
+from lmd_bench.data.intensity import Levels
 from lmd_bench.data.table import DatasetCard, ImageTable, PublishedFile
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
@@ -38,6 +39,7 @@ class Dataset(ABC):
     published: ClassVar[tuple[PublishedFile, ...]] = ()  # what `download` fetches
 
     columns: TableColumns | None = None
+    levels: Levels | None = None  # values that become black and white; None: those of the type
 
     def describe(self, columns: TableColumns) -> None:
         """Read what a person's CSV lists, from now on.
@@ -120,6 +122,24 @@ class Dataset(ABC):
         """
         return None
 
+    def content(self, image_id: str, path: Path | None) -> bytes | None:
+        """Return the bytes of an image that lies in an archive; None, as here, for a file."""
+        return None
+
+    def inspect(self, image_id: str, path: Path | None) -> tuple[FileValues | None, int]:
+        """Return the values of an image's file, None where it has 8 bits a value, and its pages.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        assert path is not None, f"{image_id} has no file"
+        return inspect(path, self.content(image_id, path))
+
+    @property
+    def opens_files(self) -> bool:
+        """Return whether the images are files, opened by the one decoder."""
+        return type(self).image is Dataset.image and type(self).stream is Dataset.stream
+
     def image(
         self, image_id: str, path: Path | None, size: int
     ) -> UInt8[np.ndarray, "size size 3"]:
@@ -134,7 +154,10 @@ class Dataset(ABC):
             UserError: the file cannot be decoded.
         """
         assert path is not None, f"{image_id} has no file"
-        return decode(path, size)
+        content = self.content(image_id, path)
+        # So that a fault is told of the image, and not of the archive alone.
+        name = path if content is None else path / image_id
+        return decode(name, size, self.levels, content)
 
 
 def unpacked(*folders: str) -> tuple[str, ...]:

@@ -2,8 +2,10 @@
 
 What is not plain 8-bit RGB becomes so by fixed rules, never by a file's own range of values:
 
-- 16-bit grey is scaled from 0..65535 to 0..255, not clipped. (12 bits stored in 16 come out dark:
-  scale such files before.)
+- 16-bit grey is scaled from 0..65535 to 0..255, not clipped. (12 bits stored in 16 come out dark
+  where no other levels are asked for; see `data/intensity.py`.)
+- 32-bit integers and floats have no range of their own, so they are read with given levels alone.
+- Of a file of several pages the first is read.
 - Transparent pixels, of a palette too, lie on black: outside the field of view medical images are
   black already, and so is what the strong view moves into a picture. The colour hidden below them
   is arbitrary and must not show.
@@ -12,19 +14,22 @@ What is not plain 8-bit RGB becomes so by fixed rules, never by a file's own ran
   orientation that does not exist turns nothing: the pixels are whole.
 """
 
+import io
 import struct
 import threading
 import warnings
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Num, UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.data.intensity import Levels
 
-SAVE_AGAIN = "save it with 8 or 16 bits a value"
+SAVE_AGAIN = "save it with 8 or 16 bits a value, or give --intensity auto or window:LOW,HIGH"
 # What Pillow raises on damaged files, found by cutting and altering JPEG, PNG, TIFF, BMP, WebP.
 _DAMAGED = (OSError, SyntaxError, ValueError, TypeError, struct.error)
 _SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
@@ -83,15 +88,23 @@ class _Quiet:
 _QUIET = _Quiet()
 
 
-def decode(path: Path, size: int) -> UInt8[np.ndarray, "size size 3"]:
+def decode(
+    path: Path, size: int, levels: Levels | None = None, content: bytes | None = None
+) -> UInt8[np.ndarray, "size size 3"]:
     """Return an image file as RGB, upright and resized to a square with an antialiased filter.
+
+    Args:
+        path: of the file.
+        size: pixels.
+        levels: values that become black and white; None: those of the file's type.
+        content: of the file, where it lies in an archive and `path` but names it.
 
     Raises:
         UnreadableImageError: the file is not a readable image.
     """
     try:
         with _QUIET:
-            return square(_open_upright(path, size), size)
+            return square(_open_upright(path, size, levels, content), size)
     except _KindError as error:
         raise UnreadableImageError(path, str(error), SAVE_AGAIN) from error
     except (*_DAMAGED, Image.DecompressionBombError) as error:
@@ -103,17 +116,66 @@ def square(image: Image.Image, size: int) -> UInt8[np.ndarray, "size size 3"]:
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
 
 
-def as_rgb(image: Image.Image) -> Image.Image:
+@dataclass(frozen=True)
+class FileValues:
+    """The values that the first page of a file of more than 8 bits holds, and its pages."""
+
+    bits: int  # of a value
+    whole: bool  # numbers are whole
+    low: float
+    high: float
+
+
+def inspect(path: Path, content: bytes | None = None) -> tuple[FileValues | None, int]:
+    """Return the values of a file, None where it has 8 bits a value, and the number of its pages.
+
+    Raises:
+        UnreadableImageError: the file is not a readable image.
+    """
+    try:
+        with _QUIET, Image.open(path if content is None else io.BytesIO(content)) as image:
+            n_pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+            if image.mode not in _SIXTEEN_BIT | {"I", "F"}:
+                return None, n_pages
+            image.load()
+            return _values(image), n_pages
+    except (*_DAMAGED, Image.DecompressionBombError) as error:
+        raise UnreadableImageError(path, _reason(path, error)) from error
+
+
+def as_rgb(image: Image.Image, levels: Levels | None = None) -> Image.Image:
     """Return a loaded image as 8-bit RGB, by the rules at the head of this file.
 
     Raises:
         ValueError: its pixels have no fixed range (32-bit integers, floats) or no RGB form.
     """
-    if image.mode in _SIXTEEN_BIT or (image.mode == "I" and image.format == "PNG"):
+    sixteen = image.mode in _SIXTEEN_BIT or (image.mode == "I" and image.format == "PNG")
+    if levels is not None and (sixteen or image.mode in ("I", "F")):
+        return Image.fromarray(levels.grey(np.asarray(image))).convert("RGB")
+    if sixteen:
         wide = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((wide + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
-        raise _KindError("its pixels have 32 bits; only 8 and 16 are read")
+        values = _values(image)
+        kind = "whole numbers" if values.whole else "floats"
+        raise _KindError(
+            f"its pixels have 32 bits, {kind} from {values.low:g} to {values.high:g}; only 8 and "
+            "16 are read"
+        )
+    rgb = _narrow_rgb(image)
+    narrow = None if levels is None else levels.narrow
+    return rgb if narrow is None else rgb.point(narrow.grey(np.arange(256)).tolist() * 3)
+
+
+def _values(image: Image.Image) -> FileValues:
+    pixels: Num[np.ndarray, "height width"] = np.asarray(image)
+    bits = 16 if image.mode in _SIXTEEN_BIT else 32
+    finite = pixels[np.isfinite(pixels)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    return FileValues(bits, image.mode != "F", low, high)
+
+
+def _narrow_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         colour = image.convert("RGBA")
         black = Image.new("RGBA", colour.size, (0, 0, 0, 255))
@@ -121,13 +183,15 @@ def as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _open_upright(path: Path, size: int) -> Image.Image:
-    with Image.open(path) as image:
+def _open_upright(
+    path: Path, size: int, levels: Levels | None, content: bytes | None
+) -> Image.Image:
+    with Image.open(path if content is None else io.BytesIO(content)) as image:
         # A JPEG is decoded at half, quarter or eighth scale where twice the size is left.
         image.draft("RGB", (2 * size, 2 * size))
         image.load()  # before EXIF: a file cut short must not pass for one with damaged EXIF
         turn = _TRANSPOSES.get(_orientation(image))
-        rgb = as_rgb(image)
+        rgb = as_rgb(image, levels)
     return rgb if turn is None else rgb.transpose(turn)
 
 

@@ -21,6 +21,7 @@ from jaxtyping import Float32, Int64, UInt8
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import canonical_json
 from lmd_bench.data.datasets._base import PixelBlock
+from lmd_bench.data.intensity import FULL
 from lmd_bench.data.table import ImageTable
 
 PARTIAL = ".partial"
@@ -36,6 +37,7 @@ class PreparedImages:
     fingerprint: str  # of ids, labels, groups, declared splits, size and pixels
     n_missing: int  # listed images that were left out
     folder: Path
+    intensity: str = FULL  # how values became grey levels, with the range that was found
 
     def read(
         self, indices: Int64[np.ndarray, " images"]
@@ -78,7 +80,9 @@ def open_folder(folder: Path) -> PreparedImages | None:
             own_splits=meta.get("own_splits", False),
         )
         size = meta["image_size"]
-        prepared = PreparedImages(table, size, meta["fingerprint"], meta["n_missing"], folder)
+        # Folders of an earlier version do not say it.
+        how = meta.get("intensity", FULL)
+        prepared = PreparedImages(table, size, meta["fingerprint"], meta["n_missing"], folder, how)
         shape = _mapped(folder, size).shape
     # ValueError: a file cut short.
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -116,6 +120,7 @@ def write_folder(
     n_missing: int,
     blocks: Iterator[PixelBlock],
     progress: Callable[[int, int], None] | None,
+    intensity: str = FULL,
 ) -> None:
     """Write the folder under another name and rename it; the caller holds its lock.
 
@@ -127,6 +132,7 @@ def write_folder(
         n_missing: listed images that were left out.
         blocks: the pixels in the order of the table; what it raises leaves no folder behind.
         progress: called with the images done and all images after each block.
+        intensity: how values of pixels became grey levels.
 
     Raises:
         UserError: the disk is full or cannot be written.
@@ -140,9 +146,11 @@ def write_folder(
             shutil.rmtree(left_over, ignore_errors=True)
         _check_space(cache, len(table) * image_size * image_size * 3)
         partial.mkdir()
-        digest = _write_pixels(partial, table, image_size, blocks, progress)
+        identity = _identity(table, image_size, intensity)
+        digest = _write_pixels(partial, table, image_size, blocks, progress, identity)
         _write_index(partial / "index.parquet", table)
-        _write_meta(partial / "meta.json", name, table, image_size, n_missing, digest)
+        about = {"fingerprint": digest, "intensity": intensity}
+        _write_meta(partial / "meta.json", name, table, image_size, n_missing, about)
         partial.rename(folder)
     except OSError as error:
         raise cannot_write(cache, str(error)) from error
@@ -199,9 +207,10 @@ def _write_pixels(
     image_size: int,
     blocks: Iterator[PixelBlock],
     progress: Callable[[int, int], None] | None,
+    identity: list[object],
 ) -> str:
     """Write the array and return the fingerprint of table, size and pixels (or features)."""
-    digest = hashlib.sha256(canonical_json(_identity(table, image_size)).encode())
+    digest = hashlib.sha256(canonical_json(identity).encode())
     done = 0
     # Written in sequence, not through a memory map: a full disk is then an error, not a crash.
     with _array(folder, image_size).open("wb") as stream:
@@ -225,10 +234,12 @@ def _write_pixels(
     return digest.hexdigest()[:20]
 
 
-def _identity(table: ImageTable, image_size: int) -> list[object]:
+def _identity(table: ImageTable, image_size: int, intensity: str) -> list[object]:
+    # What is not there is not named, so that data sets keep the fingerprints of earlier versions.
     declared = [] if table.splits is None else [table.splits]
-    labels = table.labels.tolist()
-    return [table.image_ids, labels, table.groups, table.class_names, image_size, *declared]
+    mapped = [] if intensity == FULL else [intensity]
+    ids, labels = table.image_ids, table.labels.tolist()
+    return [ids, labels, table.groups, table.class_names, image_size, *declared, *mapped]
 
 
 def _write_index(file: Path, table: ImageTable) -> None:
@@ -242,7 +253,7 @@ def _write_index(file: Path, table: ImageTable) -> None:
 
 
 def _write_meta(
-    file: Path, name: str, table: ImageTable, image_size: int, n_missing: int, fingerprint: str
+    file: Path, name: str, table: ImageTable, image_size: int, n_missing: int, about: dict[str, str]
 ) -> None:
     counts = np.bincount(table.labels, minlength=len(table.class_names))
     meta = {
@@ -252,7 +263,7 @@ def _write_meta(
         "class_counts": [int(count) for count in counts],
         "n_images": len(table),
         "n_missing": n_missing,
-        "fingerprint": fingerprint,
+        **about,
         "own_splits": table.own_splits,
     }
     file.write_text(json.dumps(meta, indent=2))

@@ -17,6 +17,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.data.datasets import Dataset
 from lmd_bench.data.datasets._base import PixelBlock
 from lmd_bench.data.datasets._decode import SAVE_AGAIN, UnreadableImageError, decode
+from lmd_bench.data.intensity import Levels
 
 Source = tuple[str, Path | None]  # an image's id and file
 Chunk = tuple[PixelBlock, list[str]]  # pixels, and what is wrong with those that could not be read
@@ -46,7 +47,7 @@ def decode_all(
 
 
 def decode_files(
-    files: Sequence[Path], image_size: int, n_threads: int
+    files: Sequence[Path], image_size: int, n_threads: int, levels: Levels | None = None
 ) -> Iterator[tuple[Path, UInt8[np.ndarray, "size size 3"] | str]]:
     """Yield each file with its pixels, or with what is wrong where it cannot be read.
 
@@ -54,6 +55,7 @@ def decode_files(
         files: images of any kind that is read.
         image_size: pixels, square.
         n_threads: images decoded at once.
+        levels: values that become black and white; None: those of the files' type.
     """
     pool = ThreadPoolExecutor(n_threads)
     pending: deque[tuple[Path, Future[UInt8[np.ndarray, "size size 3"] | str]]] = deque()
@@ -62,7 +64,7 @@ def decode_files(
             if len(pending) == _CHUNK * n_threads:
                 first, decoded = pending.popleft()
                 yield first, decoded.result()
-            pending.append((file, pool.submit(_decode_file, file, image_size)))
+            pending.append((file, pool.submit(_decode_file, file, image_size, levels)))
         while pending:
             first, decoded = pending.popleft()
             yield first, decoded.result()
@@ -70,9 +72,11 @@ def decode_files(
         pool.shutdown(cancel_futures=True)
 
 
-def _decode_file(file: Path, image_size: int) -> UInt8[np.ndarray, "size size 3"] | str:
+def _decode_file(
+    file: Path, image_size: int, levels: Levels | None
+) -> UInt8[np.ndarray, "size size 3"] | str:
     try:
-        return decode(file, image_size)
+        return decode(file, image_size, levels)
     except UnreadableImageError as error:
         return error.fault
 

@@ -22,6 +22,8 @@ from lmd_bench.data.datasets._base import PixelBlock
 from lmd_bench.data.images.cache import NO_IMAGES, locked, open_folder, write_folder
 from lmd_bench.data.images.cache import PreparedImages as PreparedImages
 from lmd_bench.data.images.decoding import Source, decode_all
+from lmd_bench.data.images.values import settle_levels
+from lmd_bench.data.intensity import FULL
 from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.rare_classes import settle_rare_classes
 
@@ -118,8 +120,11 @@ def _readable(data: Dataset, root: Path | None) -> Iterator[None]:
 def _source_hash(raw: _Raw, image_size: int, source: DataSource) -> str:
     """Return the hash of everything that shapes the prepared arrays."""
     data = raw.data
+    # Not named where it is as in earlier versions, so that their folders are opened.
+    mapped = {} if source.intensity == FULL else {"intensity": source.intensity}
     return content_hash(
         {
+            **mapped,
             "dataset": [data.card.name, _version(data), data.card.class_names],
             "decoder": DECODER_VERSION,
             "size": image_size,
@@ -151,6 +156,8 @@ def _write(
     data = raw.data
     with _readable(data, raw.root):
         present = _present(raw, source)
+    levels = settle_levels(data, source.intensity, present.sources, n_threads)
+    data.levels = levels
     streamed = data.stream(raw.root, image_size)
     decoded = (
         decode_all(data, present.sources, image_size, n_threads)
@@ -160,7 +167,14 @@ def _write(
     # Closed here, whatever happens, so that no thread decodes on behind an error.
     with closing(_unchanged(raw, decoded)) as blocks:
         write_folder(
-            folder, data.card.name, present.table, image_size, present.n_missing, blocks, progress
+            folder,
+            data.card.name,
+            present.table,
+            image_size,
+            present.n_missing,
+            blocks,
+            progress,
+            FULL if levels is None else str(levels),
         )
 
 

@@ -73,6 +73,7 @@ def model_facts(model: FinalModel) -> dict[str, Any]:
         "refit": facts.refit,
         "class_names": list(facts.class_names),
         "image_size": spec.task.image_size,
+        "intensity": facts.intensity,
         "mean": list(IMAGENET_MEAN),
         "std": list(IMAGENET_STD),
         "temperature": facts.temperature,

@@ -27,6 +27,7 @@ from lmd_bench.data.batches import ImageSet, StoredViews
 from lmd_bench.data.datasets._feature_file import SUFFIXES, read_feature_file
 from lmd_bench.data.images.decoding import decode_files
 from lmd_bench.data.images.named import named_images
+from lmd_bench.data.intensity import parse_levels
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.model import EVAL_BATCH, Model
 from lmd_bench.methods.models.model import predict as model_outputs
@@ -140,7 +141,8 @@ class FinalModel:
         ids: list[str] = []
         unreadable: list[str] = []
         size, n_decoding = self.facts.spec.task.image_size, n_cores()
-        decoded = decode_files([file for _, file in named], size, n_decoding)
+        levels = parse_levels(self.facts.intensity)
+        decoded = decode_files([file for _, file in named], size, n_decoding, levels)
 
         def readable() -> Iterator[UInt8[np.ndarray, "size size 3"]]:
             for done, ((image_id, _), (_, pixels)) in enumerate(

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,15 @@ def test_predictions_on_the_test_images_equal_the_stored_logits_bit_for_bit(
     _, _, stored = open_store(results).read_logits(key)["test"]
     assert len(stored) > 0
     np.testing.assert_array_equal(predictions.logits, stored)
+
+
+def test_new_images_get_the_grey_levels_of_the_run(confirmed, results: Path, pictures: Path):
+    key = confirmed("cross_entropy")["key"]
+    model = open_model(results, key)
+    plain = model.predict(_test_files(results, key, pictures)).logits
+    window = replace(model.facts, intensity="window:0,40")
+    bright = replace(model, kept=replace(model.kept, facts=window))
+    assert not np.array_equal(bright.predict(_test_files(results, key, pictures)).logits, plain)
 
 
 def test_a_head_is_far_below_a_megabyte_where_the_encoder_is_shared(confirmed, results: Path):
