@@ -126,7 +126,8 @@ def tuning(
     results: Results = RESULTS,
     rule: Rule = "val_balanced_accuracy",
     against: Annotated[
-        Literal["trials", "hours", "gpu_hours"], typer.Option(help="What the curves run over.")
+        Literal["trials", "hours", "gpu_hours", "watt_hours"],
+        typer.Option(help="What the curves run over."),
     ] = "trials",
     clusters: Lesions = None,
     cluster_column: LesionColumn = "lesion_id",

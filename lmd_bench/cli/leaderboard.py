@@ -32,7 +32,7 @@ def leaderboard(
     rule: Rule = "val_balanced_accuracy",
     at_budget: Annotated[
         str | None,
-        typer.Option(help="Look at what each study found for this: 10 (trials), 4h or 4gpuh."),
+        typer.Option(help="Look at what each study found for this: 10 (trials), 4h, 4gpuh, 2kwh."),
     ] = None,
     metrics: Annotated[
         str | None,

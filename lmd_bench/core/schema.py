@@ -294,6 +294,8 @@ class TrialRow(TypedDict):
     gpu_share: float
     n_threads: int
     peak_memory_mib: float | None
+    energy_joules: float | None
+    co2_grams: float | None
     started_at: str
     finished_at: str
     command: str

@@ -84,7 +84,8 @@ class Results:
 
         Args:
             rule: What selects the configuration of each study.
-            at_budget: What each study may have cost: `10` (trials), `4h` or `4gpuh`; None: all.
+            at_budget: What each study may have cost: `10` (trials), `4h`, `4gpuh` or `2kwh`;
+                None: all.
             metrics: To show in place of the usual ones; `all`: every one.
 
         Raises:
@@ -107,7 +108,8 @@ class Results:
         Args:
             rule: What selects the configuration of each study.
             shown: Of `single`, `seeds` and `ensemble`.
-            at_budget: What each study may have cost: `10` (trials), `4h` or `4gpuh`; None: all.
+            at_budget: What each study may have cost: `10` (trials), `4h`, `4gpuh` or `2kwh`;
+                None: all.
 
         Raises:
             UserError: no such rule, line or budget, or no logits of val and test.
@@ -236,7 +238,7 @@ class Results:
 
         Args:
             rule: What selects the configuration of each study.
-            against: What is spent: trials, hours or gpu_hours.
+            against: What is spent: trials, hours, gpu_hours or watt_hours.
             clusters: Lesions or patients of the images; None: those stored with the logits.
 
         Raises:

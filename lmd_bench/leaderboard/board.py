@@ -60,7 +60,14 @@ _READ = (
     *("test_counts", "repeat_of", "calibration", "encoder_key", "encoder_rank"),
     *("n_stage1_trials", "n_searched", "n_swept"),
     *("val_balanced_accuracy", *(f"test_{name}" for name in SCORES), "command"),
-    *("seconds", "standalone_seconds", "gpu_share", "best_epoch", "full_objective_share"),
+    *(
+        "seconds",
+        "standalone_seconds",
+        "gpu_share",
+        "energy_joules",
+        "best_epoch",
+        "full_objective_share",
+    ),
 )
 
 

@@ -30,7 +30,7 @@ from lmd_bench.stats.joint import Joint, joint
 from lmd_bench.store.store import Store
 
 _SHOWN = 6  # points of a curve in a terminal
-_UNITS = {"trials": "trials", "hours": "h", "gpu_hours": "GPU-h"}
+_UNITS = {"trials": "trials", "hours": "h", "gpu_hours": "GPU-h", "watt_hours": "Wh"}
 FACTORS = ("method", "tuning", "seed")
 Design = Float[np.ndarray, "methods configs seeds"]
 
@@ -68,7 +68,7 @@ def tuning(
         store: Where the logits lie; None: gains are known over retrainings alone.
         rows: Of any number of studies.
         rule: What selects the configuration of each study.
-        unit: What is spent: trials, hours or gpu_hours.
+        unit: What is spent: trials, hours, gpu_hours or watt_hours.
         clusters: Lesions or patients of the images; None: those stored with the logits.
 
     Raises:

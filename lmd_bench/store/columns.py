@@ -97,6 +97,8 @@ COLUMNS = pa.schema(
         _value("gpu_share", _REAL),
         _value("n_threads", _INT),
         pa.field("peak_memory_mib", _REAL),
+        pa.field("energy_joules", _REAL),
+        pa.field("co2_grams", _REAL),
         _value("started_at", _TEXT),
         _value("finished_at", _TEXT),
         _value("command", _TEXT),

@@ -183,9 +183,16 @@ def _cost(row: Row) -> str:
     share = "" if not row["gpu_share"] else f", {row['gpu_share']:g} of a GPU"
     return (
         f"{clock(row['seconds'])} here, {clock(row['standalone_seconds'])} alone; {row['device']}"
-        f"{share}, {threads}{peak}\n"
+        f"{share}, {threads}{peak}{_energy(row)}\n"
         f"from {row['started_at']} to {row['finished_at']}"
     )
+
+
+def _energy(row: Row) -> str:
+    joules, grams = row["energy_joules"], row["co2_grams"]
+    if joules is None:
+        return ""
+    return f", {joules / 3600:.3g} Wh" + ("" if grams is None else f", {grams:.3g} g of CO2")
 
 
 def _percent(value: float | None) -> str:

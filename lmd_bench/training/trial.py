@@ -49,6 +49,7 @@ from lmd_bench.training.device import (
     same_bits,
 )
 from lmd_bench.training.encoders import TrialData, cached_features, obtain
+from lmd_bench.training.energy import Meter
 from lmd_bench.training.features import StoredFeatures, stored_features
 from lmd_bench.training.kept import KEEPS_MODEL, ModelFacts, keep_model
 from lmd_bench.training.limits import Watch
@@ -87,10 +88,12 @@ def execute_trial(
     started = _now()
     clock = time.perf_counter()
     scores: Scores = {}
+    meter: Meter | None = None
     watch = Watch(on_epoch, context, on_wait)
     try:
         with same_bits(context):
             check_device(device_of(context))
+            meter = Meter(device_of(context), context.gpu_share)
             measured, scores = _with_less_memory(spec, context, watch)
     except UserError:
         raise
@@ -111,6 +114,8 @@ def execute_trial(
     # To wait for a worker that trains the same encoder is no cost of this trial.
     seconds = time.perf_counter() - clock - measured.pop("waited", 0.0)
     measured.setdefault("standalone_seconds", seconds)
+    if meter is not None:
+        measured |= meter.columns()
     row = make_row(
         spec, context, seconds=seconds, started_at=started, finished_at=_now(), **measured
     )

@@ -27,6 +27,7 @@ def test_a_trial_runs_on_the_gpu_and_again_from_its_cached_encoder(method: str, 
     assert first["encoder_key"] == again["encoder_key"]
     assert first["device"] == torch.cuda.get_device_name()
     assert first["peak_memory_mib"] > 0
+    assert first["energy_joules"] is None or first["energy_joules"] > 0
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "rrl", "bbn", "seesaw", "equalization"])

@@ -12,6 +12,8 @@ from lmd_bench.leaderboard.studies.group import group_studies
         ("4h", Budget(4.0, "hours")),
         (".5 H", Budget(0.5, "hours")),
         ("2.5gpuh", Budget(2.5, "gpu_hours")),
+        ("50wh", Budget(50.0, "watt_hours")),
+        ("2 kWh", Budget(2000.0, "watt_hours")),
     ],
 )
 def test_a_budget_is_trials_hours_or_gpu_hours(text: str, budget: Budget) -> None:
@@ -55,6 +57,23 @@ def test_gpu_hours_of_a_search_without_a_gpu_are_an_error(study) -> None:
 
     with pytest.raises(UserError, match="No trial of crt on toy .* used a GPU"):
         within(found, Budget(1.0, "gpu_hours"))
+
+
+def test_energy_is_charged_with_the_encoders_that_a_trial_shared(study) -> None:
+    # 3600 J in 10 s here, and 30 s alone: 3 Wh
+    rows = [row | {"energy_joules": 3600.0} for row in study("crt", [0.3, 0.4, 0.5])]
+
+    part, _ = within(group_studies(rows)[0], Budget(6.0, "watt_hours"))
+
+    assert len(part.trials) == 2
+
+
+def test_energy_that_one_trial_does_not_tell_is_no_budget(study) -> None:
+    rows = study("crt", [0.3, 0.4])
+    rows[0] |= {"energy_joules": 3600.0}
+
+    with pytest.raises(UserError, match="Not every trial of crt on toy .* tells the energy"):
+        within(group_studies(rows)[0], Budget(6.0, "watt_hours"))
 
 
 def test_a_study_that_ran_less_than_the_budget_is_noted(study) -> None:
