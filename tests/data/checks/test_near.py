@@ -143,3 +143,15 @@ def test_what_is_kept_of_images_without_structure_does_not_grow_with_their_pairs
         tracemalloc.stop()
     assert group.rows == tuple(range(3000))  # of 2,240,000 pairs across splits
     assert peak < 64 * 2**20
+
+
+@pytest.mark.parametrize("quarter", ["equal", "copies of one bit"])
+def test_pairs_that_are_near_in_some_bits_alone_are_no_group(quarter):
+    rng = np.random.default_rng(0)
+    bits = rng.random((40, 512)) < 0.5
+    bits[:, ::4] = False if quarter == "equal" else bits[:, :1]
+    bits[30] = bits[3]
+    bits[30, 1:20:2] ^= True
+    split = Split(np.arange(20), np.arange(20, 25), np.arange(25, 40))
+    (group,) = near_identical(bits, split)
+    assert (group.rows, group.pair, group.distance) == ((3, 30), (3, 30), 10)
