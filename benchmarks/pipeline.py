@@ -44,7 +44,8 @@ from lmd_bench.data.views import (
     strong,
 )
 from lmd_bench.methods.config import TrainingConfig
-from lmd_bench.methods.models.model import Model, autocast, build_model
+from lmd_bench.methods.models.model import Model, build_model
+from lmd_bench.methods.models.precision import autocast, grad_scaler
 from lmd_bench.training import feed as feeding
 from lmd_bench.training import loop as training
 from lmd_bench.training.feed import Feed
@@ -113,10 +114,11 @@ def real_step(
     n_images = n_rounds * batch_size
     batches = order.repeat(1 + n_images // len(order))[:n_images].view(-1, batch_size)
     feed = Feed(method, train_set, config, seed=0)
+    scaler = grad_scaler(device)
 
     def step(number: int) -> None:
         parts = feed.parts(batches[number], number + 1, 1)
-        training._step(feed, optimiser, parts, number + 1)  # pyright: ignore[reportPrivateUsage]
+        training._step(feed, optimiser, scaler, parts, number + 1)  # pyright: ignore[reportPrivateUsage]
 
     return step
 

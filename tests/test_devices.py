@@ -14,6 +14,7 @@ from lmd_bench.core.schema import TrialContext, no_report
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.methods.calibration._base import Stage1
 from lmd_bench.methods.models.model import predict
+from lmd_bench.methods.models.precision import grad_scaler
 from lmd_bench.methods.representation._base import Representation
 from lmd_bench.methods.representation._momentum import move_towards
 from lmd_bench.training import device, loop, trial
@@ -38,22 +39,23 @@ def on_gpu(images: ImageSet) -> ImageSet:
     return ImageSet(images.pixels.to(CUDA), images.labels.to(CUDA))
 
 
-def one_step(name: str, **training) -> Ledger:
+def one_step(name: str, bf16: bool = True, **training) -> Ledger:
     """Run three steps of a stage 1, and return what the third did."""
     stages = tiny.pipeline(name)
     config = replace(stages.training, batch_size=12, **training)
     stages = replace(stages, training=config)
-    with virtual_gpu() as ledger:
+    with virtual_gpu(bf16) as ledger:
         train_set = on_gpu(tiny.sets()[0])
         model = stages.new_model(len(tiny.COUNTS), 0, CUDA).train()
         method = stages.stage1(model, torch.tensor(tiny.COUNTS).to(CUDA), 100, 0)
         optimiser = loop.make_optimiser(model, method.extra, config)
+        scaler = grad_scaler(CUDA)
         feed = Feed(method, train_set, config, 0)
         for step in (97, 98, 99):
             ledger.waits.clear()
             ledger.operations = 0
             parts = feed.parts(torch.arange(12) + step - 90, step, 1)
-            loop._step(feed, optimiser, parts, step)
+            loop._step(feed, optimiser, scaler, parts, step)
         assert all(p.grad is None or p.grad.is_cuda for p in model.parameters())
     return ledger
 

@@ -405,6 +405,7 @@ def virtual_gpu(bf16: bool = True) -> Iterator[Ledger]:
         "max_memory_allocated": lambda *a, **k: 2**30,
         "max_memory_reserved": lambda *a, **k: 2**30,
         "empty_cache": lambda: None,
+        "is_current_stream_capturing": lambda: False,
         "set_per_process_memory_fraction": fraction,
         "synchronize": lambda *a, **k: None,
         "get_rng_state": lambda *a, **k: torch.zeros(16, dtype=torch.uint8),
@@ -415,6 +416,17 @@ def virtual_gpu(bf16: bool = True) -> Iterator[Ledger]:
         stack.enter_context(mock.patch.object(torch, "Generator", _Generator))
         stack.enter_context(mock.patch.object(torch, "autocast", _Autocast))
         stack.enter_context(mock.patch.object(threading.Thread, "run", on_gpu))
+        of_kind = torch.optim.Optimizer._group_tensors_by_device_and_dtype
+
+        def of_gpu(tensors: Any, with_indices: bool = False) -> Any:
+            # Told apart in C++, which knows of no label.
+            on_gpu = isinstance(tensors[0][0], Tensor) and ledger.holds(tensors[0][0])
+            groups = of_kind(tensors, with_indices)
+            return {(GPU if on_gpu else at, dtype): of for (at, dtype), of in groups.items()}
+
+        grouped = staticmethod(of_gpu)
+        name = "_group_tensors_by_device_and_dtype"
+        stack.enter_context(mock.patch.object(torch.optim.Optimizer, name, grouped))
         # What was kept before lies on no GPU, and what is kept now is labelled by this ledger.
         forget_constants()
         stack.callback(forget_constants)

@@ -29,6 +29,7 @@ ADDED_SETTINGS: Config = {
     "training.weights": "",
     "training.layer_decay": 1.0,
     "training.head_lr_factor": 1.0,
+    "training.compile": False,
 }
 # Protocols whose val and test hold unequal numbers of images of each class that say nothing of how
 # frequent classes are: what depends on that (NLL, ECE, AUPRC, ...) is computed as if all were
@@ -249,6 +250,7 @@ class TrialRow(TypedDict):
     fidelity: int | None
     n_micro_batches: int | None
     n_parts: int | None
+    compiled: bool | None
     best_epoch: int | None
     full_objective_share: float | None
     probe_val_balanced_accuracy: float | None
@@ -291,6 +293,9 @@ class TrialRow(TypedDict):
     device: str
     host: str | None
     gpu_uuid: str | None
+    precision: str | None
+    cuda_version: str | None
+    driver_version: str | None
     gpu_share: float
     n_threads: int
     peak_memory_mib: float | None

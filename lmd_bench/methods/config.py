@@ -39,6 +39,7 @@ class TrainingConfig:
     mixing_probability: float = 1.0  # of a batch to be mixed
     remix_ratio: float = 3.0  # kappa: from which ratio of counts the rarer class takes the label
     remix_threshold: float = 0.5  # tau: below which share the more frequent class gives it up
+    compile: bool = False  # the encoder's training through torch.compile, where it can run
     sam_rho: float = 0.0  # radius of sharpness-aware minimisation; 0: plain SGD
     # The epoch whose encoder a calibration stands on: the last, that of the best linear probe of
     # the features, or that of the best own head. The own head itself is always the best on val.

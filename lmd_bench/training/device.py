@@ -1,6 +1,7 @@
 """Which device a trial runs on, what its row says of it, and where the pixels lie."""
 
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,10 @@ from lmd_bench.core.machine import n_cores
 from lmd_bench.core.schema import DataSource, Row, TrialContext
 from lmd_bench.data.batches import MappedPixels, ResidentPixels, gather
 from lmd_bench.data.images.prepare import PreparedImages
+from lmd_bench.methods.models.precision import precision_of
 
 RESIDENT_SHARE = 0.25  # of a trial's GPU memory; the rest is the model's and its activations'
+_DRIVER = Path("/proc/driver/nvidia/version")
 _BLOCK = 1024  # images copied to the device at a time, to hold no second copy of the split
 
 
@@ -117,12 +120,28 @@ def device_columns(device: torch.device, context: TrialContext) -> Row:
     """Return what the trial ran on."""
     columns = {"host": socket.gethostname(), "n_threads": context.n_threads}
     if device.type == "cpu":
-        return columns | {"device": "cpu"}
+        return columns | {"device": "cpu", "precision": "float32"}
     return columns | {
         "device": torch.cuda.get_device_name(device),
+        "precision": str(precision_of(device)).removeprefix("torch."),
+        "cuda_version": torch.version.cuda,
+        "driver_version": driver_version(),
         "gpu_uuid": str(torch.cuda.get_device_properties(device).uuid),
         "peak_memory_mib": torch.cuda.max_memory_allocated(device) / 2**20,
     }
+
+
+def driver_version(file: Path = _DRIVER) -> str | None:
+    """Return the version of the NVIDIA driver, such as 580.65.06; None where it is not said.
+
+    Args:
+        file: of the kernel module, whose first line names it.
+    """
+    try:
+        version = re.search(r"\b\d{3,}\.\d+(\.\d+)?\b", file.read_text().partition("\n")[0])
+    except OSError:
+        return None
+    return version and version.group()
 
 
 def open_pixels(

@@ -71,6 +71,7 @@ class Encoder:
     folder: Path
     file: Path  # in it, that `model` was read from
     n_micro: int = 1  # parts that a batch was cut into
+    compiled: bool = False
     waited: float = 0.0  # seconds for which another worker, training the same one, held it up
 
 
@@ -223,6 +224,7 @@ def _store(folder: Path, model: Model, fitted: Fitted, seconds: float) -> None:
         "probe": fitted.encoder.score,
         "seconds": seconds,
         "n_micro": n_parts(),
+        "compiled": fitted.compiled,
     }
     # The own head's state first: `restore` puts the encoder's in its place.
     with whole_folder(folder, replace=True) as temporary:
@@ -263,6 +265,7 @@ def _load(folder: Path, spec: TrialSpec, pipeline: Pipeline, data: TrialData) ->
         file=folder / f"{name}.safetensors",
         # Encoders of earlier packages do not say it; their batches were whole.
         n_micro=facts.get("n_micro", 1),
+        compiled=facts.get("compiled", False),
     )
 
 

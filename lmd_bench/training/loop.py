@@ -16,10 +16,12 @@ from lmd_bench.methods.best_epoch import BestOnVal, KeptState, first_judged
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.limits import n_parts
 from lmd_bench.methods.models.encoder import parameter_groups
-from lmd_bench.methods.models.model import Model, autocast, predict
+from lmd_bench.methods.models.model import Model, predict
+from lmd_bench.methods.models.precision import autocast, grad_scaler, needs_scaling, sgd
 from lmd_bench.methods.probe import probe_balanced_accuracy
 from lmd_bench.methods.representation._base import Representation
 from lmd_bench.training.checkpoint import GENERATORS, Checkpoint
+from lmd_bench.training.compiling import compiled_forward, put_in
 from lmd_bench.training.feed import Feed, Parts
 
 
@@ -30,6 +32,7 @@ class Fitted:
     curve: tuple[Progress, ...]
     best_epoch: int  # whose model was left
     encoder: KeptState  # the model that a calibration stands on
+    compiled: bool = False  # its encoder was trained through torch.compile
 
 
 def train(
@@ -52,7 +55,10 @@ def train(
         DivergedError: a loss that is not finite.
     """
     model = method.model
+    device = train_set.labels.device
     optimiser = make_optimiser(model, method.extra, config)
+    scaler = grad_scaler(device)
+    forward = compiled_forward(model.encoder, device) if config.compile else None
     # A split smaller than a batch is one batch, not none.
     batch_size = min(config.batch_size, len(train_set))
     n_steps = steps_per_epoch(len(train_set), batch_size)
@@ -68,7 +74,7 @@ def train(
     step = done = 0
     remembered = {"model": model, "method": method, "best": best, "encoder": encoder}
     if checkpoint is not None:
-        done = _go_on(checkpoint, remembered, optimiser, scheduler, train_set.labels.device)
+        done = _go_on(checkpoint, remembered, optimiser, scheduler, scaler, device)
         step = done * n_steps
         for progress in best.curve:
             on_epoch(progress)
@@ -76,14 +82,15 @@ def train(
         model.train()
         method.extra.train()
         # Summed on the device: to read each step's loss would make the GPU wait for it.
-        total = torch.zeros((), device=train_set.labels.device)
+        total = torch.zeros((), device=device)
         # How images are drawn may move from one rule to another with the epochs.
         weights = method.draw_weights((epoch - 1) / max(1, n_epochs - 1))
         order_seed = derive_seed(seed, "order", epoch - 1)
         batches = epoch_batches(train_set.labels_on_cpu, batch_size, order_seed, weights)
-        with closing(feed.steps(batches, step, n_parts())) as steps:
-            for parts in steps:
-                total += _step(feed, optimiser, parts, step).detach()
+        steps = closing(feed.steps(batches, step, n_parts()))
+        with put_in(model.encoder, forward), steps as fed:
+            for parts in fed:
+                total += _step(feed, optimiser, scaler, parts, step).detach()
                 scheduler.step()
                 step += 1
         val_features, val_logits = predict(model, val_set)
@@ -94,12 +101,14 @@ def train(
             encoder.offer(epoch, probe_score(method, train_set, val_set, val_features), model)
         if checkpoint is not None and epoch < n_epochs:
             steppers = {"optimiser": optimiser.state_dict(), "scheduler": scheduler.state_dict()}
+            if scaler.is_enabled():
+                steppers["scaler"] = scaler.state_dict()
             draws = {"generators": GENERATORS.states()}
             checkpoint.save(epoch, {**remembered, **steppers, **draws})
     best.restore(model)
     if config.keep == "best":
         encoder.offer(best.best_epoch, probe_score(method, train_set, val_set), model)
-    return Fitted(tuple(best.curve), best.best_epoch, encoder)
+    return Fitted(tuple(best.curve), best.best_epoch, encoder, forward is not None)
 
 
 def _go_on(
@@ -107,15 +116,19 @@ def _go_on(
     remembered: Mapping[str, object],
     optimiser: torch.optim.Optimizer,
     scheduler: torch.optim.lr_scheduler.LRScheduler,
+    scaler: torch.amp.GradScaler,
     device: torch.device,
 ) -> int:
     """Put a stored state in place, and return the epoch after which it was; 0 if there is none."""
     parts = {**remembered, "optimiser": None, "scheduler": None, "generators": None}
+    parts |= {"scaler": None} if scaler.is_enabled() else {}
     done, state = checkpoint.load(parts, device)
     if done:
         optimiser.load_state_dict(state["optimiser"])
         scheduler.load_state_dict(state["scheduler"])
         GENERATORS.put(state["generators"])
+        if scaler.is_enabled():
+            scaler.load_state_dict(state["scaler"])
     return done
 
 
@@ -152,11 +165,12 @@ def make_optimiser(model: Model, extra: nn.Module, config: TrainingConfig) -> to
     above = [*model.head.parameters(), *extra.parameters()]
     groups = parameter_groups(model.encoder, config.lr, config.layer_decay)
     groups.append({"params": above, "lr": config.lr * config.head_lr_factor})
+    lr, decay = config.lr, config.weight_decay
+    device = next(model.parameters()).device
     if config.optimiser == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
-    return torch.optim.SGD(
-        groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
-    )
+        fused = needs_scaling(device) or None
+        return torch.optim.AdamW(groups, lr=lr, weight_decay=decay, fused=fused)
+    return sgd(groups, lr, config.momentum, decay, device)
 
 
 def lr_factor(step: int, n_steps: int, n_warmup: float, config: TrainingConfig) -> float:
@@ -179,6 +193,7 @@ def lr_factor(step: int, n_steps: int, n_warmup: float, config: TrainingConfig) 
 def _step(
     feed: Feed,
     optimiser: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
     parts: Parts,
     step: int,
 ) -> Float[Tensor, ""]:
@@ -192,7 +207,7 @@ def _step(
                 loss = method.loss(views, targets, step)
             # Parts need not be equal, so each counts by its images: the sum is the batch's mean.
             loss = loss * share if share != 1.0 else loss
-            loss.backward()
+            scaler.scale(loss).backward()
             total += loss.detach()
         return total
 
@@ -201,16 +216,24 @@ def _step(
     if feed.config.sam_rho > 0:
         with sharpened(method.model.parameters(), feed.config.sam_rho):
             backward()
-    optimiser.step()
+    # A gradient that overflowed in float16 is no step, and the scale falls; elsewhere a plain step.
+    scaler.step(optimiser)
+    scaler.update()
     method.after_step(step)
     return loss
 
 
 @contextmanager
 def sharpened(parameters: Iterable[nn.Parameter], rho: float) -> Iterator[None]:
-    """Move the parameters by rho along their gradient, and back to the bit afterwards."""
+    """Move the parameters by rho along their gradient, and back to the bit afterwards.
+
+    The gradient may be scaled.
+    """
     moved: list[Tensor] = [parameter for parameter in parameters if parameter.grad is not None]
     gradients: list[Tensor] = [parameter.grad for parameter in moved if parameter.grad is not None]
+    # One that overflowed would leave NaN in BatchNorm's statistics, though the step is left out.
+    if moved and needs_scaling(moved[0].device):
+        gradients = [gradient.nan_to_num(0.0, 0.0, 0.0) for gradient in gradients]
     before = [parameter.detach().clone() for parameter in moved]
     # The norm over all parameters is that of their norms; one number, and nothing copied.
     norms = torch.stack(torch._foreach_norm(gradients))  # pyright: ignore[reportPrivateUsage]

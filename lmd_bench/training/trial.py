@@ -210,6 +210,7 @@ def run_trial(
         "fidelity": spec.n_epochs,
         "n_micro_batches": encoder.n_micro,
         "n_parts": n_parts(),
+        "compiled": encoder.compiled,
         "n_swept": swept_settings(spec.calibration, spec.config),
         "best_epoch": encoder.epoch,
         "full_objective_share": pipeline.objective_share(encoder.epoch, spec.n_epochs),

@@ -8,6 +8,7 @@ import torch
 from lmd_bench.contract import tiny
 from lmd_bench.core.schema import TrialContext, no_report
 from lmd_bench.data.batches import ImageSet
+from lmd_bench.methods.models.precision import grad_scaler
 from lmd_bench.training import loop, trial
 from lmd_bench.training.feed import Feed
 from tests.training.test_trial import make_spec
@@ -39,13 +40,14 @@ def test_a_step_does_not_wait_for_the_gpu(name: str):
     model = stages.new_model(len(tiny.COUNTS), 0, device).train()
     method = stages.stage1(model, torch.tensor(tiny.COUNTS, device=device), 100, 0)
     optimiser = loop.make_optimiser(model, method.extra, stages.training)
+    scaler = grad_scaler(device)
     feed = Feed(method, train_set, stages.training, 0)
     # The first steps make what is kept.
     for step in range(2):
-        loop._step(feed, optimiser, feed.parts(torch.arange(12), step, 1), step)
+        loop._step(feed, optimiser, scaler, feed.parts(torch.arange(12), step, 1), step)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        loop._step(feed, optimiser, feed.parts(torch.arange(12), 2, 1), 2)
+        loop._step(feed, optimiser, scaler, feed.parts(torch.arange(12), 2, 1), 2)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

@@ -76,7 +76,8 @@ from lmd_bench.methods.calibration._m_step import expected_m_step, sampled_m_ste
 from lmd_bench.methods.calibration._sgd import balanced_draws, fresh_head
 from lmd_bench.methods.config import require
 from lmd_bench.methods.limits import n_parts
-from lmd_bench.methods.models.model import Model, autocast, predict
+from lmd_bench.methods.models.model import Model, predict
+from lmd_bench.methods.models.precision import autocast, grad_scaler, sgd
 
 VERSION = 4
 
@@ -171,12 +172,14 @@ class _EmLoop:
         self.head = self.model.head = head
         self.rng = generator(derive_seed(stage1.seed, "virtual"), device)
         self.classifier_optimiser = sgd_of(head, config.classifier_lr, config.weight_decay)
-        self.encoder_optimiser = torch.optim.SGD(
+        self.encoder_optimiser = sgd(
             self.model.encoder.parameters(),
-            lr=config.encoder_lr,
-            momentum=0.9,
-            weight_decay=config.encoder_weight_decay,
+            config.encoder_lr,
+            0.9,
+            config.encoder_weight_decay,
+            device,
         )
+        self.scaler = grad_scaler(device)
         self.drifts: list[float] = []
         self.average: ClassMoments | None = None
         self.start_lrs = (config.classifier_lr, config.encoder_lr)
@@ -259,9 +262,10 @@ class _EmLoop:
             for part in filter(len, indices.tensor_split(n_parts())):
                 loss = self._e_loss(part, gaussians, seed)
                 loss = loss if len(part) == len(indices) else loss * (len(part) / len(indices))
-                loss.backward()
+                self.scaler.scale(loss).backward()
                 total += loss.detach()
-            self.encoder_optimiser.step()
+            self.scaler.step(self.encoder_optimiser)
+            self.scaler.update()
         self.head.requires_grad_(True)
         return float(total) / n_steps
 

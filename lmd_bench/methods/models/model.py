@@ -13,6 +13,7 @@ from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.limits import in_blocks, n_parts
 from lmd_bench.methods.models.encoder import draw_encoder
 from lmd_bench.methods.models.fixed import AnyEncoder, FixedEncoder, StoredFacts
+from lmd_bench.methods.models.precision import autocast
 
 EVAL_BATCH = 512
 
@@ -104,9 +105,3 @@ def predict(
         joined = in_blocks(len(images), max(1, EVAL_BATCH // n_parts()), both)
     model.train(was_training)
     return joined[:, : widths[0]].clone(), joined[:, widths[0] :].clone()
-
-
-def autocast(device: torch.device) -> torch.autocast:
-    """Return bfloat16 autocast on a GPU that has it; float32 elsewhere."""
-    enabled = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)

@@ -1,0 +1,56 @@
+"""In what precision encoders run on a device, and what training in half precision needs."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """Return autocast to the precision in which encoders run on a device."""
+    dtype = precision_of(device)
+    # Of a disabled one no dtype is taken, but a name is asked for that autocast knows.
+    enabled = dtype != torch.float32
+    return torch.autocast(device.type, dtype=dtype if enabled else torch.bfloat16, enabled=enabled)
+
+
+def precision_of(device: torch.device) -> torch.dtype:
+    """Return bfloat16 for a GPU that has it (Ampere and later), float16 for one before, or float32.
+
+    float16 has few exponents: training with it goes through `grad_scaler`.
+    """
+    if device.type != "cuda":
+        return torch.float32
+    has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if has_bfloat16 else torch.float16
+
+
+def needs_scaling(device: torch.device) -> bool:
+    """Say whether gradients of encoders on a device would become 0 unless the loss is scaled up.
+
+    Optimisers are fused there: others would have to wait for the GPU to know whether a gradient
+    overflowed, and so whether to step.
+    """
+    return precision_of(device) == torch.float16
+
+
+def grad_scaler(device: torch.device) -> torch.amp.GradScaler:
+    """Return what scales the loss up and the gradients down again; it does nothing elsewhere."""
+    return torch.amp.GradScaler(device.type, enabled=needs_scaling(device))
+
+
+def sgd(
+    parameters: Iterable[Any], lr: float, momentum: float, weight_decay: float, device: torch.device
+) -> torch.optim.SGD:
+    """Return SGD of parameters, or of groups of them, on a device."""
+    fused = needs_scaling(device) or None
+    optimiser = torch.optim.SGD(
+        parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=fused
+    )
+    # The fused one makes them of memory as it lies there, and leaves them so where the first
+    # gradient overflows, which with a scale that is still too high is the rule.
+    if fused:
+        for group in optimiser.param_groups:
+            for parameter in group["params"]:
+                optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimiser

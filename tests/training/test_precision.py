@@ -1,0 +1,140 @@
+"""Half precision on a GPU: bfloat16, and float16 with scaled gradients where there is none."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from lmd_bench.contract import tiny
+from lmd_bench.core.schema import TrialContext, no_report
+from lmd_bench.data.batches import ImageSet
+from lmd_bench.methods.models.precision import autocast, grad_scaler, precision_of, sgd
+from lmd_bench.training import loop, trial
+from lmd_bench.training.device import device_columns, driver_version
+from lmd_bench.training.feed import Feed
+from tests.test_devices import ICC, assert_clean, one_step
+from tests.training.test_trial import make_spec
+from tests.virtual_gpu import virtual_gpu
+
+pytestmark = pytest.mark.usefixtures("narrow_resnets")
+CUDA, CPU = torch.device("cuda"), torch.device("cpu")
+
+
+def test_a_gpu_has_the_half_precision_that_it_computes_in():
+    assert precision_of(CPU) == torch.float32
+    assert not autocast(CPU)._enabled
+    for bf16, expected in ((True, torch.bfloat16), (False, torch.float16)):
+        with virtual_gpu(bf16):
+            assert precision_of(CUDA) == expected
+            assert autocast(CUDA).fast_dtype == expected
+            assert grad_scaler(CUDA).is_enabled() is not bf16
+
+
+@pytest.mark.parametrize(
+    ("name", "training"),
+    [
+        ("cross_entropy", {}),
+        ("rrl", {}),
+        ("cross_entropy", {"sam_rho": 0.05}),
+        ("cross_entropy", {"optimiser": "adamw"}),
+    ],
+)
+def test_a_scaled_step_waits_for_nothing_and_leaves_float16_to_encoders(name: str, training: dict):
+    assert_clean(one_step(name, bf16=False, **training))
+
+
+def step_of(device: torch.device, **training) -> torch.Tensor:
+    """Return how far one step moves the parameters of a network for 64 px."""
+    stages = tiny.pipeline("cross_entropy")
+    config = replace(stages.training, batch_size=39, lr=0.01, augmentation="weak", **training)
+    train_set, _ = tiny.sets(64)
+    train_set = ImageSet(train_set.pixels.to(device), train_set.labels.to(device))
+    model = stages.new_model(len(tiny.COUNTS), 0, device).train()
+    method = stages.stage1(model, torch.tensor(tiny.COUNTS).to(device), 1, 0)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    feed = Feed(method, train_set, config, 0)
+    optimiser, scaler = loop.make_optimiser(model, method.extra, config), loop.grad_scaler(device)
+    loop._step(feed, optimiser, scaler, feed.parts(torch.arange(39), 0, 1), 0)
+    after = zip(before, model.parameters(), strict=True)
+    return torch.cat([(b - a.detach()).flatten() for b, a in after]).to(CPU)
+
+
+@pytest.mark.parametrize("training", [{}, {"sam_rho": 0.001}], ids=str)
+def test_a_step_in_float16_goes_where_that_in_float32_does(
+    training: dict, monkeypatch: pytest.MonkeyPatch
+):
+    # The usual first scale is found to be too high in the first steps, which are left out then.
+    low = partial(torch.amp.GradScaler, "cuda", init_scale=64.0)
+    monkeypatch.setattr(loop, "grad_scaler", lambda device: low(enabled=device.type == "cuda"))
+    expected = step_of(CPU, **training)
+    with virtual_gpu(bf16=False):
+        step = step_of(CUDA, **training)
+    assert torch.cosine_similarity(step, expected, dim=0) > 0.9
+    assert float(step.norm()) == pytest.approx(float(expected.norm()), rel=0.2)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_gradient_that_overflows_is_no_step_and_the_next_one_is_whole(momentum: float):
+    with virtual_gpu(bf16=False):
+        weight = torch.nn.Parameter(torch.ones(3).to(CUDA))
+        optimiser, scaler = sgd([weight], 0.5, momentum, 0.0, CUDA), grad_scaler(CUDA)
+
+        def step(gradient: float) -> list[float]:
+            optimiser.zero_grad()
+            scaler.scale((weight * gradient).sum()).backward()
+            scaler.step(optimiser)
+            scaler.update()
+            return weight.detach().tolist()
+
+        before = scaler.get_scale()
+        assert step(float("inf")) == [1.0] * 3
+        assert scaler.get_scale() == before / 2
+        # Momentum begins at nothing, not at what lay in memory.
+        assert step(1.0) == [0.5] * 3
+
+
+@pytest.mark.parametrize("method", ["rrl+icc"])
+def test_a_trial_on_a_card_without_bfloat16_is_ok_and_says_its_precision(
+    method: str, tmp_path: Path
+):
+    spec = replace(make_spec(method, **ICC), n_epochs=1)
+    with virtual_gpu(bf16=False) as ledger:
+        context = TrialContext(results=tmp_path, device="cuda", gpu_share=1.0)
+        row = trial.execute_trial(spec, context, no_report)
+        assert ledger.live_bytes() == 0
+    assert (row["status"], row["precision"]) == ("ok", "float16"), row["cause"]
+    assert row["cuda_version"] == torch.version.cuda
+
+
+def test_a_row_says_what_it_was_computed_with(tmp_path: Path):
+    context = TrialContext(tmp_path)
+    on_cpu = device_columns(CPU, context)
+    assert on_cpu["precision"] == "float32"
+    assert "driver_version" not in on_cpu
+    with virtual_gpu():
+        columns = device_columns(CUDA, context)
+    assert columns["precision"] == "bfloat16"
+    assert {"host", "gpu_uuid", "cuda_version", "driver_version"} <= columns.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        (
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May\nGCC 12.3.0",
+            "535.183.01",
+        ),
+        (
+            "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build",
+            "580.65.06",
+        ),
+        ("NVRM version: unknown", None),
+    ],
+)
+def test_the_driver_says_its_version(text: str, version: str | None, tmp_path: Path):
+    file = tmp_path / "version"
+    assert driver_version(file) is None
+    file.write_text(text)
+    assert driver_version(file) == version
