@@ -74,22 +74,69 @@ def over_levels(
         scores: Of each trial, of any unit.
         places: Of each level, such as its log factor.
     """
-    y, t = np.asarray(scores, dtype=float), _unit(places)
-    scale = float(y.std())
+    y = np.asarray(scores, dtype=float)
     # Nothing differs, so nothing is known to differ.
-    if scale == 0.0:
+    if y.std() == 0.0:
         return np.repeat(y[:, None], len(places), axis=1)
-    mean = float(y.mean())
-    of_trial = t[np.asarray(levels, dtype=int)]
-    parts = _Parts(_distance(x, x), np.abs(of_trial[:, None] - of_trial[None, :]))
-    logs = _most_probable(parts, (y - mean) / scale)
-    noise = np.exp(logs[3]) * np.eye(len(y))
-    weights = cho_solve(cho_factor(parts.covariance(logs) + noise), (y - mean) / scale)
+    surface = _fit(x, levels, y, places)
     predicted = np.empty((len(y), len(places)))
-    for level, place in enumerate(t):
-        far = np.abs(np.full(len(y), place)[:, None] - of_trial[None, :])
-        predicted[:, level] = _Parts(parts.of_x, far).covariance(logs) @ weights
-    return mean + scale * predicted
+    for level in range(len(places)):
+        far = np.repeat(surface.from_level(level)[None, :], len(y), axis=0)
+        predicted[:, level] = _Parts(surface.parts.of_x, far).covariance(surface.logs) @ (
+            surface.weights
+        )
+    return y.mean() + y.std() * predicted
+
+
+@dataclass(frozen=True)
+class Gains:
+    """What each trial's configuration gains on another one, by the surface."""
+
+    mean: Float[np.ndarray, "trials levels"]
+    sd: Float[np.ndarray, "trials levels"]  # of what is known of that gain
+    sd_over_levels: Float[np.ndarray, " trials"]  # of the mean gain over the levels
+
+
+def gains_on(
+    x: Float[np.ndarray, "trials columns"],
+    levels: Sequence[int],
+    scores: Sequence[float],
+    places: Sequence[float],
+    reference: int,
+) -> Gains:
+    """Return what each trial's configuration gains on that of trial `reference`, level by level.
+
+    A gain is a difference of two values of one surface, so what the context does to both is not in
+    it, and it is known the better the nearer the two are.
+
+    Args:
+        x: Hyperparameters of each trial, from 0 to 1.
+        levels: Of each trial.
+        scores: Of each trial, of any unit.
+        places: Of each level, such as its log factor.
+        reference: Number of a trial whose configuration the others are compared with.
+    """
+    y = np.asarray(scores, dtype=float)
+    shape = (len(y), len(places))
+    if y.std() == 0.0:
+        return Gains(np.zeros(shape), np.zeros(shape), np.zeros(len(y)))
+    surface = _fit(x, levels, y, places)
+    everywhere, here = np.exp(surface.logs[:2])
+    alike = surface.parts.matern(surface.logs)
+    far = np.array([surface.from_level(level) for level in range(len(places))])
+    with_trials = surface.parts.gaussian(far, surface.logs)  # levels x trials
+    between = np.abs(surface.places[:, None] - surface.places[None, :])
+    with_levels = surface.parts.gaussian(between, surface.logs)
+    mean, sd, over = np.zeros(shape), np.zeros(shape), np.zeros(len(y))
+    for trial in range(len(y)):
+        cross = (alike[trial] - alike[reference])[None, :] * (everywhere + here * with_trials)
+        prior = 2 * (1 - alike[trial, reference]) * (everywhere + here * with_levels)
+        left = prior - cross @ cho_solve(surface.factor, cross.T)
+        mean[trial] = cross @ surface.weights
+        sd[trial] = np.sqrt(np.maximum(np.diag(left), 0.0))
+        over[trial] = np.sqrt(max(float(left.mean()), 0.0))
+    scale = float(y.std())
+    return Gains(scale * mean, scale * sd, scale * over)
 
 
 @dataclass(frozen=True)
@@ -121,11 +168,43 @@ class _Parts:
     of_t: Array
 
     def covariance(self, logs: Array) -> Array:
-        everywhere, here, context, _, length_x, length_t = np.exp(logs)
-        scaled = np.sqrt(5.0) * self.of_x / length_x
-        matern = (1 + scaled + scaled**2 / 3) * np.exp(-scaled)
-        gaussian = np.exp(-0.5 * (self.of_t / length_t) ** 2)
+        everywhere, here, context = np.exp(logs[:3])
+        matern, gaussian = self.matern(logs), self.gaussian(self.of_t, logs)
         return everywhere * matern + here * matern * gaussian + context * gaussian
+
+    def matern(self, logs: Array) -> Array:
+        scaled = np.sqrt(5.0) * self.of_x / np.exp(logs[4])
+        return (1 + scaled + scaled**2 / 3) * np.exp(-scaled)
+
+    def gaussian(self, of_t: Array, logs: Array) -> Array:
+        return np.exp(-0.5 * (of_t / np.exp(logs[5])) ** 2)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A surface that was fitted to trials, whose scores have mean 0 and variance 1."""
+
+    parts: _Parts
+    logs: Array
+    factor: tuple[Array, bool]  # of the covariance of the trials, with their noise
+    weights: Array  # of the trials in what is predicted
+    places: Array  # of the levels, from 0 to 1
+    of_trial: Array  # place of each trial
+
+    def from_level(self, level: int) -> Array:
+        """Return the distance of each trial's place from a level's."""
+        return np.abs(self.places[level] - self.of_trial)
+
+
+def _fit(x: Array, levels: Sequence[int], y: Array, places: Sequence[float]) -> _Fitted:
+    t = _unit(places)
+    of_trial = t[np.asarray(levels, dtype=int)]
+    parts = _Parts(_distance(x, x), np.abs(of_trial[:, None] - of_trial[None, :]))
+    unit = (y - y.mean()) / y.std()
+    logs = _most_probable(parts, unit)
+    noise = np.exp(logs[3]) * np.eye(len(y))
+    factor = cho_factor(parts.covariance(logs) + noise)
+    return _Fitted(parts, logs, factor, cho_solve(factor, unit), t, of_trial)
 
 
 def _most_probable(parts: _Parts, y: Array) -> Array:

@@ -13,8 +13,9 @@ from lmd_bench.core.schema import Config
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.search.jobs import Row, config_of, value_of
 from lmd_bench.stats.monotone import monotone
-from lmd_bench.stats.surface import over_levels, unit_columns
+from lmd_bench.stats.surface import gains_on, over_levels, unit_columns
 
+CAUTION = 1.0  # posterior standard deviations by which a gain on the default counts as less
 Values = tuple[float, ...]  # of the objectives
 ValuesOf = Callable[[Row], Values | None]  # None of a failed trial
 
@@ -105,29 +106,55 @@ def best_over_levels(
 ) -> Row | None:
     """Return the search row whose configuration is best over all levels; None if none ended well.
 
-    A configuration was tried at the level that it drew. What it would come to at the others is
-    taken from a surface over hyperparameters and log factor, fitted to all trials; the default is
-    among those to choose from, and stays where none is above it.
+    A configuration was tried at the level that it drew. What it gains on the default at that level
+    and at the others is taken from a surface over hyperparameters and log factor, fitted to all
+    trials. The best of many predictions is partly luck, so what counts is the gain less one
+    posterior standard deviation of it, and the default stays where that is above nothing for none.
 
     Args:
         rows: Of the search of one study.
         level: Gives the level of a row.
         factors: Of all levels.
-        robust: `mean` of the relative score over the levels, or the `worst` of them.
+        robust: `mean` of the gain over the levels, or the `worst` of them.
     """
-    relative = relative_scores(rows, level, factors)
     judged = sorted(
-        (row for row in rows if row["key"] in relative), key=lambda row: int(row["trial_number"])
+        (row for row in rows if value_of(row) is not None), key=lambda row: int(row["trial_number"])
     )
     if not judged:
         return None
     configs: list[Config] = [config_of(row) for row in judged]
-    scores = over_levels(
-        unit_columns(configs).values,
-        [level(row) for row in judged],
-        [relative[row["key"]] for row in judged],
+    x, of_row = unit_columns(configs).values, [level(row) for row in judged]
+    scores, places = _less_the_usual(judged, of_row, factors), [log(factor) for factor in factors]
+    default = next((n for n, row in enumerate(judged) if row["is_default"]), None)
+    if default is None:
+        # It failed at every level, so there is nothing to be guarded.
+        predicted = over_levels(x, of_row, scores, places)
+        of_config = predicted.min(axis=1) if robust == "worst" else predicted.mean(axis=1)
+        return judged[int(of_config.argmax())]
+    gains = gains_on(x, of_row, scores, places, default)
+    if robust == "worst":
+        sure = (gains.mean - CAUTION * gains.sd).min(axis=1)
+    else:
+        sure = gains.mean.mean(axis=1) - CAUTION * gains.sd_over_levels
+    best = int(sure.argmax())
+    return judged[best] if sure[best] > 0.0 else judged[default]
+
+
+def _less_the_usual(
+    rows: Sequence[Row], levels: Sequence[int], factors: Sequence[float]
+) -> list[float]:
+    """Return the score of each row less what is usual at its level, a monotone curve over factors.
+
+    Less the default's own score at that level, whatever that one run was lucky in would count for
+    or against all others there.
+    """
+    by_level: dict[int, list[float]] = {}
+    for row, of in zip(rows, levels, strict=True):
+        by_level.setdefault(of, []).append(value_of(row) or 0.0)
+    known = sorted(by_level)
+    usual = monotone(
+        [log(factors[of]) for of in known],
+        [sum(by_level[of]) / len(by_level[of]) for of in known],
         [log(factor) for factor in factors],
     )
-    of_config = scores.min(axis=1) if robust == "worst" else scores.mean(axis=1)
-    # Of equals the earliest, which is the default.
-    return judged[int(of_config.argmax())]
+    return [(value_of(row) or 0.0) - usual[of] for row, of in zip(rows, levels, strict=True)]
