@@ -85,6 +85,7 @@ def simulate(
                 results,
                 top=select_top,
                 rounds=select_seeds,
+                trials=replays.trials,
                 repeats=replays.repeats,
                 seed=replays.seed,
                 methods=methods,

@@ -1,4 +1,7 @@
+import math
+
 import pytest
+from pandas.testing import assert_frame_equal
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.experiments.simulation.selection import selection
@@ -60,9 +63,28 @@ def test_only_the_first_of_val_and_the_default_race(folder):
 
 def test_equal_seeds_give_equal_replays(folder):
     root = folder(DEFAULT, LUCKY, BETTER)
-    assert only_line(selection(root, seed=3)) == only_line(selection(root, seed=3))
+    assert_frame_equal(selection(root, seed=3).frame, selection(root, seed=3).frame)
 
 
 def test_without_retrained_configurations_there_is_nothing_to_replay(folder):
     with pytest.raises(UserError, match="lmd-bench confirm KEY"):
         selection(folder(DEFAULT, (0.9, [])))
+
+
+def test_a_search_of_fewer_trials_races_against_one_of_as_many_more(folder):
+    poor = (0.3, [(0.3, 0.3), (0.3, 0.3), (0.3, 0.3)])
+    root = folder(DEFAULT, BETTER, *[poor] * 8)
+    answer = selection(root, trials=3, top=1, rounds=1, repeats=40)
+    line = only_line(answer)
+    # the default and the first of val, one run each, so two trials more
+    assert (line["configs"], line["runs"]) == (3, pytest.approx(1.8, abs=0.3))
+    assert line["default"] < line["best_val"] < line["more_trials"] < 0.8
+    assert line["more_trials_worse"] == 0.0
+    assert "more trials" in answer.render()
+
+
+def test_where_too_few_were_retrained_more_trials_are_not_known(folder):
+    line = only_line(selection(folder(DEFAULT, LUCKY, BETTER), trials=2, rounds=2, repeats=5))
+    assert math.isnan(line["more_trials"])
+    assert math.isnan(line["more_trials_worse"])
+    assert 0.5 < line["race"] < 0.9
