@@ -74,10 +74,11 @@ def test_without_retrained_configurations_there_is_nothing_to_replay(folder):
 def test_a_search_of_fewer_trials_races_against_one_of_as_many_more(folder):
     poor = (0.3, [(0.3, 0.3), (0.3, 0.3), (0.3, 0.3)])
     root = folder(DEFAULT, BETTER, *[poor] * 8)
-    answer = selection(root, trials=3, top=1, rounds=1, repeats=40)
+    answer = selection(root, trials=3, top=2, rounds=1, repeats=40)
     line = only_line(answer)
-    # the default and the first of val, one run each, so two trials more
-    assert (line["configs"], line["runs"]) == (3, pytest.approx(1.8, abs=0.3))
+    # the default and the first two of val, one run each, so that the better one is found oftener
+    assert line["configs"] == 3
+    assert 2.0 <= line["runs"] <= 3.0
     assert line["default"] < line["best_val"] < line["more_trials"] < 0.8
     assert line["more_trials_worse"] == 0.0
     assert "more trials" in answer.render()
