@@ -329,6 +329,11 @@ class _Functions(TorchFunctionMode):
 
     _array = _numpy
 
+    def _pin_memory(self, func: Any, args: Any, kwargs: Any) -> Any:
+        out = args[0].clone()
+        self.ledger.pin(out)
+        return out
+
     def _tolist(self, func: Any, args: Any, kwargs: Any) -> Any:
         if self.ledger.holds(args[0]):
             self.ledger.wait("tolist")

@@ -105,7 +105,11 @@ class StoredViews:
         """
         copies = self._of_view["test" if len(self._of_view) == 1 else name]
         drawn = torch.randint(len(copies), (len(self),), generator=generator(seed)).numpy()
-        return torch.from_numpy(copies[drawn, self._rows]).to(self._device)
+        features = torch.from_numpy(copies[drawn, self._rows])
+        if self._device.type == "cuda":
+            # From other memory the copy would wait for the GPU.
+            features = features.pin_memory()
+        return features.to(self._device, non_blocking=True)
 
 
 @dataclass(frozen=True)

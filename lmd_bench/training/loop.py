@@ -125,6 +125,11 @@ def _go_on(
     done, state = checkpoint.load(parts, device)
     if done:
         optimiser.load_state_dict(state["optimiser"])
+        # In memory as their parameters are: fused optimisers rely on it, and files do not keep it.
+        for parameter, values in optimiser.state.items():
+            for name, value in values.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    values[name] = torch.empty_like(parameter).copy_(value)
         scheduler.load_state_dict(state["scheduler"])
         GENERATORS.put(state["generators"])
         if scaler.is_enabled():
