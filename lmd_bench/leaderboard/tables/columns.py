@@ -192,7 +192,8 @@ REPEATS = Column(
     "Repeats",
     _repeats,
     1,
-    "Repeats: searches (and splits) that the line is the mean of, each with the SD over them.",
+    "Repeats: searches (and splits) that the line is the mean of, each with the SD over them; the "
+    "95 % are over them too.",
 )
 USUAL = (
     METHOD,
