@@ -359,7 +359,11 @@ def _fit(searcher: Any, request: SearchRequest, slots: Slots) -> None:
     from lmd_bench.search.tune.worker import run_job
 
     witness = Witness(searcher)
-    rounds: list[Callable[[], None]] = [searcher.look_for_room, searcher.each_round]
+    rounds: list[Callable[[], None]] = [
+        searcher.check_node_at_times,
+        searcher.look_for_room,
+        searcher.each_round,
+    ]
     if request.address != LOCAL:
         most = request.max_concurrent or MOST_TRIALS
         rounds.append(Growth(searcher, lambda: min(most, n_slots(ray_nodes(), slots))))

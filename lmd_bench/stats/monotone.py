@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 
 def monotone(x: Sequence[float], y: Sequence[float], at: Sequence[float]) -> list[float]:
@@ -20,6 +19,9 @@ def monotone(x: Sequence[float], y: Sequence[float], at: Sequence[float]) -> lis
         y: One at each x.
         at: Where the curve is read off.
     """
+    # Half a second to import, for which every search would wait.
+    from scipy.optimize import isotonic_regression
+
     order = np.argsort(x)
     sorted_x, sorted_y = np.asarray(x, dtype=float)[order], np.asarray(y, dtype=float)[order]
     fits = [isotonic_regression(sorted_y, increasing=rising).x for rising in (False, True)]

@@ -84,6 +84,7 @@ class QueueSearcher(Searcher):
         self._ended: dict[str, tuple[Status, str]] = {}  # trials that were ended as hung, and why
         self._deaths: dict[str, tuple[Status, str]] = {}  # how a worker died, and why
         self._suspicious = False  # a job was lost since the node was last looked at
+        self._looked = time.monotonic()  # at the node
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune pickles its searcher for a restore that is never used."""
@@ -95,10 +96,9 @@ class QueueSearcher(Searcher):
         Raises:
             NodeLostError: a job was lost because this node's Ray died. Tune alone would wait on.
         """
-        # Looked at only after a loss: to ask Ray for its nodes takes time at every trial.
+        # After a loss it is looked at at once: to ask Ray for its nodes takes time at every trial.
         if self._suspicious:
-            _check_node()
-            self._suspicious = False
+            self.check_node()
         # What one worker refuses, every worker would: let those that run come to their end.
         if self.refusal:
             return None if self._jobs else "FINISHED"
@@ -146,6 +146,26 @@ class QueueSearcher(Searcher):
         if self._has_ended:
             self._has_ended = False
             self._each_round()
+
+    def check_node(self) -> None:
+        """Look whether the search still has a Ray node.
+
+        Raises:
+            NodeLostError: it has died.
+        """
+        self._suspicious, self._looked = False, time.monotonic()
+        here = ray.get_runtime_context().get_node_id()
+        if here not in {node["NodeID"] for node in ray.nodes() if node["Alive"]}:
+            raise NodeLostError("the Ray node of the search died")
+
+    def check_node_at_times(self) -> None:
+        """Look for it every `SECONDS`: of workers that die with their node Tune may never hear.
+
+        Raises:
+            NodeLostError: it has died.
+        """
+        if time.monotonic() - self._looked >= SECONDS:
+            self.check_node()
 
     def look_for_room(self) -> None:
         """Say it once where no trial finds room: Ray waits for ever, and silently."""
@@ -333,9 +353,3 @@ def death(text: str) -> tuple[Status, str]:
     detail = text.partition("Worker exit detail:")[2] or text.partition("finishing this task.")[2]
     detail = " ".join(detail.split())
     return "lost", f"{LOST}: {detail}"[:_LONGEST] if detail else LOST
-
-
-def _check_node() -> None:
-    here = ray.get_runtime_context().get_node_id()
-    if here not in {node["NodeID"] for node in ray.nodes() if node["Alive"]}:
-        raise NodeLostError("the Ray node of the search died")

@@ -1,11 +1,14 @@
 """What the searcher makes of the ends of Tune's trials."""
 
+from types import SimpleNamespace
+
 import pytest
 from memory_search import MemoryStore, queue_of, row_of
 
 from lmd_bench.search.jobs import from_payload
 from lmd_bench.search.places import Place
-from lmd_bench.search.tune.adapters import PREEMPTED, QueueSearcher
+from lmd_bench.search.tune import adapters
+from lmd_bench.search.tune.adapters import PREEMPTED, NodeLostError, QueueSearcher
 
 HERE, THERE = Place("n1", "node1"), Place("n2", "node2")
 
@@ -28,7 +31,7 @@ def store():
 
 @pytest.fixture
 def make(ask, store, monkeypatch):
-    monkeypatch.setattr("lmd_bench.search.tune.adapters._check_node", lambda: None)
+    monkeypatch.setattr(QueueSearcher, "check_node", lambda self: None)
 
     def make(n_trials=6, n_slots=3, disk_works=True, address="local"):
         asked = {"confirm_seeds": 0, "sampler": "random", "gpus_per_trial": 1.0}
@@ -157,3 +160,24 @@ def test_it_is_said_once_that_no_trial_finds_room(make, monkeypatch, address, sa
     (note,) = lines.notes
     assert "No trial has started" in note
     assert says in note
+
+
+def test_a_node_that_died_is_noticed_though_no_worker_is_heard_of(ask, store, monkeypatch):
+    """Workers that died with their node are waited for by Tune without an end."""
+    alive = {"NodeID": "n1", "Alive": True}
+    monkeypatch.setattr(adapters.ray, "nodes", lambda: [alive])
+    monkeypatch.setattr(
+        adapters.ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "n1")
+    )
+    now = [100.0]
+    monkeypatch.setattr(adapters.time, "monotonic", lambda: now[0])
+    request = ask("cross_entropy", confirm_seeds=0, sampler="random")
+    searcher = QueueSearcher(queue_of(request, store), Lines(), 2)
+
+    now[0] += adapters.SECONDS
+    searcher.check_node_at_times()
+    alive["Alive"] = False
+    searcher.check_node_at_times()  # not so soon again
+    now[0] += adapters.SECONDS
+    with pytest.raises(NodeLostError, match="the Ray node of the search died"):
+        searcher.check_node_at_times()
