@@ -29,7 +29,7 @@ PANELS = {
         *("clinic", "paper"),
         *("report", "simulate"),
     ),
-    "Use the model": ("predict", "export"),
+    "Use the model": ("predict", "export", "evaluate"),
     "Data and methods": (
         *("datasets", "methods", "download", "prepare", "views", "check"),
         *("new", "check-plugin"),

@@ -13,7 +13,8 @@ PIPELINE_VERSION = 3  # raised when shared training code changes results; part o
 Scalar = str | int | float | bool
 Config = Mapping[str, Scalar]  # "section.key" -> value, e.g. {"rrl.ema_decay": 0.999}
 Row = Mapping[str, Any]  # a TrialRow, or a view of some of its columns
-Phase = Literal["search", "race", "confirm", "single", "transfer"]  # single: one trial by hand
+# single: one trial by hand; external, corrupted: a run's model on other images, without training
+Phase = Literal["search", "race", "confirm", "single", "transfer", "external", "corrupted"]
 NO_CALIBRATION = "none"  # the stage 2 that keeps stage 1's own head, so stage 1 is the whole method
 OF_A_STUDY: tuple[Phase, ...] = ("search", "race", "confirm")  # these rows make a study
 JUDGED_ON_TEST: tuple[Phase, ...] = ("confirm", "transfer")  # runs of a config chosen before
@@ -288,6 +289,8 @@ class TrialRow(TypedDict):
     test_scaled_nll: float | None
     test_scaled_brier: float | None
     test_scaled_ece: float | None
+    corruption: str | None
+    strength: int | None
     seconds: float
     standalone_seconds: float
     device: str

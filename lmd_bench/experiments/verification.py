@@ -202,7 +202,8 @@ def _tasks_here(
     here: dict[str, dict[str, Split] | None] = {}
     for row in rows:
         expected = row["task_fingerprint"]
-        if expected in here or row["status"] != "ok":
+        # Of another data set without a split there is nothing to cut.
+        if expected in here or row["status"] != "ok" or row["phase"] == "external":
             continue
         spec: TaskSpec = spec_of(row).task
         prepared = prepare_dataset(spec.dataset, source, spec.image_size, on_images)

@@ -90,6 +90,8 @@ COLUMNS = pa.schema(
         pa.field("test_counts", _LONGS),
         _score("temperature"),
         *(_score(f"test_scaled_{metric.name}") for metric in METRICS.values() if metric.scaled),
+        pa.field("corruption", _TEXT),
+        pa.field("strength", _INT),
         _value("seconds", _REAL),
         _value("standalone_seconds", _REAL),
         _value("device", _TEXT),

@@ -20,10 +20,10 @@ _SETTINGS = (
 _FACTS = (
     *("key", "phase", "study", "status", "cause", "source_key", "trial_number", "is_default"),
     *("task_fingerprint", "device", "host", "started_at", "finished_at", "package_version"),
-    "git_commit",
+    *("git_commit", "corruption", "strength"),
 )
 _NUMBERS = (pa.float64(), pa.int32(), pa.int64())
-_NOT_SCORES = {*_SETTINGS, *_FACTS, "schema_version"}
+_NOT_SCORES = {*_SETTINGS, *_FACTS, "schema_version", "strength"}
 SCORES = tuple(
     field.name for field in COLUMNS if field.type in _NUMBERS and field.name not in _NOT_SCORES
 )

@@ -182,7 +182,7 @@ class FinalModel:
             rows.append(content.matrix)
         device = next(self.kept.model.parameters()).device
         with threads(n_threads):
-            logits = _of_stored(self.kept.model, np.concatenate(rows), device)
+            logits = logits_of_stored(self.kept.model, np.concatenate(rows), device)
         return self._predictions(ids, logits, coverage, ())
 
     def _predictions(
@@ -293,7 +293,7 @@ def _logits(
         pixels = np.stack(batch)
         if trunk is not None:
             features = features_of_pixels(trunk, training, pixels, device, n_cores())
-            parts.append(_of_stored(model, features, device))
+            parts.append(logits_of_stored(model, features, device))
         else:
             labels = torch.zeros(len(batch), dtype=torch.long, device=device)
             images_here = ImageSet(torch.from_numpy(pixels).to(device), labels)
@@ -301,7 +301,7 @@ def _logits(
     return np.concatenate(parts)
 
 
-def _of_stored(
+def logits_of_stored(
     model: Model, features: Float32[np.ndarray, "images width"], device: torch.device
 ) -> Float[np.ndarray, "images classes"]:
     """Return the logits of features that stand for images."""
