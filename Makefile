@@ -1,10 +1,10 @@
-# make demo · make test · make format · make slow · make gpu · make docs · make mutants
+# make demo · make demo-real · make test · make format · make slow · make gpu · make docs · make mutants
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test format slow gpu docs mutants
+.PHONY: install demo demo-real test format slow gpu docs mutants
 
 install: $(INSTALLED)
 
@@ -20,6 +20,11 @@ demo: install
 		--imbalance-factor 50 --n-max 200 --image-size 16 --trials 2 --epochs 4 --confirm-seeds 2 \
 		--set training.batch_size=32
 	$(BIN)/lmd-bench leaderboard
+
+# HAM10000, PBC and Chula RBC-12 from $LMD_BENCH_DATA or ../shared/data; what is not there is said,
+# and fetched with: make demo-real ACCEPT_LICENCES=1
+demo-real: install
+	$(BIN)/python examples/real_data.py $(if $(ACCEPT_LICENCES),--accept-licences)
 
 test: install
 	$(BIN)/ruff format --check .

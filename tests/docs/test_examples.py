@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,25 @@ def test_a_search_from_python_prints_its_leaderboard(tmp_path: Path):
     printed = _run(EXAMPLES / "search_synthetic.py", str(tmp_path / "results"), folder=tmp_path)
     for method in ("cross_entropy", "crt", "logit_adjustment"):
         assert f"| {method} " in printed
+
+
+def test_real_data_searches_what_is_here_and_says_what_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    script = runpy.run_path(str(EXAMPLES / "real_data.py"))
+    commands: list[tuple[str, ...]] = []
+
+    def recorded(*words: str) -> int:
+        commands.append(words)
+        return 0
+
+    (tmp_path / "pbc_acevedo").mkdir()
+    monkeypatch.setitem(script["main"].__globals__, "lmd_bench", recorded)
+    monkeypatch.setattr(sys, "argv", ["real_data.py"])
+    monkeypatch.setenv("LMD_BENCH_DATA", str(tmp_path))
+    assert script["main"]() == 0
+    assert [words[0] for words in commands] == ["search", "leaderboard"]
+    assert str(tmp_path / "pbc_acevedo") in commands[0]
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in said] == ["ham10000", "chula_rbc12"]
+    assert all("lmd-bench datasets" in line for line in said)

@@ -85,6 +85,10 @@ class Dataset(ABC):
         files = [self.check_root(root) / name for name in names]
         return next((file for file in files if file.is_file()), files[0])
 
+    def complete(self, root: Path) -> None:
+        """Make what is read of the published files that were downloaded; nothing, as here."""
+        return
+
     def files(self, root: Path | None) -> Iterator[os.DirEntry[str]]:
         """Yield the image files that lie in the data set's folders; absent folders hold none."""
         for name in self.image_folders:

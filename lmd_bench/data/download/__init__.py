@@ -97,14 +97,13 @@ def download(
     for source in all_sources:
         _check_present(source, record)
     absent = [source for source in all_sources if not source.here]
-    if not absent:
-        return
     work = root / WORK
     try:
         work.mkdir(parents=True, exist_ok=True)
         with locked(work / "lock", timeout=0):
             _require_room(absent, work)
             _fetch_all(dataset, absent, work, record, on_bytes or _ignore)
+            dataset.complete(root)
             shutil.rmtree(work, ignore_errors=True)
     except Timeout as error:
         raise UserError(f"Another process downloads into {root} now; wait for it.") from error
