@@ -29,6 +29,7 @@ from lmd_bench.core.schema import (
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet, StoredViews
 from lmd_bench.data.images import prepare as images
+from lmd_bench.data.images.near_copy import with_near_copy
 from lmd_bench.data.images.prepare import PreparedImages
 from lmd_bench.data.table import hashed_groups
 from lmd_bench.data.tasks.task import Task, build_task, check_fingerprint, open_test
@@ -292,7 +293,7 @@ def image_set(
     labels: Tensor = torch.from_numpy(prepared.table.labels[rows]).to(device)
     if stored is not None:
         return ImageSet(StoredViews(stored.of_view, rows, device), labels)
-    return ImageSet(open_pixels(prepared, rows, device, share), labels)
+    return ImageSet(open_pixels(with_near_copy(prepared), rows, device, share), labels)
 
 
 def _now() -> str:

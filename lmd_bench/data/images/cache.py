@@ -38,6 +38,7 @@ class PreparedImages:
     n_missing: int  # listed images that were left out
     folder: Path
     intensity: str = FULL  # how values became grey levels, with the range that was found
+    near: Path | None = None  # folder of a copy of the array on this node's own disk
 
     def read(
         self, indices: Int64[np.ndarray, " images"]
@@ -51,7 +52,12 @@ class PreparedImages:
         Writing to them changes this process's view alone, page by page, and ends the sharing.
         """
         assert not self.holds_features
-        return _mapped(self.folder, self.image_size)
+        return _mapped(self.near or self.folder, self.image_size)
+
+    @property
+    def array(self) -> Path:
+        """Return the file of the pixels, or of the features, in the cache."""
+        return _array(self.folder, self.image_size)
 
     @property
     def holds_features(self) -> bool:
