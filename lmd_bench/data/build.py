@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any, get_args
+
+import numpy as np
 
 from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError, unknown
@@ -15,6 +18,7 @@ from lmd_bench.data.images.prepare import prepare
 from lmd_bench.data.images.values import look_at_values
 from lmd_bench.data.options import DataOptions, Protocol, TaskAndData
 from lmd_bench.data.tasks.protocols import PROTOCOLS
+from lmd_bench.data.tasks.rare_classes import settle_rare_classes
 from lmd_bench.data.tasks.task import Task, build_task, check_fingerprint
 
 _LOOKED_AT = 64  # files: enough to see a fault of all of them
@@ -141,13 +145,29 @@ def source_notes(
     for name in names:
         data = datasets.load(name, source.columns)
         root = paths.data_root(data.card.name, source.root)
-        own = [*data.notes(root)]
+        own = [*data.notes(root), *_note_on_rare(data, root, source)]
         if data.opens_files:
             table = data.read(root)
             sources = tuple(zip(table.image_ids, data.paths(root, table), strict=True))
             own += look_at_values(data, sources, n_cores(), at_most).notes(source.intensity)
         notes += [f"{data.card.name}: {note}" for note in own]
     return notes
+
+
+def _note_on_rare(data: datasets.Dataset, root: Path | None, source: DataSource) -> list[str]:
+    """Return what a person's rule on rare classes does to the images that are here."""
+    if source.rare_classes == "refuse":
+        return []
+    table = data.read(root)
+    here = table.take(np.flatnonzero(~data.missing(root, table)))
+    settled, kept = settle_rare_classes(here, source.rare_classes, source.rare_below)
+    rare = [name for name in here.class_names if name not in settled.class_names]
+    if not rare:
+        return []
+    if source.rare_classes == "merge":
+        return [f"--rare-classes merge makes one class of {', '.join(rare)}"]
+    n = len(here) - len(kept)
+    return [f"{n} images are left out by --rare-classes drop, those of {', '.join(rare)}"]
 
 
 def build_tasks(

@@ -72,9 +72,9 @@ class DataOptions:
         Option("File of --dataset features: .npz, .parquet or .safetensors with ids."),
     ] = None
     allow_missing: Annotated[bool, Option("Go on with the images that are present.")] = False
-    images_csv: Annotated[Path | None, Option("CSV that lists the images of --dataset folder.")] = (
-        None
-    )
+    images_csv: Annotated[
+        Path | None, Option("CSV that lists the images; or folder of train, val and test lists.")
+    ] = None
     image_column: Annotated[
         str | None, Option("Its column of file names, with or without ending.")
     ] = None
@@ -145,7 +145,10 @@ class DataOptions:
             words = self.missing_values
             missing = MISSING_VALUES if words is None else tuple(split_commas([words]))
             return TableColumns(csv, image, label, self.group_column, self.split_column, missing)
-        given = (csv, image, label, self.group_column, self.split_column, self.missing_values)
+        given = (image, label, self.group_column, self.split_column, self.missing_values)
+        if csv is not None and csv.expanduser().is_dir() and given == (None,) * len(given):
+            return TableColumns(csv, "", "")  # lists whose columns are known by their names
+        given = (csv, *given)
         if any(value is not None for value in given):
             raise UserError(
                 "A folder with a CSV is described by --images-csv, --image-column and "

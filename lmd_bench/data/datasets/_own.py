@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,16 +12,98 @@ from lmd_bench.core.options import split_commas
 from lmd_bench.core.schema import TableColumns
 from lmd_bench.data.csv_rows import Row, read_rows
 from lmd_bench.data.datasets._csv import one_hot
-from lmd_bench.data.file_names import SPLITS, check_printable, plain, without_ending
+from lmd_bench.data.file_names import SPLITS, SplitName, check_printable, plain, without_ending
 from lmd_bench.data.table import ImageTable, own_group
+from lmd_bench.data.tasks.splits.families import Family, families
+from lmd_bench.data.tasks.splits.lmd_csv import read_csv
+from lmd_bench.data.tasks.splits.monica_lists import read_list
 
 
-def read_listed(file: Path, columns: TableColumns) -> ImageTable:
-    """Return the images that a CSV lists, in its order.
+class _Columns(NamedTuple):
+    """What a list says of its images, in its order; "" for no group and no split."""
+
+    ids: list[str]
+    names: list[str]
+    groups: list[str]
+    splits: list[str] | None
+
+
+def listing_files(columns: TableColumns) -> list[Path]:
+    """Return the files that list the images: the CSV, or one for each of train, val and test.
+
+    Raises:
+        UserError: a folder that does not hold the lists of one split.
+    """
+    path = columns.images_csv.expanduser().resolve()
+    return list(_family(path).files.values()) if path.is_dir() else [path]
+
+
+def read_listed(columns: TableColumns) -> ImageTable:
+    """Return the images that a CSV, or a list for each split, names, in this order.
 
     Raises:
         UserError: a column, class or name that is absent or not allowed, or an image listed twice.
     """
+    path = columns.images_csv.expanduser().resolve()
+    listed = _of_lists(path, columns) if path.is_dir() else _of_csv(path, columns)
+    table = table_of(listed.ids, listed.names, listed.groups, listed.splits)
+    return replace(table, own_splits=listed.splits is not None)
+
+
+def _family(folder: Path) -> Family:
+    found = families(folder)
+    if len(found) != 1:
+        raise UserError(
+            f"--images-csv {folder} is a folder and holds the lists of {len(found)} splits; give "
+            "one of train, val and test lists (.csv, .tsv, .txt), or name one CSV."
+        )
+    return found[0]
+
+
+def _of_lists(folder: Path, columns: TableColumns) -> _Columns:
+    """Return what the lists of train, val and test say, which are the split."""
+    family = _family(folder)
+    if columns.split_column is not None:
+        raise UserError(
+            f"--split-column {columns.split_column} is for one CSV, but the lists in {folder} are "
+            "the split themselves; leave it out."
+        )
+    listed = _Columns([], [], [], [])
+    assert listed.splits is not None
+    for split, file in family.files.items():
+        of_file = (
+            _of_csv(file, columns) if columns.image_column else _recognised(file, split, columns)
+        )
+        for column, values in zip(listed[:3], of_file[:3], strict=True):
+            column += values
+        listed.splits.extend([split] * len(of_file.ids))
+    refuse_twice(folder, listed.ids, [f"list of {split}" for split in listed.splits])
+    return listed
+
+
+def _recognised(file: Path, split: SplitName, columns: TableColumns) -> _Columns:
+    """Return what a list says whose columns are not named: a path and a label in each line."""
+    read = read_csv if file.suffix.lower() in (".csv", ".tsv", ".tab") else read_list
+    images = read(file, split)
+    words = _words(columns)
+    ids = [_checked_id(str(file), image.name) for image in images]
+    names = [image.label or "" for image in images]
+    unlabelled = next(
+        (i for i, n in zip(ids, names, strict=True) if not n or n.lower() in words), ""
+    )
+    if unlabelled:
+        raise UserError(
+            f"{file} gives image {unlabelled} no class; give every image one, or put the images of "
+            "each class into a sub-folder and name the lists with --split-dir."
+        )
+    return _Columns(ids, names, [""] * len(ids), None)
+
+
+def _words(columns: TableColumns) -> frozenset[str]:
+    return frozenset(word.lower() for word in columns.missing_values)
+
+
+def _of_csv(file: Path, columns: TableColumns) -> _Columns:
     optional = (columns.group_column, columns.split_column)
     # `A,B,C` are columns of 0 and 1; a column may be called so all the same.
     classes = split_commas([columns.label_column])
@@ -29,9 +112,9 @@ def read_listed(file: Path, columns: TableColumns) -> ImageTable:
     is_one_hot = len(classes) > 1 and columns.label_column not in rows[0]
     if is_one_hot:
         rows = _rows(file, [*asked, *classes])
-    ids = [_checked_id(file, row.line, row[columns.image_column]) for row in rows]
+    ids = [_checked_id(f"{file}, line {row.line}", row[columns.image_column]) for row in rows]
     refuse_twice(file, ids, [f"line {row.line}" for row in rows])
-    words = frozenset(word.lower() for word in columns.missing_values)
+    words = _words(columns)
     labels = [
         classes[one_hot(file, row, classes, columns.image_column)]
         if is_one_hot
@@ -43,7 +126,7 @@ def read_listed(file: Path, columns: TableColumns) -> ImageTable:
     splits = None
     if columns.split_column is not None:
         splits = [split_name(row[columns.split_column], f"{file}, line {row.line}") for row in rows]
-    return replace(table_of(ids, labels, groups, splits), own_splits=splits is not None)
+    return _Columns(ids, labels, groups, splits)
 
 
 def _rows(file: Path, columns: Sequence[str]) -> list[Row]:
@@ -77,16 +160,32 @@ def table_of(
 
 
 def notes_on_names(class_names: Sequence[str]) -> list[str]:
-    """Return which classes may be one that is written in several ways."""
+    """Return which classes may be one written in several ways, or several in one."""
     alike: dict[str, list[str]] = {}
     for name in class_names:
         alike.setdefault(" ".join(plain(name).casefold().split()), []).append(name)
-    return [
+    return _note_on_several(class_names) + [
         f"{', '.join(map(repr, names))} are {len(names)} classes, whose names differ by case, "
         "blanks or the way an accent is stored; write them alike if they are one"
         for names in alike.values()
         if len(names) > 1
     ]
+
+
+def _note_on_several(class_names: Sequence[str]) -> list[str]:
+    """Return that labels such as `A|B`, where A and B are classes too, look like several at once."""
+    for sign in ("|", ";", ",", "+", " "):
+        several = [
+            name
+            for name in class_names
+            if sign in name and {part.strip() for part in name.split(sign)} <= set(class_names)
+        ]
+        if several:
+            return [
+                f"{len(several)} of {len(class_names)} classes look like several of the others at "
+                f"once, first {several[0]!r}; an image has one class here"
+            ]
+    return []
 
 
 def split_name(value: str, place: str) -> str:
@@ -121,12 +220,12 @@ def refuse_twice(source: Path, ids: Sequence[str], places: Sequence[str]) -> Non
         first[image_id] = place
 
 
-def _checked_id(file: Path, line: int, value: str) -> str:
+def _checked_id(place: str, value: str) -> str:
     path = PurePosixPath(value)
     foreign = "\\" in value or "\0" in value or PureWindowsPath(value).drive
     if not value or path.is_absolute() or ".." in path.parts or foreign:
         raise UserError(
-            f"{file}, line {line}: the image {value!r} is not allowed; give a file name or a "
+            f"{place}: the image {value!r} is not allowed; give a file name or a "
             "path below the data folder, with '/' and without '..'."
         )
     return without_ending(value)

@@ -19,6 +19,7 @@ from lmd_bench.core.schema import TableColumns
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._feature_file import SUFFIXES, FeatureFile, read_feature_file
 from lmd_bench.data.datasets._own import (
+    listing_files,
     notes_on_names,
     read_listed,
     refuse_twice,
@@ -55,7 +56,7 @@ class Features(Dataset):
     def describe(self, columns: TableColumns) -> None:
         """Read labels, groups and splits from a CSV, from now on."""
         self.columns = columns
-        self.tables = (str(columns.images_csv.expanduser().resolve()),)
+        self.tables = tuple(map(str, listing_files(columns)))
 
     def check_root(self, root: Path | None) -> Path:
         """Return the file of features.
@@ -74,7 +75,7 @@ class Features(Dataset):
         """Return the images of the CSV in its order; without one, those of the file."""
         file = self.check_root(root)
         if self.columns is not None:
-            return read_listed(Path(self.tables[0]), self.columns)
+            return read_listed(self.columns)
         content = self._content(root)
         if content.labels is None or not all(content.labels):
             lacks = "no labels" if content.labels is None else "images without a label"

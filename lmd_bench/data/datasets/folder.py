@@ -24,6 +24,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TableColumns
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._own import (
+    listing_files,
     notes_on_names,
     read_listed,
     refuse_twice,
@@ -64,14 +65,14 @@ class Folder(Dataset):
     def describe(self, columns: TableColumns) -> None:
         """Read the images that a CSV lists, from now on."""
         self.columns = columns
-        self.tables = (str(columns.images_csv.expanduser().resolve()),)
+        self.tables = tuple(map(str, listing_files(columns)))
 
     def read(self, root: Path | None) -> ImageTable:
         """Return the images of the sub-folders sorted by path, or those of the CSV in its order."""
         root = self.check_root(root)
         if self.columns is None:
             return self._by_folder(root)
-        return read_listed(Path(self.tables[0]), self.columns)
+        return read_listed(self.columns)
 
     def files(self, root: Path | None) -> Iterator[os.DirEntry[str]]:
         """Yield the image files at any depth below the folder."""
@@ -90,6 +91,13 @@ class Folder(Dataset):
                 f"{len(others)} of {len(images) + len(others)} files are left out, as their "
                 f"ending is that of no image that is read: {_endings(others)}"
             )
+        if self.columns is not None:
+            found = {*self.paths(root, self.read(root))} - {None}
+            if len(images) > len(found):
+                notes.append(
+                    f"{len(images) - len(found)} of {len(images)} images in the folder are not "
+                    f"listed in {self.columns.images_csv.name}"
+                )
         masks = [entry.name for entry in images if is_mask(entry.name)]
         if masks and self.columns is None:
             notes.append(

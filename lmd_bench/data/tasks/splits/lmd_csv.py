@@ -59,22 +59,28 @@ def read_csvs(family: Family) -> Published:
     Raises:
         UserError: a file that cannot be read, or without a column of images.
     """
-    images: list[Listed] = []
-    for split, file in family.files.items():
-        if _has_no_header(file):
-            images += read_text(file, split)
-            continue
-        rows = read_rows(file, mend=_MEND)
-        image = _first(rows[0], _IMAGES)
-        if image is None:
-            raise UserError(
-                f"The split file {file} has the columns {', '.join(rows[0])}; a split has `image` "
-                "(or image_id, filename, path, ...) and may have `label` (or dx, diagnosis, ...) "
-                "or a column of 0 and 1 for each class."
-            )
-        label = _label_reader(file, rows, image)
-        images += [Listed(row[image], split, label(row)) for row in rows]
+    images = [listed for split, file in family.files.items() for listed in read_csv(file, split)]
     return Published(family.folder, tuple(images))
+
+
+def read_csv(file: Path, split: SplitName) -> list[Listed]:
+    """Return the images of one CSV, with their classes where it says them.
+
+    Raises:
+        UserError: it cannot be read, or has no column of images.
+    """
+    if _has_no_header(file):
+        return read_text(file, split)
+    rows = read_rows(file, mend=_MEND)
+    image = _first(rows[0], _IMAGES)
+    if image is None:
+        raise UserError(
+            f"The split file {file} has the columns {', '.join(rows[0])}; a split has `image` "
+            "(or image_id, filename, path, ...) and may have `label` (or dx, diagnosis, ...) "
+            "or a column of 0 and 1 for each class."
+        )
+    label = _label_reader(file, rows, image)
+    return [Listed(row[image], split, label(row)) for row in rows]
 
 
 def _label_reader(file: Path, rows: Sequence[Row], image: str) -> Callable[[Row], str | None]:

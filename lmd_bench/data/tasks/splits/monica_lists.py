@@ -34,9 +34,17 @@ def read_lists(family: Family) -> Published:
     Raises:
         UserError: a list that is not plain text.
     """
-    read = _read_array if family.ending == ".npy" else read_text
-    images = [listed for split, file in family.files.items() for listed in read(file, split)]
+    images = [listed for split, file in family.files.items() for listed in read_list(file, split)]
     return Published(family.folder, tuple(images))
+
+
+def read_list(file: Path, split: SplitName) -> list[Listed]:
+    """Return the images of an array or a text.
+
+    Raises:
+        UserError: it is not plain text.
+    """
+    return (_read_array if file.suffix.lower() == ".npy" else read_text)(file, split)
 
 
 def _read_array(file: Path, split: SplitName) -> list[Listed]:
