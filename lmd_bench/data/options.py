@@ -73,7 +73,8 @@ class DataOptions:
     ] = None
     allow_missing: Annotated[bool, Option("Go on with the images that are present.")] = False
     images_csv: Annotated[
-        Path | None, Option("CSV that lists the images; or folder of train, val and test lists.")
+        Path | None,
+        Option("CSV that lists the images of --dataset folder; or a folder of split lists."),
     ] = None
     image_column: Annotated[
         str | None, Option("Its column of file names, with or without ending.")

@@ -274,9 +274,14 @@ def splits_are_sound(made: Made, spec: TaskSpec, prepared: Any) -> None:
     for image_id, group in zip(table.image_ids, table.groups, strict=True):
         assert group == (made.patient.get(image_id) or f"image:{image_id}")
     if made.declared:
-        for part in ("train", "val", "test"):
-            declared = {i for i in made.label if made.split[i] == part}
-            assert {table.image_ids[row] for row in parts[part]} == declared
+        used = {part: {table.image_ids[row] for row in rows} for part, rows in parts.items()}
+        declared = {part: {i for i in made.label if made.split[i] == part} for part in parts}
+        assert used["test"] == declared["test"]
+        if declared["val"]:
+            assert used == declared
+        else:  # a fifth of train, by group
+            assert used["train"] | used["val"] == declared["train"]
+            assert groups["train"].isdisjoint(groups["val"])
         return
     assert groups["train"].isdisjoint(groups["val"] | groups["test"])
     assert groups["val"].isdisjoint(groups["test"])

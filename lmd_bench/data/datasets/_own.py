@@ -88,12 +88,10 @@ def _recognised(file: Path, split: SplitName, columns: TableColumns) -> _Columns
     words = _words(columns)
     ids = [_checked_id(str(file), image.name) for image in images]
     names = [image.label or "" for image in images]
-    unlabelled = next(
-        (i for i, n in zip(ids, names, strict=True) if not n or n.lower() in words), ""
-    )
-    if unlabelled:
+    lacking = [i for i, n in zip(ids, names, strict=True) if not n or n.lower() in words]
+    if lacking:
         raise UserError(
-            f"{file} gives image {unlabelled} no class; give every image one, or put the images of "
+            f"{file} gives image {lacking[0]} no class; give every image one, or put the images of "
             "each class into a sub-folder and name the lists with --split-dir."
         )
     return _Columns(ids, names, [""] * len(ids), None)
@@ -173,7 +171,7 @@ def notes_on_names(class_names: Sequence[str]) -> list[str]:
 
 
 def _note_on_several(class_names: Sequence[str]) -> list[str]:
-    """Return that labels such as `A|B`, where A and B are classes too, look like several at once."""
+    """Return that labels such as `A|B`, where A and B are classes too, look like several."""
     for sign in ("|", ";", ",", "+", " "):
         several = [
             name
