@@ -12,7 +12,8 @@ from tests.docs.blocks import PAGES, README, ROOT
 
 LINKING = sorted({*PAGES, *ROOT.glob("*/README.md"), ROOT / "CONTRIBUTING.md"})
 NAMES = (
-    "getting-started data encoders features methods own-method search cluster leaderboard "
+    "getting-started data data-reports encoders features methods own-method search cluster "
+    "leaderboard "
     "statistics clinic sweeps-and-transfer ablations simulation report results-folder "
     "using-the-model python cli extending architecture reference-results"
 )

@@ -34,7 +34,9 @@ def flat(classes=("mel", "nv"), n: int = 14) -> list[tuple[str, str]]:
 def by_class(*splits: str) -> None:
     for k, name in enumerate(("mel", "nv")):
         for i in range(14):
-            picture(Path("IMAGES", *splits[i % len(splits) :][:1], name, f"{i}.png"), 14 * k + i)
+            picture(
+                Path("IMAGES", *splits[i % max(1, len(splits)) :][:1], name, f"{i}.png"), 14 * k + i
+            )
 
 
 def table(file: str, header: str, lines: list[str]) -> None:
