@@ -106,6 +106,14 @@ def test_a_calibration_stays_on_the_gpu(name: str):
         assert predict(final, given.val_set)[1].is_cuda
 
 
+def test_a_grid_of_taus_waits_for_the_gpu_a_few_times_and_not_for_each():
+    with virtual_gpu() as ledger:
+        given = stage1(ledger)
+        plugin = plugins.plugin_class("calibration", "logit_adjustment")
+        plugin(plugins.load("calibration", "logit_adjustment").Config()).fit(given)
+        assert 0 < sum(ledger.waits.values()) < 10
+
+
 @pytest.mark.parametrize("form", ["signed", "official", "hinge", "qda_ce"])
 def test_an_e_step_waits_only_at_its_end(form: str):
     with virtual_gpu() as ledger:

@@ -58,10 +58,11 @@ def best_tau(
     grid: Float[Tensor, " taus"],
 ) -> float:
     """Return the tau of the grid with the best balanced accuracy; of equals, the nearest to 1."""
-    targets = labels.cpu().numpy()
+    # All is copied once: a copy for each tau would wait for the GPU each time.
+    targets, logits, log_prior = labels.cpu().numpy(), logits.cpu(), log_prior.cpu()
 
     def merit(tau: float) -> tuple[float, float]:
-        scores = adjusted_logits(logits, log_prior, tau).cpu().numpy()
+        scores = adjusted_logits(logits, log_prior, tau).numpy()
         return float(balanced_accuracy(targets, scores)), -abs(tau - 1.0)
 
     return max(grid.tolist(), key=merit)
