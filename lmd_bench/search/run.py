@@ -331,13 +331,15 @@ def _work_through(
         )
         ray = started or cluster(request.address, slots, request.verbose)
         started = None
+        with_node = False
         with quiet(log, request.verbose), ray, _stoppable():
             try:
                 _fit(searcher, request, slots)
             # Ray's memory monitor kills a worker with an error that Tune does not survive.
             except (RayError, TuneError, NodeLostError) as error:
                 cause = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            searcher.all_lost(f"Ray Tune died while it ran ({cause})")
+                with_node = isinstance(error, NodeLostError)
+            searcher.all_lost(f"Ray Tune died while it ran ({cause})", with_node=with_node)
             # A new cluster names its nodes anew.
             queue.places.forget()
         if searcher.refusal:

@@ -245,10 +245,20 @@ class QueueSearcher(Searcher):
         self._refused.add(text)
         return alone or refused_before
 
-    def all_lost(self, cause: str) -> None:
-        """Put back what ran when Tune itself died; nobody knows which trial was to blame."""
-        for job in self._jobs.values():
-            self._display.finished(job, self._queue.ended(job.key, cause, alone=True))
+    def all_lost(self, cause: str, *, with_node: bool = False) -> None:
+        """Put back what ran when Tune itself died; nobody knows which trial was to blame.
+
+        Args:
+            cause: For the rows of those that are written off.
+            with_node: Their node died. A Ray that is dying still takes trials; one that had not
+                begun was not to blame, and has lost nothing.
+        """
+        for trial_id, job in self._jobs.items():
+            if with_node and trial_id in self._unplaced:
+                self._queue.preempted(job.key)
+                self._display.finished(job, None)
+            else:
+                self._display.finished(job, self._queue.ended(job.key, cause, alone=True))
         self._jobs.clear()
         self._unplaced.clear()
         self._silence = Silence()

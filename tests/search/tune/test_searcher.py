@@ -181,3 +181,15 @@ def test_a_node_that_died_is_noticed_though_no_worker_is_heard_of(ask, store, mo
     now[0] += adapters.SECONDS
     with pytest.raises(NodeLostError, match="the Ray node of the search died"):
         searcher.check_node_at_times()
+
+
+def test_what_had_not_begun_when_tune_died_has_lost_nothing(make, store):
+    """A Ray that is dying still takes trials: with their own deaths they would be written off."""
+    searcher, queue, _ = make(n_trials=3, n_slots=2)
+    began = start(searcher, "a", HERE)
+    waits = from_payload(searcher.suggest("b")["job"])
+    searcher.all_lost("Ray Tune died", with_node=True)
+    assert start(searcher, "c", HERE).key == waits.key
+    searcher.all_lost("Ray Tune died", with_node=True)  # the first loss of the one that waited
+    assert not {waits.key, began.key} & {row["key"] for row in store.rows()}
+    assert not queue.finished
