@@ -15,9 +15,9 @@ from lmd_bench.core.text import factor_name, natural_order
 from lmd_bench.data import datasets
 from lmd_bench.data.checks.check import SplitReport, check, split_names
 from lmd_bench.data.checks.class_sizes import FEWEST, POWER, smallest_difference
+from lmd_bench.data.checks.intensities import DARK
 from lmd_bench.data.checks.near import THRESHOLD
 from lmd_bench.data.checks.readable import Unreadable
-from lmd_bench.data.images.values import DARK
 from lmd_bench.data.intensity import parse_levels
 from lmd_bench.data.options import protocol_option
 from lmd_bench.data.tasks.splits.written import write_split
@@ -101,9 +101,10 @@ def _show_intensities(console: Console, report: SplitReport) -> None:
         console.print(
             f"{_count(len(names), 'image')} of one value throughout: {_few(names)}", markup=False
         )
-    if levels.dark:
+    if levels.faint:
+        darkest, brightest = levels.range
         console.print(
-            f"{_BAD} no pixel of any image is brighter than {levels.brightest} of 255; give "
+            f"{_BAD} all pixels of all images lie between {darkest} and {brightest} of 255; give "
             "--intensity auto if the files hold fewer bits than their type, else window:LOW,HIGH"
         )
     elif levels.n_dark:
@@ -116,8 +117,8 @@ def _show_intensities(console: Console, report: SplitReport) -> None:
             f"the others; invert them (MONOCHROME1?): {_few(names)}",
             markup=False,
         )
-    if not (levels.constant or levels.dark or levels.inverted):
-        console.print(f"{_GOOD} no image of one value, too dark, or inverted")
+    if not (levels.constant or levels.faint or levels.inverted):
+        console.print(f"{_GOOD} no image of one value, too faint, or inverted")
 
 
 def _show_left_out(console: Console, report: SplitReport) -> None:

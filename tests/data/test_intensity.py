@@ -158,7 +158,7 @@ def test_a_note_says_how_many_bits_are_used(tmp_path):
         flat(tmp_path / folder, value)
     (note,) = source_notes(["folder"], DataSource(tmp_path))
     assert "2 files of 16 bits hold values 9 to 4,000, so they use 12 bits" in note
-    assert "at most 16 of 255 bright; --intensity auto" in note
+    assert "and 16 of 256 grey levels; --intensity auto" in note
     (note,) = source_notes(["folder"], DataSource(tmp_path, intensity="auto"))
     assert note.endswith("--intensity auto maps them")
 
@@ -184,4 +184,4 @@ def test_of_a_tiff_of_several_pages_the_first_is_read_and_it_is_said(tmp_path):
         pages[0].save(tmp_path / folder / "1.tif", save_all=True, append_images=pages[1:])
     assert greys(tmp_path, "full")[0] == [10, 10]
     (note,) = source_notes(["folder"], DataSource(tmp_path))
-    assert note == "folder: 2 files have several pages, of which the first is read"
+    assert note == "folder: 2 files have several pages or frames, of which the first is read"

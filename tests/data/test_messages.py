@@ -98,9 +98,9 @@ def test_a_published_file_is_still_called_so(tmp_path):
 
 def test_a_listed_image_of_an_ending_that_is_not_read_is_said_to_be_there(tmp_path):
     write_image(tmp_path / "1.png")
-    (tmp_path / "2.dcm").write_bytes(b"x")
-    source = DataSource(tmp_path, columns=own(tmp_path, "file,dx\n1,a\n2.dcm,b\n"))
-    with pytest.raises(UserError, match="first 2.dcm; .* 2.dcm is there, but no image of its end"):
+    (tmp_path / "2.svs").write_bytes(b"x")
+    source = DataSource(tmp_path, columns=own(tmp_path, "file,dx\n1,a\n2.svs,b\n"))
+    with pytest.raises(UserError, match="first 2.svs; .* 2.svs is there, but no image of its end"):
         prepare("folder", source, 8)
 
 

@@ -115,13 +115,13 @@ def test_a_class_folder_that_is_a_link_is_a_class(tmp_path):
     assert prepare("folder", DataSource(root), 8).read(np.arange(6)).shape == (6, 8, 8, 3)
 
 
-@pytest.mark.parametrize("files", [(), ("1.dcm", "2.dcm")])
+@pytest.mark.parametrize("files", [(), ("1.svs", "2.svs")])
 def test_a_class_folder_without_a_readable_image_is_refused(tmp_path, files):
     root = tree(tmp_path, "a", "b")
     (root / "c").mkdir()
     for name in files:
         (root / "c" / name).write_bytes(b"x")
-    held = "holds 2 files \\(2 .dcm\\) but no image" if files else "holds no image"
+    held = "holds 2 files \\(2 .svs\\) but no image" if files else "holds no image"
     with pytest.raises(UserError, match=f"sub-folder c of .* {held}"):
         load("folder").read(root)
 
@@ -146,7 +146,7 @@ def test_every_ending_that_is_read_is_a_whole_class(tmp_path, ending):
 
 def test_files_that_are_left_out_are_counted(tmp_path):
     root = tree(tmp_path, "a/deep", "b/deep")
-    for name in ("1.dcm", "2.dcm", "notes.txt"):
+    for name in ("1.svs", "2.svs", "notes.txt"):
         (root / "a" / name).write_text("x")
     write_image(root / "b" / "deep" / "0_mask.png")
     (root / "labels.csv").write_text("beside the classes")
@@ -154,7 +154,7 @@ def test_files_that_are_left_out_are_counted(tmp_path):
     left_out, masks, deep = source_notes(["folder"], DataSource(root))
 
     assert "3 of 8 files are left out" in left_out
-    assert left_out.endswith("2 .dcm, 1 .txt")
+    assert left_out.endswith("2 .svs, 1 .txt")
     assert masks.endswith("called like masks count as images of their class, first 0_mask.png")
     assert "the first level is the class" in deep
 

@@ -61,7 +61,7 @@ class SplitReport:
         """Return whether any check found something."""
         small = any(size.too_small for size in self.classes)
         of = self.intensities
-        odd = of is not None and bool(of.constant or of.dark or of.inverted)
+        odd = of is not None and bool(of.constant or of.faint or of.inverted)
         return bool(self.identical or self.crossing or self.near or small or odd)
 
 

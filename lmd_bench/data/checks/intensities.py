@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from lmd_bench.data.images.values import DARK
-
+DARK = 64  # of 255: an image with no brighter pixel is hardly seen
 _SIDE = 8  # pixels of the thumbnails that are compared
 _ALIKE = 0.5  # correlation with what images have in common, from which one is of their kind
 _SHARE = 0.9  # of images that must be of one kind, upright or inverted
@@ -18,26 +17,27 @@ class Intensities:
     """What was found in the grey levels of prepared images."""
 
     constant: tuple[int, ...]  # rows of images of one value
-    brightest: int  # level of the brightest pixel of all, 0 to 255
+    range: tuple[int, int]  # levels of the darkest and the brightest pixel of all, 0 to 255
     n_dark: int  # images without a pixel above a quarter of that range
     inverted: tuple[int, ...]  # rows of grey images that are the others' negative
 
     @property
-    def dark(self) -> bool:
-        """Return whether nothing in any image is bright."""
-        return self.brightest < DARK
+    def faint(self) -> bool:
+        """Return whether all images together use too few levels."""
+        return self.range[1] - self.range[0] < DARK
 
 
 def look_at_levels(blocks: Iterable[UInt8[np.ndarray, "block size size 3"]]) -> Intensities:
     """Return what is odd about prepared images, which come a block at a time."""
     constant: list[int] = []
-    brightest = n_dark = start = 0
+    darkest, brightest, n_dark, start = 255, 0, 0, 0
     rows: list[int] = []
     thumbnails: list[Float32[np.ndarray, "block pixels"]] = []
     for block in blocks:
         flat = block.reshape(len(block), -1)
         high, low = flat.max(axis=1), flat.min(axis=1)
         constant += (start + np.flatnonzero(high == low)).tolist()
+        darkest = min(darkest, int(low.min(initial=255)))
         brightest = max(brightest, int(high.max(initial=0)))
         n_dark += int((high < DARK).sum())
         # A colour picture is never stored inverted.
@@ -46,7 +46,7 @@ def look_at_levels(blocks: Iterable[UInt8[np.ndarray, "block size size 3"]]) -> 
         thumbnails.append(_thumbnails(block[grey, ..., 0]))
         start += len(block)
     found = _inverted(np.concatenate(thumbnails)) if thumbnails else np.zeros(0, dtype=np.int64)
-    return Intensities(tuple(constant), brightest, n_dark, tuple(rows[i] for i in found))
+    return Intensities(tuple(constant), (darkest, brightest), n_dark, tuple(rows[i] for i in found))
 
 
 def _thumbnails(

@@ -27,9 +27,12 @@ from jaxtyping import Num, UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.data.datasets._dicom import DicomError, dicom_picture, dicom_values, is_dicom
+from lmd_bench.data.image_suffixes import NIFTI_SUFFIXES
 from lmd_bench.data.intensity import Levels
 
 SAVE_AGAIN = "save it with 8 or 16 bits a value, or give --intensity auto or window:LOW,HIGH"
+SAVE_SLICES = "save the slices that you want as PNG or TIFF, named by their patient"
 # What Pillow raises on damaged files, found by cutting and altering JPEG, PNG, TIFF, BMP, WebP.
 _DAMAGED = (OSError, SyntaxError, ValueError, TypeError, struct.error)
 _SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
@@ -104,7 +107,11 @@ def decode(
     """
     try:
         with _QUIET:
+            if is_dicom(path, content):
+                return square(dicom_picture(path, levels, content), size)
             return square(_open_upright(path, size, levels, content), size)
+    except DicomError as error:
+        raise UnreadableImageError(path, str(error), error.mend) from error
     except _KindError as error:
         raise UnreadableImageError(path, str(error), SAVE_AGAIN) from error
     except (*_DAMAGED, Image.DecompressionBombError) as error:
@@ -124,6 +131,7 @@ class FileValues:
     whole: bool  # numbers are whole
     low: float
     high: float
+    span: float | None  # of all values that become grey levels; None: not known from the type
 
 
 def inspect(path: Path, content: bytes | None = None) -> tuple[FileValues | None, int]:
@@ -133,12 +141,17 @@ def inspect(path: Path, content: bytes | None = None) -> tuple[FileValues | None
         UnreadableImageError: the file is not a readable image.
     """
     try:
+        if is_dicom(path, content):
+            with _QUIET:
+                return _dicom_values(path, content)
         with _QUIET, Image.open(path if content is None else io.BytesIO(content)) as image:
             n_pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
             if image.mode not in _SIXTEEN_BIT | {"I", "F"}:
                 return None, n_pages
             image.load()
             return _values(image), n_pages
+    except DicomError as error:
+        raise UnreadableImageError(path, str(error), error.mend) from error
     except (*_DAMAGED, Image.DecompressionBombError) as error:
         raise UnreadableImageError(path, _reason(path, error)) from error
 
@@ -167,12 +180,22 @@ def as_rgb(image: Image.Image, levels: Levels | None = None) -> Image.Image:
     return rgb if narrow is None else rgb.point(narrow.grey(np.arange(256)).tolist() * 3)
 
 
+def _dicom_values(path: Path, content: bytes | None) -> tuple[FileValues | None, int]:
+    values = dicom_values(path, content)
+    if values.pixels.ndim == 3 or values.bits <= 8:
+        return None, values.n_frames
+    low, high = float(values.pixels.min()), float(values.pixels.max())
+    whole = bool((values.pixels == np.rint(values.pixels)).all())
+    return FileValues(values.bits, whole, low, high, values.span), values.n_frames
+
+
 def _values(image: Image.Image) -> FileValues:
     pixels: Num[np.ndarray, "height width"] = np.asarray(image)
     bits = 16 if image.mode in _SIXTEEN_BIT else 32
     finite = pixels[np.isfinite(pixels)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    return FileValues(bits, image.mode != "F", low, high)
+    span = 65535.0 if bits == 16 else None
+    return FileValues(bits, image.mode != "F", low, high, span)
 
 
 def _narrow_rgb(image: Image.Image) -> Image.Image:
@@ -208,6 +231,8 @@ def _reason(path: Path, error: Exception) -> str:
         return error.strerror  # without the path, which is named already
     if path.is_file() and path.stat().st_size == 0:
         return "it is empty"
+    if path.name.lower().endswith(NIFTI_SUFFIXES):
+        return f"it is a volume (NIfTI), not an image; {SAVE_SLICES}"
     if isinstance(error, UnidentifiedImageError):
         return "it is no image of a known kind"
     return str(error)

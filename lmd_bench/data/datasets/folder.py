@@ -12,17 +12,22 @@ image its own.
 An image is known by that path or name without its ending. Names that begin with a dot are skipped.
 Links are followed. What is left out for its ending is counted, and a class folder without an image
 is refused, so that no class vanishes unseen.
+
+DICOM files may have any ending or none. They say of which patient they are, and that is the group
+where no column names one; nobody's name is kept (`_patients.py`).
 """
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TableColumns
 from lmd_bench.data.datasets._base import Dataset
+from lmd_bench.data.datasets._decode import SAVE_SLICES
+from lmd_bench.data.datasets._dicom import is_dicom
 from lmd_bench.data.datasets._own import (
     listing_files,
     notes_on_names,
@@ -30,8 +35,9 @@ from lmd_bench.data.datasets._own import (
     refuse_twice,
     table_of,
 )
+from lmd_bench.data.datasets._patients import Patients, without_names
 from lmd_bench.data.file_names import SPLITS, check_utf8, is_mask, plain, without_ending
-from lmd_bench.data.image_suffixes import SUFFIXES
+from lmd_bench.data.image_suffixes import NIFTI_SUFFIXES, SUFFIXES
 from lmd_bench.data.table import DatasetCard, ImageTable
 
 # Folders of such names hold parts of pictures, not classes.
@@ -70,9 +76,19 @@ class Folder(Dataset):
     def read(self, root: Path | None) -> ImageTable:
         """Return the images of the sub-folders sorted by path, or those of the CSV in its order."""
         root = self.check_root(root)
-        if self.columns is None:
-            return self._by_folder(root)
-        return read_listed(self.columns)
+        listed = self.columns
+        table = self._by_folder(root) if listed is None else read_listed(listed)
+        files = list(self.files(root))
+        patients = _patients_of(files)
+        if patients is None:
+            return table
+        finder = _Files(root, files, patients)
+        found = [finder.find(image_id) for image_id in table.image_ids]
+        return without_names(table, found, patients, own_groups=self._groups_named)
+
+    @property
+    def _groups_named(self) -> bool:
+        return self.columns is not None and self.columns.group_column is not None
 
     def files(self, root: Path | None) -> Iterator[os.DirEntry[str]]:
         """Yield the image files at any depth below the folder."""
@@ -107,6 +123,8 @@ class Folder(Dataset):
         deep = all(len(Path(e.path).relative_to(folder).parts) > 2 for e in images)
         if images and deep and self.columns is None:
             notes.append("all images lie two folders deep or more; the first level is the class")
+        patients = None if self._groups_named else _patients_of(images)
+        notes += [] if patients is None else patients.notes
         return (*notes, *notes_on_names(self.read(root).class_names))
 
     def paths(self, root: Path | None, table: ImageTable) -> tuple[Path | None, ...]:
@@ -116,7 +134,8 @@ class Folder(Dataset):
             UserError: an image's name is that of several files.
         """
         folder = self.check_root(root)
-        files = _Files(folder, self.files(root))
+        entries = list(self.files(root))
+        files = _Files(folder, entries, _patients_of(entries))
         return tuple(files.find(image_id) for image_id in table.image_ids)
 
     def where(self, root: Path | None, image_id: str) -> str:
@@ -126,11 +145,14 @@ class Folder(Dataset):
         same = [e for e in _files_below(folder) if Path(e.name).stem == name.name]
         same += [e for e in _files_below(folder) if e.name == name.name]
         others = [entry for entry in same if not _is_image(entry)]
+        _refuse_volumes(folder, others)
         if others:
             return (
                 f"{Path(others[0].path).relative_to(folder)} is there, but no image of its ending "
                 f"is read; endings of images are {' '.join(sorted(SUFFIXES))}."
             )
+        if name.name.lower().endswith(NIFTI_SUFFIXES):
+            return f"A volume (NIfTI) is not an image: {SAVE_SLICES}."
         if name.parts[0] == folder.name:
             return f"The CSV names paths from the folder above: name {folder.parent} as data root."
         return "The CSV names them by their path below the data folder, or by their file name."
@@ -142,6 +164,7 @@ class Folder(Dataset):
         )
         inside = [image_id for image_id in ids if "/" in image_id]
         if not inside:
+            _refuse_volumes(root, list(_files_below(root)))
             raise UserError(f"{root} has no sub-folder with images. {self.card.how_to_get}")
         if len(inside) < len(ids):
             loose = next(image_id for image_id in ids if "/" not in image_id)
@@ -182,15 +205,21 @@ class _Files:
     A name that is not there as it is written stands for one that looks the same (`plain`).
     """
 
-    def __init__(self, root: Path, entries: Iterator[os.DirEntry[str]]) -> None:
+    def __init__(
+        self, root: Path, entries: Iterable[os.DirEntry[str]], patients: Patients | None = None
+    ) -> None:
         self._root = root
         self._by_path: dict[str, list[Path]] = {}
         self._by_name: dict[str, list[Path]] = {}
         for entry in entries:
             path = Path(entry.path)
             relative = without_ending(path.relative_to(root).as_posix())
-            self._by_path.setdefault(relative, []).append(path)
-            self._by_name.setdefault(relative.rpartition("/")[2], []).append(path)
+            # By the name in the table, too, where that hides a patient.
+            hidden = relative if patients is None else patients.hidden(relative, path)
+            for name in {relative, hidden}:
+                self._by_path.setdefault(name, []).append(path)
+            for name in {relative.rpartition("/")[2], hidden.rpartition("/")[2]}:
+                self._by_name.setdefault(name, []).append(path)
         self._alike: tuple[dict[str, list[Path]], ...] | None = None
 
     def find(self, image_id: str) -> Path | None:
@@ -250,12 +279,29 @@ def _refuse_empty(root: Path, folders: Iterable[Path], classes: set[str]) -> Non
         if folder.name in classes or folder.name.startswith(_NOT_SEEN):
             continue
         others = list(_files_below(folder))
+        _refuse_volumes(root, others)
         held = f"holds {len(others)} files ({_endings(others)}) but" if others else "holds"
         raise UserError(
             f"The sub-folder {folder.relative_to(root)} of {root} {held} no image that is read; "
             f"endings of images are {' '.join(sorted(SUFFIXES))}: convert its files, or move it "
             "elsewhere."
         )
+
+
+def _refuse_volumes(root: Path, files: Sequence[os.DirEntry[str]]) -> None:
+    """Refuse volumes that lie where images are looked for."""
+    volumes = sorted(e.path for e in files if e.name.lower().endswith(NIFTI_SUFFIXES))
+    if volumes:
+        raise UserError(
+            f"{root} holds {len(volumes)} volumes (NIfTI), first "
+            f"{Path(volumes[0]).relative_to(root)}, and a volume is not an image: {SAVE_SLICES}."
+        )
+
+
+def _patients_of(entries: Iterable[os.DirEntry[str]]) -> Patients | None:
+    """Return the patients of the DICOM files among these; None where there are none."""
+    files = [path for path in (Path(entry.path) for entry in entries) if is_dicom(path)]
+    return Patients(files) if files else None
 
 
 def _folders_in(folder: Path) -> list[Path]:
@@ -269,7 +315,7 @@ def _endings(files: Iterable[os.DirEntry[str]]) -> str:
 
 
 def _is_image(entry: os.DirEntry[str]) -> bool:
-    return Path(entry.name).suffix.lower() in SUFFIXES
+    return Path(entry.name).suffix.lower() in SUFFIXES or is_dicom(Path(entry.path))
 
 
 def _files_below(

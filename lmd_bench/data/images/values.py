@@ -5,7 +5,7 @@ Files of 8 bits use their range by their nature; only those of more bits are ope
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,9 @@ import numpy as np
 from lmd_bench.core.errors import UserError
 from lmd_bench.data.datasets import Dataset
 from lmd_bench.data.datasets._decode import FileValues, UnreadableImageError
-from lmd_bench.data.intensity import AUTO, FULL, Levels, bits_of, parse_levels, used_levels
+from lmd_bench.data.intensity import AUTO, FULL, Levels, parse_levels, used_levels
 
-DARK = 64  # of 255; a set with nothing brighter is hardly seen
+_FEW_LEVELS = 128  # of 256; fewer leave a bit of the eight unused
 # No file of such an ending has more than 8 bits a value, or pages.
 _NARROW = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif"})
 
@@ -49,11 +49,6 @@ class Values:
         """Return the bits of the widest type."""
         return max(values.bits for values in self.wide)
 
-    @property
-    def brightest(self) -> float:
-        """Return the level, 0 to 255, of the largest value where the type's range is taken."""
-        return 255 * self.high / (2**self.bits - 1)
-
     def notes(self, intensity: str) -> list[str]:
         """Return what a person should know of them, as parts of a sentence.
 
@@ -63,22 +58,35 @@ class Values:
         of = f" (of {self.n_looked_at} looked at)" if self.n_looked_at < self.n_images else ""
         notes: list[str] = []
         if self.n_paged:
-            notes.append(f"{self.n_paged} files{of} have several pages, of which the first is read")
+            what = "have several pages or frames, of which the first is read"
+            notes.append(f"{self.n_paged} files{of} {what}")
         if not self.wide:
             return notes
-        what = f"{len(self.wide)} files{of} of {self.bits} bits hold values {self._range()}"
         if intensity != FULL:
-            notes.append(f"{what}; --intensity {intensity} maps them")
-        elif self.whole and self.bits == 16 and bits_of(self.high) < self.bits:
-            notes.append(
-                f"{what}, so they use {bits_of(self.high)} bits and become at most "
-                f"{self.brightest:.0f} of 255 bright; --intensity auto takes the range in use"
-            )
+            notes.append(f"{self.described(of)}; --intensity {intensity} maps them")
+            return notes
+        # Of a file with a window, or of 32 bits, the type says nothing of the range.
+        plain = replace(self, wide=tuple(v for v in self.wide if v.span is not None))
+        if plain.wide:
+            span = max(v.span or 0.0 for v in plain.wide)
+            n_levels = int(255 * (plain.high - min(plain.low, 0)) / span) + 1
+            if n_levels <= _FEW_LEVELS:
+                notes.append(
+                    f"{plain.described(of)}, so they use {plain.bits_used} bits and {n_levels} of "
+                    "256 grey levels; --intensity auto takes the range in use"
+                )
         return notes
 
-    def _range(self) -> str:
+    @property
+    def bits_used(self) -> int:
+        """Return the bits that whole numbers over this range take."""
+        return int(self.high - min(self.low, 0)).bit_length()
+
+    def described(self, of: str) -> str:
+        """Return how many files there are, and what they hold."""
         style = ",.0f" if self.whole else ",.6g"
-        return f"{self.low:{style}} to {self.high:{style}}"
+        values = f"{self.low:{style}} to {self.high:{style}}"
+        return f"{len(self.wide)} files{of} of {self.bits} bits hold values {values}"
 
 
 def look_at_values(

@@ -54,9 +54,9 @@ def test_constant_and_dark_images_are_counted():
     images = pictures(10)
     images[3], images[4] = 0, 77
     levels = look_at_levels(blocks(images))
-    assert (levels.constant, levels.n_dark, levels.dark) == ((3, 4), 1, False)
+    assert (levels.constant, levels.n_dark, levels.faint) == ((3, 4), 1, False)
     levels = look_at_levels(blocks(pictures(10) // 8))
-    assert (levels.dark, levels.n_dark, levels.brightest <= 31) == (True, 10, True)
+    assert (levels.faint, levels.n_dark, levels.range[1] <= 31) == (True, 10, True)
 
 
 @pytest.fixture
@@ -80,9 +80,9 @@ def test_check_finds_twelve_bits_in_sixteen_and_auto_mends_it(root):
     common = ("--dataset", "folder", "--data-root", str(root), "--protocol", "natural")
     code, text = check(*common)
     assert code == 1
-    assert "so they use 12 bits and become at most 15 of 255 bright" in text
-    assert "found no pixel of any image is brighter than" in text
+    assert "so they use 12 bits and 15 of 256 grey levels" in text
+    assert "found all pixels of all images lie between 0 and 1" in text
     code, text = check(*common, "--intensity", "auto")
     assert "values 0 to 4095 became black to white" in text
-    assert "ok no image of one value, too dark, or inverted" in text
+    assert "ok no image of one value, too faint, or inverted" in text
     assert code == 0, text
