@@ -89,3 +89,11 @@ def test_no_failures_is_said(tmp_path, capsys):
     open_store(tmp_path, create=True)
     app(["failures", "--results", str(tmp_path)], standalone_mode=False)
     assert "None of 0 trials failed" in capsys.readouterr().out
+
+
+def test_a_pruned_trial_is_no_failure(tmp_path):
+    write_search(tmp_path, SearchTrace("lmd-bench search", 1.0, 2, (STUDY,)))
+    rows = [row("1"), row("2", status="pruned", cause="others were better")]
+    ((study,),) = (one.studies for one in state.status(tmp_path, rows))
+    assert (study.done, study.failed, study.pruned) == (2, 0, 1)
+    assert failing.failures(rows, tmp_path) == []
