@@ -131,16 +131,21 @@ class Ledger:
         return sum(storage.nbytes() for storage in storages if storage is not None)
 
 
+_TIDYING = threading.Lock()
+
+
 def _key(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
 
 
 def _remember(held: dict[int, StorageWeakRef], tensor: Tensor) -> None:
-    if len(held) % 4096 == 4095:
-        for key in [key for key, ref in list(held.items()) if ref.expired()]:
-            held.pop(key, None)
-    ref = StorageWeakRef(tensor.untyped_storage())  # holds the address, so none is used twice
-    held[ref.cdata] = ref
+    # One thread alone tidies up: what another lets go meanwhile may be the address of a new tensor.
+    with _TIDYING:
+        if len(held) % 4096 == 4095:
+            for key in [key for key, ref in list(held.items()) if ref.expired()]:
+                held.pop(key, None)
+        ref = StorageWeakRef(tensor.untyped_storage())  # holds the address, so none is used twice
+        held[ref.cdata] = ref
 
 
 def where() -> str:
