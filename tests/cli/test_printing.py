@@ -9,7 +9,12 @@ import pytest
 import lmd_bench
 
 PACKAGE = Path(lmd_bench.__file__).parent
-MAY_PRINT = ("cli", "search/display.py", "__main__.py", "tracking/follow.py")  # the last is a program, into a log
+MAY_PRINT = (
+    "cli",
+    "search/display.py",
+    "__main__.py",
+    "tracking/follow.py",
+)  # the last is a program, into a log
 LIBRARY = [
     path
     for path in sorted(PACKAGE.rglob("*.py"))
