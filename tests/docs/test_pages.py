@@ -22,7 +22,7 @@ NAMES = (
 def test_readme_is_read_in_a_few_minutes():
     text = README.read_text()
     assert len(text.split()) <= 1200
-    assert len(text.splitlines()) <= 130
+    assert len(text.splitlines()) <= 150
 
 
 def test_readme_says_the_two_commands_and_that_there_is_no_licence_yet():
