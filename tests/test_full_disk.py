@@ -150,6 +150,7 @@ def test_a_full_disk_at_the_far_end_leaves_nothing_there(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(fsspec.get_filesystem_class("file"), "mv", full)
+    monkeypatch.setattr("lmd_bench.store.mirror.PAUSES", (0.0,))
     with pytest.raises(OSError, match="space"):
         mirror.push([row["key"]])
 

@@ -19,7 +19,9 @@ from tests import tiny
 NAMES = plugins.names("calibration")
 HEAD_ONLY = [name for name in NAMES if name != "icc"]
 SIZE = 32  # pixels: a ViT cuts them into four squares
-SHORT = {"icc": {"em_epochs": 2, "estep_steps": 3}}  # training an encoder takes its time
+SHORT = {
+    "icc": {"em_epochs": 2, "estep_steps": 3, "lbfgs_iterations": 3}
+}  # training an encoder takes its time
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -27,7 +27,7 @@ def test_concurrency_changes_no_trial(ask, sampler: str):
     one = MemoryStore()
     run_all(queue_of(request, one), one)
     assert sum(row["phase"] == "search" for row in one.rows()) == 40
-    for concurrent, seed in ((2, 1), (5, 2), (32, 3)):
+    for concurrent, seed in ((5, 2), (32, 3)):
         store = MemoryStore()
         _run_beside(queue_of(request, store), store, concurrent, seed)
         assert store.by_key == one.by_key
