@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import fsspec
 
@@ -25,6 +25,7 @@ from lmd_bench.store.store import LogitRow, Store
 
 T = TypeVar("T")
 FOLDERS = ("tracebacks", "logits", "trials", "compacted")  # rows last: where one is, its logits are
+_CLAIM = ".json"
 PAUSES = (1.0, 5.0, 20.0)  # seconds between tries; a network is away for a moment
 _EXPIRED = ("expiredtoken", "expired", "invalidaccesskeyid", "signaturedoesnotmatch")
 
@@ -290,6 +291,7 @@ def far_claim(
     """Put up a claim in a folder of the mirror; yield its name and the fresh ones before it.
 
     Of two that claim at once, the one whose file is older, or else comes first by name, is first.
+    So a claim is written once, and `renew` puts a sign of life beside it.
 
     Args:
         mirror: Where.
@@ -299,20 +301,48 @@ def far_claim(
         settle: Seconds until others at the same moment are sure to be seen; dates may be of whole
             seconds.
     """
-    name = f"{uuid.uuid4().hex[:16]}.json"
+    name = f"{uuid.uuid4().hex[:16]}{_CLAIM}"
     mirror.put_text(f"{folder}/{name}", json.dumps(facts))
     try:
         time.sleep(settle)
-        claims = mirror.texts(folder)
-        own_age = claims.get(name, (0.0, None))[0]
+        claims = far_claims(mirror, folder)
+        own_age = claims[name].age if name in claims else 0.0
         before = {
-            other: data
-            for other, (age, data) in claims.items()
-            if other != name and age < fresh and (-age, other) < (-own_age, name)
+            other: claim.facts
+            for other, claim in claims.items()
+            if other != name and claim.silent < fresh and (-claim.age, other) < (-own_age, name)
         }
         yield name, before
     finally:
         mirror.remove(f"{folder}/{name}")
+        mirror.remove(f"{folder}/{_sign(name)}")
+
+
+class FarClaim(NamedTuple):
+    """A claim on a mirror."""
+
+    age: float  # seconds since it was put up
+    silent: float  # seconds since it was put up or renewed
+    facts: Any
+
+
+def far_claims(mirror: Mirror, folder: str) -> dict[str, FarClaim]:
+    """Return the claims in a folder of a mirror by their names."""
+    found = mirror.texts(folder)
+    return {
+        name: FarClaim(age, min(age, found.get(_sign(name), (age, None))[0]), facts)
+        for name, (age, facts) in found.items()
+        if name.endswith(_CLAIM)
+    }
+
+
+def renew(mirror: Mirror, folder: str, name: str) -> None:
+    """Show that the holder of a claim lives; the claim's own age says who came first."""
+    mirror.put_text(f"{folder}/{_sign(name)}", "{}")
+
+
+def _sign(name: str) -> str:
+    return f"{name.removesuffix(_CLAIM)}.alive"
 
 
 def _json_of(fs: Any, path: str) -> Any:

@@ -1,13 +1,12 @@
 """Encoders on a mirror: what one machine has trained, another fetches, and none trains it twice."""
 
-import json
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from lmd_bench.store.mirror import Mirror, far_claim
+from lmd_bench.store.mirror import Mirror, far_claim, far_claims, renew
 
 FRESH = 1800.0  # seconds without an epoch, after which a machine that trains is taken for dead
 RENEWED = 60.0  # seconds between two renewals, at the end of an epoch
@@ -51,9 +50,9 @@ class FarEncoder:
                 time.sleep(POLL)
                 if self.fetch():
                     break
-                self._put(owner)
-                claims = self._mirror.texts(self._claims)
-                waiting &= {other for other, (age, _) in claims.items() if age < FRESH}
+                renew(self._mirror, self._claims, name)
+                claims = far_claims(self._mirror, self._claims)
+                waiting &= {other for other, claim in claims.items() if claim.silent < FRESH}
             yield not waiting and not self.fetch()
 
     def alive(self) -> None:
@@ -61,7 +60,4 @@ class FarEncoder:
         if time.monotonic() - self._renewed > RENEWED:
             self._renewed = time.monotonic()
             with suppress(OSError):
-                self._put({"host": socket.gethostname(), "process": os.getpid()})
-
-    def _put(self, owner: Mapping[str, object]) -> None:
-        self._mirror.put_text(f"{self._claims}/{self._own}", json.dumps(owner))
+                renew(self._mirror, self._claims, self._own)

@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
 from lmd_bench.search.tune.claims import claimed_far
 from lmd_bench.store import mirror as mirrors
 from lmd_bench.store.compaction import compact
-from lmd_bench.store.mirror import Mirror, MirroredStore, far_claim
+from lmd_bench.store.mirror import Mirror, MirroredStore, far_claim, renew
 from lmd_bench.store.rows import make_row
 from lmd_bench.store.store import open_store
 from lmd_bench.training import far_encoders
@@ -160,6 +161,20 @@ def test_a_claim_that_is_just_being_renewed_still_counts(tmp_path):
     mirror.put_text("claims/0.json", "")
     with far_claim(mirror, "claims", {}, fresh=60.0, settle=0.0) as (_, before):
         assert before == {"0.json": {}}
+
+
+def test_a_claim_that_is_renewed_stays_the_first(tmp_path, url):
+    """Renewed while another settles, it would look as if it had come later: both would be first."""
+    mirror = Mirror(url, tmp_path / "here")
+    with far_claim(mirror, "claims", {"who": "a"}, fresh=60.0, settle=0.0) as (name, before):
+        assert before == {}
+        again = threading.Timer(1.5, renew, [mirror, "claims", name])  # dates may be of seconds
+        time.sleep(1.1)
+        again.start()
+        with far_claim(mirror, "claims", {"who": "b"}, fresh=60.0, settle=2.0) as (_, first):
+            assert [claim["who"] for claim in first.values()] == ["a"]
+        again.join()
+    assert mirror.texts("claims") == {}
 
 
 def test_a_claim_is_read_again_when_it_was_half_written(tmp_path):

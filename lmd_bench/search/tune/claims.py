@@ -20,7 +20,7 @@ from typing import Any
 from lmd_bench.core.errors import UserError, file_error
 from lmd_bench.core.files import whole_file
 from lmd_bench.core.locks import Timeout, locked
-from lmd_bench.store.mirror import Mirror, far_claim
+from lmd_bench.store.mirror import Mirror, far_claim, renew
 
 RENEWED = 20.0  # seconds between two renewals
 FAR_RENEWED = 60.0  # the same on a mirror
@@ -84,12 +84,12 @@ def claimed_far(mirror: Mirror, studies: Iterable[str]) -> Iterator[None]:
                     f"is free after {FAR_FRESH / 60:.0f} minutes."
                 )
 
-        def renew() -> None:
+        def live() -> None:
             while not over.wait(FAR_RENEWED):
                 with suppress(OSError, UserError):
-                    mirror.put_text(f"claims/{name}", json.dumps(owner))
+                    renew(mirror, "claims", name)
 
-        thread = threading.Thread(target=renew, name="far-claim", daemon=True)
+        thread = threading.Thread(target=live, name="far-claim", daemon=True)
         thread.start()
         try:
             yield
