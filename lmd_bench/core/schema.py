@@ -32,10 +32,12 @@ ADDED_SETTINGS: Config = {
     "training.head_lr_factor": 1.0,
     "training.compile": False,
 }
+MOST_FOLDS = 10
+FOLDS = {f"folds_{n}": n for n in range(2, MOST_FOLDS + 1)}  # protocol -> folds of the data
 # Protocols whose val and test hold unequal numbers of images of each class that say nothing of how
 # frequent classes are: what depends on that (NLL, ECE, AUPRC, ...) is computed as if all were
 # equally frequent.
-EQUAL_PRIOR = frozenset({"balanced_v2", "no_val", *(f"folds_{k}" for k in range(2, 11))})
+EQUAL_PRIOR = frozenset({"balanced_v2", "no_val", *FOLDS})
 TASK_COLUMNS = (
     *("dataset", "protocol", "imbalance_factor", "image_size"),
     *("split_seed", "n_max", "task_fingerprint"),
@@ -333,6 +335,11 @@ def canonical_json(data: Any) -> str:
 def content_hash(data: Any) -> str:
     """Return 20 hex digits of the SHA-256 of `data`'s canonical JSON."""
     return hashlib.sha256(canonical_json(data).encode()).hexdigest()[:20]
+
+
+def salted_hash(salt: str, text: str, digits: int = 20) -> str:
+    """Return hex digits of the SHA-256 of a text that only who knows the salt can guess."""
+    return hashlib.sha256(f"{salt}:{text}".encode()).hexdigest()[:digits]
 
 
 def no_report(progress: Progress) -> None:

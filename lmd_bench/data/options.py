@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.options import Option, split_commas
-from lmd_bench.core.schema import MISSING_VALUES, DataSource, RareClasses, TableColumns
+from lmd_bench.core.schema import MISSING_VALUES, MOST_FOLDS, DataSource, RareClasses, TableColumns
 from lmd_bench.data.intensity import FULL, checked
 
 Protocol = Literal["balanced", "natural", "no_val", "lmd", "official", "balanced_v1", "balanced_v2"]
@@ -35,7 +35,7 @@ class TaskOptions:
         Option(
             "Cross-validation of so many folds, cut as balanced; split seed S is fold S mod FOLDS.",
             low=2,
-            high=10,
+            high=MOST_FOLDS,
         ),
     ] = None
     n_max: Annotated[int | None, Option("Images of the largest train class.")] = None

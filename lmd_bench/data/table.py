@@ -1,11 +1,12 @@
 """What a data set is: its card, and a table of one row per image."""
 
-import hashlib
 from collections.abc import Container
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int64
+
+from lmd_bench.core.schema import salted_hash
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def hashed_groups(table: ImageTable, image_ids: Container[str], salt: str) -> di
             which are few and easily guessed, cannot be found from their hashes.
     """
     return {
-        image_id: hashlib.sha256(f"{salt}:{group}".encode()).hexdigest()[:20]
+        image_id: salted_hash(salt, group)
         for image_id, group in zip(table.image_ids, table.groups, strict=True)
         if image_id in image_ids and group != own_group(image_id)
     }

@@ -22,7 +22,7 @@ from lmd_bench.data.options import DataOptions
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.board import load
 from lmd_bench.leaderboard.clinic import Use, clinic
-from lmd_bench.leaderboard.compare import comparison
+from lmd_bench.leaderboard.comparison import comparison
 from lmd_bench.leaderboard.ensembles import SHOWN, ensembles, parse_shown
 from lmd_bench.leaderboard.imbalance.text import MARGIN, imbalance
 from lmd_bench.leaderboard.paper import paper

@@ -30,7 +30,7 @@ from lmd_bench.leaderboard.studies.group import (
     study_label,
     task_order,
 )
-from lmd_bench.leaderboard.studies.measure import measure
+from lmd_bench.leaderboard.studies.measure import measure_alone
 from lmd_bench.leaderboard.studies.predictions import Judged, judged_runs
 from lmd_bench.leaderboard.studies.read import read_grouped
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY, SelectionRule
@@ -271,7 +271,7 @@ def _joint(study: StudyRows, selected: Row, judged: Judged | None) -> Joint:
     """Return balanced accuracy with its intervals; over retrainings alone without logits."""
     runs = study.ok_runs(selected)
     if judged is not None and set(judged.seeds) == set(runs):
-        return measure([(1.0, judged)], judged.seeds, lesions=judged.clusters)
+        return measure_alone(judged)
     scores = [row[f"test_{PRIMARY.name}"] for row in runs.values()]
     return joint([nan if score is None else score for score in scores], None, "")
 

@@ -19,7 +19,7 @@ from lmd_bench.core.schema import Row
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.studies.budget import Budget, within
 from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
-from lmd_bench.leaderboard.studies.measure import measure, quiet_note
+from lmd_bench.leaderboard.studies.measure import measure, measure_alone, quiet_note
 from lmd_bench.leaderboard.studies.predictions import Judged, read_judged, same_images
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.text import Part, Table, bounds, percent
@@ -128,7 +128,7 @@ def _lines(confirmed: Sequence[_Confirmed]) -> Iterator[Row]:
     for runs in confirmed:
         judged, n = runs.judged, len(runs.judged.seeds)
         loss = np.mean([balanced_log_loss(runs.val_images[1], p) for p in runs.val])
-        score = measure([(1.0, judged)], judged.seeds, lesions=judged.clusters)
+        score = measure_alone(judged)
         name = f"{judged.label}, mean of {n} runs"
         yield _line(SINGLE, name, n, score, float(loss))
         # Of one run there is nothing to take the mean of.

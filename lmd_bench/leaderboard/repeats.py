@@ -14,7 +14,7 @@ from typing import Any
 
 from lmd_bench.leaderboard.line import BoardLine
 from lmd_bench.leaderboard.studies.group import StudyRows, over_splits_label
-from lmd_bench.leaderboard.studies.measure import measure, measure_splits
+from lmd_bench.leaderboard.studies.measure import measure_alone
 from lmd_bench.leaderboard.studies.predictions import Judged, together
 from lmd_bench.leaderboard.studies.scores import MetricSpread
 from lmd_bench.stats.joint import Joint
@@ -106,9 +106,7 @@ def _joint(first: Joint, means: Sequence[float], judged: Judged | None) -> Joint
     """
     if judged is None:
         return over_splits([replace(first, value=mean, images_se=nan) for mean in means], nan)
-    if judged.splits:
-        return measure_splits([(1.0, judged)])
-    return measure([(1.0, judged)], judged.seeds, lesions=judged.clusters)
+    return measure_alone(judged)
 
 
 _SUMMED = (

@@ -22,7 +22,7 @@ from lmd_bench.leaderboard.studies.group import (
     group_studies,
     repeated,
 )
-from lmd_bench.leaderboard.studies.measure import measure, measure_splits, quiet_note
+from lmd_bench.leaderboard.studies.measure import measure_alone, quiet_note
 from lmd_bench.leaderboard.studies.predictions import (
     Clusters,
     Judged,
@@ -288,11 +288,7 @@ def _method(
     repeats: Sequence[StudyRows], judged: Judged, rule: SelectionRule, clusters: Clusters | None
 ) -> Row:
     judged = with_clusters(judged, clusters)
-    score = (
-        measure_splits([(1.0, judged)])
-        if judged.splits
-        else measure([(1.0, judged)], judged.seeds, lesions=judged.clusters)
-    )
+    score = measure_alone(judged)
     search = spread_of_repeats(repeats, rule)
     assert search is not None, "a confirmed study has a trial that can be selected"
     return {

@@ -115,7 +115,7 @@ def joint(
         return Joint(value, n, nan, nan, unknown, unknown, seeds, nan)
     of_mean = float((influence.of_units.mean(axis=1) ** 2).sum())
     sides = influence.sides or (sqrt(of_mean), sqrt(of_mean))
-    images = _interval(value, sides, influence.df, f"{over}, same trained models")
+    images = t_interval(value, sides, influence.df, f"{over}, same trained models")
     both = f"{over} and {n} {repeats}"
     if n < 2 or isnan(value):
         none = Interval(nan, nan, both)
@@ -130,7 +130,7 @@ def joint(
     df = max(1.0, variance**2 / parts) if parts > 0 else inf
     p = 2 * float(stdtr(df, -abs(value) / se)) if se > 0 else nan
     widened = sqrt(sides[0] ** 2 + of_seeds_alone), sqrt(sides[1] ** 2 + of_seeds_alone)
-    interval = _interval(value, widened, df, both)
+    interval = t_interval(value, widened, df, both)
     return Joint(value, n, se or nan, df, interval, images, seeds, p, sqrt(of_mean))
 
 
@@ -149,7 +149,7 @@ def joint_columns(joint: Joint, prefix: str = "") -> dict[str, float]:
     }
 
 
-def _interval(value: float, sides: tuple[float, float], df: float, over: str) -> Interval:
+def t_interval(value: float, sides: tuple[float, float], df: float, over: str) -> Interval:
     """Return the t interval; NaN where nothing varies, as that is ignorance and no certainty.
 
     Args:

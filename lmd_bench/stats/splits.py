@@ -17,17 +17,18 @@ URL: https://doi.org/10.1023/A:1024068626366, https://www.jmlr.org/papers/v5/gra
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from math import inf, isnan, nan, sqrt
 
 import numpy as np
 from jaxtyping import Int64
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtr
 
-from lmd_bench.stats.intervals import Interval
-from lmd_bench.stats.joint import Joint
-from lmd_bench.stats.paired import LEVEL
+from lmd_bench.stats.intervals import Interval, seed_interval
+from lmd_bench.stats.joint import Joint, t_interval
 
+_NOTHING = 1e-24  # variance of equal scores, whose sums may round otherwise
 _MOST_DF = 1e6  # beyond it Student's t is the normal one
 
 
@@ -47,17 +48,16 @@ def over_splits(of_splits: Sequence[Joint], shared: float) -> Joint:
     over = f"test lesions and {n} splits, each with its searches and runs"
     unknown, images = Interval(nan, nan, over), Interval(nan, nan, "")
     of_splits_alone = float(np.var(values, ddof=1)) / n if n > 1 else nan
-    alone = f"{n} splits as if they shared no test image"
-    seeds = _interval(value, sqrt(of_splits_alone), float(n - 1), alone)
+    seeds = replace(seed_interval(values), over=f"{n} splits as if they shared no test image")
     of_images = shared * float(np.mean([one.images_se**2 for one in of_splits]))
     variance = of_splits_alone + of_images
-    if isnan(variance):
+    if isnan(variance) or variance < _NOTHING:
         return Joint(value, n, nan, nan, unknown, images, seeds, nan)
     se = sqrt(variance)
     df = (n - 1) * (variance / of_splits_alone) ** 2 if of_splits_alone > 0 else inf
     df = min(df, _MOST_DF)
-    p = 2 * float(stdtr(df, -abs(value) / se)) if se > 0 else nan
-    return Joint(value, n, se or nan, df, _interval(value, se, df, over), images, seeds, p)
+    p = 2 * float(stdtr(df, -abs(value) / se))
+    return Joint(value, n, se, df, t_interval(value, (se, se), df, over), images, seeds, p)
 
 
 def shared_images(
@@ -84,10 +84,3 @@ def shared_images(
                 common += len(a & b) / n_images / n_images
                 total += 1 / n_images
     return common / total if total else nan
-
-
-def _interval(value: float, se: float, df: float, over: str) -> Interval:
-    if isnan(se) or isnan(value) or se < 1e-12:  # that all are equal is no certainty
-        return Interval(nan, nan, over)
-    half = float(stdtrit(df, 1 - LEVEL / 2)) * se
-    return Interval(value - half, value + half, over)

@@ -4,20 +4,19 @@ An image keeps a hash of its id, salted by the fingerprint of its task. So runs 
 still be compared image by image, and who holds the data can check which images these are.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import salted_hash
 from lmd_bench.store.columns import LOGITS
 from lmd_bench.store.merging import Arrival, merge
 from lmd_bench.store.row_files import read_table, write_table
 from lmd_bench.store.store import Store, open_store
 
 _PREFIX = "hidden:"
-_DIGITS = 20
 
 
 def hidden_ids(image_ids: Iterable[str], task_fingerprint: str) -> tuple[str, ...]:
@@ -73,5 +72,4 @@ def _copy_logits(key: str, fingerprint: str, stores: Sequence[Store], target: St
 def _hidden(image_id: str, fingerprint: str) -> str:
     if image_id.startswith(_PREFIX):
         return image_id
-    digest = hashlib.sha256(f"{fingerprint}:{image_id}".encode()).hexdigest()
-    return f"{_PREFIX}{digest[:_DIGITS]}"
+    return f"{_PREFIX}{salted_hash(fingerprint, image_id)}"

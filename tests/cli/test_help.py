@@ -11,9 +11,8 @@ from typer.testing import CliRunner
 from lmd_bench.cli import app, completion
 from lmd_bench.cli.app import PANELS, command_name
 from lmd_bench.cli.leaderboard import Rule
-from lmd_bench.core.schema import EQUAL_PRIOR
+from lmd_bench.core.schema import EQUAL_PRIOR, MOST_FOLDS
 from lmd_bench.data.options import Protocol, TaskOptions
-from lmd_bench.data.tasks.folds import MOST_FOLDS
 from lmd_bench.data.tasks.protocols import PROTOCOLS
 from lmd_bench.leaderboard.studies.rules import RULES
 from lmd_bench.search.options import Pruner, Sampler

@@ -12,7 +12,8 @@ from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TaskSpec
 from lmd_bench.experiments.results import open_results
-from lmd_bench.leaderboard.compare import compare_methods, comparison_frame
+from lmd_bench.leaderboard.compare import compare_methods
+from lmd_bench.leaderboard.comparison import comparison_frame
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 from lmd_bench.leaderboard.tables.text import bounds, p_value, percent, text_table
 from lmd_bench.stats.intervals import Interval

@@ -6,13 +6,12 @@ are few and easily guessed, so each hash holds a UID of the patient's images, wh
 data knows; it does not depend on other patients.
 """
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lmd_bench.core.schema import MISSING_VALUES
+from lmd_bench.core.schema import MISSING_VALUES, salted_hash
 from lmd_bench.data.datasets._dicom import Header, read_header
 from lmd_bench.data.table import ImageTable, own_group
 
@@ -112,7 +111,7 @@ def _smallest(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _mark(kind: str, name: str, salt: str) -> str:
-    return f"{kind}-{hashlib.sha256(f'{salt}:{name}'.encode()).hexdigest()[:16]}"
+    return f"{kind}-{salted_hash(salt, name, digits=16)}"
 
 
 def _letters(text: str) -> str:

@@ -11,11 +11,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import FOLDS
 from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.balanced import HoldOut, drawn_groups, images_by_class, take_class
 from lmd_bench.data.tasks.long_tail import by_count
 
-MOST_FOLDS = 10
 _VAL = HoldOut(most_val=100, most_test=100)
 
 
@@ -39,9 +39,8 @@ class Fold:
         taken: dict[str, list[int]] = {"test": [], "val": []}
         wanted = _VAL.wanted(counts)
         for label in order:
-            groups = drawn_groups(table, label, repeat)
-            rows = [row for group, of in groups.items() if group in owner for row in of]
-            inside = [row for row in rows if owner[table.groups[row]] == "test"]
+            drawn = drawn_groups(table, label, repeat).items()
+            inside = [row for group, rows in drawn if owner.get(group) == "test" for row in rows]
             taken["test"] += inside[: _VAL.most_test]
             take_class(table, label, repeat, {"val": wanted[label]["val"], "test": 0}, taken, owner)
         return taken, set(owner)
@@ -64,4 +63,4 @@ class Fold:
         return fold_of
 
 
-FOLDS = {f"folds_{k}": Fold(k) for k in range(2, MOST_FOLDS + 1)}
+CROSS_VALIDATION = {name: Fold(n_folds) for name, n_folds in FOLDS.items()}

@@ -21,7 +21,7 @@ from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.schema import DataSource, TaskSpec
 from lmd_bench.data.table import ImageTable
 from lmd_bench.data.tasks.balanced import HoldOut, HoldsOut, counts_by_class, cut_by_class
-from lmd_bench.data.tasks.folds import FOLDS
+from lmd_bench.data.tasks.folds import CROSS_VALIDATION
 from lmd_bench.data.tasks.lmd import cut_lmd
 from lmd_bench.data.tasks.no_val import cut_no_val
 from lmd_bench.data.tasks.official import cut_official
@@ -34,7 +34,7 @@ _RANDOM = {
 }
 
 
-_HELD_OUT: dict[str, HoldsOut] = {**_RANDOM, **FOLDS}
+_HELD_OUT: dict[str, HoldsOut] = {**_RANDOM, **CROSS_VALIDATION}
 
 
 def _by_class(table: ImageTable, spec: TaskSpec, source: DataSource) -> Split:

@@ -5,7 +5,6 @@ are known here, an image is the same if its pixels are, or if its name is and it
 as after another JPEG. Once there are such images, a lesion of one name is one lesion too.
 """
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from lmd_bench.core import paths
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, Row
 from lmd_bench.data.build import OnImages, prepare_dataset
+from lmd_bench.data.checks.doubles import pixel_digests
 from lmd_bench.data.images.prepare import PreparedImages
 from lmd_bench.data.table import own_group
 from lmd_bench.data.tasks.task import build_task
@@ -66,11 +66,10 @@ def _own_data(run: Row, own_root: Path | None, on_images: OnImages | None) -> Pr
 
 def _held(own: PreparedImages, other: PreparedImages) -> Bool[np.ndarray, " images"]:
     pixels, others = own.mapped(), other.mapped()
-    hashes = {hashlib.sha256(image.tobytes()).digest() for image in pixels}
+    digests = set(pixel_digests(pixels))
     row_of = {image: row for row, image in enumerate(own.table.image_ids)}
-    seen = np.zeros(len(other.table), dtype=bool)
+    seen = np.array([digest in digests for digest in pixel_digests(others)], dtype=bool)
     for index, (name, image) in enumerate(zip(other.table.image_ids, others, strict=True)):
-        seen[index] = hashlib.sha256(image.tobytes()).digest() in hashes
         if not seen[index] and (row := row_of.get(name)) is not None:
             difference = np.abs(image.astype(np.int16) - pixels[row].astype(np.int16))
             seen[index] = difference.mean() < NEAR

@@ -53,6 +53,13 @@ def measure(
     return _joined(sides[0][1], seeds, by_seed, influence, lesions)
 
 
+def measure_alone(judged: Judged, metric: str = PRIMARY.name) -> Joint:
+    """Return a metric of one method, over its splits where it has several, as `measure` does."""
+    if judged.splits:
+        return measure_splits([(1.0, judged)], metric)
+    return measure([(1.0, judged)], judged.seeds, metric, judged.clusters)
+
+
 def _moved(
     sides: Sides, seeds: Sequence[int], metric: str, lesions: Lesions
 ) -> tuple[list[float], Influence]:
