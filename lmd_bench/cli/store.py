@@ -1,7 +1,7 @@
 """Commands on the store of results: gather, join, explain and repeat its rows."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,7 +19,16 @@ Key = Annotated[str, typer.Argument(help="Key of a row; the beginning is enough 
 
 
 @app.command()
-def compact(results: Results = RESULTS) -> None:
+def compact(
+    results: Results = RESULTS,
+    logits: Annotated[
+        Literal["single", "gathered", "rounded"],
+        typer.Option(
+            help="Logits: leave them one file a trial, gather them too, or gather them rounded as "
+            "far as no metric changes at four digits."
+        ),
+    ] = "single",
+) -> None:
     """Gather the rows of many small files in one; safe while searches write and if it is killed."""
     from lmd_bench.store import compaction
 
@@ -37,6 +46,23 @@ def compact(results: Results = RESULTS) -> None:
         print(f"left where it is, cannot be read: {path.relative_to(results)}")
     for path in done.later:
         print(f"left where it is, written by a later lmd-bench: {path.relative_to(results)}")
+    if logits != "single":
+        _gather_logits(results, rounded=logits == "rounded")
+
+
+def _gather_logits(results: Path, *, rounded: bool) -> None:
+    from lmd_bench.store import gathering
+
+    done = gathering.gather(results, rounded=rounded)
+    if done.file is None:
+        print(f"{results}: there are no logits to gather")
+    else:
+        print(
+            f"{results}: logits of {done.n_trials} trials in gathered/{done.file.name}, "
+            f"{done.n_gathered} single files gathered, {done.n_rounded} trials rounded"
+        )
+    for path in done.damaged:
+        print(f"left where it is, cannot be read: {path.relative_to(results)}")
 
 
 @app.command()

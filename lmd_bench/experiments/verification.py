@@ -9,12 +9,9 @@ here is a whole run that was made up, logits and all: `reproduce` finds that.
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isclose, isnan
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-
-import numpy as np
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import PIPELINE_VERSION, DataSource, Row, TaskSpec
@@ -23,22 +20,13 @@ from lmd_bench.data.build import OnImages, prepare_dataset
 from lmd_bench.data.tasks.protocols import cut
 from lmd_bench.data.tasks.task import fingerprint
 from lmd_bench.methods.catalogue import named_methods
-from lmd_bench.stats.metrics import (
-    evaluate,
-    evaluate_further,
-    evaluate_scaled,
-    images_of_classes,
-    per_class_recall,
-)
-from lmd_bench.stats.probabilities import best_temperature
-from lmd_bench.store.from_logits import weights_of
 from lmd_bench.store.hiding import hidden_ids
 from lmd_bench.store.packs import Fault, file_hash, unpack
+from lmd_bench.store.recomputed import contradicted
 from lmd_bench.store.reproductions import logits_hash
 from lmd_bench.store.rows import spec_of
 from lmd_bench.store.store import SplitLogits, Store, open_store
 
-_SAME = {"rel_tol": 1e-6, "abs_tol": 1e-7}  # another BLAS may round otherwise
 _OF_TASK = ("class_names", "class_counts", "groups", "n_train", "n_val")
 _OWN_SEED = ("confirm", "race", "transfer")  # equal logits under two seeds are worth a look
 Split = dict[str, int]  # hidden id -> label
@@ -139,58 +127,8 @@ def _of_row(row: Row) -> list[Fault]:
 
 def _of_logits(row: Row, logits: Mapping[str, SplitLogits]) -> list[Fault]:
     """Return the columns of a row that do not follow from its logits."""
-    if not logits:
-        return []
-    n_classes = len(row["class_names"])
-    columns: dict[str, Any] = {}
-    for split, (_, labels, z) in logits.items():
-        fits = z.ndim == 2 and z.shape[1] == n_classes and np.isfinite(z).all()
-        if split not in ("val", "test") or not fits or not (labels >= 0).all():
-            return [Fault("logits", row["key"], f"{split}: not numbers of {n_classes} classes")]
-        if labels.max(initial=0) >= n_classes:
-            return [Fault("logits", row["key"], f"{split}: a label of no class")]
-        columns |= _columns_of(split, labels, z, row)
-    if "val" in logits and row["temperature"] is not None:
-        columns |= _scaled(row, logits)
-    wrong = [
-        f"{name} is {row[name]}, the logits give {value}"
-        for name, value in columns.items()
-        if row[name] is not None and not _same(row[name], value)
-    ]
-    return [Fault("metric", row["key"], "; ".join(wrong[:3]))] if wrong else []
-
-
-def _columns_of(split: str, labels: Any, z: Any, row: Row) -> dict[str, Any]:
-    weights = weights_of(row["protocol"], labels)
-    values: dict[str, Any] = evaluate(labels, z, tuple(row["groups"]), weights)
-    if split == "test":
-        values |= evaluate_further(labels, z, weights)
-    values |= {
-        "recall": per_class_recall(labels, z).tolist(),
-        "counts": images_of_classes(labels, z).tolist(),
-    }
-    return {f"n_{split}": len(labels)} | {f"{split}_{k}": value for k, value in values.items()}
-
-
-def _scaled(row: Row, logits: Mapping[str, SplitLogits]) -> dict[str, Any]:
-    _, labels, z = logits["val"]
-    temperature = best_temperature(labels, z, weights_of(row["protocol"], labels))
-    columns: dict[str, Any] = {"temperature": temperature}
-    if "test" in logits:
-        _, labels, z = logits["test"]
-        weights = weights_of(row["protocol"], labels)
-        scaled = evaluate_scaled(labels, z, row["temperature"], weights)
-        columns |= {f"test_scaled_{name}": value for name, value in scaled.items()}
-    return columns
-
-
-def _same(stored: Any, value: Any) -> bool:
-    if isinstance(stored, list):
-        return len(stored) == len(value) and all(map(_same, stored, value))
-    # An undefined recall is NaN in the logits' numbers, and NaN or null in the row.
-    if stored is None or isnan(stored):
-        return value is None or isnan(value)
-    return isclose(stored, value, **_SAME)
+    wrong, what = contradicted(row, logits)
+    return [Fault("metric" if wrong else "logits", row["key"], what)] if what else []
 
 
 def _tasks_here(

@@ -61,7 +61,7 @@ def compact(root: Path) -> Compaction:
 def _compact(store: Store) -> Compaction:
     _put_back(store.root / "trials")
     # Taken before the files are read: one that a worker replaces after that is not removed.
-    marks = {path: mark for path in store.singles() if (mark := _mark(path)) is not None}
+    marks = {path: seen for path in store.singles() if (seen := mark(path)) is not None}
     readable, later = part_later(marks)
     old, later_compacted = part_later(store.compacted())
     single, compacted = scan(readable, one_row=True), scan(old)
@@ -79,7 +79,7 @@ def _compact(store: Store) -> Compaction:
     for path in compacted.read:
         if path != file:
             path.unlink(missing_ok=True)
-    n_removed = sum(_remove(path, marks[path]) for path in single.read)
+    n_removed = sum(remove(path, marks[path]) for path in single.read)
     return Compaction(table.num_rows, n_removed, file, damaged, later)
 
 
@@ -124,20 +124,20 @@ def write_compacted(table: pa.Table, root: Path) -> Path:
     return final
 
 
-def _remove(path: Path, mark: Mark) -> bool:
+def remove(path: Path, seen: Mark) -> bool:
     """Remove a file unless it is another one by now; return whether it was removed.
 
     It is renamed first: what a worker puts in its place between the look and the removal is then
     seen, and put back.
     """
-    if _mark(path) != mark:
+    if mark(path) != seen:
         return False
     aside = path.with_name(f".{path.name}{_ASIDE}")
     try:
         os.replace(path, aside)
     except FileNotFoundError:
         return False
-    if _mark(aside) == mark:
+    if mark(aside) == seen:
         aside.unlink()
         return True
     _restore(aside)
@@ -158,7 +158,8 @@ def _restore(aside: Path) -> None:
     aside.unlink()
 
 
-def _mark(path: Path) -> Mark | None:
+def mark(path: Path) -> Mark | None:
+    """Return what tells a file from one that takes its place; None where there is none."""
     try:
         status = path.stat()
     except FileNotFoundError:

@@ -8,6 +8,7 @@ import numpy as np
 
 from lmd_bench.core.schema import Row
 from lmd_bench.store.columns import COLUMNS
+from lmd_bench.store.gathered import ROUNDINGS, bits_of, round_logits
 
 Logits = Mapping[
     str, tuple[tuple[str, ...], np.ndarray, np.ndarray]
@@ -39,7 +40,10 @@ def unmeasured(row: Row, again: Row) -> list[str]:
 
 
 def logit_differences(stored: Logits, again: Logits) -> list[str]:
-    """Return a sentence for each split whose logits are not bit-equal; none were kept: nothing."""
+    """Return a sentence for each split whose logits are not bit-equal; none were kept: nothing.
+
+    Where one side was rounded, the other is rounded alike.
+    """
     sentences: list[str] = []
     for split in sorted({*stored, *again} if stored else set[str]()):
         if split not in stored or split not in again:
@@ -48,11 +52,15 @@ def logit_differences(stored: Logits, again: Logits) -> list[str]:
         (ids, labels, old), (new_ids, new_labels, new) = stored[split], again[split]
         if ids != new_ids or not np.array_equal(labels, new_labels):
             sentences.append(f"{split} logits: of other images, in another order, or other labels")
-        elif old.shape != new.shape:
+            continue
+        if old.shape != new.shape:
             sentences.append(
                 f"{split} logits: of {old.shape[1]} classes there, {new.shape[1]} here"
             )
-        elif old.tobytes() != new.tobytes():
+            continue
+        if (bits := min(bits_of(old), bits_of(new))) in ROUNDINGS:
+            old, new = round_logits(old, bits), round_logits(new, bits)
+        if old.tobytes() != new.tobytes():
             sentences.append(
                 f"{split} logits: they differ by at most {np.abs(old - new).max():.3g}"
             )

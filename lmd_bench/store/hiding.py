@@ -13,7 +13,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import salted_hash
 from lmd_bench.store.columns import LOGITS
 from lmd_bench.store.merging import Arrival, merge
-from lmd_bench.store.row_files import read_table, write_table
+from lmd_bench.store.row_files import write_table
 from lmd_bench.store.store import Store, open_store
 
 _PREFIX = "hidden:"
@@ -56,12 +56,9 @@ def copy_hidden(sources: Sequence[Path], into: Path, *, logits: bool = True) -> 
 
 def _copy_logits(key: str, fingerprint: str, stores: Sequence[Store], target: Store) -> None:
     for store in stores:
-        path = store.logits_file(key)
-        if not path.exists():
-            continue
-        table = read_table(path)
+        table = store.logits_table(key)
         if table is None:
-            raise UserError(f"The logits in {path} are damaged; delete that file.")
+            continue
         ids = hidden_ids(table["image_id"].to_pylist(), fingerprint)
         at = table.schema.get_field_index("image_id")
         column = pa.array(ids, pa.string())

@@ -141,7 +141,7 @@ def _take(store: Store, target: Store, private: bool) -> Arrival:
     arriving = rows.filter(pa.array(new)).combine_chunks()
     if not private:
         for key in arriving["key"].to_pylist():
-            _copy_logits(store, target, key)
+            copy_logits(store, target, key)
             _copy_models(store, target, key)
     if arriving.num_rows:
         write_compacted(arriving, target.root)
@@ -194,26 +194,27 @@ def _conflicts(
             file = _set_aside(row, store, target, private)
             conflicts.append(Conflict(row, *_largest(kept[key], row), tuple(details), file))
         elif not private:
-            if not target.logits_file(key).exists():
-                _copy_logits(store, target, key)
+            if target.logits_table(key) is None:
+                copy_logits(store, target, key)
             _copy_models(store, target, key)
     return tuple(conflicts)
 
 
 def _differing_logits(store: Store, target: Store, key: str) -> list[str]:
     files = (target.logits_file(key), store.logits_file(key))
-    if not all(file.exists() for file in files) or filecmp.cmp(*files, shallow=False):
+    if all(file.exists() for file in files) and filecmp.cmp(*files, shallow=False):
         return []
-    return logit_differences(target.read_logits(key), store.read_logits(key))
+    both = target.read_logits(key), store.read_logits(key)
+    return logit_differences(*both) if all(both) else []
 
 
 def _set_aside(row: Row, store: Store, target: Store, private: bool) -> Path:
     digest = hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:8]
     file = target.root / "conflicts" / f"{row['key']}-{digest}.parquet"
     file.parent.mkdir(exist_ok=True)
-    logits = store.logits_file(row["key"])
-    if logits.exists() and not private:
-        _copy(logits, file.with_suffix(".logits.parquet"))
+    logits = None if private else store.logits_table(row["key"])
+    if logits is not None:
+        write_table(logits, file.with_suffix(".logits.parquet"))
     write_table(pa.Table.from_pylist([row], COLUMNS), file)
     return file
 
@@ -229,10 +230,13 @@ def _largest(kept: Row, row: Row) -> tuple[str, float]:
     return name, gap
 
 
-def _copy_logits(store: Store, target: Store, key: str) -> None:
+def copy_logits(store: Store, target: Store, key: str) -> None:
+    """Bring the logits of a trial, if there are any, as a single file."""
     source = store.logits_file(key)
     if source.exists():
         _copy(source, target.logits_file(key))
+    elif (table := store.logits_table(key)) is not None:
+        write_table(table, target.logits_file(key))
 
 
 def _copy_models(store: Store, target: Store, key: str) -> None:

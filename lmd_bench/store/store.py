@@ -1,7 +1,8 @@
 """The store: one small Parquet file per trial, which is the truth of what has been run.
 
 A results folder holds `store.json`, `trials/<key>.parquet` (one row each) and
-`logits/<key>.parquet`; `compacted/<hash>.parquet` holds rows that `lmd-bench compact` gathered.
+`logits/<key>.parquet`; `compacted/<hash>.parquet` holds rows that `lmd-bench compact` gathered, and
+`gathered/<hash>.parquet` logits.
 Each file is written under a name that begins with a dot and then renamed, so a reader sees all of
 it or nothing, and several processes may write at once.
 """
@@ -24,6 +25,7 @@ from lmd_bench.core.errors import BrokenPlaceError, UserError
 from lmd_bench.core.files import whole_file
 from lmd_bench.core.schema import SCHEMA_VERSION, Phase, Row, TrialRow, canonical_json
 from lmd_bench.store.columns import COLUMNS, LOGITS
+from lmd_bench.store.gathered import read_gathered
 from lmd_bench.store.provenance import package_version
 from lmd_bench.store.row_files import (
     ONE_ROW,
@@ -187,16 +189,9 @@ class Store:
         Raises:
             UserError: the file is damaged.
         """
-        path = self.logits_file(key)
-        if not path.exists():
-            return {}
-        table = read_table(path)
-        # Unlike a damaged row, which is run again by itself, nothing redoes logits alone.
+        table = self.logits_table(key)
         if table is None:
-            raise UserError(
-                f"The logits in {path} are damaged; delete that file and trials/{path.name}, "
-                "then run the same search again."
-            )
+            return {}
         split_of = np.array(table["split"].to_pylist())
         image_ids = np.array(table["image_id"].to_pylist(), dtype=object)
         labels = table["label"].to_numpy().astype(np.int64)
@@ -207,13 +202,36 @@ class Store:
             for split, mask in masks.items()
         }
 
+    def logits_table(self, key: str) -> pa.Table | None:
+        """Return the logits of a trial, one row an image; None where none were kept.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        path = self.logits_file(key)
+        # The single file first: a gathering moves logits from single files to gathered ones.
+        if path.exists():
+            table = read_table(path)
+            if table is not None:
+                return table
+            # Unlike a damaged row, which is run again by itself, nothing redoes logits alone.
+            if path.exists():
+                raise UserError(
+                    f"The logits in {path} are damaged; delete that file and trials/{path.name}, "
+                    "then run the same search again."
+                )
+        return read_gathered(self.root, key)
+
     def read_groups(self, key: str) -> dict[str, tuple[str | None, ...]]:
         """Return the hashed lesion or patient of each image by split, in the order of the logits.
 
         None for an image that is its own group. Empty where no logits were kept, or where an
         earlier version wrote them without groups.
+
+        Raises:
+            UserError: the file is damaged.
         """
-        table = read_table(self.logits_file(key), ("split", "group"))
+        table = self.logits_table(key)
         if table is None or "group" not in table.column_names:
             return {}
         groups: dict[str, list[str | None]] = {}

@@ -1,0 +1,164 @@
+"""Logits of many trials in one file, `gathered/<hash>.parquet`, one row a trial and split.
+
+Image ids, labels and groups are lists that repeat from trial to trial, so compression leaves little
+of them. Logits may be rounded; they stay float32 in the file, whose zero bits cost nothing. A trial
+whose single file lies in `logits/` is read from there.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.files import patiently
+from lmd_bench.store.columns import LOGITS
+
+FOLDER = "gathered"
+ROUNDINGS = (10, 12, 14, 16)  # bits after the leading one, fewest first
+_BITS = 23  # of float32
+ROW_GROUP = 128  # trials and splits; one group is read to get one of them
+_LISTS = {
+    "image_id": pa.string(),
+    "label": pa.int16(),
+    "logits": pa.float32(),
+    "group": pa.string(),
+}
+Logits = Float[np.ndarray, "..."]
+GATHERED = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        *(pa.field(name, pa.list_(kind), nullable=False) for name, kind in _LISTS.items()),
+    ]
+)
+LAYOUT: dict[str, Any] = {
+    "compression": "zstd",
+    "compression_level": 9,
+    "write_page_checksum": True,
+    "use_dictionary": [name for name in GATHERED.names if name != "logits"],
+    # The bytes of one place of all numbers together: those that rounding made 0 are packed away.
+    "column_encoding": {"logits.list.element": "BYTE_STREAM_SPLIT"},
+}
+
+
+def round_logits(logits: Logits, bits: int) -> Logits:
+    """Return logits with so many bits after the leading one; float32 has 23, float16 has 10."""
+    dropped = _BITS - bits
+    numbers = logits.astype(np.float32).view(np.uint32).astype(np.uint64)
+    numbers = (numbers + (1 << dropped >> 1)) >> dropped << dropped
+    return numbers.astype(np.uint32).view(np.float32)
+
+
+def bits_of(logits: Logits) -> int:
+    """Return the fewest of `ROUNDINGS` that hold logits as they are; 23 where none does.
+
+    Of logits as they come out of a training hardly ever any does.
+    """
+    fewer = (bits for bits in ROUNDINGS if np.array_equal(round_logits(logits, bits), logits))
+    return next(fewer, _BITS)
+
+
+def are_rounded(logits: Logits) -> bool:
+    """Say whether logits were rounded."""
+    return bits_of(logits) < _BITS
+
+
+def as_rows(key: str, table: pa.Table) -> list[dict[str, Any]]:
+    """Return the logits of a trial as rows of `GATHERED`, one for each split.
+
+    Args:
+        key: Of the trial.
+        table: In the schema of a single file; `group` may be absent.
+    """
+    columns = {name: table[name].to_pylist() for name in table.column_names}
+    groups = columns.get("group", [None] * table.num_rows)
+    rows: list[dict[str, Any]] = []
+    for split in dict.fromkeys(columns["split"]):
+        places = [place for place, of in enumerate(columns["split"]) if of == split]
+        rows.append(
+            {
+                "key": key,
+                "split": split,
+                "image_id": [columns["image_id"][place] for place in places],
+                "label": [columns["label"][place] for place in places],
+                "logits": [number for place in places for number in columns["logits"][place]],
+                "group": [groups[place] for place in places],
+            }
+        )
+    return rows
+
+
+def read_gathered(root: Path, key: str) -> pa.Table | None:
+    """Return the logits of a trial in the schema of a single file; None where none were gathered.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    for path in gathered_files(root):
+        try:
+            found = patiently(lambda path=path: _rows_of(path, key))
+        except FileNotFoundError:
+            # Another gathering has replaced it meanwhile.
+            return read_gathered(root, key)
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(
+                f"{path} is damaged ({error}); bring it back from where it was copied, or delete "
+                "it and run the same searches again."
+            ) from error
+        if found:
+            return _as_images(found)
+    return None
+
+
+def gathered_keys(path: Path) -> list[str]:
+    """Return the key of each row of a gathered file, in its order."""
+    return pq.read_table(path, columns=["key"])["key"].to_pylist()
+
+
+def gathered_files(root: Path) -> list[Path]:
+    """Return the gathered files of a results folder."""
+    return sorted(root.glob(f"{FOLDER}/[!.]*.parquet"))
+
+
+def _rows_of(path: Path, key: str) -> list[dict[str, Any]]:
+    places = _places(path, path.stat().st_mtime_ns).get(key, ())
+    groups = {place // ROW_GROUP for place in places}
+    tables = {group: _group(path, path.stat().st_mtime_ns, group) for group in groups}
+    return [
+        tables[place // ROW_GROUP].slice(place % ROW_GROUP, 1).to_pylist()[0] for place in places
+    ]
+
+
+def _as_images(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    images: list[dict[str, Any]] = []
+    for row in rows:
+        n = len(row["label"])
+        matrix = np.array(row["logits"], dtype=np.float32).reshape(n, -1)
+        images += [
+            {"image_id": i, "split": row["split"], "label": label, "logits": z, "group": group}
+            for i, label, z, group in zip(
+                row["image_id"], row["label"], matrix, row["group"], strict=True
+            )
+        ]
+    return pa.Table.from_pylist(images, LOGITS)
+
+
+@lru_cache(maxsize=8)
+def _places(path: Path, changed: int) -> dict[str, tuple[int, ...]]:
+    """Return the numbers of the rows of each key; a file never changes under its name."""
+    places: dict[str, tuple[int, ...]] = {}
+    for place, key in enumerate(gathered_keys(path)):
+        places[key] = (*places.get(key, ()), place)
+    return places
+
+
+@lru_cache(maxsize=8)
+def _group(path: Path, changed: int, group: int) -> pa.Table:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        return file.read_row_group(group).combine_chunks()

@@ -1,0 +1,176 @@
+"""Gather the logits of many trials in one file, rounded as far as that changes no metric.
+
+As for rows, the gathered file is written and read back before a single file goes, so logits are in
+one of the two or in both, whenever this is killed.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lmd_bench.core.errors import UserError, file_error
+from lmd_bench.core.files import publish, temporary_name
+from lmd_bench.core.locks import Timeout, locked
+from lmd_bench.core.schema import Row
+from lmd_bench.store.compaction import mark, remove
+from lmd_bench.store.gathered import (
+    FOLDER,
+    GATHERED,
+    LAYOUT,
+    ROUNDINGS,
+    ROW_GROUP,
+    are_rounded,
+    as_rows,
+    gathered_files,
+    gathered_keys,
+    round_logits,
+)
+from lmd_bench.store.recomputed import contradicted
+from lmd_bench.store.reproductions import read_records
+from lmd_bench.store.row_files import in_order
+from lmd_bench.store.store import SplitLogits, Store, open_store
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """What came of gathering logits."""
+
+    n_trials: int  # in the gathered file
+    n_rounded: int
+    n_gathered: int  # single files that went into it
+    file: Path | None  # None: there were no logits
+    damaged: tuple[Path, ...]  # left where they are
+
+
+def gather(root: Path, *, rounded: bool = False) -> Gathering:
+    """Gather the logits of all rows of a results folder in one file, and remove the single ones.
+
+    Args:
+        root: A results folder.
+        rounded: Keep of each trial's logits as few bits as leave all of its metrics the same at
+            four digits. One that was reproduced keeps all, as its record holds their hash.
+
+    Raises:
+        UserError: no results there, another compaction is at work, or gathered logits are damaged.
+    """
+    store = open_store(root)
+    try:
+        with locked(root / ".compact.lock", timeout=0):
+            return _gather(store, rounded)
+    except Timeout as error:
+        raise UserError(
+            f"Another lmd-bench compact is at work in {root}; wait until it has ended."
+        ) from error
+    except OSError as error:
+        raise file_error(f"The logits in {root} cannot be gathered", error) from error
+
+
+def _gather(store: Store, rounded: bool) -> Gathering:
+    rows: list[Row] = in_order(store.scan().table).to_pylist()
+    old = gathered_files(store.root)
+    there = {key for path in old for key in gathered_keys(path)}
+    singles = {row["key"]: store.logits_file(row["key"]) for row in rows}
+    marks = {key: seen for key, path in singles.items() if (seen := mark(path)) is not None}
+    as_told = {record.key for record in read_records(store.root)}
+    n_rounded, gathered, damaged = 0, list[str](), list[Path]()
+
+    def trials() -> Iterator[Sequence[dict[str, Any]]]:
+        nonlocal n_rounded
+        for row in rows:
+            key = row["key"]
+            if key not in marks and key not in there:
+                continue
+            try:
+                table = store.logits_table(key)
+            except UserError:
+                if key not in marks:
+                    raise
+                damaged.append(singles[key])
+                continue
+            if table is None:
+                continue
+            entries = as_rows(key, table)
+            if rounded and key not in as_told:
+                entries = _rounded(row, entries, store.read_logits(key))
+            logits = [np.array(entry["logits"], dtype=np.float32) for entry in entries]
+            n_rounded += all(map(are_rounded, logits))
+            gathered.append(key)
+            yield entries
+
+    file = _write(store.root, trials())
+    if file is None:
+        return Gathering(0, 0, 0, None, tuple(damaged))
+    for path in old:
+        if path != file:
+            path.unlink(missing_ok=True)
+    n_removed = sum(remove(singles[key], marks[key]) for key in gathered if key in marks)
+    return Gathering(len(gathered), n_rounded, n_removed, file, tuple(damaged))
+
+
+def _rounded(
+    row: Row, entries: list[dict[str, Any]], logits: Mapping[str, SplitLogits]
+) -> list[dict[str, Any]]:
+    """Return the logits of a trial rounded as far as no metric changes."""
+    # What they contradict already is no doing of the rounding, but a row to look at.
+    if contradicted(row, logits)[1]:
+        return entries
+    for bits in ROUNDINGS:
+        of_split = {
+            split: (ids, labels, round_logits(z, bits))
+            for split, (ids, labels, z) in logits.items()
+        }
+        if not contradicted(row, of_split)[1]:
+            return [entry | {"logits": of_split[entry["split"]][2].ravel()} for entry in entries]
+    return entries
+
+
+def _write(root: Path, trials: Iterable[Sequence[dict[str, Any]]]) -> Path | None:
+    """Write logits under the hash of the file's bytes, and make sure that they can be read."""
+    folder = root / FOLDER
+    folder.mkdir(exist_ok=True)
+    temporary = temporary_name(folder / "logits.parquet")
+    keys: list[str] = []
+    try:
+        with pq.ParquetWriter(temporary, GATHERED, **LAYOUT) as writer:
+            waiting: list[dict[str, Any]] = []
+            for entries in trials:
+                waiting += entries
+                keys += [entry["key"] for entry in entries]
+                while len(waiting) >= ROW_GROUP:
+                    writer.write_table(pa.Table.from_pylist(waiting[:ROW_GROUP], GATHERED))
+                    del waiting[:ROW_GROUP]
+            if waiting:
+                writer.write_table(pa.Table.from_pylist(waiting, GATHERED))
+        if not keys:
+            return None
+        if _keys_of_all(temporary) != keys:
+            raise UserError(
+                f"What was written to {folder} cannot be read back, so no single file was removed; "
+                "the disk may be failing."
+            )
+        with temporary.open("rb") as written:
+            digest = hashlib.file_digest(written, "sha256").hexdigest()[:20]
+        publish(temporary, final := folder / f"{digest}.parquet")
+    finally:
+        # A full disk must not fill further.
+        temporary.unlink(missing_ok=True)
+    return final
+
+
+def _keys_of_all(path: Path) -> list[str]:
+    """Return the keys of a file of which every page was read."""
+    keys: list[str] = []
+    with (
+        suppress(pa.ArrowException, OSError),
+        pq.ParquetFile(path, page_checksum_verification=True) as file,
+    ):
+        for group in range(file.num_row_groups):
+            keys += file.read_row_group(group)["key"].to_pylist()
+    return keys

@@ -1,0 +1,230 @@
+"""Logits gathered in one file: the same numbers, or rounded ones that change no metric."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from lmd_bench.cli import app
+from lmd_bench.core.errors import UserError
+from lmd_bench.stats.metrics import evaluate, evaluate_further
+from lmd_bench.store import gathering
+from lmd_bench.store.differences import logit_differences
+from lmd_bench.store.gathered import ROUNDINGS, bits_of, gathered_files, round_logits
+from lmd_bench.store.gathering import gather
+from lmd_bench.store.hiding import copy_hidden
+from lmd_bench.store.merging import merge
+from lmd_bench.store.recomputed import contradicted
+from lmd_bench.store.reproductions import Record, logits_hash, row_hash, write_record
+from lmd_bench.store.store import Store, open_store
+from tests.store.test_results import a_row
+
+N_CLASSES, N_IMAGES = 3, 60
+GROUPS = ("many", "medium", "few")
+
+
+def on_test(labels: Any, z: Any) -> dict[str, float]:
+    return {**evaluate(labels, z, GROUPS, None), **evaluate_further(labels, z, None)}
+
+
+def fill(store: Store, n_rows: int = 4, *, n_images: int = N_IMAGES) -> list[dict[str, Any]]:
+    """Write rows whose metrics follow from their logits."""
+    rows: list[dict[str, Any]] = []
+    for seed in range(n_rows):
+        rng = np.random.default_rng(seed)
+        labels = np.arange(n_images) % N_CLASSES
+        z = {
+            split: rng.normal(size=(n_images, N_CLASSES)).astype("f4") for split in ("val", "test")
+        }
+        scores = {f"val_{k}": v for k, v in evaluate(labels, z["val"], GROUPS, None).items()}
+        further = {
+            **evaluate(labels, z["test"], GROUPS, None),
+            **evaluate_further(labels, z["test"], None),
+        }
+        scores |= {f"test_{k}": v for k, v in further.items()}
+        row = a_row(
+            seed,
+            class_names=["a", "b", "c"],
+            class_counts=[9, 5, 1],
+            groups=list(GROUPS),
+            **scores,
+        )
+        logits = [
+            (f"{split}{i}", split, int(labels[i]), z[split][i].tolist(), f"lesion{i // 2}")
+            for split in ("val", "test")
+            for i in range(n_images)
+        ]
+        store.write(row, logits)
+        rows.append(row)
+    return rows
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(tmp_path / "runs", create=True)
+
+
+def of_all(store: Store, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [store.read_logits(row["key"]) for row in rows]
+
+
+def test_gathered_logits_are_read_as_before(store) -> None:
+    rows = fill(store)
+    before, groups = of_all(store, rows), [store.read_groups(row["key"]) for row in rows]
+
+    done = gather(store.root)
+
+    assert (done.n_trials, done.n_gathered, done.n_rounded) == (4, 4, 0)
+    assert not list((store.root / "logits").iterdir())
+    for old, new in zip(before, of_all(store, rows), strict=True):
+        assert logit_differences(old, new) == []
+    assert groups == [store.read_groups(row["key"]) for row in rows]
+
+
+def test_a_second_gathering_takes_new_trials_along(store) -> None:
+    rows = fill(store, 2)
+    gather(store.root)
+    rows = fill(store, 5)
+    before = of_all(store, rows)
+
+    # The first two lie in both: what was written last counts.
+    assert gather(store.root).n_trials == 5
+
+    assert len(gathered_files(store.root)) == 1
+    for old, new in zip(before, of_all(store, rows), strict=True):
+        assert logit_differences(old, new) == []
+
+
+def test_many_groups_of_rows_are_found_again(store, monkeypatch) -> None:
+    monkeypatch.setattr(gathering, "ROW_GROUP", 3)
+    monkeypatch.setattr("lmd_bench.store.gathered.ROW_GROUP", 3)
+    rows = fill(store, 5, n_images=6)
+    before = of_all(store, rows)
+    gather(store.root)
+    for old, new in zip(before, of_all(store, rows), strict=True):
+        assert logit_differences(old, new) == []
+
+
+def test_rounding_changes_no_metric_at_four_digits(store) -> None:
+    rows = fill(store, 6)
+    whole = of_all(store, rows)
+
+    done = gather(store.root, rounded=True)
+
+    rounded = of_all(store, rows)
+    assert done.n_rounded >= 5
+    for row, old, new in zip(rows, whole, rounded, strict=True):
+        assert contradicted(row, new) == ((), "")
+        # What is run again is compared with what was rounded.
+        assert logit_differences(new, old) == []
+        _, labels, z = new["test"]
+        again = on_test(labels, z)
+        for name, value in again.items():
+            assert value == pytest.approx(row[f"test_{name}"], rel=5e-5, abs=5e-5, nan_ok=True)
+
+
+def test_logits_whose_rounding_would_change_a_metric_stay_whole(store) -> None:
+    (row,) = fill(store, 1)
+    logits = store.read_logits(row["key"])
+    _, labels, z = logits["test"]
+    # Two classes apart by less than any rounding: it would make another one the first.
+    z = np.zeros_like(z)
+    z[:, 0], z[:, 1] = 1, np.nextafter(np.float32(1), np.float32(2))
+    scores = on_test(labels, z)
+    row |= {f"test_{name}": value for name, value in scores.items()}
+    lines = [(f"i{i}", "test", int(labels[i]), z[i].tolist(), None) for i in range(len(z))]
+    store.write(row, lines)
+
+    assert gather(store.root, rounded=True).n_rounded == 0
+    assert np.array_equal(store.read_logits(row["key"])["test"][2], z)
+
+
+def test_what_was_reproduced_keeps_its_logits(store) -> None:
+    rows = fill(store, 2)
+    row = rows[0]
+    logits = store.read_logits(row["key"])
+    told = logits_hash(logits, row["task_fingerprint"])
+    write_record(
+        store.root,
+        Record(
+            key=row["key"],
+            verdict="bit-equal",
+            row_sha256=row_hash(row),
+            logits_sha256=told,
+            again_row_sha256=row_hash(row),
+            again_logits_sha256=told,
+            outcome=(),
+            provenance=(),
+            device="cpu",
+            package_version="0",
+            git_commit=None,
+            finished_at="",
+        ),
+    )
+
+    assert gather(store.root, rounded=True).n_rounded == 1
+    assert logits_hash(store.read_logits(row["key"]), row["task_fingerprint"]) == told
+
+
+def test_a_forged_metric_is_seen_behind_rounded_logits(store) -> None:
+    rows = fill(store, 2)
+    gather(store.root, rounded=True)
+    forged = rows[0] | {"test_balanced_accuracy": rows[0]["test_balanced_accuracy"] + 0.001}
+    wrong, what = contradicted(forged, store.read_logits(forged["key"]))
+    assert wrong == ("test_balanced_accuracy",)
+    assert "the logits give" in what
+
+
+def test_merging_and_hiding_take_gathered_logits_along(store, tmp_path) -> None:
+    rows = fill(store, 3)
+    gather(store.root, rounded=True)
+    merge([store.root], tmp_path / "joined")
+    copy_hidden([store.root], tmp_path / "hidden")
+    for root in (tmp_path / "joined", tmp_path / "hidden"):
+        for row in rows:
+            there, here = store.read_logits(row["key"]), open_store(root).read_logits(row["key"])
+            assert all(np.array_equal(there[split][2], here[split][2]) for split in there)
+    # Twice the same is no conflict.
+    assert not any(arrival.conflicts for arrival in merge([store.root], tmp_path / "joined"))
+
+
+def test_a_cut_gathered_file_is_named_and_nothing_goes(store) -> None:
+    rows = fill(store, 3)
+    done = gather(store.root)
+    assert done.file is not None
+    done.file.write_bytes(done.file.read_bytes()[:-40])
+    with pytest.raises(UserError, match="is damaged"):
+        store.read_logits(rows[0]["key"])
+
+
+def test_a_damaged_single_file_is_left_and_named(store) -> None:
+    rows = fill(store, 3)
+    path = store.logits_file(rows[1]["key"])
+    path.write_bytes(path.read_bytes()[:50])
+    done = gather(store.root)
+    assert (done.n_trials, done.damaged) == (2, (path,))
+    assert path.exists()
+
+
+@pytest.mark.parametrize("bits", ROUNDINGS)
+def test_rounding_keeps_so_many_bits(bits: int) -> None:
+    z = np.random.default_rng(0).normal(size=1000).astype("f4") * 30
+    rounded = round_logits(z, bits)
+    assert bits_of(rounded) == bits
+    assert np.abs(rounded / z - 1).max() <= 2.0 ** -(bits + 1)
+    assert bits_of(z) == 23
+
+
+def test_the_command_gathers_logits(store) -> None:
+    fill(store, 2)
+    result = CliRunner().invoke(
+        app, ["compact", "--results", str(store.root), "--logits", "rounded"]
+    )
+    assert result.exit_code == 0, result.output
+    assert "logits of 2 trials in gathered/" in result.output
+    again = CliRunner().invoke(
+        app, ["compact", "--results", str(store.root), "--logits", "gathered"]
+    )
+    assert "0 single files gathered" in again.output
