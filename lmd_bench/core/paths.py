@@ -25,7 +25,7 @@ def data_root(dataset: str, given: Path | None = None) -> Path | None:
 def located(dataset: str, source: DataSource) -> DataSource:
     """Return `source` with the folder of `data_root` filled in, all its paths absolute."""
     columns = source.columns
-    if columns is not None:
+    if columns is not None and columns.images_csv is not None:
         columns = replace(columns, images_csv=columns.images_csv.expanduser().resolve())
     split_dir = source.split_dir.expanduser().resolve() if source.split_dir else None
     root = data_root(dataset, source.root)

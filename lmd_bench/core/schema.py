@@ -65,9 +65,9 @@ MISSING_VALUES = ("nan", "na", "n/a", "none", "null")
 class TableColumns:
     """The CSV of a data set without a file of its own (`folder`), and what its columns hold."""
 
-    images_csv: Path
-    image_column: str
-    label_column: str
+    images_csv: Path | None  # None: the columns are fields in archives of images
+    image_column: str = ""  # "": known by its usual name
+    label_column: str = ""
     group_column: str | None = None
     split_column: str | None = None
     missing_values: tuple[str, ...] = MISSING_VALUES  # no patient and no class, in any case
@@ -80,7 +80,7 @@ class DataSource:
     root: Path | None = None  # folder of the raw files
     allow_missing: bool = False  # go on without the listed images that have no file
     split_dir: Path | None = None  # folder of published splits, for the protocol `official`
-    columns: TableColumns | None = None  # for `folder` with a CSV
+    columns: TableColumns | None = None  # for `folder` with a CSV, and for archives
     rare_classes: RareClasses = "refuse"  # classes of too few images: leave them to the protocol
     rare_below: int = 8  # images; what protocol `balanced` needs of every class
     hold_out_test: float | None = None  # share of train for a published split that has no test
@@ -99,7 +99,7 @@ class DataSource:
         if (columns := values["columns"]) is not None:
             # Stored by an earlier version without the words.
             words = columns.get("missing_values", MISSING_VALUES)
-            csv = Path(columns["images_csv"])
+            csv = columns["images_csv"] and Path(columns["images_csv"])
             values["columns"] = TableColumns(
                 **columns | {"images_csv": csv, "missing_values": tuple(words)}
             )

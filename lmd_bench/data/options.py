@@ -77,10 +77,11 @@ class DataOptions:
         Option("CSV that lists the images of --dataset folder; or a folder of split lists."),
     ] = None
     image_column: Annotated[
-        str | None, Option("Its column of file names, with or without ending.")
+        str | None, Option("Its column of file names; or that of images in archives.")
     ] = None
     label_column: Annotated[
-        str | None, Option("Its column of classes; or A,B,C: a column of 0 and 1 for each class.")
+        str | None,
+        Option("Its column of classes (or an archive's field); or A,B,C: one of 0 and 1 each."),
     ] = None
     group_column: Annotated[
         str | None, Option("Its column of patients or lesions, which no split parts.")
@@ -113,7 +114,7 @@ class DataOptions:
         """Return the data source that the options name.
 
         Raises:
-            UserError: only a part of what describes a CSV was given, or two sources of images.
+            UserError: two sources of images, or an option that has no effect beside the others.
         """
         if self.features is not None and self.data_root is not None:
             raise UserError(
@@ -141,22 +142,18 @@ class DataOptions:
         )
 
     def _columns(self) -> TableColumns | None:
-        csv, image, label = self.images_csv, self.image_column, self.label_column
-        if csv is not None and image is not None and label is not None:
-            words = self.missing_values
-            missing = MISSING_VALUES if words is None else tuple(split_commas([words]))
-            return TableColumns(csv, image, label, self.group_column, self.split_column, missing)
-        given = (image, label, self.group_column, self.split_column, self.missing_values)
-        if csv is not None and csv.expanduser().is_dir() and given == (None,) * len(given):
-            return TableColumns(csv, "", "")  # lists whose columns are known by their names
-        given = (csv, *given)
-        if any(value is not None for value in given):
-            raise UserError(
-                "A folder with a CSV is described by --images-csv, --image-column and "
-                "--label-column together (and --group-column, --split-column if it has them); "
-                "give all three."
-            )
-        return None
+        """Return the CSV and the columns that were named; the data set says what it needs."""
+        words = self.missing_values
+        columns = TableColumns(
+            self.images_csv,
+            self.image_column or "",
+            self.label_column or "",
+            self.group_column,
+            self.split_column,
+            MISSING_VALUES if words is None else tuple(split_commas([words])),
+        )
+        # Words that are given are asked for, those of the default too.
+        return None if columns == TableColumns(None) and words is None else columns
 
 
 @dataclass(frozen=True)

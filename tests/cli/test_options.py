@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 from lmd_bench.cli.option_groups import expanded
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TableColumns
+from lmd_bench.data.datasets import load
 from lmd_bench.data.options import DataOptions, TaskOptions
 
 app = typer.Typer()
@@ -40,8 +41,9 @@ def test_help_lists_the_fields_and_not_the_dataclass():
 
 
 def test_a_csv_is_described_by_three_options_together():
+    columns = DataOptions(label_column="y").source().columns
     with pytest.raises(UserError, match="--images-csv, --image-column and --label-column"):
-        DataOptions(label_column="y").source()
+        load("folder", columns)
 
 
 def test_a_described_csv_reaches_the_data_source(tmp_path):

@@ -48,8 +48,8 @@ class Dataset(ABC):
             UserError: this data set has a published layout of its own.
         """
         raise UserError(
-            f"Data set '{self.card.name}' is read in its published layout, so --images-csv does "
-            "not apply; leave it out, or take --dataset folder."
+            f"Data set '{self.card.name}' is read in its published layout, so --images-csv and the "
+            "names of columns do not apply; leave them out, or take --dataset folder."
         )
 
     @abstractmethod

@@ -32,9 +32,10 @@ def listing_files(columns: TableColumns) -> list[Path]:
     """Return the files that list the images: the CSV, or one for each of train, val and test.
 
     Raises:
-        UserError: a folder that does not hold the lists of one split.
+        UserError: only a part of what describes a CSV was given, or a folder that does not hold
+            the lists of one split.
     """
-    path = columns.images_csv.expanduser().resolve()
+    path = _listing(columns)
     return list(_family(path).files.values()) if path.is_dir() else [path]
 
 
@@ -44,10 +45,23 @@ def read_listed(columns: TableColumns) -> ImageTable:
     Raises:
         UserError: a column, class or name that is absent or not allowed, or an image listed twice.
     """
-    path = columns.images_csv.expanduser().resolve()
+    path = _listing(columns)
     listed = _of_lists(path, columns) if path.is_dir() else _of_csv(path, columns)
     table = table_of(listed.ids, listed.names, listed.groups, listed.splits)
     return replace(table, own_splits=listed.splits is not None)
+
+
+def _listing(columns: TableColumns) -> Path:
+    path = None if columns.images_csv is None else columns.images_csv.expanduser().resolve()
+    named = columns.image_column and columns.label_column
+    # The columns of lists for each split are known by their names.
+    known = path is not None and path.is_dir() and columns == TableColumns(columns.images_csv)
+    if path is None or not (named or known):
+        raise UserError(
+            "A folder with a CSV is described by --images-csv, --image-column and --label-column "
+            "together (and --group-column, --split-column if it has them); give all three."
+        )
+    return path
 
 
 def _family(folder: Path) -> Family:
@@ -86,7 +100,7 @@ def _recognised(file: Path, split: SplitName, columns: TableColumns) -> _Columns
     read = read_csv if file.suffix.lower() in (".csv", ".tsv", ".tab") else read_list
     images = read(file, split)
     words = _words(columns)
-    ids = [_checked_id(str(file), image.name) for image in images]
+    ids = [checked_id(str(file), image.name) for image in images]
     names = [image.label or "" for image in images]
     lacking = [i for i, n in zip(ids, names, strict=True) if not n or n.lower() in words]
     if lacking:
@@ -110,7 +124,7 @@ def _of_csv(file: Path, columns: TableColumns) -> _Columns:
     is_one_hot = len(classes) > 1 and columns.label_column not in rows[0]
     if is_one_hot:
         rows = _rows(file, [*asked, *classes])
-    ids = [_checked_id(f"{file}, line {row.line}", row[columns.image_column]) for row in rows]
+    ids = [checked_id(f"{file}, line {row.line}", row[columns.image_column]) for row in rows]
     refuse_twice(file, ids, [f"line {row.line}" for row in rows])
     words = _words(columns)
     labels = [
@@ -218,7 +232,12 @@ def refuse_twice(source: Path, ids: Sequence[str], places: Sequence[str]) -> Non
         first[image_id] = place
 
 
-def _checked_id(place: str, value: str) -> str:
+def checked_id(place: str, value: str) -> str:
+    """Return a path below the data folder without the ending of an image.
+
+    Raises:
+        UserError: it is none.
+    """
     path = PurePosixPath(value)
     foreign = "\\" in value or "\0" in value or PureWindowsPath(value).drive
     if not value or path.is_absolute() or ".." in path.parts or foreign:

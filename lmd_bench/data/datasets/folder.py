@@ -112,7 +112,7 @@ class Folder(Dataset):
             if len(images) > len(found):
                 notes.append(
                     f"{len(images) - len(found)} of {len(images)} images in the folder are not "
-                    f"listed in {self.columns.images_csv.name}"
+                    f"listed in {Path(self.columns.images_csv or '').name}"
                 )
         masks = [entry.name for entry in images if is_mask(entry.name)]
         if masks and self.columns is None:
@@ -164,8 +164,11 @@ class Folder(Dataset):
         )
         inside = [image_id for image_id in ids if "/" in image_id]
         if not inside:
-            _refuse_volumes(root, list(_files_below(root)))
-            raise UserError(f"{root} has no sub-folder with images. {self.card.how_to_get}")
+            others = list(_files_below(root))
+            _refuse_volumes(root, others)
+            raise UserError(
+                f"{root} has no sub-folder with images. {_archives(others)}{self.card.how_to_get}"
+            )
         if len(inside) < len(ids):
             loose = next(image_id for image_id in ids if "/" not in image_id)
             raise UserError(
@@ -296,6 +299,15 @@ def _refuse_volumes(root: Path, files: Sequence[os.DirEntry[str]]) -> None:
             f"{root} holds {len(volumes)} volumes (NIfTI), first "
             f"{Path(volumes[0]).relative_to(root)}, and a volume is not an image: {SAVE_SLICES}."
         )
+
+
+def _archives(files: Sequence[os.DirEntry[str]]) -> str:
+    """Return, as a sentence, which data set reads archives that lie there; "" where none does."""
+    endings = {Path(entry.name).suffix for entry in files}
+    for kind, of in (("webdataset", {".tar"}), ("huggingface", {".arrow", ".parquet"})):
+        if endings & of:
+            return f"Its {' and '.join(sorted(endings & of))} files are read by --dataset {kind}. "
+    return ""
 
 
 def _patients_of(entries: Iterable[os.DirEntry[str]]) -> Patients | None:

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from lmd_bench.data.datasets import Dataset, hyper_kvasir, isic2018, isic2019, isic_archive
+from tests.data.datasets import archives
 
 PER_CLASS = 2
 
@@ -111,6 +112,14 @@ def _isic2018(root: Path, images: list[tuple[str, str]]) -> None:
         (folder / f"{folder.name}.csv").write_text("\n".join(truth))
 
 
+def _webdataset(root: Path, images: list[tuple[str, str]]) -> None:
+    archives.write_tar(root / "shard-0000.tar", archives.samples(("a", "b", "c"), PER_CLASS))
+
+
+def _huggingface(root: Path, images: list[tuple[str, str]]) -> None:
+    archives.write_saved(root, archives.rows(("a", "b", "c"), PER_CLASS))
+
+
 def _synthetic(root: Path, images: list[tuple[str, str]]) -> None:
     """Write nothing: it is drawn."""
 
@@ -124,5 +133,7 @@ WRITERS: dict[str, Callable[[Path, list[tuple[str, str]]], None]] = {
     "pbc": _labels_csv,
     "chula_rbc12": _labels_csv,
     "folder": _folder,
+    "webdataset": _webdataset,
+    "huggingface": _huggingface,
     "synthetic": _synthetic,
 }
