@@ -193,6 +193,13 @@ def test_images_in_no_split_are_counted_and_why(tmp_path):
     assert f"{n_left} images in no split, {n_left} of them as others of their group" in text
 
 
+def test_a_class_folder_that_is_a_link_to_nothing_is_refused(tmp_path):
+    root = tree(tmp_path, "a", "b", n=4)
+    (root / "c").symlink_to(tmp_path / "gone" / "c")
+    with pytest.raises(UserError, match="c is a link to nothing; mend or remove it"):
+        load("folder").read(root)
+
+
 def test_ok_is_not_said_of_groups_that_the_data_do_not_name(tmp_path):
     _, text = check("--data-root", str(tree(tmp_path, "a", "b", n=40)), "--image-size", "8")
     assert "the data name no lesions or patients" in text

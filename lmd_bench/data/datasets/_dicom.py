@@ -14,6 +14,7 @@ import struct
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,21 @@ if TYPE_CHECKING:
 
 _MAGIC = slice(128, 132)
 _INSTALL = "Reading DICOM files needs pydicom: pip install 'lmd-bench[dicom]'."
-_DECODERS = "install decoders: pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
+_DECOMPRESS = "save it uncompressed, as gdcmconv --raw or dcmdjpeg do"
+# UID of a compression -> the module that decodes it for pydicom, and what installs that.
+# Pillow and pydicom decode the others (RLE, JPEG of 8 bits). libjpeg is GPL-3, so it is no extra.
+_DECODERS = {
+    "1.2.840.10008.1.2.4.51": ("libjpeg", "pylibjpeg pylibjpeg-libjpeg"),  # JPEG of 12 bits
+    "1.2.840.10008.1.2.4.57": ("gdcm", "python-gdcm"),  # JPEG Lossless
+    "1.2.840.10008.1.2.4.70": ("gdcm", "python-gdcm"),
+    "1.2.840.10008.1.2.4.80": ("jpeg_ls", "pyjpegls"),  # JPEG-LS
+    "1.2.840.10008.1.2.4.81": ("jpeg_ls", "pyjpegls"),
+    "1.2.840.10008.1.2.4.90": ("openjpeg", "pylibjpeg pylibjpeg-openjpeg"),  # JPEG 2000
+    "1.2.840.10008.1.2.4.91": ("openjpeg", "pylibjpeg pylibjpeg-openjpeg"),
+    "1.2.840.10008.1.2.4.201": ("openjpeg", "pylibjpeg pylibjpeg-openjpeg"),  # HTJ2K
+    "1.2.840.10008.1.2.4.202": ("openjpeg", "pylibjpeg pylibjpeg-openjpeg"),
+    "1.2.840.10008.1.2.4.203": ("openjpeg", "pylibjpeg pylibjpeg-openjpeg"),
+}
 # What pydicom raises on damaged files and on tags that are absent or not as they should be.
 FAULTS = (
     *(AttributeError, ValueError, TypeError, KeyError, IndexError, EOFError, OSError),
@@ -168,13 +183,25 @@ def _pixels(path: Path, content: bytes | None) -> "tuple[Tags, Num[np.ndarray, '
             return tags, pixels >> 8 if pixels.dtype.itemsize == 2 else pixels
         return tags, pixels if pixels.ndim == 3 else apply_modality_lut(pixels, tags)
     except FAULTS as error:
-        syntax = getattr(tags, "file_meta", {}).get("TransferSyntaxUID")
-        if syntax is not None and syntax.is_compressed:
-            raise DicomError(
-                f"its pixels are compressed as {syntax.name}, and no decoder here reads them",
-                _DECODERS,
-            ) from error
-        raise DicomError("its pixels cannot be read, or are cut short") from error
+        raise _undecoded(tags) from error
+
+
+def _undecoded(tags: "Tags") -> DicomError:
+    """Return why pixels gave no picture: a decoder is not installed, or else they are damaged."""
+    from pydicom.pixels import get_decoder
+
+    syntax = getattr(tags, "file_meta", {}).get("TransferSyntaxUID")
+    if syntax is None or not syntax.is_compressed:
+        return DicomError("its pixels cannot be read, or are cut short")
+    why = f"its pixels are compressed as {syntax.name}, and no decoder here reads them"
+    try:
+        get_decoder(syntax)
+    except NotImplementedError:
+        return DicomError(why, _DECOMPRESS)
+    module, packages = _DECODERS.get(str(syntax), ("", ""))
+    if packages and find_spec(module) is None:
+        return DicomError(why, f"pip install {packages}, or {_DECOMPRESS}")
+    return DicomError(f"its pixels, compressed as {syntax.name}, cannot be read, or are cut short")
 
 
 def _seen(pixels: Num[np.ndarray, "h w"], tags: "Tags") -> Float64[np.ndarray, "h w"]:

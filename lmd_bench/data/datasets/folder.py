@@ -343,6 +343,9 @@ def _files_below(
             if not entry.is_dir():
                 if _is_image(entry):
                     check_utf8(entry.path)
+                elif entry.is_symlink() and not os.path.exists(entry.path):
+                    # It may have been the folder of a class.
+                    raise UserError(f"{entry.path} is a link to nothing; mend or remove it.")
                 yield entry
                 continue
             check_utf8(entry.path)

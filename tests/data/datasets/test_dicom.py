@@ -2,9 +2,13 @@
 
 import re
 import sys
+from importlib.util import find_spec
+from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from pydicom.data import get_testdata_file
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, TableColumns
@@ -119,8 +123,58 @@ def test_a_broken_file_is_told_of_without_what_it_holds(tmp_path, broken, reason
 
 def test_a_missing_decoder_is_told_of_with_what_to_install(tmp_path):
     file = write_compressed(tmp_path / "a.dcm")
-    with pytest.raises(UnreadableImageError, match=r"compressed as MPEG-4 .* pip install pyl"):
+    with pytest.raises(
+        UnreadableImageError, match=r"compressed as MPEG-4 .*; save it uncompressed"
+    ):
         decode(file, 2)
+
+
+# Of pydicom's own files: a compression, the module that decodes it, and the mean of its greys.
+@pytest.mark.parametrize(
+    ("name", "module", "mean"),
+    [
+        ("MR_small_RLE.dcm", "pydicom", 113.2),
+        ("SC_rgb_jpeg.dcm", "PIL", 244.0),
+        ("MR_small_jp2klossless.dcm", "openjpeg", 113.2),
+        ("GDCMJ2K_TextGBR.dcm", "openjpeg", 124.4),
+        ("MR_small_jpeg_ls_lossless.dcm", "jpeg_ls", 113.2),
+        ("SC_rgb_jpeg_gdcm.dcm", "gdcm", 127.7),
+    ],
+)
+def test_compressed_files_are_decoded(name, module, mean):
+    if find_spec(module) is None:
+        pytest.skip(f"the decoder {module} is not installed")
+    file = get_testdata_file(name, download=False)
+    assert isinstance(file, str)
+    assert decode(Path(file), 32).mean() == pytest.approx(mean, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "message"),
+    [
+        ("SC_rgb_jpeg_gdcm.dcm", "gdcm", "JPEG Lossless.* pip install python-gdcm"),
+        ("MR_small_jpeg_ls_lossless.dcm", "jpeg_ls", "JPEG-LS .* pip install pyjpegls"),
+        ("JPGExtended.dcm", "libjpeg", "JPEG Extended .* pip install pylibjpeg pylibjpeg-libjpeg"),
+    ],
+)
+def test_the_package_of_a_missing_decoder_is_named(name, module, message, monkeypatch):
+    broken = NotImplementedError("as where it is not installed")
+    monkeypatch.setattr("pydicom.pixels.pixel_array", Mock(side_effect=broken))
+    monkeypatch.setattr(
+        "lmd_bench.data.datasets._dicom.find_spec", lambda asked: None if asked == module else 1
+    )
+    file = get_testdata_file(name, download=False)
+    assert isinstance(file, str)
+    with pytest.raises(UnreadableImageError, match=f"compressed as {message}"):
+        decode(Path(file), 32)
+
+
+def test_damage_is_not_taken_for_a_missing_decoder(tmp_path):
+    file = get_testdata_file("MR_small_RLE.dcm", download=False)
+    assert isinstance(file, str)
+    (tmp_path / "a.dcm").write_bytes(Path(file).read_bytes()[:-900])
+    with pytest.raises(UnreadableImageError, match=r"cut short\); put a whole copy"):
+        decode(tmp_path / "a.dcm", 2)
 
 
 def test_without_pydicom_one_sentence_says_what_to_install(tmp_path, monkeypatch):
