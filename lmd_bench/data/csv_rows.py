@@ -57,8 +57,8 @@ def read_rows(
             begins = reader.line_num + 1
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{file} is not UTF-8 text ({error.reason} at byte {error.start}); {mend}, or save "
-            "it as UTF-8."
+            f"{file} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
+            f"{f', or {mend}' if mend == PUBLISHED else ''}."
         ) from error
     except (OSError, csv.Error) as error:
         raise UserError(f"{file} cannot be read ({error}); {mend}.") from error

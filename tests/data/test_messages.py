@@ -145,3 +145,19 @@ def test_a_class_that_a_published_split_lacks_has_advice_that_fits_it(tmp_path):
     table = load("folder", own(tmp_path, text, split_column="part")).read(tmp_path)
     with pytest.raises(UserError, match="Class b has no image in val; .* --rare-classes drop"):
         build_task(table, TaskSpec("folder", "official"), "x")
+
+
+def test_paths_from_another_folder_are_told_where_the_images_lie(tmp_path):
+    for name in ("1", "2"):
+        write_image(tmp_path / "im" / f"{name}.png")
+    columns = own(tmp_path, "file,dx\nraw/set/1.png,a\nraw/set/2.png,b\n")
+    with pytest.raises(UserError, match=r"im/1.png lies there.* name images by their path"):
+        prepare("folder", DataSource(tmp_path, columns=columns), 8)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_text_of_another_kind_is_to_be_saved_again_and_no_more(tmp_path, encoding):
+    columns = own(tmp_path, "")
+    columns.images_csv.write_bytes("file,dx\n1,nævus\n2,b\n".encode(encoding))
+    with pytest.raises(UserError, match=r"is not UTF-8 text \(.*\); save it as UTF-8\.$"):
+        load("folder", columns).read(tmp_path)

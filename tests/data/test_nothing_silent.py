@@ -276,3 +276,26 @@ def test_a_test_set_is_held_out_only_where_there_is_none(tmp_path):
         cut(table, OFFICIAL, source)
     with pytest.raises(UserError, match="--hold-out-test is for protocol 'official'"):
         cut(replace(table, own_splits=False), TaskSpec("folder", "balanced_v2"), source)
+
+
+def notes(root: Path, columns: TableColumns | None = None) -> str:
+    return " ".join(source_notes(["folder"], DataSource(root, columns=columns)))
+
+
+def test_a_split_is_not_called_the_class(tmp_path):
+    root = tree(tmp_path, *(f"{s}/{c}" for s in ("train", "val", "test") for c in "ab"))
+    assert "is the class" not in notes(root)
+    for name in "ab":
+        tree(root / "val", f"{name}/more")
+    assert "folders deep" not in notes(root)
+    assert "all images lie 2 folders deep" in notes(tree(tmp_path / "x", "a/more", "b/more"))
+
+
+def test_a_patient_that_may_stand_for_none_is_said(tmp_path):
+    lines = [f"{i},{'ab'[i % 2]},{f'p{i // 2}' if i < 40 else 'unknown'}," for i in range(60)]
+    columns = listed(tmp_path, lines, group_column="patient")
+    assert "20 of 60 images are of group 'unknown', the others of 2 or so each" in notes(
+        tmp_path, columns
+    )
+    columns = replace(columns, missing_values=("unknown",))
+    assert "unknown" not in notes(tmp_path, columns)

@@ -22,7 +22,7 @@ from lmd_bench.core.schema import MISSING_VALUES, TableColumns
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._decode import UnreadableImageError
 from lmd_bench.data.datasets._dicom import is_dicom
-from lmd_bench.data.datasets._own import notes_on_names, split_name, table_of
+from lmd_bench.data.datasets._own import notes_on_table, split_name, table_of
 from lmd_bench.data.file_names import SPLITS
 from lmd_bench.data.table import ImageTable
 
@@ -125,11 +125,11 @@ class Archived(Dataset):
 
     def notes(self, root: Path | None) -> tuple[str, ...]:
         """Return which fields are read, and which classes may be one written in several ways."""
-        class_names, fields = self.read(root).class_names, self._fields
+        table, fields = self.read(root), self._fields
         assert fields is not None, "an image was read"
         group = f"'{fields.group}' the group" if fields.group else "none the group"
         said = f"of the fields '{fields.label}' says the class and {group}"
-        return (said, *notes_on_names(class_names))
+        return (said, *notes_on_table(table))
 
     def content(self, image_id: str, path: Path | None) -> bytes | None:
         """Return the bytes of an image.

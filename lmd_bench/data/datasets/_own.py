@@ -1,5 +1,6 @@
 """A person's own CSV: which images it lists, and of what class, group and split each is."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -169,6 +170,27 @@ def table_of(
         class_names=class_names,
         splits=None if splits is None else tuple(splits),
     )
+
+
+def notes_on_table(table: ImageTable) -> list[str]:
+    """Return which group may stand for none, and which classes may be one or several."""
+    return [*_note_on_large_group(table), *notes_on_names(table.class_names)]
+
+
+def _note_on_large_group(table: ImageTable) -> list[str]:
+    """Return that a group is far larger than others are, as one of a word like `unknown` is."""
+    own = map(own_group, table.image_ids)
+    sizes = Counter(g for g, alone in zip(table.groups, own, strict=True) if g != alone)
+    if not sizes:
+        return []
+    ((name, largest),) = sizes.most_common(1)
+    usual = int(np.median(list(sizes.values())))
+    if largest < 10 * usual or largest < len(table) / 10:
+        return []
+    return [
+        f"{largest} of {len(table)} images are of group '{name}', the others of {usual} or so "
+        "each; if it stands for no patient, name the word with --missing-values"
+    ]
 
 
 def notes_on_names(class_names: Sequence[str]) -> list[str]:

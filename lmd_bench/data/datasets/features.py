@@ -20,7 +20,7 @@ from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._feature_file import SUFFIXES, FeatureFile, read_feature_file
 from lmd_bench.data.datasets._own import (
     listing_files,
-    notes_on_names,
+    notes_on_table,
     read_listed,
     refuse_twice,
     split_name,
@@ -102,7 +102,7 @@ class Features(Dataset):
 
     def notes(self, root: Path | None) -> tuple[str, ...]:
         """Return which classes may be one that is written in several ways."""
-        return tuple(notes_on_names(self.read(root).class_names))
+        return tuple(notes_on_table(self.read(root)))
 
     def missing(self, root: Path | None, table: ImageTable) -> Bool[np.ndarray, " images"]:
         """Return True for each listed image that has no features."""

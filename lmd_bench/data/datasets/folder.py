@@ -30,7 +30,7 @@ from lmd_bench.data.datasets._decode import SAVE_SLICES
 from lmd_bench.data.datasets._dicom import is_dicom
 from lmd_bench.data.datasets._own import (
     listing_files,
-    notes_on_names,
+    notes_on_table,
     read_listed,
     refuse_twice,
     table_of,
@@ -101,6 +101,7 @@ class Folder(Dataset):
         images = [entry for entry in files if _is_image(entry)]
         # Files beside the class folders are a person's lists and read-mes.
         others = [e for e in files if not _is_image(e) and Path(e.path).parent != folder]
+        table = self.read(root)
         notes: list[str] = []
         if others:
             notes.append(
@@ -108,7 +109,7 @@ class Folder(Dataset):
                 f"ending is that of no image that is read: {_endings(others)}"
             )
         if self.columns is not None:
-            found = {*self.paths(root, self.read(root))} - {None}
+            found = {*self.paths(root, table)} - {None}
             if len(images) > len(found):
                 notes.append(
                     f"{len(images) - len(found)} of {len(images)} images in the folder are not "
@@ -120,12 +121,17 @@ class Folder(Dataset):
                 f"{len(masks)} files that are called like masks count as images of their class, "
                 f"first {min(masks)}"
             )
-        deep = all(len(Path(e.path).relative_to(folder).parts) > 2 for e in images)
+        # Below the folder of a declared split it is the second level.
+        usual = 3 if table.own_splits else 2
+        deep = all(len(Path(e.path).relative_to(folder).parts) > usual for e in images)
         if images and deep and self.columns is None:
-            notes.append("all images lie two folders deep or more; the first level is the class")
+            level = ("first", "second")[usual - 2]
+            notes.append(
+                f"all images lie {usual} folders deep or more; the {level} level is the class"
+            )
         patients = None if self._groups_named else _patients_of(images)
         notes += [] if patients is None else patients.notes
-        return (*notes, *notes_on_names(self.read(root).class_names))
+        return (*notes, *notes_on_table(table))
 
     def paths(self, root: Path | None, table: ImageTable) -> tuple[Path | None, ...]:
         """Return the file of each image, None where it is missing.
@@ -155,6 +161,11 @@ class Folder(Dataset):
             return f"A volume (NIfTI) is not an image: {SAVE_SLICES}."
         if name.parts[0] == folder.name:
             return f"The CSV names paths from the folder above: name {folder.parent} as data root."
+        if same:
+            return (
+                f"{Path(same[0].path).relative_to(folder)} lies there and has that file name: name "
+                "images by their path below the data folder, or by their file name alone."
+            )
         return "The CSV names them by their path below the data folder, or by their file name."
 
     def _by_folder(self, root: Path) -> ImageTable:
