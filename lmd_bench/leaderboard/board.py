@@ -18,7 +18,7 @@ from lmd_bench.core.schema import ENCODER_COLUMNS, TASK_COLUMNS, Row
 from lmd_bench.leaderboard.imbalance.over_range import RangeStudy, range_lines, range_studies
 from lmd_bench.leaderboard.leaders import leaders_of
 from lmd_bench.leaderboard.line import HEADLINES, SCORES, BoardLine, line_columns
-from lmd_bench.leaderboard.missing import Gap, gaps_of, never_searched
+from lmd_bench.leaderboard.missing import Gap, gaps_of, never_searched, notes_of
 from lmd_bench.leaderboard.repeats import Measured, pooled
 from lmd_bench.leaderboard.studies.budget import Budget, within
 from lmd_bench.leaderboard.studies.group import (
@@ -170,7 +170,7 @@ def _build(
         for gap in gaps_of(study, rule, results, can_confirm=study.task in with_seeds)
     ]
     further += never_searched(studies, lines, results)
-    all_notes += [gap.note for gap in further]
+    all_notes += notes_of(further)
     measured = [
         Measured(line, study, runs)
         for line, (study, runs) in zip(_beside_others(lines, rule, budget), judged, strict=True)
@@ -315,7 +315,7 @@ def _notes(study: StudyRows, selected: Row, line: BoardLine, gaps: Sequence[Gap]
         for which, rows in runs.items()
         if len(_ok(rows)) < len(rows)
     ]
-    notes += [gap.note for gap in gaps if gap.note]
+    notes += notes_of(gaps)
     if untested := _untested(selected, _ok(tuned)):
         notes.append(
             f"no test image of class {', '.join(untested)} on {study.task}: scores and chance are "

@@ -26,6 +26,7 @@ class Gap:
     what: str  # is missing of them
     command: str
     note: str = ""  # the sentence of the leaderboard; empty where a dash in its line says it
+    waiting: str = ""  # a method and its trials, where only the end of its search can fill it
 
 
 def gaps_of(study: StudyRows, rule: SelectionRule, results: str, *, can_confirm: bool) -> list[Gap]:
@@ -44,12 +45,13 @@ def gaps_of(study: StudyRows, rule: SelectionRule, results: str, *, can_confirm:
     name = f"{study.method} on {study.task}"
     if not study.is_confirmed:
         counts = outcomes(study.trials)
-        fills = "its search run to the end, with --confirm-seeds above 0,"
-        command = selected["command"] or "the same search again, to its end"
-        if can_confirm:
-            fills = command = _confirm(selected, results)
         what = "all of it: searched, not confirmed, as where a study only lends its encoders"
-        note = f"searched, not confirmed: {name} ({counts}); {fills} fills it"
+        if not can_confirm:
+            command = selected["command"] or "the same search again, to its end"
+            waiting = f"{study.label} ({counts})"
+            return [Gap(study.task, (study.label,), what, command, waiting=waiting)]
+        command = _confirm(selected, results)
+        note = f"searched, not confirmed: {name} ({counts}); {command} fills it"
         return [Gap(study.task, (study.label,), what, command, note)]
     gaps: list[Gap] = []
     if not study.runs(selected):
@@ -96,6 +98,20 @@ def never_searched(
             )
             gaps.append(Gap(task, lacking, "all of it: never searched", command, note))
     return gaps
+
+
+def notes_of(gaps: Sequence[Gap]) -> list[str]:
+    """Return the sentences of gaps, one for all methods of a task whose search has to end."""
+    waiting: dict[str, list[str]] = defaultdict(list)
+    for gap in gaps:
+        if gap.waiting:
+            waiting[gap.task].append(gap.waiting)
+    notes = [
+        f"searched, not confirmed: {', '.join(methods)} on {task}; the search run to its end, with "
+        "--confirm-seeds above 0, fills it"
+        for task, methods in waiting.items()
+    ]
+    return notes + [gap.note for gap in gaps if gap.note]
 
 
 def by_command(gaps: Iterable[Gap]) -> list[Gap]:

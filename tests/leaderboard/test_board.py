@@ -97,7 +97,7 @@ def test_a_study_without_confirmation_becomes_a_note(study) -> None:
 
     assert len(board.frame) == 0
     assert tuple(board.frame.columns) == line_columns()
-    assert board.notes[0].startswith("searched, not confirmed: rrl on toy")
+    assert board.notes[0].startswith("searched, not confirmed: rrl (2 trials) on toy")
     assert "(2 trials)" in board.notes[0]
 
 

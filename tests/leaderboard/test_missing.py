@@ -16,9 +16,11 @@ def test_a_search_that_nobody_confirmed_is_filled_by_confirm_where_there_are_see
 
 
 def test_and_by_its_own_search_where_there_are_none(study) -> None:
-    (note,) = build(study("crt", [0.3, 0.5])).notes
+    (note,) = build(study("crt", [0.3, 0.5]) + study("lmd", [0.4])).notes
 
-    assert note.endswith("its search run to the end, with --confirm-seeds above 0, fills it")
+    # One sentence for all methods of a task: a search that runs has dozens.
+    assert note.startswith("searched, not confirmed: crt (2 trials), lmd (1 trial) on toy")
+    assert note.endswith("the search run to its end, with --confirm-seeds above 0, fills it")
 
 
 def test_a_method_that_one_task_lacks_is_named_with_the_search_that_fills_it(study) -> None:
