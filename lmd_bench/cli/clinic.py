@@ -35,9 +35,9 @@ def clinic(
     ] = None,
     column: Annotated[str, typer.Option(help="That column, such as sex, age or site.")] = "sex",
     part: Annotated[
-        Literal["scores", "classes", "decisions", "subgroups"],
-        typer.Option(help="What csv holds."),
-    ] = "scores",
+        Literal["scores", "classes", "decisions", "subgroups"] | None,
+        typer.Option(help="What csv holds.", show_default="scores"),
+    ] = None,
     results: Results = RESULTS,
     rule: Rule = "val_balanced_accuracy",
     clusters: Lesions = None,

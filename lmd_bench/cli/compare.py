@@ -84,9 +84,12 @@ def ranks(
     results: Results = RESULTS,
     rule: Rule = "val_balanced_accuracy",
     part: Annotated[
-        Literal["methods", "runs"],
-        typer.Option(help="What csv holds; runs: method, task, seed and error of each run."),
-    ] = "methods",
+        Literal["methods", "runs"] | None,
+        typer.Option(
+            help="What csv holds; runs: method, task, seed and error of each run.",
+            show_default="methods",
+        ),
+    ] = None,
     clusters: Lesions = None,
     cluster_column: LesionColumn = "lesion_id",
     format: Format = "table",
@@ -98,7 +101,11 @@ def ranks(
 
     check_format(format)
     lesions = lesions_of(clusters, cluster_column)
-    emit(open_results(results).ranks(rule, clusters=lesions), format, PARTS[part])
+    emit(
+        open_results(results).ranks(rule, clusters=lesions),
+        format,
+        None if part is None else PARTS[part],
+    )
 
 
 @app.command()
@@ -150,9 +157,9 @@ def imbalance(
         str, typer.Option(help="Such as balanced_accuracy, few_recall, mcc, macro_auc.")
     ] = "balanced_accuracy",
     part: Annotated[
-        Literal["curves", "crossings", "ranges", "over-range", "levels", "shares"],
-        typer.Option(help="What csv holds."),
-    ] = "curves",
+        Literal["curves", "crossings", "ranges", "over-range", "levels", "shares"] | None,
+        typer.Option(help="What csv holds.", show_default="curves"),
+    ] = None,
     margin: Annotated[
         float, typer.Option(min=0.0, help="Points that a method may fall short and be as good.")
     ] = 2.0,
@@ -163,13 +170,10 @@ def imbalance(
 ) -> None:
     """Show a metric on test against the imbalance factor, where methods cross, robust ranges."""
     from lmd_bench.cli.emit import check_format, emit
-    from lmd_bench.core.errors import unknown
     from lmd_bench.experiments.results import open_results
     from lmd_bench.leaderboard.imbalance.text import PARTS
 
     check_format(format)
-    if part not in PARTS:
-        raise unknown("part", part, PARTS)
     answer = open_results(results).imbalance(
         metric,
         rule,
@@ -177,4 +181,4 @@ def imbalance(
         margin=margin / 100,
         clusters=lesions_of(clusters, cluster_column),
     )
-    emit(answer, format, PARTS[part])
+    emit(answer, format, None if part is None else PARTS[part])

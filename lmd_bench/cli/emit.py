@@ -11,26 +11,49 @@ from lmd_bench.leaderboard.answer import FORMATS, Answer, check_format
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.render import Leaderboard, render
 
-__all__ = ["FORMATS", "check_format", "emit", "emit_leaderboard", "write", "write_leaderboard"]
+__all__ = [
+    "FORMATS",
+    "check_format",
+    "check_part",
+    "emit",
+    "emit_leaderboard",
+    "write",
+    "write_leaderboard",
+]
 
 PARQUET = "parquet"  # to a file alone
 _WITHOUT_NOTES = ("csv", PARQUET)  # they have no room for sentences
 
 
-def emit(answer: Answer, format: str, part: str = "") -> None:
+def emit(answer: Answer, format: str, part: str | None = None) -> None:
     """Print an answer; the watermark and the notes of a CSV go to stderr.
 
     Args:
         answer: What to print.
         format: table, csv or json.
-        part: Name of the frame that CSV holds; empty: the first.
+        part: Name of the frame that CSV holds; None: the first. The other formats hold all.
 
     Raises:
-        UserError: no such format or part.
+        UserError: no such format or part, or a part of what holds all.
     """
-    write(answer.render(format, part=part))
+    check_part(part, format)
+    write(answer.render(format, part=part or ""))
     if format in _WITHOUT_NOTES:
         _print_notes(answer.rule, answer.notes)
+
+
+def check_part(part: str | None, format: str) -> None:
+    """Check that a part is asked for only where an answer is not shown whole.
+
+    Raises:
+        UserError: it is not, or there is no such format.
+    """
+    check_format(format)
+    if part is not None and format != "csv":
+        raise UserError(
+            f"--part names what a CSV holds, and --format {format} holds all parts; add "
+            "--format csv, or leave --part out."
+        )
 
 
 def emit_leaderboard(board: Leaderboard, format: str, out: Path | None) -> None:

@@ -43,20 +43,21 @@ def evaluate(
         Path | None, typer.Option(help="File for the curve of --corrupt, an SVG.")
     ] = None,
     part: Annotated[
-        Literal["rows", "classes", "differences"], typer.Option(help="What csv holds.")
-    ] = "rows",
+        Literal["rows", "classes", "differences"] | None,
+        typer.Option(help="What csv holds.", show_default="rows"),
+    ] = None,
     split_dir: SplitDir = None,
     results: Results = RESULTS,
     format: Format = "table",
 ) -> None:
     """Judge models on another data set, or on corrupted test images, without training."""
-    from lmd_bench.cli.emit import check_format, emit
+    from lmd_bench.cli.emit import check_part, emit
     from lmd_bench.cli.progress import image_progress
     from lmd_bench.experiments.evaluation.corruption import evaluate_corrupted
     from lmd_bench.experiments.evaluation.external import evaluate_external
     from lmd_bench.store.store import open_store
 
-    check_format(format)
+    check_part(part, format)
     if corrupt == (dataset is not None):
         raise UserError("Give --dataset for another data set, or --corrupt; one of them.")
     store, source = open_store(results), data.source(split_dir)
@@ -87,7 +88,7 @@ def evaluate(
                 on_images=on_images,
                 on_done=on_done,
             )
-    emit(answer, format, part if part in answer.frames else "")
+    emit(answer, format, part)
     if svg is not None:
         _draw(answer, svg, corrupt)
 

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import lmd_bench
+from lmd_bench.cli import app
 
 PACKAGE = Path(lmd_bench.__file__).parent
 MAY_PRINT = (
@@ -46,3 +48,12 @@ def test_only_the_command_line_prints() -> None:
         for line in _prints(path.read_text(encoding="utf-8"))
     ]
     assert printing == []
+
+
+@pytest.mark.parametrize("format", ["table", "json"])
+def test_a_part_of_what_shows_all_parts_is_refused(format: str) -> None:
+    root = "results/reference/ham10000-32px"
+    words = ["imbalance", "--results", root, "--format", format, "--part", "ranges"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert "--part names what a CSV holds" in " ".join(result.output.split())
