@@ -27,7 +27,7 @@ PANELS = {
     "Read": (
         *("leaderboard", "compare", "intervals", "ranks", "tuning", "imbalance"),
         *("clinic", "paper"),
-        *("report", "simulate"),
+        *("report", "simulate", "portfolio"),
     ),
     "Use the model": ("predict", "export", "evaluate"),
     "Data and methods": (
@@ -46,7 +46,7 @@ LOOKING_UP = {
     *PANELS["Use the model"],
     *PANELS["Data and methods"],
     *("simulate", "reproduce", "report", "dashboard", "leaderboard", "compare", "sync"),
-    *("verify", "publish"),
+    *("verify", "publish", "portfolio"),
 }
 
 

@@ -109,7 +109,8 @@ def plain_options(options: Any) -> dict[str, Any]:
     for entry in entries(type(options)):
         value = flat[entry.name]
         if value is not None:
-            written[entry.names[0]] = _plain(value)
+            is_word = str(value) in entry.option.words
+            written[entry.names[0]] = str(value) if is_word else _plain(value)
     return written
 
 

@@ -23,6 +23,7 @@ class Option:
     flag: str = ""  # on the command line, where it is not the field's name
     low: int | float | None = None
     high: int | float | None = None
+    words: tuple[str, ...] = ()  # that are no paths, where it takes one
     pairs: bool = False  # texts of key=value, for which a file may hold a mapping
 
 

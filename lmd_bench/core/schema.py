@@ -18,6 +18,9 @@ Phase = Literal["search", "race", "confirm", "single", "transfer", "external", "
 NO_CALIBRATION = "none"  # the stage 2 that keeps stage 1's own head, so stage 1 is the whole method
 OF_A_STUDY: tuple[Phase, ...] = ("search", "race", "confirm")  # these rows make a study
 JUDGED_ON_TEST: tuple[Phase, ...] = ("confirm", "transfer")  # runs of a config chosen before
+# What gave the config of a search trial: the method, a person or a warm start, earlier results, a
+# draw near the default, or the sampler.
+ProposedBy = Literal["default", "point", "portfolio", "prior", "sampler"]
 Status = Literal["ok", "diverged", "oom", "error", "lost", "node_lost", "timeout", "pruned"]
 RareClasses = Literal["refuse", "drop", "merge"]
 # Settings that came after the first keys, each at the value under which everything is as it was
@@ -170,6 +173,7 @@ class TrialContext:
     trial_number: int = 0  # within its study
     repeat_of: str = ""  # hash of all that makes the study, but its seed and its split seed
     is_default: bool = False  # the config is the method's default
+    proposed_by: ProposedBy | None = None  # of a search trial
     encoder_rank: int | None = None  # rank on val of the encoder it stands on, staged search only
     n_stage1_trials: int | None = None  # whose encoders its study chose among, staged search only
     n_searched: int | None = None  # settings that its study draws
@@ -217,6 +221,7 @@ class TrialRow(TypedDict):
     repeat_of: str | None
     trial_number: int
     is_default: bool
+    proposed_by: ProposedBy | None
     source_key: str
     method: str
     representation: str

@@ -1,6 +1,7 @@
 """What a study may draw: ranges of `search_spaces/` as Optuna distributions."""
 
 from collections.abc import Iterable, Mapping
+from math import exp, log
 from typing import Any
 
 import yaml
@@ -13,7 +14,7 @@ from optuna.distributions import (
 
 from lmd_bench.core import paths, plugins
 from lmd_bench.core.errors import UserError, unknown
-from lmd_bench.core.schema import Config
+from lmd_bench.core.schema import Config, Scalar
 from lmd_bench.methods.config import ON_STORED
 
 Space = dict[str, BaseDistribution]
@@ -50,6 +51,36 @@ def search_space(
             if entry["type"] != "fixed" and key not in set(fixed):
                 space[key] = _distribution(key, entry)
     return space
+
+
+def place_of(within: BaseDistribution, value: Scalar | None) -> float:
+    """Return a value's place in a range, 0 to 1 on the scale that is searched.
+
+    Of what is chosen among names it is the number of the name. NaN where the value is none of them.
+    """
+    if isinstance(within, CategoricalDistribution):
+        return float(within.choices.index(value)) if value in within.choices else float("nan")
+    if value is None:
+        return float("nan")
+    assert isinstance(within, FloatDistribution | IntDistribution)
+    low, high, at = float(within.low), float(within.high), float(value)
+    if within.log:
+        low, high, at = log(low), log(high), log(at)
+    return (at - low) / (high - low) if high > low else 0.0
+
+
+def value_at(within: FloatDistribution | IntDistribution, place: float) -> float | int:
+    """Return the value at a place in a range of numbers, 0 to 1 on the scale that is searched."""
+    low, high = float(within.low), float(within.high)
+    if within.log:
+        value = exp(log(low) + place * (log(high) - log(low)))
+    else:
+        value = low + place * (high - low)
+    # Rounding may lead out of the range by the last digit.
+    value = min(max(value, low), high)
+    if isinstance(within, IntDistribution):
+        return within.low + within.step * round((value - within.low) / within.step)
+    return value
 
 
 def _read_ranges(section: str) -> dict[str, dict[str, Any]]:

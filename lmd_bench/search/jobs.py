@@ -21,6 +21,7 @@ from lmd_bench.search.proposing.pruning import NONE
 
 _NEEDED = (
     *("key", "study", "method", "phase", "seed", "trial_number", "is_default", "source_key"),
+    "proposed_by",
     *("status", "cause", "config_json", "encoder_rank", "encoder_key", "seconds"),
     "probe_val_balanced_accuracy",
     *("standalone_seconds", "gpu_share", "n_threads", "started_at", "finished_at"),

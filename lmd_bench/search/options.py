@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Sampler = Literal["tpe", "random", "cmaes", "gp", "nsga2", "qmc"]
 KeepEncoders = Literal["all", "used", "none"]
 Pruner = Literal["none", "median", "halving", "hyperband"]
+SHIPPED = "portfolio"  # the points that come with the package
+NO_POINTS = "none"
 CORE = "core"  # the group of methods that a search takes where none is named
 
 
@@ -98,11 +100,19 @@ class Proposing:
         Option("Search section.key=low:high (or one,another) instead; repeat.", pairs=True),
     ] = None
     points: Annotated[
-        Path | None, Option("YAML list of configs to try right after the default.")
-    ] = None
+        Path,
+        Option(
+            "Tried right after the default: `portfolio`, learned from earlier results; `none`; or "
+            "a YAML file, a list of configs or what `portfolio learn` wrote.",
+            words=(SHIPPED, NO_POINTS),
+        ),
+    ] = Path(SHIPPED)
     warm_start: Annotated[
         Path | None, Option("Earlier results folder, whose best configs come next.")
     ] = None
+    prior: Annotated[
+        bool, Option("Draw near the default at first, and ever less so; with tpe, gp, random.")
+    ] = False
 
     def fields(self) -> dict[str, Any]:
         """Return the strategy as a search is asked for it, without what configs are drawn from."""
@@ -114,6 +124,7 @@ class Proposing:
             "deterministic": self.deterministic,
             "top_k": self.top_k,
             "robust": self.robust,
+            "prior": self.prior,
         }
 
 
@@ -312,7 +323,8 @@ class SearchOptions:
         from lmd_bench.data.build import build_tasks
         from lmd_bench.methods.catalogue import resolve_methods
         from lmd_bench.methods.settings import parse_settings
-        from lmd_bench.search.proposing.points import read_points, read_warm_start
+        from lmd_bench.search.proposing.points import read_warm_start
+        from lmd_bench.search.proposing.portfolio import first_tried
         from lmd_bench.search.proposing.ranges import parse_ranges
         from lmd_bench.search.request import SearchRequest
 
@@ -322,6 +334,7 @@ class SearchOptions:
         asked, source = self.proposing, self.data.source(self.task.split_dir)
         ranges = parse_ranges(asked.range or [], methods)
         earlier = asked.warm_start
+        points, portfolio = first_tried(asked.points)
         if specs is not None and (self.split_seeds is not None or self.task.folds is not None):
             raise UserError(
                 "A sweep takes one split; give --split-seed in place of --split-seeds or --folds."
@@ -344,7 +357,8 @@ class SearchOptions:
             seed=self.seed,
             ranges=ranges,
             source=source,
-            points=read_points(asked.points) if asked.points else (),
+            points=points,
+            portfolio=portfolio,
             warm_start=read_warm_start(earlier, self.results, methods) if earlier else {},
             warm_folder=earlier,
             command=command,

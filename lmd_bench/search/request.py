@@ -12,6 +12,8 @@ from lmd_bench.methods.catalogue import Method
 from lmd_bench.methods.settings import check_keys, default_config
 from lmd_bench.methods.tuning import check_tuning, for_features
 from lmd_bench.search.proposing.points import Points, WarmStart, check_points
+from lmd_bench.search.proposing.portfolio import Portfolio
+from lmd_bench.search.proposing.prior import check_prior
 from lmd_bench.search.proposing.pruning import NONE, check_pruner
 from lmd_bench.search.proposing.samplers import check_sampler
 from lmd_bench.stats.metrics import METRICS
@@ -53,7 +55,10 @@ class SearchRequest:
     top_k: int = 3  # encoders, best on val first, that a calibration study may stand on
     overrides: Config = field(default_factory=dict[str, Scalar])  # these keys are not searched
     ranges: Mapping[str, str] = field(default_factory=dict[str, str])  # in place of the shipped
+    prior: bool = False  # draws near the default at first
     points: Points = ()  # tried right after the default
+    # What earlier results say comes after those; None: a person wants nothing of it.
+    portfolio: Portfolio | None = Portfolio()
     warm_start: WarmStart = field(default_factory=dict[str, tuple[Config, ...]])
     warm_folder: Path | None = None  # that they were taken from
     source: DataSource = DataSource()
@@ -96,6 +101,8 @@ class SearchRequest:
         check_tuning(defaults, has_images=with_images == {True})
         check_sampler(self.sampler, len(self.objectives))
         check_pruner(self.pruner)
+        if self.prior:
+            check_prior(self.sampler)
         self._check_ways()
         self._check_levels()
         if self.points:

@@ -278,7 +278,7 @@ def _planned(queue: JobQueue, study: StudyPlan) -> PlannedStudy:
         trials=study.budget,
         confirmations=study.confirmations,
         space={key: json.loads(distribution_to_json(d)) for key, d in spec.space.items()},
-        points=spec.points,
+        points=(*spec.points, *spec.block),
     )
 
 

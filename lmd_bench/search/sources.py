@@ -132,6 +132,7 @@ class Searched:
             self._context(study),
             trial_number=proposal.trial_number,
             is_default=proposal.is_default,
+            proposed_by=proposal.proposed_by,
             encoder_rank=proposal.encoder_rank,
             thresholds=study.thresholds(proposal),
         )

@@ -12,11 +12,13 @@ from optuna.distributions import distribution_to_json
 from lmd_bench.core.schema import NO_CALIBRATION, Config, TaskSpec, TrialSpec, content_hash, keyed
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.core.text import factor_name, task_slug
+from lmd_bench.data.datasets import images_of
 from lmd_bench.methods.backbones import encoder_version
 from lmd_bench.methods.catalogue import Method, named_methods
 from lmd_bench.methods.space import Space, search_space
 from lmd_bench.search.proposing.levels import level_of
 from lmd_bench.search.proposing.points import pair, points_of, warm_points
+from lmd_bench.search.proposing.portfolio import most_of_block
 from lmd_bench.search.proposing.pruning import NONE
 from lmd_bench.search.proposing.ranges import ranged
 from lmd_bench.search.request import SearchRequest
@@ -45,6 +47,8 @@ class StudySpec:
     requested: bool  # False: it only feeds other studies and is not confirmed
     repeat_of: str = ""  # equal for studies that differ in seed and split seed alone
     points: tuple[Config, ...] = ()  # complete, tried right after the default
+    block: tuple[Config, ...] = ()  # complete, of a portfolio, tried after those
+    prior: bool = False  # draws near the default at first
     stands_on: str | None = None  # the representation study whose encoders it calibrates
     n_shares: int = 1  # of the budget of one stage; calibrations choose among the first one alone
 
@@ -205,16 +209,28 @@ def _study(
     )
     stored = request.warm_start.get(pair(method.representation, method.calibration), ())
     points = (*points_of(request.points, space, default), *warm_points(stored, space, default))
+    learned: tuple[Config, ...] = ()
+    if request.portfolio is not None:
+        names = images_of(levels[0][0].dataset)
+        learned = request.portfolio.block(method, default, space, names, staged=bool(stands_on))
+    # What is shipped may grow, and the budget says how much of it is tried: a study then goes on
+    # with the trials that it has. What a person gives makes a study of its own.
+    if request.portfolio is not None and not request.portfolio.is_shipped:
+        own = (*points, *learned)
+    else:
+        own = points
+    n_trials = None if request.hours else request.n_trials
     # Pruning saves epochs of stage 1; a calibration is too short to be worth ending early.
     pruner = NONE if stands_on else request.pruner
     versions = {**method.versions, **encoder_version(default)}
-    differs = identity(default, space, versions, request.seed, stands_on, points)
+    differs = identity(default, space, versions, request.seed, stands_on, own)
     id = study_id(request, method, levels_slug(levels), pruner, differs)
     both_stages = search_space(method.sections, request.fixed_of(method), method.searched)
     repeats = [
         *(method.name, request.n_epochs, request.sampler, pruner, request.joint),
         *(request.deterministic, stands_on is None, *request.objectives),
-        identity(default, ranged(both_stages, request.ranges), method.versions, None, None, points),
+        identity(default, ranged(both_stages, request.ranges), method.versions, None, None, own),
+        *_ways_of_start(request),
     ]
     return StudySpec(
         id=id,
@@ -223,7 +239,7 @@ def _study(
         method=method,
         default=default,
         space=space,
-        n_trials=None if request.hours else request.n_trials,
+        n_trials=n_trials,
         hours=request.hours,
         n_epochs=request.n_epochs,
         seed=derive_seed(request.seed, "search"),
@@ -234,6 +250,8 @@ def _study(
         versions=versions,
         requested=requested,
         points=points,
+        block=learned[: most_of_block(n_trials, len(levels))],
+        prior=request.prior,
         stands_on=stands_on,
     )
 
@@ -271,4 +289,11 @@ def study_id(request: SearchRequest, method: Method, task: str, pruner: str, ide
     }
     budget = [f"{request.n_epochs}ep", f"seed{request.seed}", identity]
     budget += [way for way, is_used in ways.items() if is_used]
+    budget += _ways_of_start(request)
     return f"{task}/{method.name}/{'-'.join(budget)}"
+
+
+def _ways_of_start(request: SearchRequest) -> list[str]:
+    """Return the ways of beginning a study that a person asked for."""
+    ways = {"no-portfolio": request.portfolio is None, "prior": request.prior}
+    return [way for way, is_used in ways.items() if is_used]

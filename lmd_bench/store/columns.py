@@ -40,6 +40,7 @@ COLUMNS = pa.schema(
         pa.field("repeat_of", _TEXT),
         _value("trial_number", _INT),
         _value("is_default", _BOOL),
+        pa.field("proposed_by", _TEXT),
         _value("source_key", _TEXT),
         _value("method", _TEXT),
         _value("representation", _TEXT),

@@ -50,6 +50,8 @@ CHOICES: dict[str, list[Any]] = {
     "max_concurrent": [2],
     "gpus_per_trial": ["auto", "0.5"],
     "trial_timeout": [1.5, 20.0],
+    "points": [Path("portfolio"), Path("none")],
+    "prior": [True],
     "mirror": ["sftp://host/folder"],
 }
 

@@ -51,6 +51,7 @@ def row_of(job: Job, status: str = "ok") -> Row:
         "seed": job.spec.seed,
         "trial_number": job.context.trial_number,
         "is_default": job.context.is_default,
+        "proposed_by": job.context.proposed_by,
         "encoder_rank": job.context.encoder_rank,
         "source_key": job.context.source_key,
         "val_balanced_accuracy": value if status == "ok" else None,

@@ -240,7 +240,7 @@ def replace_number(study, number):
     from lmd_bench.search.proposing.study import Proposal
 
     spec = study.spec_of(study.spec.default, study.spec.level_of(number))
-    return Proposal(spec, number, False, None)
+    return Proposal(spec, number, False, None, "sampler")
 
 
 def test_the_plan_counts_every_factor(over):

@@ -6,7 +6,7 @@ from lmd_bench.core.schema import TableColumns
 from lmd_bench.data.datasets._base import Dataset
 from lmd_bench.data.datasets._medmnist import REFUSED
 
-__all__ = ["Dataset", "load"]
+__all__ = ["Dataset", "images_of", "load"]
 
 
 def load(name: str, columns: TableColumns | None = None) -> Dataset:
@@ -24,6 +24,13 @@ def load(name: str, columns: TableColumns | None = None) -> Dataset:
     if columns is not None:
         dataset.describe(columns)
     return dataset
+
+
+def images_of(name: str) -> frozenset[str]:
+    """Return the names of all data sets whose images a data set holds, its own among them."""
+    if name not in plugins.names("datasets"):
+        return frozenset({name})
+    return frozenset({name, *plugins.plugin_class("datasets", name).images_from})
 
 
 def _find(name: str) -> Dataset:

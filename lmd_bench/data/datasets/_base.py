@@ -31,6 +31,7 @@ class Dataset(ABC):
 
     card: ClassVar[DatasetCard]
     aliases: ClassVar[tuple[str, ...]] = ()
+    images_from: ClassVar[tuple[str, ...]] = ()  # data sets of which it holds images
     version: ClassVar[int] = 1  # raised when the same files would give other images or labels
     tables: tuple[str, ...] = ()  # the CSVs read from root
     image_folders: ClassVar[tuple[str, ...]] = ()  # below root, searched in this order

@@ -22,6 +22,7 @@ class BloodMnist(MedMnist):
         "Acevedo et al., Data in Brief 30 (2020), doi:10.1016/j.dib.2020.105474",
         (1218, 3117, 1551, 2895, 1214, 1420, 3329, 2348),
     )
+    images_from = ("pbc",)
     published = medmnist_files(
         "bloodmnist",
         "7053d0359d879ad8a5505303e11de1dc",

@@ -22,6 +22,7 @@ class DermaMnist(MedMnist):
         (327, 514, 1099, 115, 1113, 6705, 142),
         "CC BY-NC 4.0",
     )
+    images_from = ("ham10000",)
     published = medmnist_files(
         "dermamnist",
         "0744692d530f8e62ec473284d019b0c7",

@@ -55,6 +55,7 @@ class Isic2018(Dataset):
         splits="train, test and, where its list is there, val of the challenge",
     )
     aliases = ("isic2018_task3",)
+    images_from = ("ham10000",)
     tables = (*dict.fromkeys(name for names in _LISTS.values() for name in names), GROUPINGS)
     image_folders = unpacked(
         *PARTS, *(f for part in ("Training", "Validation", "Test") for f in image_folders(part))

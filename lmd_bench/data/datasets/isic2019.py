@@ -45,6 +45,7 @@ class Isic2019(Dataset):
         splits="LMD's ISIC2019LT files and MONICA's lists, with --split-dir",
     )
     aliases = ("isic",)
+    images_from = ("ham10000",)
     tables = (GROUND_TRUTH, METADATA)
     image_folders = unpacked(IMAGES)
     isic_names = True

@@ -62,6 +62,7 @@ class IsicArchive(Dataset):
     )
     tables = (*SPLIT_FILES.values(), METADATA)
     image_folders = (IMAGES, ".")
+    images_from = ("ham10000",)  # is in the archive
     isic_names = True
 
     def read(self, root: Path | None) -> ImageTable:

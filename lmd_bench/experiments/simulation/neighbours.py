@@ -6,19 +6,13 @@ Euclidean, so it is at most the root of the number of dimensions.
 """
 
 from collections.abc import Mapping, Sequence
-from math import log
 
 import numpy as np
 from jaxtyping import Float, Int64
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import CategoricalDistribution
 
 from lmd_bench.core.schema import Scalar
-from lmd_bench.methods.space import Space
+from lmd_bench.methods.space import Space, place_of
 
 
 class Neighbours:
@@ -47,18 +41,5 @@ class Neighbours:
         return int(among[place]), float(distances[place])
 
     def _point(self, params: Mapping[str, Scalar]) -> Float[np.ndarray, " dimensions"]:
-        values = [_unit(within, params.get(key)) for key, within in self._space.items()]
+        values = [place_of(within, params.get(key)) for key, within in self._space.items()]
         return np.array(values, dtype=np.float64)
-
-
-def _unit(within: BaseDistribution, value: Scalar | None) -> float:
-    """Return a value's place in [0, 1], or the number of its category; NaN where it is unknown."""
-    if isinstance(within, CategoricalDistribution):
-        return float(within.choices.index(value)) if value in within.choices else float("nan")
-    if value is None:
-        return float("nan")
-    assert isinstance(within, FloatDistribution | IntDistribution)
-    low, high, at = float(within.low), float(within.high), float(value)
-    if within.log:
-        low, high, at = log(low), log(high), log(at)
-    return (at - low) / (high - low) if high > low else 0.0

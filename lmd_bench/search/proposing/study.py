@@ -1,20 +1,23 @@
 """One study: its rows, its budget, and the next trial it wants."""
 
+import random
 import time
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from functools import partial
 
 from optuna.distributions import CategoricalDistribution
 
-from lmd_bench.core.schema import Config, TrialSpec, canonical_json
+from lmd_bench.core.schema import Config, ProposedBy, TrialSpec, canonical_json
+from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.best_epoch import first_judged
 from lmd_bench.methods.settings import deferral_of
 from lmd_bench.methods.space import Space
 from lmd_bench.search import jobs
 from lmd_bench.search.jobs import Row
 from lmd_bench.search.proposing.levels import Baseline, fit_baseline, relative_scores
-from lmd_bench.search.proposing.proposals import Params, Proposals, Told, size
+from lmd_bench.search.proposing.prior import chance_of_prior, near
+from lmd_bench.search.proposing.proposals import N_ASKS, Params, Proposals, Told, size
 from lmd_bench.search.proposing.pruning import NONE, PRUNERS, Thresholds
 from lmd_bench.search.proposing.ranges import contains
 from lmd_bench.search.proposing.samplers import LASTING, startup_of
@@ -41,6 +44,7 @@ class Proposal:
     trial_number: int
     is_default: bool
     encoder_rank: int | None
+    proposed_by: ProposedBy
 
 
 class Study:
@@ -50,6 +54,7 @@ class Study:
         """Take up the search rows that the store holds of it; those of `again` run once more."""
         self.spec = spec
         self.rows: list[Row] = sorted(rows, key=lambda row: row["trial_number"])
+        self._stored = {int(row["trial_number"]): row for row in self.rows}
         self._again: list[Row] = sorted(again, key=lambda row: row["trial_number"])
         self.running: dict[str, Proposal] = {}  # key -> trial
         self.units = 1.0  # GPUs, or cores where there is none, that a trial holds
@@ -172,7 +177,7 @@ class Study:
         return PRUNERS[study.pruner](curves, study.n_epochs, first, proposal.trial_number)
 
     def ask(self) -> Proposal:
-        """Return the next trial: the default config, the points of a person, then the sampler's."""
+        """Return the next trial: the default, points, a portfolio's, then the sampler's."""
         assert self._proposals is not None, "a study is opened before it is asked"
         proposal = self._repeat(self._again.pop(0)) if self._again else self._new()
         self.running[proposal.spec.key] = proposal
@@ -255,7 +260,7 @@ class Study:
             params,
             outcome,
             lambda drawn: self._spec(drawn, number).key not in seen,
-            drawn=number >= self.spec.n_levels + len(self.spec.points),
+            drawn=self._proposed_by(row) == "sampler",
         )
 
     def _no_proposals(self, space: Space) -> Proposals:
@@ -330,19 +335,32 @@ class Study:
             self._proposals.use(number, self._params(config))
         rank = self.rank_of(config) if self.spec.stands_on else None
         spec = self.spec_of(config, self.spec.level_of(number))
-        return Proposal(spec, number, bool(row["is_default"]), rank)
+        return Proposal(spec, number, bool(row["is_default"]), rank, self._proposed_by(row))
+
+    def _proposed_by(self, row: Row) -> ProposedBy:
+        if row.get("proposed_by"):
+            return row["proposed_by"]
+        # Of an earlier version.
+        number = int(row["trial_number"])
+        if number < self.spec.n_levels:
+            return "default"
+        return "point" if number < self.spec.n_levels + len(self.spec.points) else "sampler"
 
     def _propose(self, number: int, seen: Set[str]) -> Proposal:
         assert self._proposals is not None
         if number < self.spec.n_levels:
             return self._default(number)
-        proposal = self._point(number, seen)
-        if proposal is None:
-            params = self._proposals.ask(
-                number, lambda drawn: self._spec(drawn, number).key not in seen
-            )
-            proposal = Proposal(self._spec(params, number), number, False, _rank(params))
-        return proposal
+        given = self._point(number, seen) or self._of_block(number, seen)
+        if given is not None:
+            return given
+
+        def is_new(drawn: Params) -> bool:
+            return self._spec(drawn, number).key not in seen
+
+        params, by = self._near_default(number, is_new), "prior"
+        if params is None:
+            params, by = self._proposals.ask(number, is_new), "sampler"
+        return Proposal(self._spec(params, number), number, False, _rank(params), by)
 
     def _learn(self, proposal: Proposal, row: Row) -> None:
         assert self._proposals is not None, "a study is opened before it is told"
@@ -375,24 +393,57 @@ class Study:
         rank = self.rank_of(config) if self.spec.stands_on else None
         if self._in_space(config) and self.spec.n_levels == 1:
             self._proposals.use(number, self._params(config))
-        return Proposal(self.spec_of(config, self.spec.level_of(number)), number, True, rank)
+        spec = self.spec_of(config, self.spec.level_of(number))
+        return Proposal(spec, number, True, rank, "default")
 
     def _point(self, number: int, seen: Set[str]) -> Proposal | None:
-        assert self._proposals is not None
         place = number - self.spec.n_levels
         if place >= len(self.spec.points):
             return None
-        config = self.spec.points[place]
-        params: Params = {key: config[key] for key in self.spec.space}
         # A point brings its own stage 1; where that is not on offer it stands on the best.
+        config = self.spec.points[place]
+        return self._given(config, self.rank_of(config), number, seen, "point")
+
+    def _of_block(self, number: int, seen: Set[str]) -> Proposal | None:
+        stored = self._stored.get(number)
+        if stored is not None:
+            # Asked again: what was tried then counts, whatever is in the portfolio by now.
+            if stored.get("proposed_by") != "portfolio":
+                return None
+            config = jobs.config_of(stored)
+            return self._given(config, self.rank_of(config), number, seen, "portfolio")
+        place = number - self.spec.n_levels - len(self.spec.points)
+        if not 0 <= place < len(self.spec.block):
+            return None
+        # It says nothing of stage 1 to a calibration, which stands on the best.
+        return self._given(self.spec.block[place], None, number, seen, "portfolio")
+
+    def _given(
+        self, config: Config, rank: int | None, number: int, seen: Set[str], by: ProposedBy
+    ) -> Proposal | None:
+        """Return the trial of a config that no sampler drew; None where it has been run."""
+        assert self._proposals is not None
+        params: Params = {key: config[key] for key in self.spec.space}
         if self.encoders:
-            rank = self.rank_of(config)
             params[ENCODER_RANK] = rank if rank in self.encoders else min(self.encoders)
         spec = self._spec(params, number)
         if spec.key in seen:
             return None
         self._proposals.use(number, params)
-        return Proposal(spec, number, False, _rank(params))
+        return Proposal(spec, number, False, _rank(params), by)
+
+    def _near_default(self, number: int, is_new: Callable[[Params], bool]) -> Params | None:
+        """Return a draw near the default for the trials that --prior gives to it."""
+        assert self._proposals is not None
+        if not self.spec.prior:
+            return None
+        draw = random.Random(derive_seed(self.spec.sampler_seed, number, "prior"))
+        if draw.random() >= chance_of_prior(number, self.spec.n_trials):
+            return None
+        space, default = self._proposals.space, self.spec.default
+        drawn = (near(space, default, draw) for _ in range(N_ASKS))
+        params = next((params for params in drawn if is_new(params)), None)
+        return None if params is None else self._proposals.use(number, params)
 
     def _in_space(self, config: Config) -> bool:
         # The default config may lie outside ranges that a person gave, and stands on no ranked

@@ -1,0 +1,1 @@
+"""Portfolios: learned from stored search rows, and judged on a data set left out."""
