@@ -3,9 +3,10 @@
     python benchmarks/near.py [--images 100000]
 
 Hashes are drawn: all equal (images without structure); random; random but for a quarter of bits
-that is equal, or that says one thing 128 times, so that half of the pairs look near in it; all
-different but near, so that each pair is a link. Each runs in a new process; its peak memory is that
-of the whole process, imports included. Prints Markdown for README.md.
+that is equal, or a quarter or a half of bits that says one thing 128 or 256 times, so that half of
+the pairs look near in it; all different but near, so that each pair is a link. Each runs in a new
+process; its peak memory is that of the whole process, imports included. Prints Markdown for
+README.md.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from lmd_bench.data.tasks.split import Split
 
 KINDS = (
     *("equal", "random", "random, a quarter equal", "random, a quarter copies of one bit"),
-    "near, none equal",
+    *("random, half copies of one bit", "near, none equal"),
 )
 
 
@@ -33,7 +34,7 @@ def drawn(kind: str, n: int) -> np.ndarray:
         if "equal" in kind:
             bits[:, ::4] = False
         if "copies" in kind:
-            bits[:, ::4] = bits[:, :1]
+            bits[:, :: 2 if "half" in kind else 4] = bits[:, :1]
         return bits
     bits = np.zeros((n, 512), dtype=np.bool_)
     if kind != "equal":

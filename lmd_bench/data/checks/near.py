@@ -81,10 +81,10 @@ def near_identical(
         content[list(same)] = same[0]
 
     # One node for all images of a hash: what has no structure is compared once.
-    # The bits that tell most come first: those that half of the images have. Else every fourth, so
-    # that each quarter is of the whole image.
+    # The bits that tell most come first: those that half of the images have. Else mixed, so that
+    # bits that say one thing, as neighbours do, are spread over all quarters.
     alike = np.abs(bits[rows].mean(axis=0, dtype=np.float64) - 0.5).round(1)
-    spread = np.lexsort((np.arange(bits.shape[1]) % 4, alike))
+    spread = np.lexsort((np.random.default_rng(0).permutation(bits.shape[1]), alike))
     packed = np.packbits(bits[np.ix_(rows, spread)], axis=1)
     hashes, node = np.unique(packed.view(f"V{packed.shape[1]}")[:, 0], return_inverse=True)
     hashes = hashes.view(np.uint8).reshape(len(hashes), packed.shape[1])
