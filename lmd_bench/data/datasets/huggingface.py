@@ -64,12 +64,9 @@ class HuggingFace(Archived):
     def archives(self, root: Path) -> list[Path]:
         """Return the Arrow or Parquet files below the folder, at any depth, sorted by path."""
         states = sorted(root.rglob(_STATE))
-        arrow = [file for state in states for file in _listed(state)]
-        parquet = sorted(
-            file
-            for file in root.rglob(f"*{_PARQUET}")
-            if not any(part.startswith(".") for part in file.relative_to(root).parts)
-        )
+        # Without a list they are what the package keeps of a data set that it loaded once.
+        arrow = [file for state in states for file in _listed(state)] or _below(root, _ARROW)
+        parquet = _below(root, _PARQUET)
         if arrow and parquet:
             raise UserError(
                 f"{root} holds Arrow files, as save_to_disk writes them, and Parquet files, first "
@@ -138,6 +135,14 @@ class HuggingFace(Archived):
                 f"{which}; name one of them with --image-column."
             )
         return schema.images[0]
+
+
+def _below(root: Path, ending: str) -> list[Path]:
+    return sorted(
+        file
+        for file in root.rglob(f"*{ending}")
+        if not any(part.startswith((".", "cache-")) for part in file.relative_to(root).parts)
+    )
 
 
 def _listed(state: Path) -> list[Path]:

@@ -212,6 +212,18 @@ def test_a_saved_data_set_gives_its_images_and_classes(tmp_path):
     assert greys(prepared) == [40, 41, 42, 100, 101, 102]
 
 
+def test_what_the_package_keeps_of_a_loaded_data_set_is_read(tmp_path):
+    for split in ("train", "test"):
+        write_saved(tmp_path / split, rows("ab", 3))
+        (tmp_path / split / "state.json").unlink()
+        for part in range(2):
+            file = tmp_path / split / f"data-{part:05d}-of-00002.arrow"
+            file.rename(tmp_path / f"own-{split}-{part}.arrow")
+    (tmp_path / "cache-0123.arrow").write_bytes(b"of a map")
+    prepared = made("huggingface", tmp_path)
+    assert prepared.table.splits == ("test",) * 6 + ("train",) * 6
+
+
 @pytest.mark.parametrize("kind", ["folders", "parquet"])
 def test_the_splits_of_a_data_set_are_the_declared_ones(tmp_path, kind):
     for split in BY_SPLIT:
@@ -319,6 +331,11 @@ def test_check_looks_at_images_in_archives(tmp_path, name):
         write_tar(tmp_path / "t.tar", {"9.png": picture(1)[:50], "9.cls": "a"})
         (fault,) = check(TaskSpec(name, image_size=8), DataSource(tmp_path))
         assert fault.image_id == "t/9"
+
+
+def test_fields_reach_other_processes():
+    source = DataSource(Path("x"), columns=fields("png", "dx", group_column="who"))
+    assert DataSource.from_payload(source.to_payload()) == source
 
 
 @pytest.mark.parametrize("name", ["webdataset", "huggingface"])
