@@ -5,6 +5,7 @@ Each class has its own colour, so that a label that went astray shows in the pix
 
 import csv
 import io
+import json
 import os
 import re
 import tempfile
@@ -23,8 +24,10 @@ from PIL import Image
 from lmd_bench.cli.check import run_check
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, TableColumns, TaskSpec
+from lmd_bench.data.file_names import SPLITS
 from lmd_bench.data.images.prepare import prepare
 from lmd_bench.data.tasks.protocols import cut
+from tests.data.datasets.archives import write_parquet, write_tar
 
 COLOURS = ((230, 20, 20), (20, 230, 20), (20, 20, 230), (230, 230, 20))
 WORDS = {
@@ -33,6 +36,7 @@ WORDS = {
     "test": ("test", "Testing"),
     "": ("",),
 }
+ARCHIVES = ("webdataset", "huggingface")
 NO_PATIENT = ("", "nan", "NA", "None", "n/a")
 TOO_LITTLE = re.compile(
     "needs at least 8|too few groups|No image of class .* is left|has no image in|no image for "
@@ -67,6 +71,7 @@ class Made:
 
     root: Path
     source: DataSource
+    dataset: str = "folder"
     label: dict[str, str] = field(default_factory=dict)
     patient: dict[str, str] = field(default_factory=dict)
     split: dict[str, str] = field(default_factory=dict)
@@ -74,6 +79,7 @@ class Made:
     n_absent: int = 0
     n_unlisted: int = 0
     n_dropped: int = 0
+    n_without: int = 0  # samples without an image
 
 
 @contextmanager
@@ -173,10 +179,64 @@ def csv_bytes(draw: Any, header: list[str], rows: list[list[str]]) -> bytes:
     return text.encode(draw(st.sampled_from(("utf-8", "utf-8-sig"))))
 
 
+def in_archives(draw: Any, folder: Path, classes: list[str], dataset: str) -> Made:
+    root = folder / "images"
+    declared, has_groups = draw(st.booleans()), draw(st.booleans())
+    made = Made(root, DataSource(root), dataset, declared=declared)
+    of_archive: dict[str, list[tuple[str, str, tuple[int, int, int]]]] = {}
+    words = {split: draw(st.sampled_from(WORDS[split])) for split in ("train", "val", "test")}
+    for name, colour in zip(classes, COLOURS, strict=False):
+        for i in range(draw(st.integers(8, 14))):
+            split = ("train", "train", "val", "test")[i % 4]
+            part = words[split] if declared else draw(st.sampled_from(("x", "y")))
+            patient = draw(st.sampled_from((*NO_PATIENT, f"p{i // 3}"))) if has_groups else ""
+            of_archive.setdefault(part, []).append((name, patient, colour))
+    n_rows: dict[str, int] = {}
+    # The ids of a table are those of its rows, and files are read in the order of their names.
+    for part in sorted(of_archive):
+        split = SPLITS.get(part.lower(), "")
+        images = of_archive[part]
+        for key, (name, patient, _) in enumerate(images):
+            row = n_rows.get(split, 0)
+            n_rows[split] = row + 1
+            at_row = f"{split or 'row'}-{row:06d}"
+            image_id = f"{part}-0/im {key}" if dataset == "webdataset" else at_row
+            made.label[image_id], made.split[image_id] = name, split
+            made.patient[image_id] = "" if patient in NO_PATIENT else patient
+        if dataset == "huggingface":
+            write_parquet(
+                root / f"{part}-0.parquet",
+                {
+                    "image": [{"bytes": encoded(c, "PNG"), "path": None} for *_, c in images],
+                    "label": [name for name, *_ in images],
+                    "patient": [patient for _, patient, _ in images],
+                },
+            )
+            continue
+        members: dict[str, bytes | str] = {}
+        for key, (name, patient, colour) in enumerate(images):
+            kind = draw(st.sampled_from(("PNG", "BMP")))
+            members[f"im {key}.{kind}"] = encoded(colour, kind)
+            members[f"im {key}.json"] = json.dumps({"label": name, "patient": patient})
+        for n in range(draw(st.integers(0, 2))):
+            members[f"none {n}.cls"] = classes[0]
+            made.n_without += 1
+        write_tar(root / f"{part}-0.tar", dict(draw(st.permutations(list(members.items())))))
+    return made
+
+
+def encoded(colour: tuple[int, int, int], kind: str) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (9, 8), colour).save(stream, kind)
+    return stream.getvalue()
+
+
 def asked(draw: Any, folder: Path) -> tuple[Made, TaskSpec]:
     classes = draw(names)
-    kind = draw(st.sampled_from(("folders", "split folders", "csv", "csv", "one-hot")))
-    if "folders" in kind:
+    kind = draw(st.sampled_from(("folders", "split folders", "csv", "csv", "one-hot", *ARCHIVES)))
+    if kind in ARCHIVES:
+        made = in_archives(draw, folder, classes, kind)
+    elif "folders" in kind:
         made = in_folders(draw, folder, classes, splits=kind == "split folders")
     else:
         made = by_csv(draw, folder, classes, one_hot=kind == "one-hot")
@@ -191,7 +251,7 @@ def asked(draw: Any, folder: Path) -> tuple[Made, TaskSpec]:
             made.root, made.source.allow_missing, None, made.source.columns, "drop", below
         )
     seed = 0 if made.declared else draw(st.integers(0, 3))
-    return made, TaskSpec("folder", protocol, split_seed=seed, image_size=8)
+    return made, TaskSpec(made.dataset, protocol, split_seed=seed, image_size=8)
 
 
 QUICK = settings(
@@ -230,7 +290,7 @@ def one_layout(data: st.DataObject) -> None:
             event("refused")
             return
         event("cut")
-        prepared = prepare("folder", made.source, 8)
+        prepared = prepare(made.dataset, made.source, 8)
         labels_are_those_of_the_pixels(made, prepared)
         said = " ".join(printed.getvalue().split())
         everything_is_counted(made, said)
@@ -257,6 +317,11 @@ def everything_is_counted(made: Made, said: str) -> None:
     in_none = number(r"(\d+) images? in no split", said)
     unlisted = number(r"(\d+) of \d+ images in the folder are not listed", said)
     dropped = number(r"(\d+) images are left out by --rare-classes drop", said)
+    assert number(r"(\d+) of \d+ samples are left out", said) == made.n_without
+    if made.dataset != "folder":
+        assert used + in_none == len(made.label)
+        assert dropped == made.n_dropped
+        return
     files = [file for file in made.root.rglob("*") if file.is_file() and file.name[0] != "."]
     n_there = sum(file.suffix != ".txt" for file in files)
     assert used + in_none + unlisted + dropped == n_there, said
