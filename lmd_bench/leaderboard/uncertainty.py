@@ -168,8 +168,8 @@ def methods_text(frame: pd.DataFrame, rule: SelectionRule) -> list[Part]:
         "Balanced accuracy on test in %, mean over the retraining seeds of one configuration, "
         f"selected by {rule.name}.",
         f"[ ]: 95 % over {over}. Images: for these trained models alone; seeds: on these images "
-        "alone, by Student's t (number of retrainings). A dash: not known. *: in some class nearly "
-        "all or nearly no images are right (n p (1 - p) below 3); its limits are Jeffreys'.",
+        "alone, by Student's t (number of retrainings). A dash: not known. *: some class has "
+        "few images, or nearly all or none right (n p (1 - p) below 3); its limits are Jeffreys'.",
         f"Search: mean ± SD of the selected {rule.name} over the searches that were run or, of one "
         "search, had its trials been drawn again, and how often what would be selected is "
         "confirmed; of those, the SD on test. Drawing again knows nothing of trials that were "

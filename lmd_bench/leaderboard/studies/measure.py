@@ -180,7 +180,7 @@ def measure_by(
 
 
 def quiet_note(judged: Judged, lesions: Lesions = None) -> str:
-    """Return a note on the classes of which nearly all or nearly no images are right; else nothing.
+    """Return a note on classes of few images, or nearly all or none right; else nothing.
 
     Differences in such a class hardly show, whatever interval one takes.
     """
@@ -190,7 +190,7 @@ def quiet_note(judged: Judged, lesions: Lesions = None) -> str:
         return ""
     names = [judged.class_names[i] if judged.class_names else str(i) for i in found]
     return (
-        f"{judged.label} has nearly all or nearly no images right (n p (1 - p) below 3) in "
+        f"{judged.label} has few images, or nearly all or none right (n p (1 - p) below 3), in "
         f"{', '.join(names)}, where little can show"
     )
 
