@@ -102,3 +102,11 @@ def test_net_benefit_is_true_less_false_positives_at_the_odds():
     own, everybody = net_benefit(labels, logits, np.array([0.9, 0.1]), 1, 0.2)
     assert own == pytest.approx(0.1 * 0.75 - 0.25 * 0.9 * 0.25)
     assert everybody == pytest.approx(0.1 - 0.25 * 0.9)
+
+
+def test_specificity_weighs_the_other_classes_by_their_prevalence():
+    labels = np.array([0, 0, 1, 2])
+    called = np.array([2, 0, 1, 2])
+    # Half of class 0 and none of class 1 is called class 2: 0.5 of 0.6 of 0.9.
+    prevalence = np.array([0.6, 0.3, 0.1])
+    assert specificity(labels, np.eye(3)[called], prevalence, 2) == pytest.approx(2 / 3)

@@ -269,3 +269,27 @@ def test_weighted_metrics_agree_with_scikit_learn() -> None:
     assert ours("macro_auc") == pytest.approx(np.mean(auc))
     ap = [average_precision_score(binary[:, k], p[:, k], **shared) for k in range(5)]
     assert ours("macro_auprc") == pytest.approx(np.mean(ap))
+
+
+def test_a_search_can_optimise_these_on_val() -> None:
+    objectives = {name for name, metric in metrics.METRICS.items() if metric.objective}
+    assert {
+        "balanced_accuracy",
+        "accuracy",
+        "macro_f1",
+        "few_recall",
+        "medium_recall",
+    } <= objectives
+    assert not objectives & {"ece", "nll", "macro_auc"}
+    assert metrics.METRICS["few_recall"].group == "few"
+
+
+def test_further_metrics_are_those_that_only_test_is_judged_by() -> None:
+    labels = np.array([0, 0, 1, 1, 2])
+    logits = np.random.default_rng(0).normal(size=(5, 3))
+    further = metrics.evaluate_further(labels, logits, None)
+    assert set(further).isdisjoint(
+        metrics.evaluate(labels, logits, ("many", "medium", "few"), None)
+    )
+    for name, value in further.items():
+        assert value == pytest.approx(metrics.METRICS[name].value(labels, logits, weights=None))

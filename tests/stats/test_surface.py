@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lmd_bench.stats.monotone import monotone
-from lmd_bench.stats.surface import over_levels, shares, unit_columns
+from lmd_bench.stats.surface import _Parts, gains_on, over_levels, shares, unit_columns
 
 PLACES = np.log([10.0, 30.0, 90.0, 270.0])
 
@@ -80,3 +80,49 @@ def test_a_surface_without_hyperparameters_knows_the_context_alone():
     )
     assert (np.diff(surface[0]) < 0).all()
     assert surface[0] == pytest.approx(surface[7])
+
+
+def test_what_a_config_gains_is_the_difference_of_two_values_of_the_surface():
+    x, levels, y = trials(40, interaction=True)
+    surface = over_levels(x, levels, y, PLACES.tolist())
+    gains = gains_on(x, levels, y, PLACES.tolist(), reference=3)
+    assert gains.mean == pytest.approx(surface - surface[3], abs=1e-9)
+    assert gains.mean[3] == pytest.approx(np.zeros(4), abs=1e-9)
+    assert gains.sd[3] == pytest.approx(np.zeros(4), abs=1e-6)
+
+
+def test_gains_are_known_the_better_the_nearer_a_config_is():
+    x, levels, y = trials(40, interaction=False)
+    gains = gains_on(x, levels, y, PLACES.tolist(), reference=0)
+    apart = np.linalg.norm(x - x[0], axis=1)
+    near, far = apart.argsort()[1], apart.argsort()[-1]
+    assert gains.sd[near].mean() < gains.sd[far].mean()
+    # The mean over levels is known better than any one of them, and not as if they were apart.
+    assert (gains.sd_over_levels <= gains.sd.max(axis=1) + 1e-9).all()
+    assert (gains.sd_over_levels >= gains.sd.min(axis=1) / 4).all()
+
+
+def test_gains_are_in_the_unit_of_the_scores():
+    x, levels, y = trials(30, interaction=False)
+    one = gains_on(x, levels, y, PLACES.tolist(), reference=0)
+    ten = gains_on(x, levels, (10 * np.array(y)).tolist(), PLACES.tolist(), reference=0)
+    for name in ("mean", "sd", "sd_over_levels"):
+        assert getattr(ten, name) == pytest.approx(10 * getattr(one, name), rel=1e-3, abs=1e-6)
+
+
+def test_no_config_gains_where_all_scores_are_equal():
+    gains = gains_on(
+        np.random.default_rng(0).random((5, 2)), [0, 1, 2, 3, 0], [0.4] * 5, [1.0, 2.0, 3.0, 4.0], 0
+    )
+    assert not any(part.any() for part in (gains.mean, gains.sd, gains.sd_over_levels))
+    assert (gains.mean.shape, gains.sd.shape, gains.sd_over_levels.shape) == ((5, 4), (5, 4), (5,))
+
+
+def test_the_kernels_are_matern_and_gaussian():
+    logs = np.log([0.5, 0.25, 2.0, 1.0, 0.3, 0.6])
+    parts = _Parts(np.array([[0.0, 0.3]]), np.array([[0.0, 0.6]]))
+    matern, gaussian = (1 + 5**0.5 + 5 / 3) * np.exp(-(5**0.5)), np.exp(-0.5)
+    assert parts.matern(logs)[0] == pytest.approx([1.0, matern])
+    assert parts.gaussian(parts.of_t, logs)[0] == pytest.approx([1.0, gaussian])
+    expected = 0.5 * matern + 0.25 * matern * gaussian + 2.0 * gaussian
+    assert parts.covariance(logs)[0] == pytest.approx([2.75, expected])
