@@ -20,9 +20,10 @@ from lmd_bench.store.store import Store
 AGE = 3600.0  # seconds; what is still being written is younger
 TUNE_AGE = 86400.0  # seconds without a write in Tune's folder, which it writes to all the while
 CHECKPOINT_AGE = 14 * 86400.0  # seconds
-TOP = 3  # encoders of a study, best first, that a later calibration is offered
+TOP = 3  # encoders of a study and a factor, best first, that a later calibration is offered
 _COLUMNS = (
     *("study", "phase", "status", "is_default", "encoder_rank", "encoder_key", "trial_number"),
+    "imbalance_factor",
     *("val_balanced_accuracy", "probe_val_balanced_accuracy"),
 )
 
@@ -83,7 +84,7 @@ def unused_encoders(store: Store, open_studies: Collection[str]) -> Litter:
             used |= {row["encoder_key"] for row in rows}
             continue
         searched = [row for row in rows if row["phase"] == "search" and row["status"] == "ok"]
-        best = sorted(searched, key=_score, reverse=True)[:TOP]
+        best = _best_of_each_factor(searched)
         stood_on = [row for row in searched if row["is_default"] or row["encoder_rank"]]
         used |= {row["encoder_key"] for row in (*best, *stood_on)}
     folders = sorted((store.root / "encoders").glob("[!.]*"))
@@ -118,6 +119,14 @@ def _temporary(root: Path) -> Iterator[Path]:
     # Names as `core.files` gives them to what is still being written.
     for pattern in (".*.tmp", "*/.*.tmp", "encoders/*/.*.tmp"):
         yield from root.glob(pattern)
+
+
+def _best_of_each_factor(rows: Iterable[Row]) -> list[Row]:
+    """Return the best of each imbalance factor: a study over a range has several, some of them easy."""
+    by_factor: dict[float, list[Row]] = defaultdict(list)
+    for row in sorted(rows, key=_score, reverse=True):
+        by_factor[row["imbalance_factor"]].append(row)
+    return [row for of_factor in by_factor.values() for row in of_factor[:TOP]]
 
 
 def _score(row: Row) -> float:

@@ -81,6 +81,14 @@ def test_the_best_and_the_default_encoder_of_a_finished_study_stay(store: Store,
     assert names(unused_encoders(store, set()).paths) == {"e1", "e2"}
 
 
+def test_the_best_of_each_factor_of_a_study_over_a_range_stay(store: Store, encoders):
+    # Lower scores at a harder factor say nothing of the configuration.
+    for row in store.rows():
+        hard = row["encoder_key"] in ("e1", "e2")
+        store.write({**row, "imbalance_factor": 200.0 if hard else 100.0})
+    assert unused_encoders(store, set()).paths == ()
+
+
 def test_all_encoders_of_a_study_that_is_not_finished_stay(store: Store, encoders):
     assert unused_encoders(store, {"toy/crt"}).paths == ()
 
