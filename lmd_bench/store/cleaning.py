@@ -122,7 +122,7 @@ def _temporary(root: Path) -> Iterator[Path]:
 
 
 def _best_of_each_factor(rows: Iterable[Row]) -> list[Row]:
-    """Return the best of each imbalance factor: a study over a range has several, some of them easy."""
+    """Return the best of each imbalance factor: over a range, some factors are easy."""
     by_factor: dict[float, list[Row]] = defaultdict(list)
     for row in sorted(rows, key=_score, reverse=True):
         by_factor[row["imbalance_factor"]].append(row)
