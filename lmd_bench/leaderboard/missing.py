@@ -48,7 +48,7 @@ def gaps_of(study: StudyRows, rule: SelectionRule, results: str, *, can_confirm:
         what = "all of it: searched, not confirmed, as where a study only lends its encoders"
         if not can_confirm:
             command = selected["command"] or "the same search again, to its end"
-            waiting = f"{study.label} ({counts})"
+            waiting = f"{study.method} ({counts})"
             return [Gap(study.task, (study.label,), what, command, waiting=waiting)]
         command = _confirm(selected, results)
         note = f"searched, not confirmed: {name} ({counts}); {command} fills it"
