@@ -13,7 +13,7 @@ import pytest
 from safetensors import SafetensorError
 
 from lmd_bench.core import files
-from lmd_bench.core.errors import UserError
+from lmd_bench.core.errors import DiskError, UserError, file_error
 from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
 from lmd_bench.experiments.simulation.export import write_tables
 from lmd_bench.methods.pipeline import resolve
@@ -24,7 +24,7 @@ from lmd_bench.store.merging import _copy
 from lmd_bench.store.mirror import Mirror
 from lmd_bench.store.rows import make_row
 from lmd_bench.store.store import open_store
-from lmd_bench.training import encoders
+from lmd_bench.training import encoders, tensor_file
 from lmd_bench.training.measured import _write_traceback
 from tests import tiny
 
@@ -180,9 +180,12 @@ def test_a_disk_that_fills_between_the_two_states_of_an_encoder_leaves_no_folder
         written.append(path.name)
         path.write_bytes(b"the first state")
 
-    monkeypatch.setattr(encoders, "save_file", full_at_the_second)
-    with pytest.raises(OSError, match="cannot write model.safetensors: .*No space"):
+    monkeypatch.setattr(tensor_file, "save_file", full_at_the_second)
+    with pytest.raises(OSError, match="cannot write model.safetensors: .*No space") as caught:
         encoders._store(tmp_path / "key", *tiny.trained(), seconds=1.0)
+
+    # By its number a search knows that no other machine does better, and stops.
+    assert isinstance(file_error("A trial could not write", caught.value), DiskError)
 
     assert written == ["own_head.safetensors"]
     assert list(tmp_path.iterdir()) == []

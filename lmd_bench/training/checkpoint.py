@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lmd_bench.core.files import put_aside, shared_mode, whole_folder
+from lmd_bench.core.files import put_aside, whole_folder
 from lmd_bench.core.schema import PIPELINE_VERSION, Progress
+from lmd_bench.training.tensor_file import write_tensors
 
 EVERY = 600.0  # seconds between two checkpoints; a shorter training leaves none
 FORMAT = 1
@@ -56,9 +57,8 @@ class Checkpoint:
         spent = self.seconds + now - self._began
         text = json.dumps({**self._facts, "epoch": epoch, "seconds": spent, "parts": packed})
         # What is lost by a full disk are minutes, and only where the training is cut off as well.
-        with suppress(OSError, SafetensorError), whole_folder(self._folder, replace=True) as folder:
-            save_file(packing.tensors, folder / "state.safetensors")
-            (folder / "state.safetensors").chmod(shared_mode())
+        with suppress(OSError), whole_folder(self._folder, replace=True) as folder:
+            write_tensors(packing.tensors, folder / "state.safetensors")
             (folder / "state.json").write_text(text)
 
     def load(self, parts: Mapping[str, Any], device: torch.device) -> tuple[int, dict[str, Any]]:

@@ -11,7 +11,7 @@ is free.
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,11 +20,11 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from lmd_bench.core.errors import OvertimeError
-from lmd_bench.core.files import patiently, shared_mode, whole_file, whole_folder
+from lmd_bench.core.files import patiently, whole_file, whole_folder
 from lmd_bench.core.locks import Timeout, locked
 from lmd_bench.core.schema import OnEpoch, Progress, TrialSpec
 from lmd_bench.core.seeding import derive_seed
@@ -37,6 +37,7 @@ from lmd_bench.store.mirror import Mirror
 from lmd_bench.training.checkpoint import Checkpoint
 from lmd_bench.training.far_encoders import FarEncoder
 from lmd_bench.training.loop import Fitted, train
+from lmd_bench.training.tensor_file import write_tensors
 
 WAIT = 20.0  # seconds between two looks at whether the holder of a lock lives
 MOST_SILENT = 6 * 3600.0  # seconds; an epoch that takes longer is taken for a hung process
@@ -177,7 +178,7 @@ def cached_features(
             "val": predict(encoder.model, data.val)[0],
         }
         with whole_file(path) as temporary:
-            _write_tensors(temporary, features)
+            write_tensors(features, temporary)
     return features["train"], features["val"]
 
 
@@ -229,9 +230,9 @@ def _store(folder: Path, model: Model, fitted: Fitted, seconds: float) -> None:
     # The own head's state first: `restore` puts the encoder's in its place.
     with whole_folder(folder, replace=True) as temporary:
         if fitted.best_epoch != fitted.encoder.epoch:
-            _write_tensors(temporary / "own_head.safetensors", model.state_dict())
+            write_tensors(model.state_dict(), temporary / "own_head.safetensors")
         fitted.encoder.restore(model)
-        _write_tensors(temporary / "model.safetensors", model.state_dict())
+        write_tensors(model.state_dict(), temporary / "model.safetensors")
         (temporary / "encoder.json").write_text(json.dumps(facts))
 
 
@@ -281,13 +282,3 @@ def _read_tensors(path: Path) -> dict[str, Tensor] | None:
     except SafetensorError:
         # Cut short by a crash of the machine; who asked makes it anew.
         return None
-
-
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors; a full disk is an OSError, as for any other file."""
-    try:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, path)
-        # safetensors lets nobody else read it; in a shared folder others are to.
-        path.chmod(shared_mode())
-    except SafetensorError as error:
-        raise OSError(f"cannot write {path.name}: {error}") from error

@@ -19,18 +19,19 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from lmd_bench.core import plugins
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.files import shared_mode, whole_folder
+from lmd_bench.core.files import whole_folder
 from lmd_bench.core.schema import Phase, Row, TaskSpec, TrialSpec
 from lmd_bench.methods.models.described import Description, UndescribedHeadError, build, describe
 from lmd_bench.methods.models.fixed import StoredFacts
 from lmd_bench.methods.models.model import Model
 from lmd_bench.methods.pipeline import resolve
 from lmd_bench.store.models import FOLDER, REFIT
+from lmd_bench.training.tensor_file import write_tensors
 
 KEEPS_MODEL: tuple[Phase, ...] = ("confirm", "single")  # runs that keep their model
 FORMAT = 1  # of model.json
@@ -115,11 +116,10 @@ def keep_model(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with whole_folder(folder, replace=True) as temporary:
             tensors[_VAL_LABELS], tensors[_VAL_LOGITS] = map(torch.from_numpy, val)
-            save_file(tensors, temporary / "model.safetensors")
-            (temporary / "model.safetensors").chmod(shared_mode())
+            write_tensors(tensors, temporary / "model.safetensors")
             text = json.dumps({"format": FORMAT, **asdict(facts)}, indent=1, ensure_ascii=False)
             (temporary / "model.json").write_text(text + "\n", encoding="utf-8")
-    except (OSError, SafetensorError, UndescribedHeadError) as error:
+    except (OSError, UndescribedHeadError) as error:
         warnings.warn(f"The model of {facts.spec.key} is not kept: {error}", stacklevel=2)
         return False
     return True

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import save_file
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.files import whole_folder
@@ -15,6 +14,7 @@ from lmd_bench.experiments.model.card import model_card
 from lmd_bench.experiments.model.deployed import whole, write_onnx, write_torchscript
 from lmd_bench.experiments.model.predict import FinalModel
 from lmd_bench.store.store import Store
+from lmd_bench.training.tensor_file import write_tensors
 
 Format = Literal["safetensors", "onnx", "torchscript"]
 FILES: Mapping[Format, str] = {
@@ -94,7 +94,7 @@ def _write(model: FinalModel, format: Format, path: Path) -> None:
                 name: value.cpu().contiguous(memory_format=torch.contiguous_format).clone()
                 for name, value in state.items()
             }
-            save_file(tensors, path)
+            write_tensors(tensors, path)
         case "onnx":
             write_onnx(model.kept, path)
         case "torchscript":
