@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _STATE = "state.json"
 _ARROW, _PARQUET = ".arrow", ".parquet"
+_FILE_MAGIC = b"ARROW1"
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,10 @@ def _map(archive: Path, size: int, mtime_ns: int) -> "pa.Table":
     import pyarrow as pa
 
     with _Readable(archive):
-        return pa.ipc.open_stream(pa.memory_map(str(archive))).read_all()
+        stream = pa.memory_map(str(archive))
+        # Other packages write the other kind of Arrow file, which says so.
+        is_file = stream.read_at(len(_FILE_MAGIC), 0) == _FILE_MAGIC
+        return (pa.ipc.open_file if is_file else pa.ipc.open_stream)(stream).read_all()
 
 
 class _Readable:

@@ -3,7 +3,9 @@
 The convention (https://github.com/webdataset/webdataset): what stands before the first dot of a
 member's name is the sample's key, and what stands after it says what the member is. `0007.jpg` is
 an image; `0007.cls` its class, as a number or a name; `0007.json` holds fields. A `classnames.txt`
-beside the shards, a name in each line, names classes that are numbers.
+beside the shards, a name in each line, names classes that are numbers. Keys of people hold dots
+too, as UIDs do: a part that does not begin with a letter is one of the key, so that `22.05.png` is
+the image of `22.05`. Members of a sample need not be neighbours.
 
 An image is known by its shard and its key. Shards are read by Python's own `tarfile`, and by it no
 further than their index: the package `webdataset` streams samples in their order and unpickles
@@ -12,6 +14,7 @@ unpickled. A shard with such members is refused.
 """
 
 import json
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +34,8 @@ _ENDINGS = frozenset(suffix.removeprefix(".") for suffix in SUFFIXES)
 # Of formats that run code when they are opened.
 _PICKLES = frozenset({"pyd", "pickle", "pkl", "pth", "pt", "dill", "joblib"})
 _MOST_TEXT = 2**20  # bytes of a record
+# The key, which may hold dots, and what a member is: words that begin with a letter.
+_NAME = re.compile(r"(?P<key>[^.].*?)\.(?P<ending>[a-z][\w-]*(?:\.[a-z][\w-]*)*)", re.IGNORECASE)
 
 
 @dataclass
@@ -168,12 +173,11 @@ def _take(
     entries: dict[str, _Entry], shard: Path, member: tarfile.TarInfo, tar: tarfile.TarFile
 ) -> None:
     folder, _, name = member.name.removeprefix("./").rpartition("/")
-    stem, _, ending = name.partition(".")
-    ending = ending.lower()
-    if not stem or not ending:
+    if (match := _NAME.fullmatch(name)) is None:
         return  # hidden, or of no kind
     check_utf8(member.name)
-    key = f"{folder}/{stem}" if folder else stem
+    ending = match["ending"].lower()
+    key = f"{folder}/{match['key']}" if folder else match["key"]
     kind = ending.rpartition(".")[2]
     if kind in _PICKLES:
         raise UserError(
@@ -187,8 +191,13 @@ def _take(
                 f"{shard} holds {member.name} twice; every image must have a key of its own."
             )
         entry.images[ending] = (member.offset_data, member.size)
-    elif ending in ("cls", "json"):
-        entry.fields |= _record(shard, member, tar, ending)
+    elif kind in ("cls", "json"):
+        for name, value in _record(shard, member, tar, kind).items():
+            if entry.fields.setdefault(name, value) != value:
+                raise UserError(
+                    f"{shard}: the records of sample {key} give '{name}' two values, {value} and "
+                    f"{entry.fields[name]}; keep one of them."
+                )
 
 
 def _record(

@@ -109,6 +109,15 @@ def test_fields_can_be_named(tmp_path):
     assert "no field 'diagnosis'; its fields are dx, label, part, who" in wrong
 
 
+@pytest.mark.parametrize("key", ["22.05", "1.2.840.113", "5 Track 2.0 (Clean)", "a.b", "d/x.v2"])
+def test_a_key_may_hold_dots_and_its_members_lie_apart(tmp_path, key):
+    members = {f"{key}.png": picture(7), "0.png": picture(9), f"{key}.cls": "a", "0.cls": "b"}
+    write_tar(tmp_path / "s.tar", members)
+    prepared = made("webdataset", tmp_path)
+    assert labels(prepared) == ["a", "b"]
+    assert greys(prepared) == [7, 9]
+
+
 @pytest.mark.parametrize("names", ["{}-0000.tar", "{}/0000.tar"])
 def test_shards_named_by_their_split_are_the_declared_one(tmp_path, names):
     for split in BY_SPLIT:
@@ -154,6 +163,10 @@ def test_a_pickled_member_is_refused_unopened(tmp_path):
         ({"0.png": b"x", "0.json": '{"label": [0, 3]}'}, "an image has one class here"),
         ({"0.png": b"x", "./0.png": b"y", "0.cls": "a"}, "./0.png twice"),
         ({"0.txt": "a", "0.cls": "a"}, "hold no image"),
+        (
+            {"0.png": b"x", "0.a.json": '{"y": 1}', "0.b.json": '{"y": 2}'},
+            "'y' two values, 2 and 1",
+        ),
         ({"../0.png": b"x", "../0.cls": "a"}, "without '..'"),
     ],
 )
@@ -273,6 +286,15 @@ def test_tables_of_other_packages_give_the_column_of_bytes(tmp_path):
 def test_what_a_table_lacks_is_told_of(tmp_path, change, message):
     write_saved(tmp_path, rows((0, 1), 3) | change, names=None if "image" in change else "ab")
     assert message in refusal("huggingface", tmp_path)
+
+
+def test_both_kinds_of_arrow_file_are_read(tmp_path):
+    import pyarrow as pa
+
+    whole = table(rows("ab", 3))
+    with pa.ipc.new_file(str(tmp_path / "x.arrow"), whole.schema) as file:
+        file.write_table(whole)
+    assert labels(made("huggingface", tmp_path)) == list("aaabbb")
 
 
 def test_damaged_absent_and_mixed_files_are_told_of(tmp_path):
