@@ -14,6 +14,7 @@ _READ = (
     *("key", "phase", "study", "method", "source_key", "encoder_key", "seed", "status"),
     *("trial_number", "is_default", "finished_at", "val_balanced_accuracy"),
 )
+_GIVEN = {"point": ", a given point", "portfolio": ", of a portfolio", "prior": ", by the prior"}
 _LISTED = 10  # rows in one paragraph
 
 
@@ -92,7 +93,7 @@ def _task(row: Row) -> str:
 
 def _study(related: Lineage) -> str:
     row = related.row
-    default = ", the default config" if row["is_default"] else ""
+    default = ", the default config" if row["is_default"] else _GIVEN.get(row["proposed_by"], "")
     if row["phase"] not in OF_A_STUDY:
         return f"{row['study']}\nof no study: its config was not tuned on this task{default}"
     return f"{row['study']}\ntrial {row['trial_number']} of {related.n_trials} found here{default}"

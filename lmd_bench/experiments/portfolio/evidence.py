@@ -146,20 +146,26 @@ def read_evidence(folders: Iterable[Path]) -> tuple[list[Evidence], list[str]]:
             if row["phase"] == "search":
                 studies.setdefault(row["study"], {})[row["key"]] = row
     evidence: list[Evidence] = []
-    reasons: list[str] = []
+    reasons: dict[str, list[str]] = {}
     for name, rows in sorted(studies.items()):
         read = _evidence(sorted(rows.values(), key=lambda row: (row["trial_number"], row["key"])))
         if isinstance(read, Evidence):
             evidence.append(read)
         else:
-            reasons.append(f"{name}: {read}")
+            reasons.setdefault(read, []).append(name)
+    left_out = [_left_out(reason, names) for reason, names in sorted(reasons.items())]
     if not evidence:
-        why = f" ({reasons[0]})" if reasons else ""
+        why = f" ({'; '.join(left_out)})" if left_out else ""
         raise UserError(
             f"No study there can be learned from{why}; name a results folder with searches of "
             f"{N_LEAST} trials or more."
         )
-    return _joined(evidence), reasons
+    return _joined(evidence), left_out
+
+
+def _left_out(reason: str, names: Sequence[str]) -> str:
+    others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{reason}: {names[0]}{others}"
 
 
 def _joined(evidence: Iterable[Evidence]) -> list[Evidence]:

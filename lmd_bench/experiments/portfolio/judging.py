@@ -37,7 +37,7 @@ class Judged:
     n_trials: int
     by_all: float  # by the best of its trials
     by_portfolio: float  # by the best of those that others give
-    by_random: float  # by the best of as many of its trials as a portfolio has, in the mean
+    by_drawn: float  # by the best of as many of its trials as a portfolio has, in the mean
 
 
 def judge(folders: Iterable[Path], size: int = SIZE) -> Answer:
@@ -57,9 +57,10 @@ def judge(folders: Iterable[Path], size: int = SIZE) -> Answer:
         )
     frame = _frame(known)
     notes = (
-        f"gains are on the default, in points of val balanced accuracy by a surrogate of each "
-        f"study; the share is the mean gain of up to {size} configurations, over studies, by that "
-        "of all trials of a study",
+        "gains are on the default, in points of val balanced accuracy by a surrogate of each study",
+        f"the share is the mean gain of up to {size} configurations, over studies, by that of all "
+        "trials of a study; beside it that of as many of its own trials drawn at random, which are "
+        "better than random ones where its sampler had learned",
         f"intervals: {LEVEL:.0%}, over studies, drawn again",
         *(f"not learned from, {reason}" for reason in learned.left_out),
     )
@@ -105,7 +106,7 @@ def _frame(judged: Sequence[Judged]) -> pd.DataFrame:
 
 
 def _line(name: str, judged: Sequence[Judged]) -> dict[str, object]:
-    gains = np.array([[one.by_all, one.by_portfolio, one.by_random] for one in judged])
+    gains = np.array([[one.by_all, one.by_portfolio, one.by_drawn] for one in judged])
     shares = _shares(gains)
     generator = np.random.default_rng(derive_seed(0, "portfolio", name))
     places = generator.integers(len(gains), size=(N_RESAMPLES, len(gains)))
@@ -120,9 +121,9 @@ def _line(name: str, judged: Sequence[Judged]) -> dict[str, object]:
         "share": shares[0],
         "share_low": ends[0, 0],
         "share_high": ends[1, 0],
-        "share_random": shares[1],
-        "share_random_low": ends[0, 1],
-        "share_random_high": ends[1, 1],
+        "share_drawn": shares[1],
+        "share_drawn_low": ends[0, 1],
+        "share_drawn_high": ends[1, 1],
     }
 
 
@@ -133,7 +134,7 @@ def _shares(gains: Float[np.ndarray, "studies 3"]) -> Float[np.ndarray, " 2"]:
 
 def _text(frame: pd.DataFrame, notes: Sequence[str]) -> list[Part]:
     header = ("left out", "studies", "trials", "gain of all", "of portfolio")
-    header = (*header, "share", "95 %", "share of random", "95 %")
+    header = (*header, "share", "95 %", "of own trials", "95 %")
     rows = [
         (
             str(line["left_out"]),
@@ -141,7 +142,7 @@ def _text(frame: pd.DataFrame, notes: Sequence[str]) -> list[Part]:
             f"{line['trials']:.0f}",
             *(f"{100 * line[name]:.2f}" for name in ("gain_all", "gain_portfolio")),
             *_share(line, "share"),
-            *_share(line, "share_random"),
+            *_share(line, "share_drawn"),
         )
         for line in frame.to_dict("records")
     ]

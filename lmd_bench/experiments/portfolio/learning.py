@@ -3,14 +3,15 @@
 Each task's surrogate says what every configuration that any task has tried may come to. A regret is
 the distance to the best of them, in units of the distance from the best to the median of the task's
 own trials. Starting from the default, which a search runs in any case, the configuration is taken
-that lowers the mean over tasks of the least regret so far the most, then the next. What is known of
-few noisy trials is little, so the mean is over draws of each task's surrogate too: what may be good
-counts, not what is predicted alone.
+that lowers the mean, over the tasks of a data set and then over data sets, of the least regret so
+far the most, then the next. What is known of few noisy trials is little, so the mean is over draws
+of each task's surrogate too: what may be good counts, not what is predicted alone.
 
 Papers: Wistuba, Schilling, Schmidt-Thieme, Sequential Model-free Hyperparameter Tuning, 2015; Xu,
 Hoos, Leyton-Brown, Hydra, 2010.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -46,7 +47,7 @@ class Learned:
 
     entries: tuple[Entry, ...]
     evidence: tuple[Evidence, ...]
-    left_out: tuple[str, ...]  # studies, each with the reason
+    left_out: tuple[str, ...]  # reasons, each with the studies
 
 
 def learn(folders: Iterable[Path], size: int = SIZE) -> Learned:
@@ -85,12 +86,15 @@ def portfolio_of(studies: Sequence[Evidence], size: int) -> Configs:
     if not candidates:
         return ()
     regrets = np.concatenate([_regrets(study, candidates) for study in studies])
+    # Each data set counts alike, however many of its tasks there are.
+    n_tasks = Counter(study.images for study in studies)
+    weights = np.repeat([1 / n_tasks[study.images] for study in studies], N_DRAWS)
     # The first column is the default, on the encoder that it stood on.
     best, chosen = regrets[:, 0], list[int]()
     while len(chosen) < size:
-        means = np.minimum(best[:, None], regrets).mean(axis=0)
+        means = np.average(np.minimum(best[:, None], regrets), axis=0, weights=weights)
         place = int(means.argmin())
-        if means[place] > best.mean() - _LEAST_GAIN:
+        if means[place] > np.average(best, weights=weights) - _LEAST_GAIN:
             break
         chosen.append(place)
         best = np.minimum(best, regrets[:, place])
