@@ -32,7 +32,7 @@ class PlannedStudy:
     trials: int  # at most
     confirmations: int  # at most
     space: Mapping[str, Any] = field(default_factory=dict[str, Any])  # key -> Optuna's distribution
-    points: Sequence[Config] = ()  # tried right after the default: a person's, and a warm start's
+    points: Sequence[Config] = ()  # right after the default: a person's, warm start's, portfolio's
 
 
 @dataclass(frozen=True)
