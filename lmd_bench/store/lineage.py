@@ -93,7 +93,9 @@ def _task(row: Row) -> str:
 
 def _study(related: Lineage) -> str:
     row = related.row
-    default = ", the default config" if row["is_default"] else _GIVEN.get(row["proposed_by"], "")
+    default = (
+        ", the default config" if row["is_default"] else _GIVEN.get(row.get("proposed_by"), "")
+    )
     if row["phase"] not in OF_A_STUDY:
         return f"{row['study']}\nof no study: its config was not tuned on this task{default}"
     return f"{row['study']}\ntrial {row['trial_number']} of {related.n_trials} found here{default}"
