@@ -94,7 +94,9 @@ def _task(row: Row) -> str:
 def _study(related: Lineage) -> str:
     row = related.row
     default = (
-        ", the default config" if row["is_default"] else _GIVEN.get(row.get("proposed_by"), "")
+        ", the default config"
+        if row["is_default"]
+        else _GIVEN.get(row.get("proposed_by") or "", "")
     )
     if row["phase"] not in OF_A_STUDY:
         return f"{row['study']}\nof no study: its config was not tuned on this task{default}"

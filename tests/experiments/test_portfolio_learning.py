@@ -94,4 +94,4 @@ def test_studies_that_say_nothing_of_the_plain_method_are_left_out_by_name(tmp_p
         + ["training.weight_decay"]
     )
     with pytest.raises(UserError, match="one data set alone"):
-        judge([tmp_path / "one"])
+        learn([tmp_path / "one"])

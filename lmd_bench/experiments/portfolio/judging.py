@@ -52,8 +52,8 @@ def judge(folders: Iterable[Path], size: int = SIZE) -> Answer:
     known = [one for one in judged if one is not None]
     if not known:
         raise UserError(
-            "Every method was searched on one data set alone, so none can be left out; give "
-            "results of two data sets or more."
+            "All data sets there hold the same images, so none can be left out; name results of "
+            "two data sets or more."
         )
     frame = _frame(known)
     notes = (

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Float
 from optuna.distributions import FloatDistribution
 
+from lmd_bench.core.errors import UserError
 from lmd_bench.core.files import asked_file
 from lmd_bench.core.schema import Config, canonical_json
 from lmd_bench.core.yaml_text import yaml_text
@@ -30,6 +31,7 @@ from lmd_bench.methods.space import Space
 from lmd_bench.search.proposing.portfolio import Configs, Entry, read_portfolio
 
 SIZE = 4  # configurations of a unit
+LEAST_DATASETS = 2  # what is good on one alone was no better on others than a random draw
 DIGITS = 3  # significant ones of a value, which is no loss and can be read
 N_DRAWS = 64  # of the surrogate of a task
 _LEAST_GAIN = 1e-6  # of the mean regret, for which a configuration is worth a trial
@@ -59,12 +61,25 @@ def learn(folders: Iterable[Path], size: int = SIZE) -> Learned:
     evidence, left_out = read_evidence(folders)
     evidence.sort(key=lambda study: (study.unit, study.task))
     entries: list[Entry] = []
+    used: list[Evidence] = []
+    alone: list[str] = []
     for unit, group in groupby(evidence, key=lambda study: study.unit):
         studies = list(group)
+        if len({study.images for study in studies}) < LEAST_DATASETS:
+            alone.append(f"{unit.representation}+{unit.calibration}")
+            continue
+        used += studies
         names = sorted(set().union(*(study.images for study in studies)))
         without = {name: portfolio_of(_without(studies, name), size) for name in names}
         entries.append(Entry(unit, portfolio_of(studies, size), without))
-    return Learned(tuple(entries), tuple(evidence), tuple(left_out))
+    if alone:
+        left_out.append(f"searched on one data set alone: {', '.join(dict.fromkeys(alone))}")
+    if not entries:
+        raise UserError(
+            "Every method there was searched on one data set alone, which says nothing of others; "
+            "name results of two data sets or more."
+        )
+    return Learned(tuple(entries), tuple(used), tuple(left_out))
 
 
 def write(learned: Learned, path: Path) -> None:
