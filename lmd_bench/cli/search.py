@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from lmd_bench.cli.app import app, command_line, one_task
@@ -164,10 +164,11 @@ def _disk_line(disk: "Disk", free: int, keep: str) -> str:
 
 
 def _plan_table(task: str, studies: "Iterable[StudyPlan]") -> Table:
-    heads = ("method", "stands on", "trials stored", "confirmations stored")
-    table = Table(
-        *heads, title=Text(task, style="table.title"), title_justify="left", box=SIMPLE_HEAD
-    )
+    # Names are never cut: which method it is may be at their end.
+    names = [Column(head, overflow="fold") for head in ("method", "stands on")]
+    numbers = [Column(head, no_wrap=True) for head in ("trials stored", "confirmed")]
+    title = Text(task, style="table.title")
+    table = Table(*names, *numbers, title=title, title_justify="left", box=SIMPLE_HEAD)
     for study in studies:
         trials = f"{study.done} of {study.budget}"
         confirmations = f"{study.confirmed} of {study.confirmations}"
