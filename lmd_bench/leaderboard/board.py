@@ -170,7 +170,7 @@ def _build(
         for gap in gaps_of(study, rule, results, can_confirm=study.task in with_seeds)
     ]
     further += never_searched(studies, lines, results)
-    all_notes += notes_of(further)
+    all_notes += notes_of(further, results)
     measured = [
         Measured(line, study, runs)
         for line, (study, runs) in zip(_beside_others(lines, rule, budget), judged, strict=True)
@@ -315,7 +315,7 @@ def _notes(study: StudyRows, selected: Row, line: BoardLine, gaps: Sequence[Gap]
         for which, rows in runs.items()
         if len(_ok(rows)) < len(rows)
     ]
-    notes += notes_of(gaps)
+    notes += [gap.note for gap in gaps if gap.note]
     if untested := _untested(selected, _ok(tuned)):
         notes.append(
             f"no test image of class {', '.join(untested)} on {study.task}: scores and chance are "

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lmd_bench.core.schema import Row
 from lmd_bench.core.text import factor_name
 from lmd_bench.data.options import split_words
 from lmd_bench.leaderboard.line import BoardLine
@@ -26,7 +25,8 @@ class Gap:
     what: str  # is missing of them
     command: str
     note: str = ""  # the sentence of the leaderboard; empty where a dash in its line says it
-    waiting: str = ""  # a method and its trials, where only the end of its search can fill it
+    waiting: str = ""  # a method that was only searched, and its trials
+    keys: tuple[str, ...] = ()  # of the rows to confirm; none: the search has to end
 
 
 def gaps_of(study: StudyRows, rule: SelectionRule, results: str, *, can_confirm: bool) -> list[Gap]:
@@ -46,16 +46,15 @@ def gaps_of(study: StudyRows, rule: SelectionRule, results: str, *, can_confirm:
     if not study.is_confirmed:
         counts = outcomes(study.trials)
         what = "all of it: searched, not confirmed, as where a study only lends its encoders"
-        if not can_confirm:
-            command = selected["command"] or "the same search again, to its end"
-            waiting = f"{study.method} ({counts})"
-            return [Gap(study.task, (study.label,), what, command, waiting=waiting)]
-        command = _confirm(selected, results)
-        note = f"searched, not confirmed: {name} ({counts}); {command} fills it"
-        return [Gap(study.task, (study.label,), what, command, note)]
+        command = selected["command"] or "the same search again, to its end"
+        keys = (selected["key"],) if can_confirm else ()
+        if can_confirm:
+            command = _confirm(keys, results)
+        waiting = f"{study.method} ({counts})"
+        return [Gap(study.task, (study.label,), what, command, waiting=waiting, keys=keys)]
     gaps: list[Gap] = []
     if not study.runs(selected):
-        command = _confirm(selected, results)
+        command = _confirm([selected["key"]], results)
         note = f"missing, as only other configurations are confirmed: {name}; {command} fills it"
         gaps.append(Gap(study.task, (study.label,), "the tuned configuration", command, note))
     # a default that failed, or that was itself selected, is nothing to confirm
@@ -65,7 +64,7 @@ def gaps_of(study: StudyRows, rule: SelectionRule, results: str, *, can_confirm:
         and default["status"] == "ok"
         and not study.runs(default)
     ):
-        command = _confirm(default, results)
+        command = _confirm([default["key"]], results)
         gaps.append(Gap(study.task, (study.label,), "the default configuration", command))
     return gaps
 
@@ -100,17 +99,24 @@ def never_searched(
     return gaps
 
 
-def notes_of(gaps: Sequence[Gap]) -> list[str]:
-    """Return the sentences of gaps, one for all methods of a task whose search has to end."""
-    waiting: dict[str, list[str]] = defaultdict(list)
+def notes_of(gaps: Sequence[Gap], results: str) -> list[str]:
+    """Return the sentences of gaps, one for all methods of a task that were only searched.
+
+    Args:
+        gaps: In the order of their notes.
+        results: The option of a command that names the results folder.
+    """
+    waiting: dict[tuple[str, bool], list[Gap]] = defaultdict(list)
     for gap in gaps:
         if gap.waiting:
-            waiting[gap.task].append(gap.waiting)
-    notes = [
-        f"searched, not confirmed: {', '.join(methods)} on {task}; the search run to its end, with "
-        "--confirm-seeds above 0, fills it"
-        for task, methods in waiting.items()
-    ]
+            waiting[gap.task, bool(gap.keys)].append(gap)
+    notes: list[str] = []
+    for (task, can_confirm), members in waiting.items():
+        methods = ", ".join(gap.waiting for gap in members)
+        fills = "the search run to its end, with --confirm-seeds above 0,"
+        if can_confirm:
+            fills = _confirm([key for gap in members for key in gap.keys], results)
+        notes.append(f"searched, not confirmed: {methods} on {task}; {fills} fills it")
     return notes + [gap.note for gap in gaps if gap.note]
 
 
@@ -148,5 +154,5 @@ def _budget(lines: Sequence[BoardLine]) -> list[str]:
     return ["--trials", str(n_trials), *([] if is_total else ["--budget", "per-study"])]
 
 
-def _confirm(row: Row, results: str) -> str:
-    return f"lmd-bench confirm {row['key']}{results}"
+def _confirm(keys: Sequence[str], results: str) -> str:
+    return f"lmd-bench confirm {' '.join(keys)}{results}"

@@ -7,12 +7,13 @@ NATURAL = TaskSpec(dataset="toy", image_size=32, split_seed=3, n_max=50)
 
 
 def test_a_search_that_nobody_confirmed_is_filled_by_confirm_where_there_are_seeds(study) -> None:
-    rows = study("crt", [0.3, 0.5]) + study("lmd", [0.3], {0: [0.5]})
+    rows = study("crt", [0.3, 0.5]) + study("lmd", [0.3], {0: [0.5]}) + study("rrl", [0.2])
 
     (note,) = build(rows, results=" --results here").notes
 
-    assert note.startswith("searched, not confirmed: crt on toy")
-    assert note.endswith(f"; lmd-bench confirm {rows[1]['key']} --results here fills it")
+    assert note.startswith("searched, not confirmed: crt (2 trials), rrl (1 trial) on toy")
+    keys = f"{rows[1]['key']} {rows[-1]['key']}"
+    assert note.endswith(f"; lmd-bench confirm {keys} --results here fills it")
 
 
 def test_and_by_its_own_search_where_there_are_none(study) -> None:
