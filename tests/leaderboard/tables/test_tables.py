@@ -50,7 +50,7 @@ def test_notes_and_the_footnote_of_unequal_trials_are_printed(board: Leaderboard
         "* fewer trials, both stages together, than others of its task (its space may be smaller)"
         in text
     )
-    assert "searched, not confirmed: rrl (2 trials) on toy" in text
+    assert "searched, not confirmed: rrl (2 trials: 1 ok, 1 diverged) on toy" in text
     assert "1 of 2" in text
 
 
