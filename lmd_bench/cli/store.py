@@ -165,12 +165,16 @@ def merge(
             "--private", help="Leave out image ids, logits, kept models and command lines."
         ),
     ] = False,
+    logits: Annotated[
+        Literal["all", "confirmed"],
+        typer.Option(help="Logits to bring: of all runs, or of those on test alone."),
+    ] = "all",
 ) -> None:
     """Join results of several sites in one folder; exit code 1 if a trial has two outcomes."""
     from lmd_bench.store import merging
     from lmd_bench.store.store import open_store
 
-    arrivals = merging.merge(folders, into, private=private)
+    arrivals = merging.merge(folders, into, private=private, logits=logits)
     for arrival in arrivals:
         n_stored = arrival.n_rows - arrival.n_new - len(arrival.conflicts)
         print(

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +48,9 @@ class Conflict:
     file: Path  # where it was set aside
 
 
+Logits = Literal["all", "confirmed"]
+
+
 @dataclass(frozen=True)
 class Arrival:
     """What came of one source."""
@@ -58,7 +62,9 @@ class Arrival:
     damaged: tuple[Path, ...]
 
 
-def merge(sources: Sequence[Path], into: Path, *, private: bool = False) -> list[Arrival]:
+def merge(
+    sources: Sequence[Path], into: Path, *, private: bool = False, logits: Logits = "all"
+) -> list[Arrival]:
     """Add the rows of results folders, their logits and what ablations they are of, to another one.
 
     Args:
@@ -67,6 +73,8 @@ def merge(sources: Sequence[Path], into: Path, *, private: bool = False) -> list
         private: Leave out logits with their image ids, kept models, command lines, names of
             machines and what failures say; what the logits say of metrics and of images of each
             class stays in the rows.
+        logits: Those of all runs, or of the confirmed ones alone: a search has many, of val, and
+            no score on test needs them.
 
     Raises:
         UserError: no results in a source, the same folder twice, or rows of a later package.
@@ -76,7 +84,7 @@ def merge(sources: Sequence[Path], into: Path, *, private: bool = False) -> list
         raise UserError("A results folder is named twice; name each source once, and another one.")
     stores = [_opened(source) for source in sources]
     target = open_store(into, create=True)
-    return [_take(store, target, private) for store in stores]
+    return [_take(store, target, private, logits) for store in stores]
 
 
 def describe_tasks(store: Store) -> list[str]:
@@ -131,7 +139,7 @@ def _opened(source: Path) -> Store:
     return store
 
 
-def _take(store: Store, target: Store, private: bool) -> Arrival:
+def _take(store: Store, target: Store, private: bool, logits: Logits) -> Arrival:
     scan = store.scan()
     rows = stripped(filled(scan.table, store)) if private else scan.table
     keys_here = set(target.scan(["key"]).table["key"].to_pylist())
@@ -140,13 +148,14 @@ def _take(store: Store, target: Store, private: bool) -> Arrival:
     new = np.array([key not in keys_here for key in rows["key"].to_pylist()], dtype=bool)
     arriving = rows.filter(pa.array(new)).combine_chunks()
     if not private:
-        for key in arriving["key"].to_pylist():
-            copy_logits(store, target, key)
-            _copy_models(store, target, key)
+        for row in arriving.select(["key", "phase"]).to_pylist():
+            if logits == "all" or row["phase"] != "search":
+                copy_logits(store, target, row["key"])
+            _copy_models(store, target, row["key"])
     if arriving.num_rows:
         write_compacted(arriving, target.root)
     repeated = rows.filter(pa.array(~new)).to_pylist()
-    conflicts = _conflicts(repeated, store, target, private)
+    conflicts = _conflicts(repeated, store, target, private, logits)
     return Arrival(store.root, rows.num_rows, arriving.num_rows, conflicts, scan.damaged)
 
 
@@ -176,7 +185,7 @@ def _copy_reproductions(store: Store, target: Store) -> None:
 
 
 def _conflicts(
-    rows: Sequence[Row], store: Store, target: Store, private: bool
+    rows: Sequence[Row], store: Store, target: Store, private: bool, logits: Logits
 ) -> tuple[Conflict, ...]:
     """Set the rows aside that came out otherwise than those of their keys that are there."""
     keys = {row["key"] for row in rows}
@@ -194,7 +203,7 @@ def _conflicts(
             file = _set_aside(row, store, target, private)
             conflicts.append(Conflict(row, *_largest(kept[key], row), tuple(details), file))
         elif not private:
-            if target.logits_table(key) is None:
+            if target.logits_table(key) is None and (logits == "all" or row["phase"] != "search"):
                 copy_logits(store, target, key)
             _copy_models(store, target, key)
     return tuple(conflicts)

@@ -190,6 +190,16 @@ def test_merging_and_hiding_take_gathered_logits_along(store, tmp_path) -> None:
     assert not any(arrival.conflicts for arrival in merge([store.root], tmp_path / "joined"))
 
 
+def test_merging_may_leave_the_logits_of_searches_behind(store, tmp_path) -> None:
+    (searched,) = fill(store, 1)
+    confirmed = searched | {"phase": "confirm", "key": "a" * 20}
+    store.write(confirmed, [("i", "test", 0, [1.0, 0.0, 0.0], None)])
+    merge([store.root], tmp_path / "joined", logits="confirmed")
+    joined = open_store(tmp_path / "joined")
+    assert not joined.read_logits(searched["key"])
+    assert joined.read_logits(confirmed["key"])
+
+
 def test_a_cut_gathered_file_is_named_and_nothing_goes(store) -> None:
     rows = fill(store, 3)
     done = gather(store.root)
