@@ -147,7 +147,7 @@ def swept_text(line: Line) -> str:
     return "–" if _unknown(line["n_swept"]) else f"{line['n_swept']:.0f}"
 
 
-def _unknown(value: float | None) -> bool:
+def _unknown(value: int | float | None) -> bool:
     return value is None or isnan(value)
 
 
