@@ -7,7 +7,7 @@ import typer
 
 from lmd_bench.cli.app import app
 from lmd_bench.cli.leaderboard import Rule
-from lmd_bench.cli.options import RESULTS, Results
+from lmd_bench.cli.options import RESULTS, OfStudies, Results
 
 if TYPE_CHECKING:
     from lmd_bench.leaderboard.studies.predictions import Clusters
@@ -58,6 +58,7 @@ def compare(
     rule: Rule = "val_balanced_accuracy",
     clusters: Lesions = None,
     cluster_column: LesionColumn = "lesion_id",
+    study: OfStudies = "",
     format: Format = "table",
 ) -> None:
     """Compare methods on the same test images: differences, intervals, paired tests, power."""
@@ -75,6 +76,7 @@ def compare(
         clusters=lesions,
         metric=metric,
         margin=as_fraction(margin, metric),
+        study=study,
     )
     emit(answer, format)
 
@@ -117,6 +119,7 @@ def intervals(
     ] = False,
     clusters: Lesions = None,
     cluster_column: LesionColumn = "lesion_id",
+    study: OfStudies = "",
     format: Format = "table",
 ) -> None:
     """Show each method's test score with its spread over images, over seeds and over searches."""
@@ -125,7 +128,8 @@ def intervals(
 
     check_format(format)
     lesions = lesions_of(clusters, cluster_column)
-    emit(open_results(results).intervals(rule, by_class=by_class, clusters=lesions), format)
+    answer = open_results(results).intervals(rule, by_class=by_class, clusters=lesions, study=study)
+    emit(answer, format)
 
 
 @app.command()
@@ -163,7 +167,7 @@ def imbalance(
     margin: Annotated[
         float, typer.Option(min=0.0, help="Points that a method may fall short and be as good.")
     ] = 2.0,
-    study: Annotated[str, typer.Option(help="Only studies whose id holds this text.")] = "",
+    study: OfStudies = "",
     clusters: Lesions = None,
     cluster_column: LesionColumn = "lesion_id",
     format: Format = "table",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from lmd_bench.cli.app import app
-from lmd_bench.cli.options import RESULTS, Results
+from lmd_bench.cli.options import RESULTS, OfStudies, Results
 from lmd_bench.core.errors import UserError
 
 Rule = Annotated[
@@ -42,6 +42,7 @@ def leaderboard(
         str,
         typer.Option(help="single runs; their seeds together; an ensemble of methods; use commas."),
     ] = "single",
+    study: OfStudies = "",
     out: Annotated[Path | None, typer.Option(help="File to write in place of printing.")] = None,
 ) -> None:
     """Print the methods of each task by mean test balanced accuracy over confirmation seeds."""
@@ -54,11 +55,15 @@ def leaderboard(
         check_format(format)
         if metrics:
             raise UserError("Option --metrics goes with --show single alone; leave out one.")
+        if study:
+            raise UserError("Option --study goes with --show single alone; leave out one.")
         answer = open_results(results).ensembles(rule, shown, at_budget=at_budget)
         if out is None:
             emit(answer, format)
         else:
             write(answer.render(format), out)
         return
-    board = open_results(results).leaderboard(rule, at_budget=at_budget, metrics=metrics or ())
+    board = open_results(results).leaderboard(
+        rule, at_budget=at_budget, metrics=metrics or (), study=study
+    )
     emit_leaderboard(board, format, out)

@@ -36,6 +36,7 @@ SplitDir = Annotated[
 ]
 Results = Annotated[Path, typer.Option(help="Folder of the results.")]
 RESULTS = paths.default_results()
+OfStudies = Annotated[str, typer.Option("--study", help="Only studies whose id holds this text.")]
 
 
 @dataclass(frozen=True)

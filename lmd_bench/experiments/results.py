@@ -79,6 +79,7 @@ class Results:
         *,
         at_budget: str | None = None,
         metrics: str | Sequence[str] = (),
+        study: str = "",
     ) -> Leaderboard:
         """Return the methods of each task by mean test balanced accuracy over retraining seeds.
 
@@ -87,14 +88,15 @@ class Results:
             at_budget: What each study may have cost: `10` (trials), `4h`, `4gpuh` or `2kwh`;
                 None: all.
             metrics: To show in place of the usual ones; `all`: every one.
+            study: Studies whose id does not hold this text are left out.
 
         Raises:
-            UserError: no such rule, budget or metric, or no results that can be read.
+            UserError: no such rule, budget, metric or study, or no results that can be read.
         """
         budget = None if at_budget is None else parse_budget(at_budget)
         wanted = metrics if isinstance(metrics, str) else ",".join(metrics)
         names = parse_metrics(wanted) if metrics else ()
-        return load(self.folder, rule_named(rule), budget, names)
+        return load(self.folder, rule_named(rule), budget, names, study)
 
     def ensembles(
         self,
@@ -129,6 +131,7 @@ class Results:
         clusters: Clusters | None = None,
         metric: str = PRIMARY.name,
         margin: float | None = None,
+        study: str = "",
     ) -> Answer:
         """Return a method against others on the same test images and seeds.
 
@@ -141,6 +144,7 @@ class Results:
             metric: That is compared: any of the leaderboard's, or `recall:CLASS`.
             margin: Difference that does not matter, a fraction where the metric is one; None: no
                 word on non-inferiority and equivalence.
+            study: Studies whose id does not hold this text are left out.
 
         Raises:
             UserError: unknown methods, or none that was confirmed on one task.
@@ -156,6 +160,7 @@ class Results:
             clusters=clusters,
             metric=metric,
             margin=margin,
+            study=study,
         )
 
     def intervals(
@@ -164,6 +169,7 @@ class Results:
         *,
         by_class: bool = False,
         clusters: Clusters | None = None,
+        study: str = "",
     ) -> Answer:
         """Return each method's score on test with its spread over images, seeds and searches.
 
@@ -171,13 +177,14 @@ class Results:
             rule: What selects the configuration of each study.
             by_class: The recall of each class instead.
             clusters: Lesions or patients of the images; None: those stored with the logits.
+            study: Studies whose id does not hold this text are left out.
 
         Raises:
             UserError: no such rule, or no logits of test.
         """
         chosen = rule_named(rule)
         store, rows = read_rows(self.folder, chosen)
-        return intervals(store, rows, chosen, by_class=by_class, clusters=clusters)
+        return intervals(store, rows, chosen, by_class=by_class, clusters=clusters, study=study)
 
     def clinic(
         self,

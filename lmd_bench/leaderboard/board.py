@@ -25,6 +25,7 @@ from lmd_bench.leaderboard.studies.group import (
     STUDY_COLUMNS,
     StudyRows,
     group_studies,
+    holding,
     named_studies,
     outcomes,
     study_label,
@@ -87,6 +88,7 @@ def load(
     rule: SelectionRule = VAL_BALANCED_ACCURACY,
     budget: Budget | None = None,
     metrics: Sequence[str] = (),
+    study: str = "",
 ) -> Leaderboard:
     """Return the leaderboard of a results folder.
 
@@ -95,15 +97,20 @@ def load(
         rule: What selects the configuration of each study, replayed from its rows.
         budget: What each study may have cost; later trials are not looked at.
         metrics: Further metrics on test, from the rows or their logits.
+        study: Studies whose id does not hold this text are left out.
 
     Raises:
-        UserError: no results there, none that can be read, or those of another version.
+        UserError: no results there, none that can be read, those of another version, or no such
+            study.
     """
     columns = (*_READ, *rule.columns, *columns_of_metrics(metrics))
     store, groups, over_range, notes = read_grouped(root, rule, columns)
     results = f" --results {shlex.quote(str(root))}"
     wanted = _Wanted(rule, budget, results, metrics, store)
-    return _build(named_studies(groups), range_studies(over_range), wanted, notes)
+    ids = holding(study, {rows[0]["study"] for rows in groups} | {r["study"] for r in over_range})
+    studies = named_studies(rows for rows in groups if rows[0]["study"] in ids)
+    over_range = [row for row in over_range if row["study"] in ids]
+    return _build(studies, range_studies(over_range), wanted, notes)
 
 
 def build(

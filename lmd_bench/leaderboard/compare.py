@@ -19,6 +19,7 @@ from lmd_bench.leaderboard.studies.group import (
     by_table,
     called,
     group_studies,
+    of_studies,
     repeated,
 )
 from lmd_bench.leaderboard.studies.measure import (
@@ -145,6 +146,7 @@ def compare_methods(
     rule: SelectionRule,
     clusters: Clusters | None = None,
     metric: str = PRIMARY.name,
+    study: str = "",
 ) -> list[TaskComparison]:
     """Return the first named method against the others, on each task that has it.
 
@@ -154,8 +156,8 @@ def compare_methods(
         with_all: Compare with every other confirmed method of the task.
         rule: What selects the configuration of each study.
         clusters: Lesions or patients of the images; None: those stored with the logits.
-
         metric: That is compared; see `measure`.
+        study: Studies whose id does not hold this text are left out.
 
     Raises:
         UserError: unknown or too few methods, or none that was confirmed on one task.
@@ -166,7 +168,7 @@ def compare_methods(
             f"{len(names)} came."
         )
     store, rows = read_rows(root, rule)
-    studies = group_studies(rows)
+    studies = group_studies(of_studies(rows, study))
     _check_names(names, studies)
     check_metric(metric, _class_names(studies, names[0]))
     tasks = [

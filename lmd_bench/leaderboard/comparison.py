@@ -31,6 +31,7 @@ def comparison(
     clusters: Clusters | None = None,
     metric: str = PRIMARY.name,
     margin: float | None = None,
+    study: str = "",
 ) -> Answer:
     """Return the comparison of `compare_methods` as a frame and a text.
 
@@ -42,12 +43,19 @@ def comparison(
         clusters: Lesions or patients of the images; None: those stored with the logits.
         metric: That is compared.
         margin: Difference that does not matter, as the metric has it; None: nothing is said of it.
+        study: Studies whose id does not hold this text are left out.
 
     Raises:
         UserError: as `compare_methods`.
     """
     tasks = compare_methods(
-        results, names, with_all=with_all, rule=rule, clusters=clusters, metric=metric
+        results,
+        names,
+        with_all=with_all,
+        rule=rule,
+        clusters=clusters,
+        metric=metric,
+        study=study,
     )
     return Answer(
         {"rows": comparison_frame(tasks, rule, margin)},

@@ -20,6 +20,7 @@ from lmd_bench.leaderboard.studies.group import (
     by_task,
     called,
     group_studies,
+    of_studies,
     repeated,
 )
 from lmd_bench.leaderboard.studies.measure import measure_alone, quiet_note
@@ -65,6 +66,7 @@ def intervals(
     *,
     by_class: bool = False,
     clusters: Clusters | None = None,
+    study: str = "",
 ) -> Answer:
     """Return every method's score, or its recall of each class, with its intervals.
 
@@ -74,11 +76,12 @@ def intervals(
         rule: What selects the configuration of each study.
         by_class: The recall of each class instead.
         clusters: Lesions or patients of the images; None: those stored with the logits.
+        study: Studies whose id does not hold this text are left out.
 
     Raises:
-        UserError: no confirmed run has logits of test.
+        UserError: no confirmed run has logits of test, or no such study.
     """
-    studies = group_studies(rows)
+    studies = group_studies(of_studies(rows, study))
     frame = (
         class_frame(store, studies, rule)
         if by_class

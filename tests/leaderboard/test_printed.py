@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from lmd_bench.cli import app
+from lmd_bench.core.errors import UserError
 from lmd_bench.stats.metrics import evaluate, evaluate_further, images_of_classes, per_class_recall
 from lmd_bench.store.store import open_store
 from tests.leaderboard.conftest import TASK
@@ -29,6 +30,7 @@ COMMANDS = {
     "compare": "compare crt --with-all --margin 5",
     "compare-json": "compare crt lmd --margin 5 --format json",
     "compare-class": "compare crt lmd --metric recall:d",
+    "compare-study": "compare crt lmd --study 100.0",
     "intervals": "intervals",
     "intervals-csv": "intervals --format csv",
     "intervals-by-class": "intervals --by-class",
@@ -95,3 +97,21 @@ def test_it_prints_what_it_printed(
     if os.environ.get("LMD_BENCH_PRINT"):
         expected.write_text(printed, encoding="utf-8")
     assert printed == expected.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", ["leaderboard", "compare crt lmd", "intervals"])
+def test_one_study_is_asked_for_by_a_part_of_its_id(
+    command: str,
+    filled: Path,
+    study: Callable[..., list[dict]],
+    capsys: pytest.CaptureFixture,
+) -> None:
+    if not (filled / "store.json").exists():
+        _fill(filled, study)
+    words = [*command.split(), "--results", str(filled), "--study"]
+    app([*words, "50.0"], standalone_mode=False)
+    printed = capsys.readouterr().out
+    assert "IF 50" in printed
+    assert "IF 100" not in printed
+    with pytest.raises(UserError, match="No study here has an id that holds 'if7'"):
+        app([*words, "if7"], standalone_mode=False)

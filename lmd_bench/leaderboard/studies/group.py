@@ -2,12 +2,13 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import NO_CALIBRATION, OF_A_STUDY, TASK_COLUMNS, Row
 from lmd_bench.core.text import encoder_label, task_label
 from lmd_bench.leaderboard.studies.rules import SelectionRule, best_row
@@ -72,6 +73,32 @@ class StudyRows:
     @cached_property
     def _selected(self) -> dict[SelectionRule, Row | None]:
         return {}
+
+
+def of_studies(rows: Iterable[Row], text: str) -> list[Row]:
+    """Return the rows of the studies whose id holds a text, such as `if100`.
+
+    Raises:
+        UserError: there are rows, and none is of such a study.
+    """
+    rows = list(rows)
+    ids = holding(text, {row["study"] for row in rows})
+    return [row for row in rows if row["study"] in ids]
+
+
+def holding(text: str, ids: Collection[str]) -> set[str]:
+    """Return the ids of studies that hold a text.
+
+    Raises:
+        UserError: there are ids, and none does.
+    """
+    chosen = {study for study in ids if text in study}
+    if ids and not chosen:
+        raise UserError(
+            f"No study here has an id that holds '{text}'; ids are like {min(ids)}, and --study "
+            "takes any part of them."
+        )
+    return chosen
 
 
 def group_studies(rows: Iterable[Row]) -> list[StudyRows]:
