@@ -41,6 +41,25 @@ def test_searches_of_one_method_are_one_line_with_the_sd_over_them(study) -> Non
     assert not any("never searched" in note for note in board.notes)
 
 
+def test_metrics_that_were_asked_for_are_means_over_the_searches_too(study) -> None:
+    rows = repeat(study, 0, [0.5, 0.6]) + repeat(study, 1, [0.6, 0.7])
+    for number, row in enumerate(rows):
+        row["test_mcc"] = None if row["phase"] == "search" else 0.1 * number
+    (line,) = build(rows, metrics=("mcc",)).frame.to_dict("records")
+    of_runs = [row["test_mcc"] for row in rows if row["phase"] == "confirm"]
+    assert line["test_mcc"] == pytest.approx(sum(of_runs) / 4)
+    assert line["test_mcc_undefined"] == 0
+
+
+def test_one_search_of_fewer_trials_marks_the_line(study) -> None:
+    rows = repeat(study, 0, [0.5, 0.6]) + repeat(study, 1, [0.6, 0.7])
+    others = study("lmd", [0.3, 0.4], {0: [0.5, 0.5]})
+    others = [row | {"task_fingerprint": rows[0]["task_fingerprint"]} for row in others]
+    lines = build(rows + others).frame.set_index("label")
+    assert lines.loc["crt", "fewer_trials"]
+    assert not lines.loc["lmd", "fewer_trials"]
+
+
 def test_searches_on_several_splits_have_both_spreads_and_every_split_counts_the_same(
     study,
 ) -> None:

@@ -107,6 +107,6 @@ def test_net_benefit_is_true_less_false_positives_at_the_odds():
 def test_specificity_weighs_the_other_classes_by_their_prevalence():
     labels = np.array([0, 0, 1, 2])
     called = np.array([2, 0, 1, 2])
-    # Half of class 0 and none of class 1 is called class 2: 0.5 of 0.6 of 0.9.
-    prevalence = np.array([0.6, 0.3, 0.1])
-    assert specificity(labels, np.eye(3)[called], prevalence, 2) == pytest.approx(2 / 3)
+    # Half of class 0, which makes eight of nine others, is called class 2; none of class 1 is.
+    prevalence = np.array([0.8, 0.1, 0.1])
+    assert specificity(labels, np.eye(3)[called], prevalence, 2) == pytest.approx(5 / 9)
