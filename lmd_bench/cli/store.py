@@ -166,8 +166,8 @@ def merge(
         ),
     ] = False,
     logits: Annotated[
-        Literal["all", "confirmed"],
-        typer.Option(help="Logits to bring: of all runs, or of those on test alone."),
+        Literal["all", "test"],
+        typer.Option(help="Logits to bring: all, or those on test alone."),
     ] = "all",
 ) -> None:
     """Join results of several sites in one folder; exit code 1 if a trial has two outcomes."""

@@ -40,14 +40,14 @@ def unmeasured(row: Row, again: Row) -> list[str]:
 
 
 def logit_differences(stored: Logits, again: Logits) -> list[str]:
-    """Return a sentence for each split whose logits are not bit-equal; none were kept: nothing.
+    """Return a sentence for each stored split whose logits are not bit-equal.
 
-    Where one side was rounded, the other is rounded alike.
+    A split that was not kept says nothing. Where one side was rounded, the other is rounded alike.
     """
     sentences: list[str] = []
-    for split in sorted({*stored, *again} if stored else set[str]()):
-        if split not in stored or split not in again:
-            sentences.append(f"{split} logits: only {'there' if split in stored else 'here'}")
+    for split in sorted(stored):
+        if split not in again:
+            sentences.append(f"{split} logits: only there")
             continue
         (ids, labels, old), (new_ids, new_labels, new) = stored[split], again[split]
         if ids != new_ids or not np.array_equal(labels, new_labels):

@@ -19,6 +19,7 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.files import asked_file, whole_file, whole_folder
@@ -48,7 +49,7 @@ class Conflict:
     file: Path  # where it was set aside
 
 
-Logits = Literal["all", "confirmed"]
+Logits = Literal["all", "test"]
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,7 @@ def merge(
         private: Leave out logits with their image ids, kept models, command lines, names of
             machines and what failures say; what the logits say of metrics and of images of each
             class stays in the rows.
-        logits: Those of all runs, or of the confirmed ones alone: a search has many, of val, and
-            no score on test needs them.
+        logits: All, or those on test alone: no score on test needs those on val, which are many.
 
     Raises:
         UserError: no results in a source, the same folder twice, or rows of a later package.
@@ -149,8 +149,7 @@ def _take(store: Store, target: Store, private: bool, logits: Logits) -> Arrival
     arriving = rows.filter(pa.array(new)).combine_chunks()
     if not private:
         for row in arriving.select(["key", "phase"]).to_pylist():
-            if logits == "all" or row["phase"] != "search":
-                copy_logits(store, target, row["key"])
+            copy_logits(store, target, row["key"], logits)
             _copy_models(store, target, row["key"])
     if arriving.num_rows:
         write_compacted(arriving, target.root)
@@ -203,8 +202,8 @@ def _conflicts(
             file = _set_aside(row, store, target, private)
             conflicts.append(Conflict(row, *_largest(kept[key], row), tuple(details), file))
         elif not private:
-            if target.logits_table(key) is None and (logits == "all" or row["phase"] != "search"):
-                copy_logits(store, target, key)
+            if target.logits_table(key) is None:
+                copy_logits(store, target, key, logits)
             _copy_models(store, target, key)
     return tuple(conflicts)
 
@@ -239,12 +238,16 @@ def _largest(kept: Row, row: Row) -> tuple[str, float]:
     return name, gap
 
 
-def copy_logits(store: Store, target: Store, key: str) -> None:
+def copy_logits(store: Store, target: Store, key: str, logits: Logits = "all") -> None:
     """Bring the logits of a trial, if there are any, as a single file."""
     source = store.logits_file(key)
-    if source.exists():
+    if logits == "all" and source.exists():
         _copy(source, target.logits_file(key))
-    elif (table := store.logits_table(key)) is not None:
+        return
+    table = store.logits_table(key)
+    if table is not None and logits == "test":
+        table = table.filter(pc.field("split") == "test")
+    if table is not None and table.num_rows:
         write_table(table, target.logits_file(key))
 
 

@@ -191,13 +191,17 @@ def test_merging_and_hiding_take_gathered_logits_along(store, tmp_path) -> None:
 
 
 def test_merging_may_leave_the_logits_of_searches_behind(store, tmp_path) -> None:
-    (searched,) = fill(store, 1)
-    confirmed = searched | {"phase": "confirm", "key": "a" * 20}
-    store.write(confirmed, [("i", "test", 0, [1.0, 0.0, 0.0], None)])
-    merge([store.root], tmp_path / "joined", logits="confirmed")
+    (confirmed,) = fill(store, 1)
+    searched = confirmed | {"key": "a" * 20}
+    store.write(searched, [("i", "val", 0, [1.0, 0.0, 0.0], None)])
+    merge([store.root], tmp_path / "joined", logits="test")
     joined = open_store(tmp_path / "joined")
     assert not joined.read_logits(searched["key"])
-    assert joined.read_logits(confirmed["key"])
+    whole, kept = store.read_logits(confirmed["key"]), joined.read_logits(confirmed["key"])
+    assert list(kept) == ["test"]
+    # What was left behind is not compared.
+    assert logit_differences(kept, whole) == []
+    assert logit_differences(whole, kept) == ["val logits: only there"]
 
 
 def test_a_cut_gathered_file_is_named_and_nothing_goes(store) -> None:
