@@ -61,7 +61,7 @@ def over_splits(of_splits: Sequence[Joint], shared: float) -> Joint:
 
 
 def shared_images(
-    of_splits: Sequence[tuple[Sequence[str], Int64[np.ndarray, " images"]]], n_classes: int
+    of_splits: Sequence[tuple[Sequence[str], Int64[np.ndarray, " _"]]], n_classes: int
 ) -> float:
     """Return the share of the images of a test set that another split has in its test set too.
 

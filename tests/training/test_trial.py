@@ -185,7 +185,7 @@ def test_a_full_disk_stops_the_trial_with_a_sentence_and_no_row(tmp_path: Path, 
     def full(*arguments, **settings):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lmd_bench.training.encoders._write_tensors", full)
+    monkeypatch.setattr("lmd_bench.training.encoders.write_tensors", full)
     with pytest.raises(UserError, match="No space left on device"):
         run(make_spec(), tmp_path)
     assert not (tmp_path / "trials").exists()

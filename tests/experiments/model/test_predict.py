@@ -186,7 +186,7 @@ def test_a_model_that_cannot_be_written_leaves_the_row(
     source = DataSource(root=pictures)
     spec = spec_of("crt", source)
     shutil.copytree(results / "encoders", tmp_path / "encoders")
-    monkeypatch.setattr(kept, "save_file", full)
+    monkeypatch.setattr(kept, "write_tensors", full)
     with pytest.warns(UserWarning, match="is not kept: .*No space left"):
         row = execute_trial(spec, TrialContext(tmp_path, source, device="cpu"), no_report)
     assert row["status"] == "ok"
