@@ -45,12 +45,12 @@ def clinic(
     format: Format = "table",
 ) -> None:
     """Judge at a clinic's prevalence: PPV, NPV, thresholds, costs, net benefit, subgroups."""
-    from lmd_bench.cli.emit import check_format, emit
+    from lmd_bench.cli.emit import check_part, emit
     from lmd_bench.experiments.results import open_results
     from lmd_bench.leaderboard.clinic import Use
     from lmd_bench.leaderboard.studies.predictions import Clusters
 
-    check_format(format)
+    check_part(part, format)
     asked = Clusters(subgroups, column) if subgroups else None
     use = Use(prevalence, shift, specificity, costs, asked)
     answer = open_results(results).clinic(

@@ -97,11 +97,11 @@ def ranks(
     format: Format = "table",
 ) -> None:
     """Rank methods over data sets, test their differences, say how sure a first place is."""
-    from lmd_bench.cli.emit import check_format, emit
+    from lmd_bench.cli.emit import check_part, emit
     from lmd_bench.experiments.results import open_results
     from lmd_bench.leaderboard.ranking import PARTS
 
-    check_format(format)
+    check_part(part, format)
     lesions = lesions_of(clusters, cluster_column)
     emit(
         open_results(results).ranks(rule, clusters=lesions),
@@ -173,11 +173,11 @@ def imbalance(
     format: Format = "table",
 ) -> None:
     """Show a metric on test against the imbalance factor, where methods cross, robust ranges."""
-    from lmd_bench.cli.emit import check_format, emit
+    from lmd_bench.cli.emit import check_part, emit
     from lmd_bench.experiments.results import open_results
     from lmd_bench.leaderboard.imbalance.text import PARTS
 
-    check_format(format)
+    check_part(part, format)
     answer = open_results(results).imbalance(
         metric,
         rule,

@@ -22,6 +22,7 @@ from lmd_bench.data.options import DataOptions
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.board import load
 from lmd_bench.leaderboard.clinic import Use, clinic
+from lmd_bench.leaderboard.compare import compare_methods
 from lmd_bench.leaderboard.comparison import comparison
 from lmd_bench.leaderboard.ensembles import SHOWN, ensembles, parse_shown
 from lmd_bench.leaderboard.imbalance.text import MARGIN, imbalance
@@ -151,17 +152,16 @@ class Results:
         """
         names = [method, *([others] if isinstance(others, str) else others or ())]
         chosen = rule_named(rule)
-        everyone = with_all or others is None
-        return comparison(
+        tasks = compare_methods(
             self.folder,
             names,
-            with_all=everyone,
+            with_all=with_all or others is None,
             rule=chosen,
             clusters=clusters,
             metric=metric,
-            margin=margin,
             study=study,
         )
+        return comparison(tasks, chosen, margin)
 
     def intervals(
         self,

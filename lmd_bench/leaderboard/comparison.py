@@ -2,20 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from math import isnan
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from lmd_bench.leaderboard.answer import Answer
-from lmd_bench.leaderboard.compare import (
-    GROUPS,
-    Comparison,
-    TaskComparison,
-    compare_methods,
-)
+from lmd_bench.leaderboard.compare import GROUPS, Comparison, TaskComparison
 from lmd_bench.leaderboard.studies.measure import direction, in_percent
-from lmd_bench.leaderboard.studies.predictions import Clusters
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.text import Part, Table, bounds, p_value, shown, with_bounds
 from lmd_bench.stats.joint import joint_columns, within
@@ -23,40 +16,15 @@ from lmd_bench.stats.metrics import PRIMARY
 
 
 def comparison(
-    results: str | Path,
-    names: Sequence[str],
-    *,
-    with_all: bool = False,
-    rule: SelectionRule,
-    clusters: Clusters | None = None,
-    metric: str = PRIMARY.name,
-    margin: float | None = None,
-    study: str = "",
+    tasks: Sequence[TaskComparison], rule: SelectionRule, margin: float | None = None
 ) -> Answer:
-    """Return the comparison of `compare_methods` as a frame and a text.
+    """Return comparisons as a frame and a text.
 
     Args:
-        results: Folder of the results.
-        names: Methods, the first of which is compared with the others.
-        with_all: Compare with every other confirmed method of the task.
-        rule: What selects the configuration of each study.
-        clusters: Lesions or patients of the images; None: those stored with the logits.
-        metric: That is compared.
+        tasks: As `compare_methods` gives them.
+        rule: That selected the configuration of each study.
         margin: Difference that does not matter, as the metric has it; None: nothing is said of it.
-        study: Studies whose id does not hold this text are left out.
-
-    Raises:
-        UserError: as `compare_methods`.
     """
-    tasks = compare_methods(
-        results,
-        names,
-        with_all=with_all,
-        rule=rule,
-        clusters=clusters,
-        metric=metric,
-        study=study,
-    )
     return Answer(
         {"rows": comparison_frame(tasks, rule, margin)},
         lambda: comparison_text(tasks, rule, margin),

@@ -6,8 +6,8 @@ moment, each row is in one of the two or in both, and a row in both counts once.
 
 import hashlib
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,19 +47,34 @@ def compact(root: Path) -> Compaction:
         UserError: no results there, or another compaction is at work.
     """
     store = open_store(root)
+    with alone_at_work(root, f"The results in {root} cannot be compacted"):
+        return _compact(store)
+
+
+@contextmanager
+def alone_at_work(root: Path, failed: str) -> Iterator[None]:
+    """Keep other compactions out of a results folder.
+
+    Args:
+        root: A results folder.
+        failed: What a disk error means, as the beginning of a sentence.
+
+    Raises:
+        UserError: another one is at work, or the disk fails.
+    """
     try:
         with locked(root / ".compact.lock", timeout=0):
-            return _compact(store)
+            yield
     except Timeout as error:
         raise UserError(
             f"Another lmd-bench compact is at work in {root}; wait until it has ended."
         ) from error
     except OSError as error:
-        raise file_error(f"The results in {root} cannot be compacted", error) from error
+        raise file_error(failed, error) from error
 
 
 def _compact(store: Store) -> Compaction:
-    _put_back(store.root / "trials")
+    put_back(store.root / "trials")
     # Taken before the files are read: one that a worker replaces after that is not removed.
     marks = {path: seen for path in store.singles() if (seen := mark(path)) is not None}
     readable, later = part_later(marks)
@@ -105,19 +120,35 @@ def write_compacted(table: pa.Table, root: Path) -> Path:
     """
     folder = root / "compacted"
     folder.mkdir(exist_ok=True)
+
+    def write(temporary: Path) -> bool:
+        pq.write_table(table, temporary, row_group_size=_ROW_GROUP, write_page_checksum=True)
+        back = read_table(temporary)
+        return back is not None and back["key"] == table["key"]
+
+    return write_by_hash(folder, write)
+
+
+def write_by_hash(folder: Path, write: Callable[[Path], bool]) -> Path:
+    """Write a file under the hash of its bytes, or none at all.
+
+    Args:
+        folder: Where it comes to lie.
+        write: Writes it under the name that it is given, and says whether it reads back.
+
+    Raises:
+        UserError: it does not.
+    """
     temporary = temporary_name(folder / "rows.parquet")
     try:
-        pq.write_table(table, temporary, row_group_size=_ROW_GROUP, write_page_checksum=True)
-        with temporary.open("rb") as written:
-            digest = hashlib.file_digest(written, "sha256").hexdigest()[:20]
-        back = read_table(temporary)
-        if back is None or back["key"] != table["key"]:
+        if not write(temporary):
             raise UserError(
                 f"What was written to {folder} cannot be read back, so no single file was removed; "
                 "the disk may be failing."
             )
-        final = folder / f"{digest}.parquet"
-        publish(temporary, final)
+        with temporary.open("rb") as written:
+            digest = hashlib.file_digest(written, "sha256").hexdigest()[:20]
+        publish(temporary, final := folder / f"{digest}.parquet")
     finally:
         # A full disk must not fill further.
         temporary.unlink(missing_ok=True)
@@ -144,7 +175,7 @@ def remove(path: Path, seen: Mark) -> bool:
     return False
 
 
-def _put_back(folder: Path) -> None:
+def put_back(folder: Path) -> None:
     """Give the files back their names that a killed compaction was removing."""
     for aside in folder.glob(f".*.parquet{_ASIDE}"):
         _restore(aside)

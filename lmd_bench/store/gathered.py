@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float
 
@@ -94,8 +95,13 @@ def as_rows(key: str, table: pa.Table) -> list[dict[str, Any]]:
     return rows
 
 
-def read_gathered(root: Path, key: str) -> pa.Table | None:
-    """Return the logits of a trial in the schema of a single file; None where none were gathered.
+def read_gathered(root: Path, key: str, columns: Sequence[str] | None = None) -> pa.Table | None:
+    """Return the logits of a trial as a single file has them; None where none were gathered.
+
+    Args:
+        root: A results folder.
+        key: Of the trial.
+        columns: Those of a single file that are asked for; None: all.
 
     Raises:
         UserError: a file is damaged.
@@ -105,14 +111,14 @@ def read_gathered(root: Path, key: str) -> pa.Table | None:
             found = patiently(lambda path=path: _rows_of(path, key))
         except FileNotFoundError:
             # Another gathering has replaced it meanwhile.
-            return read_gathered(root, key)
+            return read_gathered(root, key, columns)
         except (pa.ArrowException, OSError) as error:
             raise UserError(
                 f"{path} is damaged ({error}); bring it back from where it was copied, or delete "
                 "it and run the same searches again."
             ) from error
-        if found:
-            return _as_images(found)
+        if found.num_rows:
+            return _as_images(found, columns or LOGITS.names)
     return None
 
 
@@ -126,27 +132,32 @@ def gathered_files(root: Path) -> list[Path]:
     return sorted(root.glob(f"{FOLDER}/[!.]*.parquet"))
 
 
-def _rows_of(path: Path, key: str) -> list[dict[str, Any]]:
-    places = _places(path, path.stat().st_mtime_ns).get(key, ())
-    groups = {place // ROW_GROUP for place in places}
-    tables = {group: _group(path, path.stat().st_mtime_ns, group) for group in groups}
-    return [
-        tables[place // ROW_GROUP].slice(place % ROW_GROUP, 1).to_pylist()[0] for place in places
+def _rows_of(path: Path, key: str) -> pa.Table:
+    changed = path.stat().st_mtime_ns
+    rows = [
+        _group(path, changed, place // ROW_GROUP).slice(place % ROW_GROUP, 1)
+        for place in _places(path, changed).get(key, ())
     ]
+    return pa.concat_tables([GATHERED.empty_table(), *rows])
 
 
-def _as_images(rows: Sequence[dict[str, Any]]) -> pa.Table:
-    images: list[dict[str, Any]] = []
-    for row in rows:
-        n = len(row["label"])
-        matrix = np.array(row["logits"], dtype=np.float32).reshape(n, -1)
-        images += [
-            {"image_id": i, "split": row["split"], "label": label, "logits": z, "group": group}
-            for i, label, z, group in zip(
-                row["image_id"], row["label"], matrix, row["group"], strict=True
-            )
-        ]
-    return pa.Table.from_pylist(images, LOGITS)
+def _as_images(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """Return one row an image, the lists of all splits one after the other."""
+    rows = rows.combine_chunks()
+    n_images = np.array([len(labels) for labels in rows["label"]])
+    n_numbers = np.array([len(logits) for logits in rows["logits"]])
+    widths = np.repeat(n_numbers // np.maximum(n_images, 1), n_images)
+    ends = np.concatenate([[0], np.cumsum(widths)]).astype(np.int32)
+
+    def column(name: str) -> pa.Array:
+        if name == "split":
+            return pa.array(np.repeat(rows["split"].to_numpy(), n_images), pa.string())
+        flat = pc.call_function("list_flatten", [rows[name]]).combine_chunks()
+        return pa.ListArray.from_arrays(pa.array(ends), flat) if name == "logits" else flat
+
+    chosen = [field for field in LOGITS if field.name in columns]
+    arrays = [column(field.name) for field in chosen]
+    return pa.Table.from_arrays(arrays, schema=pa.schema(chosen))
 
 
 @lru_cache(maxsize=8)

@@ -4,10 +4,10 @@ As for rows, the gathered file is written and read back before a single file goe
 one of the two or in both, whenever this is killed.
 """
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lmd_bench.core.errors import UserError, file_error
-from lmd_bench.core.files import publish, temporary_name
-from lmd_bench.core.locks import Timeout, locked
+from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Row
-from lmd_bench.store.compaction import mark, remove
+from lmd_bench.store.compaction import alone_at_work, mark, put_back, remove, write_by_hash
 from lmd_bench.store.gathered import (
     FOLDER,
     GATHERED,
@@ -61,18 +59,12 @@ def gather(root: Path, *, rounded: bool = False) -> Gathering:
         UserError: no results there, another compaction is at work, or gathered logits are damaged.
     """
     store = open_store(root)
-    try:
-        with locked(root / ".compact.lock", timeout=0):
-            return _gather(store, rounded)
-    except Timeout as error:
-        raise UserError(
-            f"Another lmd-bench compact is at work in {root}; wait until it has ended."
-        ) from error
-    except OSError as error:
-        raise file_error(f"The logits in {root} cannot be gathered", error) from error
+    with alone_at_work(root, f"The logits in {root} cannot be gathered"):
+        return _gather(store, rounded)
 
 
 def _gather(store: Store, rounded: bool) -> Gathering:
+    put_back(store.root / "logits")
     rows: list[Row] = in_order(store.scan().table).to_pylist()
     old = gathered_files(store.root)
     there = {key for path in old for key in gathered_keys(path)}
@@ -131,16 +123,19 @@ def _rounded(
     return entries
 
 
-def _write(root: Path, trials: Iterable[Sequence[dict[str, Any]]]) -> Path | None:
-    """Write logits under the hash of the file's bytes, and make sure that they can be read."""
+def _write(root: Path, trials: Iterator[Sequence[dict[str, Any]]]) -> Path | None:
+    """Write logits, and make sure that they can be read; None where there are none."""
+    first = next(trials, None)
+    if first is None:
+        return None
     folder = root / FOLDER
     folder.mkdir(exist_ok=True)
-    temporary = temporary_name(folder / "logits.parquet")
-    keys: list[str] = []
-    try:
+
+    def write(temporary: Path) -> bool:
+        keys: list[str] = []
+        waiting: list[dict[str, Any]] = []
         with pq.ParquetWriter(temporary, GATHERED, **LAYOUT) as writer:
-            waiting: list[dict[str, Any]] = []
-            for entries in trials:
+            for entries in chain([first], trials):
                 waiting += entries
                 keys += [entry["key"] for entry in entries]
                 while len(waiting) >= ROW_GROUP:
@@ -148,20 +143,9 @@ def _write(root: Path, trials: Iterable[Sequence[dict[str, Any]]]) -> Path | Non
                     del waiting[:ROW_GROUP]
             if waiting:
                 writer.write_table(pa.Table.from_pylist(waiting, GATHERED))
-        if not keys:
-            return None
-        if _keys_of_all(temporary) != keys:
-            raise UserError(
-                f"What was written to {folder} cannot be read back, so no single file was removed; "
-                "the disk may be failing."
-            )
-        with temporary.open("rb") as written:
-            digest = hashlib.file_digest(written, "sha256").hexdigest()[:20]
-        publish(temporary, final := folder / f"{digest}.parquet")
-    finally:
-        # A full disk must not fill further.
-        temporary.unlink(missing_ok=True)
-    return final
+        return _keys_of_all(temporary) == keys
+
+    return write_by_hash(folder, write)
 
 
 def _keys_of_all(path: Path) -> list[str]:

@@ -49,7 +49,7 @@ class Conflict:
     file: Path  # where it was set aside
 
 
-Logits = Literal["all", "test"]
+LogitsOf = Literal["all", "test"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Arrival:
 
 
 def merge(
-    sources: Sequence[Path], into: Path, *, private: bool = False, logits: Logits = "all"
+    sources: Sequence[Path], into: Path, *, private: bool = False, logits: LogitsOf = "all"
 ) -> list[Arrival]:
     """Add the rows of results folders, their logits and what ablations they are of, to another one.
 
@@ -139,7 +139,7 @@ def _opened(source: Path) -> Store:
     return store
 
 
-def _take(store: Store, target: Store, private: bool, logits: Logits) -> Arrival:
+def _take(store: Store, target: Store, private: bool, logits: LogitsOf) -> Arrival:
     scan = store.scan()
     rows = stripped(filled(scan.table, store)) if private else scan.table
     keys_here = set(target.scan(["key"]).table["key"].to_pylist())
@@ -184,7 +184,7 @@ def _copy_reproductions(store: Store, target: Store) -> None:
 
 
 def _conflicts(
-    rows: Sequence[Row], store: Store, target: Store, private: bool, logits: Logits
+    rows: Sequence[Row], store: Store, target: Store, private: bool, logits: LogitsOf
 ) -> tuple[Conflict, ...]:
     """Set the rows aside that came out otherwise than those of their keys that are there."""
     keys = {row["key"] for row in rows}
@@ -238,7 +238,7 @@ def _largest(kept: Row, row: Row) -> tuple[str, float]:
     return name, gap
 
 
-def copy_logits(store: Store, target: Store, key: str, logits: Logits = "all") -> None:
+def copy_logits(store: Store, target: Store, key: str, logits: LogitsOf = "all") -> None:
     """Bring the logits of a trial, if there are any, as a single file."""
     source = store.logits_file(key)
     if logits == "all" and source.exists():

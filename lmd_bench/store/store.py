@@ -202,8 +202,12 @@ class Store:
             for split, mask in masks.items()
         }
 
-    def logits_table(self, key: str) -> pa.Table | None:
+    def logits_table(self, key: str, columns: Sequence[str] | None = None) -> pa.Table | None:
         """Return the logits of a trial, one row an image; None where none were kept.
+
+        Args:
+            key: Of the trial.
+            columns: Those to read; None: all.
 
         Raises:
             UserError: the file is damaged.
@@ -211,7 +215,7 @@ class Store:
         path = self.logits_file(key)
         # The single file first: a gathering moves logits from single files to gathered ones.
         if path.exists():
-            table = read_table(path)
+            table = read_table(path, columns)
             if table is not None:
                 return table
             # Unlike a damaged row, which is run again by itself, nothing redoes logits alone.
@@ -220,7 +224,7 @@ class Store:
                     f"The logits in {path} are damaged; delete that file and trials/{path.name}, "
                     "then run the same search again."
                 )
-        return read_gathered(self.root, key)
+        return read_gathered(self.root, key, columns)
 
     def read_groups(self, key: str) -> dict[str, tuple[str | None, ...]]:
         """Return the hashed lesion or patient of each image by split, in the order of the logits.
@@ -231,7 +235,7 @@ class Store:
         Raises:
             UserError: the file is damaged.
         """
-        table = self.logits_table(key)
+        table = self.logits_table(key, ("split", "group"))
         if table is None or "group" not in table.column_names:
             return {}
         groups: dict[str, list[str | None]] = {}

@@ -97,6 +97,16 @@ def test_a_second_gathering_takes_new_trials_along(store) -> None:
         assert logit_differences(old, new) == []
 
 
+def test_a_single_file_that_a_killed_gathering_had_put_aside_comes_back(store) -> None:
+    (row,) = fill(store, 1)
+    before = store.read_logits(row["key"])
+    path = store.logits_file(row["key"])
+    path.rename(path.with_name(f".{path.name}.compacted"))
+
+    assert gather(store.root).n_trials == 1
+    assert logit_differences(before, store.read_logits(row["key"])) == []
+
+
 def test_many_groups_of_rows_are_found_again(store, monkeypatch) -> None:
     monkeypatch.setattr(gathering, "ROW_GROUP", 3)
     monkeypatch.setattr("lmd_bench.store.gathered.ROW_GROUP", 3)

@@ -20,7 +20,7 @@ from lmd_bench.leaderboard.imbalance.curves import (
 from lmd_bench.leaderboard.imbalance.interactions import range_surface, share_frame, share_text
 from lmd_bench.leaderboard.imbalance.over_range import range_lines, range_studies
 from lmd_bench.leaderboard.imbalance.robust_range import RobustRange, robust_ranges
-from lmd_bench.leaderboard.studies.group import group_studies
+from lmd_bench.leaderboard.studies.group import group_studies, of_studies
 from lmd_bench.leaderboard.studies.measure import measure
 from lmd_bench.leaderboard.studies.predictions import (
     Clusters,
@@ -70,21 +70,14 @@ def imbalance(
         clusters: Lesions or patients of the images; None: those stored with the logits.
 
     Raises:
-        UserError: no such metric, or nothing is confirmed.
+        UserError: no such metric or study, or nothing is confirmed.
     """
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
-    studies = [
-        group
-        for group in group_studies(rows)
-        if study in group.study and (only is None or group.study in only)
-    ]
+    rows = [row for row in of_studies(rows, study) if only is None or row["study"] in only]
+    studies = group_studies(rows)
     frame = imbalance_frame(studies, rule, store)
-    over = [
-        group
-        for group in range_studies(rows)
-        if study in group.study and (only is None or group.study in only)
-    ]
+    over = range_studies(rows)
     lines = range_lines(over, studies, rule, store, metric, clusters)
     surfaces = [found for group in over if (found := range_surface(group)) is not None]
     if frame.empty and not lines:

@@ -11,6 +11,7 @@ Mallik et al., PriorBand: Practical Hyperparameter Optimization in the Age of De
 URL: https://arxiv.org/abs/2204.11051, https://arxiv.org/abs/2306.12370
 """
 
+from collections.abc import Iterator
 from random import Random
 
 from optuna.distributions import (
@@ -22,6 +23,7 @@ from optuna.distributions import (
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Config, Scalar
+from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.space import Space, place_of, value_at
 from lmd_bench.search.proposing.samplers import LASTING, SAMPLERS
 
@@ -40,6 +42,24 @@ def chance_of_prior(number: int, n_trials: int | None) -> float:
     """
     beta = max(1.0, SHARE * (n_trials or TYPICAL))
     return min(1.0, beta / max(1, number))
+
+
+def draws_near(
+    space: Space, default: Config, number: int, n_trials: int | None, seed: int
+) -> Iterator[dict[str, Scalar]]:
+    """Yield draws near the default, always the same for a trial; none where chance spares it.
+
+    Args:
+        space: Of the study.
+        default: What it starts from.
+        number: Of the trial.
+        n_trials: Budget of the study; None: not known beforehand.
+        seed: Of the study's sampler.
+    """
+    draw = Random(derive_seed(seed, number, "prior"))
+    if draw.random() < chance_of_prior(number, n_trials):
+        while True:
+            yield near(space, default, draw)
 
 
 def near(space: Space, default: Config, draw: Random) -> dict[str, Scalar]:

@@ -1,22 +1,21 @@
 """One study: its rows, its budget, and the next trial it wants."""
 
-import random
 import time
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 from optuna.distributions import CategoricalDistribution
 
 from lmd_bench.core.schema import Config, ProposedBy, TrialSpec, canonical_json
-from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.best_epoch import first_judged
 from lmd_bench.methods.settings import deferral_of
 from lmd_bench.methods.space import Space
 from lmd_bench.search import jobs
 from lmd_bench.search.jobs import Row
 from lmd_bench.search.proposing.levels import Baseline, fit_baseline, relative_scores
-from lmd_bench.search.proposing.prior import chance_of_prior, near
+from lmd_bench.search.proposing.prior import draws_near
 from lmd_bench.search.proposing.proposals import N_ASKS, Params, Proposals, Told, size
 from lmd_bench.search.proposing.pruning import NONE, PRUNERS, Thresholds
 from lmd_bench.search.proposing.ranges import contains
@@ -437,12 +436,9 @@ class Study:
         assert self._proposals is not None
         if not self.spec.prior:
             return None
-        draw = random.Random(derive_seed(self.spec.sampler_seed, number, "prior"))
-        if draw.random() >= chance_of_prior(number, self.spec.n_trials):
-            return None
-        space, default = self._proposals.space, self.spec.default
-        drawn = (near(space, default, draw) for _ in range(N_ASKS))
-        params = next((params for params in drawn if is_new(params)), None)
+        spec, space = self.spec, self._proposals.space
+        drawn = draws_near(space, spec.default, number, spec.n_trials, spec.sampler_seed)
+        params = next((params for params in islice(drawn, N_ASKS) if is_new(params)), None)
         return None if params is None else self._proposals.use(number, params)
 
     def _in_space(self, config: Config) -> bool:
