@@ -86,9 +86,10 @@ def ranks(
     results: Results = RESULTS,
     rule: Rule = "val_balanced_accuracy",
     part: Annotated[
-        Literal["methods", "runs"] | None,
+        Literal["methods", "runs", "iqm", "profiles"] | None,
         typer.Option(
-            help="What csv holds; runs: method, task, seed and error of each run.",
+            help="What csv holds; runs: method, task, seed and error of each run; iqm and "
+            "profiles: over all tasks, run by run.",
             show_default="methods",
         ),
     ] = None,
@@ -96,7 +97,7 @@ def ranks(
     cluster_column: LesionColumn = "lesion_id",
     format: Format = "table",
 ) -> None:
-    """Rank methods over data sets, test their differences, say how sure a first place is."""
+    """Rank methods over data sets and tasks, test them, say how sure a first place is."""
     from lmd_bench.cli.emit import check_part, emit
     from lmd_bench.experiments.results import open_results
     from lmd_bench.leaderboard.ranking import PARTS

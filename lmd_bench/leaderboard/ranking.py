@@ -18,9 +18,23 @@ from lmd_bench.core.schema import Row
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.board import Leaderboard, build
+from lmd_bench.leaderboard.draws import draw_tasks
 from lmd_bench.leaderboard.first_places import FirstPlace, first_places, first_places_text
-from lmd_bench.leaderboard.studies.group import StudyRows, by_task, called, group_studies, repeated
-from lmd_bench.leaderboard.studies.predictions import Clusters
+from lmd_bench.leaderboard.over_tasks import (
+    THRESHOLDS,
+    OverTasks,
+    over_tasks,
+    over_tasks_text,
+)
+from lmd_bench.leaderboard.studies.group import (
+    StudyRows,
+    by_table,
+    by_task,
+    called,
+    group_studies,
+    repeated,
+)
+from lmd_bench.leaderboard.studies.predictions import Clusters, read_methods
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.text import Part, Table, bounds, p_value, shown
 from lmd_bench.stats.aggregates import (
@@ -53,7 +67,8 @@ _AGGREGATES = {
     "improvability": ("improvable %", True),
     "improvement_probability": ("P(better) %", True),
 }
-PARTS = {"methods": "rows", "runs": "runs"}  # of a CSV -> frame
+# of a CSV -> frame
+PARTS = {"methods": "rows", "runs": "runs", "iqm": "over_tasks", "profiles": "profiles"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +101,7 @@ class Ranking:
 def ranks(
     store: Store, rows: Sequence[Row], rule: SelectionRule, clusters: Clusters | None = None
 ) -> Answer:
-    """Return the ranking of methods over data sets, and how sure the first place of each task is.
+    """Return the methods over data sets and over tasks, and how sure each first place is.
 
     Args:
         store: Where the logits lie.
@@ -99,17 +114,30 @@ def ranks(
     """
     studies = group_studies(rows)
     ranking = rank(build(rows, rule), run_frame(studies, rule))
-    places = first_places(store, rows, rule, clusters)
+    methods = {
+        task: read_methods(store, members, rule) for task, members in by_table(studies).items()
+    }
+    draws = draw_tasks(methods, clusters)
+    places, over = first_places(draws), over_tasks(draws)
     frame = pd.DataFrame({"method": ranking.methods})
     for name, aggregate in ranking.aggregates.items():
         frame[name] = aggregate.values
         frame[f"{name}_low"], frame[f"{name}_high"] = aggregate.low, aggregate.high
     frames = {"rows": frame, "runs": run_frame(studies, rule)}
+    frames |= {
+        "over_tasks": over.frame if over else pd.DataFrame(columns=["method"]),
+        "profiles": over.profile_frame if over else pd.DataFrame(columns=["method"]),
+    }
     return Answer(
         {name: of.assign(rule=rule.name, watermark=rule.watermark) for name, of in frames.items()},
-        lambda: [*_over_datasets(ranking, rule), "", *first_places_text(places)],
+        lambda: [
+            *_over_datasets(ranking, rule),
+            *(["", *over_tasks_text(over)] if over else []),
+            "",
+            *first_places_text(places),
+        ],
         rule,
-        data=_data(ranking, places),
+        data=_data(ranking, places) | {"over_tasks": _over_tasks_data(over)},
     )
 
 
@@ -319,6 +347,21 @@ def _data(ranking: Ranking, places: dict[str, FirstPlace]) -> dict[str, Any]:
         "pairs": None if tests is None else [vars(pair) for pair in tests.pairs],
         "cliques": None if tests is None else tests.cliques,
         "first_places": {task: vars(place) for task, place in places.items()},
+    }
+
+
+def _over_tasks_data(over: OverTasks | None) -> dict[str, Any] | None:
+    if over is None:
+        return None
+    return {
+        "tasks": over.tasks,
+        "methods": over.methods,
+        "left_out": over.left_out,
+        "n_runs": over.n_runs,
+        "iqm": {name: values.tolist() for name, values in vars(over.iqm).items()},
+        "first": over.first.tolist(),
+        "thresholds": THRESHOLDS.tolist(),
+        "profiles": {name: values.tolist() for name, values in vars(over.profiles).items()},
     }
 
 

@@ -14,10 +14,13 @@ from lmd_bench.leaderboard.missing import Gap
 from lmd_bench.leaderboard.studies.group import (
     StudyRows,
     ablated_studies,
+    by_table,
     by_task,
     group_studies,
     left_out,
+    repeated,
 )
+from lmd_bench.leaderboard.studies.predictions import Judged, read_repeats
 from lmd_bench.leaderboard.studies.read import unreadable
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY, SelectionRule
 from lmd_bench.report.confirmed import Confirmed, read_confirmed
@@ -68,6 +71,21 @@ class Context:
         """Return what is confirmed of each study's selected configuration, with its logits."""
         read = (read_confirmed(self.store, study, self.rule) for study in self.studies)
         return [confirmed for confirmed in read if confirmed is not None]
+
+    @cached_property
+    def judged(self) -> Mapping[str, Sequence[Judged]]:
+        """Return what the methods of each task got right on test, repeats of a search as one."""
+        tasks: dict[str, list[Judged]] = {}
+        searched = [study for studies in self.tasks.values() for study in studies]
+        for task, studies in by_table(searched).items():
+            judged = tasks.setdefault(task, [])
+            for repeats in repeated(studies):
+                try:
+                    read = read_repeats(self.store, repeats, self.rule)
+                except UserError:  # one damaged file costs its method, not the report
+                    continue
+                judged += [read] if read is not None else []
+        return tasks
 
     @cached_property
     def searched(self) -> "Mapping[str, list[Searched]]":

@@ -1,7 +1,12 @@
-"""Methods over several data sets in one number each: win rate, Elo-like score, improvability.
+"""Methods over several data sets in one number each: win rate, Elo-like score, improvability, IQM.
 
 A matrix of scores has one row for each data set and one column for each method, none missing; all
-scores are at most 1, and 1 less the score is the error.
+scores are at most 1, and 1 less the score is the error. What is of runs takes all runs of a method,
+whatever their task, each with its weight.
+
+Paper of the interquartile mean, performance profiles and the probability of improvement: Agarwal
+and others, Deep reinforcement learning at the edge of the statistical precipice, NeurIPS 2021.
+URL: https://arxiv.org/abs/2108.13264
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +20,8 @@ ELO_MEAN, ELO_SCALE = 1000.0, 400 / np.log(10)  # ten to one is 400 apart
 _DRAWS = 1.0  # added to each pair, half to either: a method that always wins stays finite
 _STEPS = 100
 _N_RESAMPLES = 500  # of the data sets, which are few
+FEWEST_RUNS = 4  # of which a quarter can be cut off
+_ROUNDING = 1e-9  # scores are shares of images; what equals a threshold is not above it
 
 
 def mean_win_rates(scores: Scores) -> Float[np.ndarray, " methods"]:
@@ -68,9 +75,6 @@ def improvement_probability(
 
     Args:
         runs: For each data set and method the score of each retraining.
-
-    Paper: Agarwal and others, Deep reinforcement learning at the edge of the statistical precipice,
-    NeurIPS 2021. URL: https://arxiv.org/abs/2108.13264
     """
     n_methods = len(runs[0])
     chances = np.full((len(runs), n_methods, n_methods), np.nan)
@@ -84,6 +88,61 @@ def improvement_probability(
     n_known = known.sum(axis=(0, 2))
     total = np.where(known, chances, 0).sum(axis=(0, 2))
     return np.divide(total, n_known, out=np.full(n_methods, np.nan), where=n_known > 0)
+
+
+def above_chance(
+    balanced_accuracy: Float[np.ndarray, "*shape"], n_classes: int
+) -> Float[np.ndarray, "*shape"]:
+    """Return balanced accuracy on the way from chance (0) to all right (1).
+
+    (b - 1 / K) / (1 - 1 / K): tasks of 7 and of 12 classes then have one unit. Both ends are fixed.
+    The best method of a task as its end would let each score depend on who else takes part.
+
+    Args:
+        balanced_accuracy: Mean recall.
+        n_classes: K, those with test images.
+    """
+    chance = 1 / n_classes
+    return (balanced_accuracy - chance) / (1 - chance) if n_classes > 1 else balanced_accuracy
+
+
+def interquartile_mean(
+    scores: Float[np.ndarray, "*shape runs"], weights: Float[np.ndarray, "*weighed runs"]
+) -> Float[np.ndarray, "*shape"]:
+    """Return the mean of the middle half of the runs; of fewer than four, the mean of all.
+
+    A run that the edge of that half cuts counts with its part inside, so weights may be any. Where
+    four divides a number of equal runs, it is the trimmed mean of the paper.
+
+    Args:
+        scores: Of all runs of a method.
+        weights: Of these runs; as `scores`, or the same for all of them.
+    """
+    shares = np.broadcast_to(weights / weights.sum(axis=-1, keepdims=True), scores.shape)
+    if scores.shape[-1] < FEWEST_RUNS:
+        return np.asarray((scores * shares).sum(axis=-1))
+    order = np.argsort(scores, axis=-1)
+    ordered, of_run = (np.take_along_axis(part, order, axis=-1) for part in (scores, shares))
+    upto = of_run.cumsum(axis=-1)
+    inside = np.clip(upto, 0.25, 0.75) - np.clip(upto - of_run, 0.25, 0.75)
+    return np.asarray((ordered * inside).sum(axis=-1) / 0.5)
+
+
+def performance_profile(
+    scores: Float[np.ndarray, "*shape runs"],
+    weights: Float[np.ndarray, "*weighed runs"],
+    thresholds: Float[np.ndarray, " thresholds"],
+) -> Float[np.ndarray, "*shape thresholds"]:
+    """Return the share of runs above each threshold.
+
+    Args:
+        scores: Of all runs of a method.
+        weights: Of these runs; as `scores`, or the same for all of them.
+        thresholds: Tau of the paper.
+    """
+    shares = weights / weights.sum(axis=-1, keepdims=True)
+    above = [((scores > tau + _ROUNDING) * shares).sum(axis=-1) for tau in thresholds.tolist()]
+    return np.stack(above, axis=-1)
 
 
 def over_datasets(

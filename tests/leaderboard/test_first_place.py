@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from lmd_bench.leaderboard.first_places import chances_of_first, first_place
+from lmd_bench.leaderboard.draws import draw
+from lmd_bench.leaderboard.first_places import FirstPlace, chances_of_first, first_place
 from lmd_bench.leaderboard.studies.predictions import Judged
 
 RNG = np.random.default_rng
@@ -16,6 +17,10 @@ def judged(label: str, recall: float, seed: int, seeds: tuple[int, ...] = (1, 2,
     return Judged(label, seeds, IDS, LABELS, right, GROUPS)
 
 
+def placed(methods: list[Judged], n_resamples: int = 2000) -> FirstPlace:
+    return first_place(draw(methods, "task", n_resamples=n_resamples))
+
+
 def test_equal_draws_are_shared() -> None:
     scores = np.array([[0.5, 0.5, 0.1], [0.2, 0.7, 0.1]])
 
@@ -23,7 +28,7 @@ def test_equal_draws_are_shared() -> None:
 
 
 def test_a_method_far_ahead_is_first_for_sure() -> None:
-    found = first_place([judged("low", 0.4, 0), judged("high", 0.9, 1)], RNG(0))
+    found = placed([judged("low", 0.4, 0), judged("high", 0.9, 1)])
 
     assert found.labels == ("high", "low")
     assert found.chances[0] > 0.99
@@ -35,7 +40,7 @@ def test_a_method_and_its_copy_are_first_half_of_the_time_each() -> None:
     one = judged("one", 0.6, 0)
     copy = Judged("copy", one.seeds, IDS, LABELS, one.right, GROUPS)
 
-    assert first_place([one, copy], RNG(0)).chances == pytest.approx((0.5, 0.5))
+    assert placed([one, copy]).chances == pytest.approx((0.5, 0.5))
 
 
 def test_the_chance_is_that_of_a_normal_difference() -> None:
@@ -46,7 +51,7 @@ def test_the_chance_is_that_of_a_normal_difference() -> None:
     ids, labels = tuple(f"{i:03}" for i in range(400)), np.zeros(400, dtype=np.int64)
     methods = [Judged(n, (1,), ids, labels, right[:, [i]], ("many",)) for i, n in enumerate("ab")]
 
-    found = first_place(methods, RNG(0), n_resamples=40_000)
+    found = placed(methods, n_resamples=40_000)
 
     difference = right[:, 0].astype(float) - right[:, 1]
     z = difference.mean() / (difference.std(ddof=1) / 400**0.5)
@@ -56,7 +61,7 @@ def test_the_chance_is_that_of_a_normal_difference() -> None:
 def test_seeds_are_those_that_all_have() -> None:
     methods = [judged("a", 0.6, 0), judged("b", 0.6, 1, (2, 3)), judged("c", 0.6, 2, (9,))]
 
-    found = first_place(methods, RNG(0))
+    found = placed(methods)
 
     assert found.n_seeds == 2
     assert found.left_out == ("c",)
@@ -67,5 +72,5 @@ def test_among_equal_methods_the_first_is_not_sure() -> None:
     sure = 0
     for number in range(200):
         methods = [judged(str(i), 0.6, 1000 + 10 * number + i) for i in range(5)]
-        sure += first_place(methods, RNG(number), n_resamples=200).chances[0] >= 0.95
+        sure += placed(methods, n_resamples=200).chances[0] >= 0.95
     assert sure / 200 <= 0.10

@@ -44,6 +44,24 @@ def test_the_leaderboard_marks_all_that_are_not_told_apart_from_the_best(context
     assert [row.method for row in first.rows] == ["crt", SCRIPT]
 
 
+def test_a_method_that_lacks_a_task_is_not_among_those_over_all_tasks(context: Context) -> None:
+    section = made(context, "over_tasks")
+    table, profile = all_tables(section)
+    assert [row.method for row in table.rows] == ["crt"]
+    # with the other method, which kept one seed at factor 10, it shares one run there
+    assert "All 3 runs of a method on 2 tasks" in words_of(section)
+    assert "the interquartile mean is the mean" in words_of(section)
+    assert f"Left out, as they lack runs of a task: {SCRIPT}." in words_of(section)
+    # one of 4, then two of 4 nevi wrong: 11/12 and 10/12 on the way from 1/3 to 1
+    assert table.rows[0].cells[1].text == f"{100 * (0.875 + (0.875 + 0.75) / 2) / 2:.1f}"
+    assert [cell.text for cell in profile.rows[0].cells[1:]] == ["100"] * 4 + ["75"]
+
+
+def test_one_task_has_nothing_over_tasks(context: Context) -> None:
+    rows = [row for row in context.rows if row["imbalance_factor"] == 100.0]
+    assert not sections(Context(context.store, rows, context.rule), ["over_tasks"])
+
+
 def test_a_missing_cell_is_shown_with_the_command_that_fills_it(context: Context) -> None:
     second = all_tables(made(context, "leaderboard"))[1]
     cell = next(row.cells[1] for row in second.rows if row.method == SCRIPT)

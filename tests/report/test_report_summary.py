@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lmd_bench.leaderboard.leaders import leaders_of
 from lmd_bench.leaderboard.line import SCORES
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY
 from lmd_bench.leaderboard.tables.render import render
@@ -42,7 +43,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Context:
 
 
 def test_the_leader_and_who_is_not_told_apart_from_it_come_first(three: Context) -> None:
-    (leader,) = summary.leaders(three)
+    (leader,) = leaders_of(three.judged)
 
     assert {leader.best.label, *leader.together} == {"good", "equal"}
     section = summary.section(three)
@@ -112,7 +113,7 @@ def test_the_leaderboard_bears_the_same_marks_in_every_format(three: Context) ->
 
 
 def test_who_leads_is_computed_alike_for_leaderboard_and_summary(three: Context) -> None:
-    (leader,) = summary.leaders(three)
+    (leader,) = leaders_of(three.judged)
     frame = three.board.frame
 
     assert set(frame["label"][~frame["with_best"]]) == {*leader.behind} == {"poor"}

@@ -7,6 +7,7 @@ add one: put the file here and its name into `NAMES`.
 NAMES = (
     "summary",
     "leaderboard",
+    "over_tasks",
     "budget",
     "imbalance",
     "over_range",

@@ -9,8 +9,6 @@ from lmd_bench.report.blocks import (
     Block,
     Figure,
     Heading,
-    Key,
-    Picture,
     Section,
     Table,
     Text,
@@ -21,13 +19,12 @@ from lmd_bench.report.blocks import (
 from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.context import Context
-from lmd_bench.report.drawing.canvas import N_STYLES, Axis, Frame, extent, percent_axis
-from lmd_bench.report.drawing.lines import Series, line_chart
+from lmd_bench.report.drawing.canvas import Axis, extent, percent_axis
+from lmd_bench.report.drawing.lines import Series
+from lmd_bench.report.drawing.multiples import are_together, curves, legend
 from lmd_bench.stats.metrics import METRICS
 
 _SHOWN = {metric.name: metric.title for metric in METRICS.values() if metric.in_board}
-_TOGETHER = Frame(440, 270)
-_APART = Frame(230, 150, left=38, bottom=36)
 _INTRO = (
     "One curve is one method on one data set and split, tuned and confirmed anew at each imbalance "
     "factor. The factor is measured: images of the largest training class over those of the "
@@ -53,8 +50,10 @@ def section(context: Context) -> Section | None:
 
 def _figure(context: Context, name: str, family: str, metric: str, part: pd.DataFrame) -> Figure:
     chosen = part[part["metric"] == metric]
-    curves = {str(label): curve for label, curve in chosen.groupby("label", sort=True)}
-    series = [_series(label, curve, number) for number, (label, curve) in enumerate(curves.items())]
+    of_methods = {str(label): curve for label, curve in chosen.groupby("label", sort=True)}
+    series = [
+        _series(label, curve, number) for number, (label, curve) in enumerate(of_methods.items())
+    ]
     factors = sorted({float(factor) for factor in chosen["measured_factor"]})
     bounds = extent([value for one in series for value in (*one.y, *one.low, *one.high)])
     axes = (
@@ -67,12 +66,10 @@ def _figure(context: Context, name: str, family: str, metric: str, part: pd.Data
         caption="Test, in %; mean and SD over the retraining seeds of one configuration. Not the "
         f"factor alone changes. {_train(chosen)}",
         command=context.command("imbalance", "--metric", metric),
-        pictures=_pictures(name, title, axes, series),
-        legend=tuple(Key(one.label, one.style) for one in series)
-        if len(series) <= N_STYLES
-        else (),
-        numbers=(_numbers(title, factors, curves),),
-        size="half" if len(series) <= N_STYLES else "small",
+        pictures=curves(name, title, axes, series, _said),
+        legend=legend(series),
+        numbers=(_numbers(title, factors, of_methods),),
+        size="half" if are_together(series) else "small",
     )
 
 
@@ -101,32 +98,14 @@ def _series(label: str, curve: pd.DataFrame, style: int) -> Series:
     )
 
 
-def _pictures(
-    name: str, title: str, axes: tuple[Axis, Axis], series: list[Series]
-) -> tuple[Picture, ...]:
-    def said(one: Series) -> str:
-        values = ", ".join(f"{y:.1f} at {x:.4g}" for x, y in zip(one.x, one.y, strict=True))
-        return f"{one.label}: {values or 'missing'}"
-
-    if len(series) <= N_STYLES:
-        description = "; ".join(map(said, series))
-        return (Picture(line_chart(name, title, description, _TOGETHER, axes, series), ""),)
-    pictures: list[Picture] = []
-    for number, one in enumerate(series):
-        shadows = [
-            Series(other.label, other.x, other.y, muted=True) for other in series if other != one
-        ]
-        alone = Series(one.label, one.x, one.y, one.low, one.high, bars=True)
-        svg = line_chart(
-            f"{name}-{number}", f"{one.label}: {title}", said(one), _APART, axes, [*shadows, alone]
-        )
-        pictures.append(Picture(svg, one.label, method=one.label))
-    return tuple(pictures)
+def _said(one: Series) -> str:
+    values = ", ".join(f"{y:.1f} at {x:.4g}" for x, y in zip(one.x, one.y, strict=True))
+    return f"{one.label}: {values or 'missing'}"
 
 
-def _numbers(title: str, factors: list[float], curves: dict[str, pd.DataFrame]) -> Table:
+def _numbers(title: str, factors: list[float], of_methods: dict[str, pd.DataFrame]) -> Table:
     rows = []
-    for label, curve in curves.items():
+    for label, curve in of_methods.items():
         cells = {row["measured_factor"]: row for row in curve.to_dict("records")}
         rows.append(
             table_row(

@@ -5,11 +5,9 @@ from itertools import combinations
 from math import isnan
 from statistics import median
 
-from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.compare import Comparison, compare, corrected
 from lmd_bench.leaderboard.leaders import Leader, leaders_of
-from lmd_bench.leaderboard.studies.group import by_table, repeated
-from lmd_bench.leaderboard.studies.predictions import Judged, read_repeats
+from lmd_bench.leaderboard.studies.predictions import Judged
 from lmd_bench.report.blocks import (
     Block,
     Cell,
@@ -34,24 +32,9 @@ _N_NAMED = 3  # in a sentence; the figure below has all
 _UNKNOWN = "Another search, split or data set may turn out otherwise. Not told apart is not equal."
 
 
-def leaders(context: Context) -> list[Leader]:
-    """Return the leader of each task in which two methods have logits of test."""
-    tasks: dict[str, list[Judged]] = {}
-    searched = [study for studies in context.tasks.values() for study in studies]
-    for task, studies in by_table(searched).items():
-        judged = tasks.setdefault(task, [])
-        for repeats in repeated(studies):
-            try:
-                read = read_repeats(context.store, repeats, context.rule)
-            except UserError:  # one damaged file costs its method, not the report
-                continue
-            judged += [read] if read is not None else []
-    return leaders_of(tasks)
-
-
 def section(context: Context) -> Section | None:
     """Return the summary; None where no two methods of a task have logits of test."""
-    found = leaders(context)
+    found = leaders_of(context.judged)
     if not found:
         return None
     blocks: list[Block] = [Text(tuple(map(_sentence, found))), Text((_power(found), _UNKNOWN))]

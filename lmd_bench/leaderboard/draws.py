@@ -1,0 +1,159 @@
+"""Test images and retrainings of a task drawn anew, all methods together.
+
+First places and aggregates over tasks are read off the same draws. Tasks with the same test images,
+such as the factors of one data set, have the same images drawn: what is common to them stays so.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from lmd_bench.core.seeding import derive_seed
+from lmd_bench.leaderboard.studies.measure import splits_of
+from lmd_bench.leaderboard.studies.predictions import Clusters, Judged, same_images, with_clusters
+from lmd_bench.stats.bootstrap import mean_recall, resampled_recall
+from lmd_bench.stats.influence import class_means
+
+N_RESAMPLES = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class TaskDraws:
+    """Balanced accuracy of each run of a task's methods on drawn images, and the runs drawn.
+
+    A run is a retraining seed that all methods have; over several splits, the mean of a split.
+    """
+
+    labels: tuple[str, ...]
+    scores: Float[np.ndarray, "draws methods runs"]
+    weights: Float[np.ndarray, "draws runs"]  # of the runs in each draw, 1 in all
+    observed: Float[np.ndarray, "methods runs"]
+    n_classes: int  # that have test images
+    n_seeds: int  # on each split
+    left_out: tuple[str, ...] = ()  # methods without a seed, or a split, that all the others have
+    n_splits: int = 1
+
+
+def draw_tasks(
+    tasks: Mapping[str, Sequence[Judged]], clusters: Clusters | None = None
+) -> dict[str, TaskDraws]:
+    """Return the draws of each task of which some method has logits of test.
+
+    Raises:
+        UserError: methods of one task were judged on different images, or the CSV cannot be used.
+    """
+    return {task: draw(methods, task, clusters) for task, methods in tasks.items() if methods}
+
+
+def draw(
+    methods: Sequence[Judged],
+    task: str,
+    clusters: Clusters | None = None,
+    n_resamples: int = N_RESAMPLES,
+) -> TaskDraws:
+    """Return draws of the test images and retrainings of one task, paired over its methods.
+
+    Args:
+        methods: Of one task, or of several splits of a data set.
+        task: Its name, from which the draws of retrainings follow.
+        clusters: Lesions or patients of the images; None: those stored with the logits.
+        n_resamples: Draws; over several splits, each also draws splits.
+
+    Raises:
+        UserError: the methods were judged on different images, or the CSV cannot be used.
+    """
+    generator = np.random.default_rng(derive_seed(0, "first place", task))
+    if any(method.splits for method in methods):
+        return _over_splits(methods, generator, clusters, n_resamples)
+    kept, seeds = _with_shared_seeds(methods)
+    scores, observed = _scores([with_clusters(kept[0], clusters), *kept[1:]], seeds, n_resamples)
+    return TaskDraws(
+        labels=tuple(method.label for method in kept),
+        scores=scores,
+        weights=_run_weights(len(seeds), n_resamples, generator),
+        observed=observed,
+        n_classes=len(np.unique(kept[0].labels)),
+        n_seeds=len(seeds),
+        left_out=tuple(method.label for method in methods if method not in kept),
+    )
+
+
+def _over_splits(
+    methods: Sequence[Judged],
+    generator: np.random.Generator,
+    clusters: Clusters | None,
+    n_resamples: int,
+) -> TaskDraws:
+    """Return draws over splits, of the methods that have as many as any other."""
+    fullest = max(methods, key=lambda method: len(method.splits))
+    names = {split.split for split in fullest.splits}
+    kept = [method for method in methods if {split.split for split in method.splits} == names]
+    parts = splits_of([with_clusters(kept[0], clusters), *kept[1:]])
+    if not parts:  # on no split do they share a seed
+        nothing = np.zeros((n_resamples, 0, 0))
+        left_out = tuple(method.label for method in methods)
+        return TaskDraws((), nothing, nothing[:, 0], nothing[0], 0, 0, left_out)
+    scores: list[np.ndarray] = []
+    observed: list[np.ndarray] = []
+    for judged, seeds in parts:
+        of_runs, seen = _scores(judged, seeds, n_resamples)
+        weights = _run_weights(len(seeds), n_resamples, generator)
+        scores.append(np.einsum("rms,rs->rm", of_runs, weights))
+        observed.append(seen.mean(axis=1))
+    return TaskDraws(
+        labels=tuple(method.label for method in kept),
+        scores=np.stack(scores, axis=2),
+        weights=_run_weights(len(parts), n_resamples, generator),
+        observed=np.stack(observed, axis=1),
+        n_classes=len(np.unique(parts[0][0][0].labels)),
+        n_seeds=len(parts[0][1]),
+        left_out=tuple(method.label for method in methods if method not in kept),
+        n_splits=len(parts),
+    )
+
+
+def _scores(
+    methods: Sequence[Judged], seeds: Sequence[int], n_resamples: int
+) -> tuple[Float[np.ndarray, "draws methods runs"], Float[np.ndarray, "methods runs"]]:
+    """Return the score of each run on drawn images, and the one that was observed.
+
+    The draws follow from the images alone, whatever the task.
+
+    Raises:
+        UserError: the methods were judged on different images.
+    """
+    for one, other in zip(methods, methods[1:], strict=False):
+        pair = f"{one.label} and {other.label}"
+        same_images(pair, (one.image_ids, one.labels), (other.image_ids, other.labels))
+    first = methods[0]
+    columns = [method.of_seeds(seeds) for method in methods]
+    right = np.concatenate(columns, axis=1).astype(np.float64)
+    names = (*first.image_ids, *first.labels.tolist())
+    generator = np.random.default_rng(derive_seed(0, "test images", *names))
+    n_classes = len(first.groups)
+    drawn = resampled_recall(first.labels, right, n_classes, generator, first.clusters, n_resamples)
+    observed = mean_recall(class_means(first.labels, right, n_classes))
+    shape = (len(methods), len(seeds))
+    return mean_recall(drawn).reshape(n_resamples, *shape), observed.reshape(shape)
+
+
+def _with_shared_seeds(methods: Sequence[Judged]) -> tuple[list[Judged], tuple[int, ...]]:
+    """Return the methods that share seeds, and these: those of the most methods stay."""
+    commonest = max(methods, key=lambda m: sum(m.seeds == other.seeds for other in methods))
+    kept = [method for method in methods if set(method.seeds) & set(commonest.seeds)]
+    shared = set.intersection(*(set(method.seeds) for method in kept))
+    if not shared:
+        kept = [method for method in kept if set(method.seeds) >= set(commonest.seeds)]
+        shared = set(commonest.seeds)
+    return kept, tuple(sorted(shared))
+
+
+def _run_weights(
+    n_runs: int, n_resamples: int, generator: np.random.Generator
+) -> Float[np.ndarray, "draws runs"]:
+    """Return the weights of S - 1 runs drawn of S, as for clusters of images."""
+    n_draws = max(n_runs - 1, 1)
+    counts = generator.multinomial(n_draws, [1 / n_runs] * n_runs, size=n_resamples)
+    return counts / n_draws
