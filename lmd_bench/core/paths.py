@@ -1,8 +1,13 @@
 """Where search spaces, raw data, caches and results lie."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from lmd_bench.core.schema import DataSource
 
@@ -12,6 +17,16 @@ def search_spaces() -> Path:
     package = Path(__file__).resolve().parents[1]
     installed = package / "search_spaces"
     return installed if installed.is_dir() else package.parent / "search_spaces"
+
+
+@cache
+def search_space_file(name: str) -> Mapping[str, Any]:
+    """Return what a YAML file of that folder holds, such as `training.yaml`; it is read once.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    return yaml.safe_load((search_spaces() / name).read_text()) or {}
 
 
 def data_root(dataset: str, given: Path | None = None) -> Path | None:

@@ -9,6 +9,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +17,7 @@ import yaml
 
 from lmd_bench.core.errors import UserError, unknown
 from lmd_bench.core.outside import KINDS, STAGES, Kind, Outside, folder, outside, packaged
-from lmd_bench.core.paths import search_spaces
+from lmd_bench.core.paths import search_space_file
 
 __all__ = ["Kind", "card", "check_versions", "load", "names", "plugin_class", "space", "version"]
 
@@ -59,7 +60,7 @@ def card(kind: Kind, name: str) -> str:
     return ast.get_docstring(ast.parse(source)) or ""
 
 
-def space(kind: Kind, name: str) -> dict[str, dict[str, Any]]:
+def space(kind: Kind, name: str) -> Mapping[str, Mapping[str, Any]]:
     """Return the ranges of a plug-in's settings, as its YAML file holds them.
 
     Raises:
@@ -68,10 +69,13 @@ def space(kind: Kind, name: str) -> dict[str, dict[str, Any]]:
     plugin = _find(kind, name)
     if plugin is not None:
         return _space_of(plugin)
-    path = search_spaces() / kind / f"{name}.yaml"
-    if not path.is_file():
-        raise UserError(f"Search space {path.name} is missing; expected it in {path.parent}.")
-    return yaml.safe_load(path.read_text()) or {}
+    try:
+        return search_space_file(f"{kind}/{name}.yaml")
+    except FileNotFoundError as error:
+        path = Path(error.filename)
+        raise UserError(
+            f"Search space {path.name} is missing; expected it in {path.parent}."
+        ) from error
 
 
 def version(kind: Kind, name: str) -> int | str:

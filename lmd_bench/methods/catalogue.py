@@ -5,8 +5,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from lmd_bench.core import paths, plugins
 from lmd_bench.core.errors import unknown
 from lmd_bench.core.schema import Config, Scalar, TrialSpec
@@ -127,6 +125,5 @@ def doubtful(representation: str, calibration: str) -> str:
     return ""
 
 
-@cache
-def _document() -> dict[str, Any]:
-    return yaml.safe_load((paths.search_spaces() / "methods.yaml").read_text())
+def _document() -> Mapping[str, Any]:
+    return paths.search_space_file("methods.yaml")

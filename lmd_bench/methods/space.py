@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from math import exp, log
 from typing import Any
 
-import yaml
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -83,9 +82,9 @@ def value_at(within: FloatDistribution | IntDistribution, place: float) -> float
     return value
 
 
-def _read_ranges(section: str) -> dict[str, dict[str, Any]]:
+def _read_ranges(section: str) -> Mapping[str, Mapping[str, Any]]:
     if section == "training":
-        return yaml.safe_load((paths.search_spaces() / "training.yaml").read_text())
+        return paths.search_space_file("training.yaml")
     kind = "representation" if section in plugins.names("representation") else "calibration"
     return plugins.space(kind, section)
 
