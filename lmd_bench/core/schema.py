@@ -258,6 +258,7 @@ class TrialRow(TypedDict):
     fidelity: int | None
     n_micro_batches: int | None
     n_parts: int | None
+    recomputed: bool | None
     compiled: bool | None
     best_epoch: int | None
     full_objective_share: float | None

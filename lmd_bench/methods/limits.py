@@ -1,8 +1,9 @@
 """How much is computed at once; where memory runs out, it is computed in smaller parts.
 
 What does not depend on how it is cut (features, votes) goes on in halves on the spot. What does,
-through BatchNorm (steps of stage 1 and of the E-step), makes the trial run again in more parts, and
-its row says in how many.
+through BatchNorm (steps of stage 1 and of the E-step), makes the trial run again: first with
+activations that are computed again in the backward, which changes no number, then in more parts
+too. Its row says both.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,22 +14,34 @@ import torch
 from torch import Tensor
 
 _N_PARTS = ContextVar("n_parts", default=1)
+_RECOMPUTES = ContextVar("recomputes", default=False)
 _SIGNS = ("out of memory", "ALLOC_FAILED", "can't allocate memory", "not enough memory")
 
 
 @contextmanager
-def in_parts(n: int) -> Iterator[None]:
-    """Let every loop below cut what it computes at once into `n` parts."""
-    before = _N_PARTS.set(n)
+def in_parts(n: int, *, recompute: bool = False) -> Iterator[None]:
+    """Let every loop below cut what it computes at once into `n` parts.
+
+    Args:
+        n: Parts.
+        recompute: Whether trained encoders compute activations again in place of keeping them.
+    """
+    before, kept = _N_PARTS.set(n), _RECOMPUTES.set(recompute)
     try:
         yield
     finally:
         _N_PARTS.reset(before)
+        _RECOMPUTES.reset(kept)
 
 
 def n_parts() -> int:
     """Return the parts that what is computed at once is cut into."""
     return _N_PARTS.get()
+
+
+def recomputes() -> bool:
+    """Return whether trained encoders compute activations again in place of keeping them."""
+    return _RECOMPUTES.get()
 
 
 def in_blocks(n: int, size: int, compute: Callable[[slice], Tensor], dim: int = 0) -> Tensor:

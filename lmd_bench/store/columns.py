@@ -77,6 +77,7 @@ COLUMNS = pa.schema(
         pa.field("fidelity", _INT),
         pa.field("n_micro_batches", _INT),
         pa.field("n_parts", _INT),
+        pa.field("recomputed", _BOOL),
         pa.field("compiled", _BOOL),
         pa.field("best_epoch", _INT),
         pa.field("full_objective_share", _REAL),

@@ -14,10 +14,11 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet, epoch_batches, steps_per_epoch
 from lmd_bench.methods.best_epoch import BestOnVal, KeptState, first_judged
 from lmd_bench.methods.config import TrainingConfig
-from lmd_bench.methods.limits import n_parts
+from lmd_bench.methods.limits import n_parts, recomputes
 from lmd_bench.methods.models.encoder import parameter_groups
 from lmd_bench.methods.models.model import Model, predict
 from lmd_bench.methods.models.precision import autocast, grad_scaler, needs_scaling, sgd
+from lmd_bench.methods.models.recomputing import recomputing
 from lmd_bench.methods.probe import probe_balanced_accuracy
 from lmd_bench.methods.representation._base import Representation
 from lmd_bench.training.checkpoint import GENERATORS, Checkpoint
@@ -58,7 +59,9 @@ def train(
     device = train_set.labels.device
     optimiser = make_optimiser(model, method.extra, config)
     scaler = grad_scaler(device)
-    forward = compiled_forward(model.encoder, device) if config.compile else None
+    # What is compiled would keep its activations after all.
+    compiles = config.compile and not recomputes()
+    forward = compiled_forward(model.encoder, device) if compiles else None
     # A split smaller than a batch is one batch, not none.
     batch_size = min(config.batch_size, len(train_set))
     n_steps = steps_per_epoch(len(train_set), batch_size)
@@ -88,7 +91,8 @@ def train(
         order_seed = derive_seed(seed, "order", epoch - 1)
         batches = epoch_batches(train_set.labels_on_cpu, batch_size, order_seed, weights)
         steps = closing(feed.steps(batches, step, n_parts()))
-        with put_in(model.encoder, forward), steps as fed:
+        trained = nn.ModuleList([model, method.extra])
+        with put_in(model.encoder, forward), recomputing(trained), steps as fed:
             for parts in fed:
                 total += _step(feed, optimiser, scaler, parts, step).detach()
                 scheduler.step()

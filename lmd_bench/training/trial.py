@@ -35,7 +35,7 @@ from lmd_bench.data.table import hashed_groups
 from lmd_bench.data.tasks.task import Task, build_task, check_fingerprint, open_test
 from lmd_bench.data.views import forget_constants
 from lmd_bench.methods.calibration._base import Calibrated, Stage1
-from lmd_bench.methods.limits import in_parts, is_out_of_memory, n_parts
+from lmd_bench.methods.limits import in_parts, is_out_of_memory, n_parts, recomputes
 from lmd_bench.methods.models.encoder import encoder_facts
 from lmd_bench.methods.models.model import predict
 from lmd_bench.methods.pipeline import resolve
@@ -64,7 +64,8 @@ from lmd_bench.training.measured import (
     temperature_columns,
 )
 
-PARTS = (1, 2, 4, 8)  # of what is computed at once, while memory runs out
+# While memory runs out: parts of what is computed at once, and whether activations are kept.
+ATTEMPTS = ((1, False), (1, True), (2, True), (4, True), (8, True))
 
 
 def execute_trial(
@@ -131,14 +132,16 @@ def execute_trial(
 def _with_less_memory(
     spec: TrialSpec, context: TrialContext, on_epoch: Watch
 ) -> tuple[dict[str, Any], Scores]:
-    """Run the trial; where the GPU's memory runs out, again with halves of a batch, then quarters.
+    """Run the trial; where the GPU's memory runs out, again in a way that takes less of it.
 
-    The configuration stays: the gradient is that of the whole batch, accumulated. What looks at a
+    At first activations are computed again, which changes no number. Then halves of a batch,
+    quarters, eighths: the gradient is that of the whole batch, accumulated, but what looks at a
     batch as a whole (BatchNorm, contrastive losses) sees a part, so the row says how many parts.
     """
-    for n in PARTS[:-1]:
+    *attempts, (least, _) = ATTEMPTS
+    for n, recompute in attempts:
         try:
-            with in_parts(n):
+            with in_parts(n, recompute=recompute):
                 return run_trial(spec, context, on_epoch)
         except Exception as error:
             if not is_out_of_memory(error):
@@ -146,7 +149,7 @@ def _with_less_memory(
         # Outside of the handler, where its traceback holds no tensors any more.
         torch.cuda.empty_cache()
         on_epoch.starts_again()
-    with in_parts(PARTS[-1]):
+    with in_parts(least, recompute=True):
         return run_trial(spec, context, on_epoch)
 
 
@@ -211,6 +214,7 @@ def run_trial(
         "fidelity": spec.n_epochs,
         "n_micro_batches": encoder.n_micro,
         "n_parts": n_parts(),
+        "recomputed": recomputes(),
         "compiled": encoder.compiled,
         "n_swept": swept_settings(spec.calibration, spec.config),
         "best_epoch": encoder.epoch,

@@ -222,8 +222,9 @@ def test_memory_that_runs_out_cuts_the_batch_into_parts(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(encoders, "train", train)
     row = run(make_spec("cross_entropy"), tmp_path / "parts")
-    assert tried == [1, 2, 4]
+    assert tried == [1, 1, 2, 4]
     assert (row["status"], row["n_micro_batches"], row["n_parts"]) == ("ok", 4, 4)
+    assert (plain["recomputed"], row["recomputed"]) == (False, True)
     assert row["key"] == plain["key"]
     shared = run(make_spec("logit_adjustment"), tmp_path / "parts")
     assert shared["n_micro_batches"] == 4  # what it stands on was trained so

@@ -78,6 +78,7 @@ from lmd_bench.methods.config import require
 from lmd_bench.methods.limits import n_parts
 from lmd_bench.methods.models.model import Model, predict
 from lmd_bench.methods.models.precision import autocast, grad_scaler, sgd
+from lmd_bench.methods.models.recomputing import recomputing
 
 VERSION = 4
 
@@ -255,17 +256,18 @@ class _EmLoop:
         batch_size = min(config.batch_size, len(train_set))
         n_steps = config.estep_steps or steps_per_epoch(len(train_set), batch_size)
         total = torch.zeros((), device=train_set.labels.device)
-        for step, indices in enumerate(islice(self._order(epoch, batch_size), n_steps)):
-            seed = derive_seed(self.stage1.seed, "view", epoch, step)
-            self.encoder_optimiser.zero_grad(set_to_none=True)
-            # Each part counts by its images: the sum is the batch's mean.
-            for part in filter(len, indices.tensor_split(n_parts())):
-                loss = self._e_loss(part, gaussians, seed)
-                loss = loss if len(part) == len(indices) else loss * (len(part) / len(indices))
-                self.scaler.scale(loss).backward()
-                total += loss.detach()
-            self.scaler.step(self.encoder_optimiser)
-            self.scaler.update()
+        with recomputing(self.model.encoder):
+            for step, indices in enumerate(islice(self._order(epoch, batch_size), n_steps)):
+                seed = derive_seed(self.stage1.seed, "view", epoch, step)
+                self.encoder_optimiser.zero_grad(set_to_none=True)
+                # Each part counts by its images: the sum is the batch's mean.
+                for part in filter(len, indices.tensor_split(n_parts())):
+                    loss = self._e_loss(part, gaussians, seed)
+                    loss = loss if len(part) == len(indices) else loss * (len(part) / len(indices))
+                    self.scaler.scale(loss).backward()
+                    total += loss.detach()
+                self.scaler.step(self.encoder_optimiser)
+                self.scaler.update()
         self.head.requires_grad_(True)
         return float(total) / n_steps
 
