@@ -44,7 +44,7 @@ def clinic(
     cluster_column: LesionColumn = "lesion_id",
     format: Format = "table",
 ) -> None:
-    """Judge at a clinic's prevalence: PPV, NPV, thresholds, costs, net benefit, subgroups."""
+    """Judge at a clinic's prevalence: PPV, NPV, calibration, costs, net benefit, subgroups."""
     from lmd_bench.cli.emit import check_part, emit
     from lmd_bench.experiments.results import open_results
     from lmd_bench.leaderboard.clinic import Use

@@ -194,7 +194,7 @@ class Results:
         rule: Rule = DEFAULT_RULE,
         clusters: Clusters | None = None,
     ) -> Answer:
-        """Return scores at a prevalence, predictive values, costs, decision curves, subgroups.
+        """Return scores at a prevalence, PPV, NPV, calibration, costs, decisions and subgroups.
 
         Args:
             methods: Shown by class, threshold and subgroup; none: the best of each task.

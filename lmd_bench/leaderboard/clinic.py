@@ -19,7 +19,12 @@ from lmd_bench.leaderboard.answer import Answer
 from lmd_bench.leaderboard.clinic_files import UNIFORM, prevalence_of, read_costs
 from lmd_bench.leaderboard.leaders import score_of
 from lmd_bench.leaderboard.studies.group import by_task, group_studies
-from lmd_bench.leaderboard.studies.measure import OF_CLASS, measure, measure_by
+from lmd_bench.leaderboard.studies.measure import (
+    OF_CLASS,
+    measure,
+    measure_by,
+    measure_estimates,
+)
 from lmd_bench.leaderboard.studies.predictions import (
     Clusters,
     Judged,
@@ -29,6 +34,7 @@ from lmd_bench.leaderboard.studies.predictions import (
 )
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.text import Part, Table, percent, shown, with_bounds
+from lmd_bench.stats.calibration import calibration_intercept, calibration_slope, is_separated
 from lmd_bench.stats.deployment import (
     Costs,
     Prevalence,
@@ -48,7 +54,8 @@ from lmd_bench.store.store import Store
 
 PARTS = ("scores", "classes", "decisions", "subgroups")
 _WEIGHTED = ("accuracy", "macro_f1", "nll", "brier", "ece")
-_UNBOUNDED = ("nll", "brier", "cost", "cost_of_cheapest")  # others are shares
+# others are shares
+_UNBOUNDED = ("nll", "brier", "cost", "cost_of_cheapest", "slope", "intercept")
 _THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.5)
 _FEWEST = 10  # images of a subgroup; smaller ones are counted and not judged
 _N_PARTS = 4  # of a column of numbers
@@ -184,7 +191,20 @@ def _classes(
         }
         for score_name, score in scores.items():
             line |= _columns(score_name, measure_by(judged, score, ids))
-        yield line
+        yield line | _calibration(judged, prevalence, index, ids)
+
+
+def _calibration(
+    judged: Judged, prevalence: Prevalence, index: int, ids: Any
+) -> dict[str, float | int]:
+    """Return slope and intercept; none where some retraining has no finite slope."""
+    line: dict[str, float | int] = {
+        "n_separated": sum(is_separated(judged.labels, z, index) for z in judged.logits)
+    }
+    for name, fit in (("slope", calibration_slope), ("intercept", calibration_intercept)):
+        estimates = [fit(judged.labels, z, prevalence, index) for z in judged.logits]
+        line |= _columns(name, measure_estimates(judged, estimates, prevalence, ids))
+    return line
 
 
 def _decisions(judged: Judged, prevalence: Prevalence) -> Iterator[dict[str, Any]]:
@@ -319,6 +339,7 @@ def _detail(task: str, lines: Mapping[str, Sequence[Mapping[str, Any]]], use: Us
         if line["task"] == task
     ]
     text += ["", Table(heads, rows, n_keys=2)]
+    text += _calibration_text([line for line in lines["classes"] if line["task"] == task])
     decisions = [line for line in lines["decisions"] if line["task"] == task]
     curves: dict[tuple[str, str], list[str]] = {}
     for line in decisions:
@@ -340,6 +361,31 @@ def _detail(task: str, lines: Mapping[str, Sequence[Mapping[str, Any]]], use: Us
         text.append(
             f"Subgroups hold other classes in other numbers, and below {_FEWEST} images nothing is "
             "judged; differences of subgroups are not tested."
+        )
+    return text
+
+
+def _calibration_text(lines: Sequence[Mapping[str, Any]]) -> list[Part]:
+    rows = [
+        [
+            line["method"],
+            line["class"],
+            "separated" if line["n_separated"] else _cell(line, "slope", in_percent=False),
+            _cell(line, "intercept", in_percent=False),
+        ]
+        for line in lines
+    ]
+    text: list[Part] = ["", Table(("method", "class", "slope", "intercept"), rows, n_keys=2)]
+    text.append(
+        "Calibration of each class against all others: slope 1 and intercept 0 are perfect. Slope "
+        "below 1: probabilities are too extreme; intercept below 0: too high on average."
+    )
+    separated = [line for line in lines if line["n_separated"]]
+    if separated:
+        names = ", ".join(f"{line['class']} of {line['method']}" for line in separated)
+        text.append(
+            "Separated: in some retraining a threshold parts the class from all others, and no "
+            f"slope is finite ({names})."
         )
     return text
 

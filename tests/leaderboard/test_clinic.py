@@ -11,6 +11,7 @@ from lmd_bench.experiments.results import open_results
 from lmd_bench.leaderboard.clinic import Use
 from lmd_bench.leaderboard.paper import OPEN
 from lmd_bench.leaderboard.studies.predictions import Clusters
+from lmd_bench.stats.calibration import calibration_slope
 from lmd_bench.stats.deployment import predictive_values
 from lmd_bench.store.store import open_store
 
@@ -53,6 +54,42 @@ def test_classes_have_predictive_values_at_the_prevalence_of_a_file(folder: Path
     text = found.render(width=120)
     assert "PPV" in text
     assert "net benefit" in text
+
+
+def test_classes_have_a_calibration_slope_and_intercept_with_intervals(folder: Path) -> None:
+    answer = open_results(folder).clinic(["poor"])
+    classes = answer.frames["classes"]
+
+    store = open_store(folder)
+    runs = [row for row in store.rows() if row["method"] == "poor" and row["phase"] == "confirm"]
+    each = [store.read_logits(row["key"])["test"][1:] for row in runs]
+    for index, line in enumerate(classes.to_dict("records")):
+        slopes = [calibration_slope(y, z, np.full(4, 0.25), index).value for y, z in each]
+        assert line["slope"] == pytest.approx(np.mean(slopes))
+        assert line["slope_low"] < line["slope"] < line["slope_high"]
+        assert line["intercept_low"] < line["intercept"] < line["intercept_high"]
+        assert line["n_separated"] == 0
+    assert "slope 1 and intercept 0 are perfect" in " ".join(answer.render(width=100).split())
+
+
+def test_a_class_that_a_threshold_separates_is_said_to_be_and_has_no_slope(
+    tmp_path: Path, study
+) -> None:
+    store = open_store(tmp_path, create=True)
+    for number, row in enumerate(study("sure", [0.3], {0: [0.5, 0.6]})):
+        z = np.random.default_rng(number).normal(size=(60, 4)) + np.eye(4)[LABELS]
+        z[:, 3] = np.where(LABELS == 3, 9.0, -9.0)
+        images = zip(LABELS.tolist(), z.tolist(), strict=True)
+        logits = [(f"i{n:02}", "test", label, of) for n, (label, of) in enumerate(images)]
+        store.write(row, logits if row["phase"] == "confirm" else ())
+
+    answer = open_results(tmp_path).clinic()
+
+    classes = answer.frames["classes"].set_index("class")
+    assert classes["n_separated"].to_dict() == {"a": 0, "b": 0, "c": 0, "d": 2}
+    assert np.isnan(classes.loc["d", "slope"])
+    assert "no slope is finite (d of sure)" in " ".join(answer.render(width=100).split())
+    assert '"slope": null' in answer.render("json")
 
 
 def test_moving_the_logits_to_the_prevalence_raises_accuracy_there(folder: Path) -> None:

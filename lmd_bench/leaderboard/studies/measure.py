@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int64
 from lmd_bench.core.errors import unknown
 from lmd_bench.leaderboard.studies.predictions import Judged
 from lmd_bench.stats.bootstrap import mean_recall
+from lmd_bench.stats.calibration import Estimate
 from lmd_bench.stats.influence import (
     Influence,
     class_means,
@@ -177,6 +178,26 @@ def measure_by(
     ]
     units = np.hstack([influence.of_units for influence in moved])
     return _joined(judged, judged.seeds, values, Influence(units, moved[0].df), lesions)
+
+
+def measure_estimates(
+    judged: Judged,
+    estimates: Sequence[Estimate],
+    weights: Float[np.ndarray, " classes"],
+    lesions: Lesions = None,
+) -> Joint:
+    """Return an estimate of each retraining with its intervals of 95 %, by influence functions.
+
+    Args:
+        judged: A model and its retrainings.
+        estimates: One for each retraining; any NaN makes the whole of them unknown.
+        weights: Of each class in the estimate.
+        lesions: Lesion or patient of each image; None: each image is its own.
+    """
+    moved = np.column_stack([estimate.moved for estimate in estimates])
+    influence = recall_influence(judged.labels, moved, weights, lesions)
+    values = [estimate.value for estimate in estimates]
+    return _joined(judged, judged.seeds, values, influence, lesions)
 
 
 def quiet_note(judged: Judged, lesions: Lesions = None) -> str:
