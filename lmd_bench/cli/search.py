@@ -1,6 +1,6 @@
 """Commands that train: one trial by hand, or a search."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lmd_bench.core.schema import Row
     from lmd_bench.search.disk import Disk
     from lmd_bench.search.plan import StudyPlan
+    from lmd_bench.search.proposing.portfolio import Portfolio
     from lmd_bench.search.request import SearchRequest
 
 
@@ -135,6 +136,9 @@ def print_plan(request: "SearchRequest") -> None:
             f"A method of one stage has {2 * n:g} {unit}, as many as both stages of others "
             f"together (--budget total). Calibrations choose among the encoders of the first {n:g}."
         )
+    if request.portfolio is not None and request.portfolio.source:
+        for line in _portfolio_lines(request.portfolio, outline.studies):
+            console.print(line, markup=False)
     n_trials = request.n_trials
     if request.sampler in MODELS and not request.hours and n_trials < LEARNS_FROM:
         learns = max(shares) * n_trials >= LEARNS_FROM
@@ -150,6 +154,32 @@ def print_plan(request: "SearchRequest") -> None:
     )
     if outline.disk is not None and outline.disk.n_files:
         console.print(_disk_line(outline.disk, free_bytes(request.results), request.keep_encoders))
+
+
+def _portfolio_lines(portfolio: "Portfolio", studies: "Sequence[StudyPlan]") -> list[str]:
+    """Return which configurations of a portfolio are tried, those that studies share once."""
+    tried: dict[str, tuple[StudyPlan, int]] = {}
+    for study in studies:
+        if study.from_portfolio:
+            text = repr((study.method, study.from_portfolio))
+            tried[text] = study, tried.get(text, (study, 0))[1] + 1
+    if not tried:
+        # Of the shipped one nobody asked for anything.
+        none = f"The portfolio {portfolio.source} has nothing for these studies."
+        return [] if portfolio.is_shipped else [none]
+    lines = [
+        "Right after the default, and counted in the trials, come configurations of the portfolio "
+        f"{portfolio.source} (--points none goes without):"
+    ]
+    for study, n_studies in tried.values():
+        n = len(study.from_portfolio)
+        tasks = f", in each of {n_studies} studies" if n_studies > 1 else ""
+        lines.append(f"{study.method}: {n} configuration{'s' if n > 1 else ''}{tasks}")
+        lines += [
+            "  " + ", ".join(f"{key}={value}" for key, value in config.items())
+            for config in study.from_portfolio
+        ]
+    return lines
 
 
 def _disk_line(disk: "Disk", free: int, keep: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from lmd_bench.core.schema import TrialSpec
+from lmd_bench.core.schema import Config, TrialSpec
 from lmd_bench.search.disk import Disk, disk_of
 from lmd_bench.search.proposing.proposals import size
 from lmd_bench.search.proposing.study import Study
@@ -27,6 +27,8 @@ class StudyPlan:
     confirmations: int  # at most, while the selected config is not known
     confirmed: int
     n_shares: int = 1  # 2: it has the budget that two stages have together
+    # Of a portfolio, still to be tried: the settings that are searched, in their order.
+    from_portfolio: tuple[Config, ...] = ()
 
     @property
     def left(self) -> int:
@@ -120,6 +122,18 @@ def _study_plan(queue: JobQueue, study: Study) -> StudyPlan:
         confirmations=n,
         confirmed=confirmed,
         n_shares=study.spec.n_shares,
+        from_portfolio=_from_portfolio(study, most_trials(queue, study)),
+    )
+
+
+def _from_portfolio(study: Study, budget: int) -> tuple[Config, ...]:
+    """Return what of a portfolio is still to be tried: by its place, a trial has its number."""
+    spec, begun = study.spec, {row["trial_number"] for row in study.rows}
+    first = spec.n_levels + len(spec.points)
+    return tuple(
+        {key: config[key] for key in spec.space}
+        for number, config in enumerate(spec.block, start=first)
+        if number < budget and number not in begun
     )
 
 

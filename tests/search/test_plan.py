@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 from memory_search import MemoryStore, queue_of, run_all
 
 from lmd_bench.cli.search import print_plan
 from lmd_bench.search.disk import LOGIT_BYTES, ROW_BYTES, disk_of
 from lmd_bench.search.plan import plan
+from lmd_bench.search.proposing.portfolio import Entry, Portfolio, Regime, Unit
 
 
 def never(spec):
@@ -80,3 +83,50 @@ def test_printing_a_plan_creates_no_folder(ask, tmp_path, capsys):
     print_plan(ask("crt", results=tmp_path / "none"))
     assert "At most 8 search trials" in capsys.readouterr().out
     assert not (tmp_path / "none").exists()
+
+
+SCRATCH = Regime("full", "sgd", from_weights=False)
+LEARNED = Portfolio(
+    (
+        Entry(Unit("cross_entropy", "none", SCRATCH), ({"training.lr": 0.02},), {}),
+        Entry(Unit("cross_entropy", "crt", SCRATCH), ({"crt.lr": 0.5}, {"crt.lr": 0.02}), {}),
+    ),
+    source="mine.yaml",
+)
+
+
+def test_the_plan_names_what_of_a_portfolio_is_tried_and_from_which_file(ask, tmp_path, capsys):
+    ways = {"portfolio": LEARNED, "results": tmp_path / "none"}
+    print_plan(ask("crt", n_trials=8, **ways))
+    lines = capsys.readouterr().out.splitlines()
+    text = " ".join(" ".join(lines).split())
+    assert "configurations of the portfolio mine.yaml (--points none goes without)" in text
+    assert "cross_entropy: 1 configuration" in lines
+    assert "crt: 2 configurations" in lines
+    start = lines.index("crt: 2 configurations")
+    assert [line.split(",")[0].strip() for line in lines[start + 1 : start + 3]] == [
+        "crt.lr=0.5",
+        "crt.lr=0.02",
+    ]
+
+    print_plan(ask("crt", n_trials=4, **ways))  # a stage of four trials tries none
+    assert "portfolio" not in capsys.readouterr().out
+
+
+def test_what_of_a_portfolio_has_been_tried_is_not_planned_again(ask):
+    store = MemoryStore()
+    request = ask("crt", n_trials=12, portfolio=LEARNED)
+    first = plan(queue_of(request, store), never).studies
+    run_all(queue_of(request, store), store)
+    then = plan(queue_of(request, store), never).studies
+    assert {study.method: len(study.from_portfolio) for study in first} == {
+        "cross_entropy": 1,
+        "crt": 2,
+    }
+    assert not any(study.from_portfolio for study in then)
+
+
+def test_a_portfolio_of_a_person_that_fits_no_study_is_said(ask, tmp_path, capsys):
+    mine = replace(LEARNED, is_shipped=False)
+    print_plan(ask("tau_norm", n_trials=4, portfolio=mine, results=tmp_path / "none"))
+    assert "The portfolio mine.yaml has nothing for these studies." in capsys.readouterr().out

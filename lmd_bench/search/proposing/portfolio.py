@@ -10,7 +10,7 @@ from earlier results); Feurer et al., Auto-sklearn 2.0, 2022, section 3 (as the 
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import zip_longest
 from pathlib import Path
@@ -87,6 +87,7 @@ class Portfolio:
 
     entries: tuple[Entry, ...] = ()
     is_shipped: bool = True
+    source: str = field(default="", compare=False)  # the file, as people know it
 
     def block(
         self,
@@ -162,7 +163,7 @@ def first_tried(asked: Path) -> tuple[Points, Portfolio | None]:
         return (), None
     data = read_yaml(asked, "points file")
     if isinstance(data, dict) and "portfolio" in data:
-        return (), Portfolio(_entries(data, asked), is_shipped=False)
+        return (), Portfolio(_entries(data, asked), is_shipped=False, source=str(asked))
     return read_points(asked), Portfolio()
 
 
@@ -173,7 +174,7 @@ def shipped() -> Portfolio:
     Raises:
         UserError: its file was changed, and does not fit the search spaces.
     """
-    return Portfolio(read_portfolio(default_file()))
+    return Portfolio(read_portfolio(default_file()), source=str(default_file()))
 
 
 def default_file() -> Path:
