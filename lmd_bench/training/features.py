@@ -58,6 +58,7 @@ def stored_features(
     device: torch.device,
     n_threads: int,
     progress: OnFeatures | None = None,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> StoredFeatures | None:
     """Return the features that a trial sees in place of images; None where it sees images.
 
@@ -70,6 +71,7 @@ def stored_features(
         device: what features are computed on.
         n_threads: of the CPU.
         progress: is told of features that are computed.
+        on_wait: is told now and then while another process computes them.
 
     Raises:
         UserError: an encoder that cannot be had, or a cache that cannot be written.
@@ -85,7 +87,7 @@ def stored_features(
     every = np.arange(len(prepared.table), dtype=np.int64)
     wanted: dict[View, tuple[int, Rows]] = {"test": (1, every)}
     wanted |= dict.fromkeys(_drawn_views(pipeline), (training.n_views, task.train))
-    _fill(pool, wanted, prepared, training, device, n_threads, progress)
+    _fill(pool, wanted, prepared, training, device, n_threads, progress, on_wait)
     columns = _columns(training, facts)
     of_view = {
         view: pool.mapped(view, n_copies)[:, :, columns] for view, (n_copies, _) in wanted.items()
@@ -220,6 +222,7 @@ def _fill(
     device: torch.device,
     n_threads: int,
     progress: OnFeatures | None,
+    on_wait: Callable[[], None],
 ) -> None:
     total = sum(pool.missing(view, *of_view) for view, of_view in wanted.items())
     if not total:
@@ -231,7 +234,7 @@ def _fill(
         for view, (n_copies, rows) in wanted.items():
             compute = partial(_features_of, encoder, prepared, view, device, threads)
             told = progress and partial(_tell, progress, done, total)
-            done += pool.fill(view, n_copies, rows, compute, told)
+            done += pool.fill(view, n_copies, rows, compute, told, on_wait)
 
 
 @contextmanager

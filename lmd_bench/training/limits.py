@@ -6,6 +6,35 @@ from collections.abc import Callable
 from lmd_bench.core.errors import OvertimeError, PrunedError
 from lmd_bench.core.schema import OnEpoch, Progress, TrialContext
 
+_PAUSE = 10.0  # seconds between two signs of life
+
+
+class SharedWork:
+    """What a trial does, or waits for, that all trials share: images prepared, features stored.
+
+    It is no cost of the trial that happens to come first, and while it lasts the trial gives signs
+    of life.
+    """
+
+    def __init__(self, on_wait: Callable[[], None]) -> None:
+        """Start the clock.
+
+        Args:
+            on_wait: Is told now and then.
+        """
+        self.seconds = 0.0  # until the last of it
+        self._on_wait = on_wait
+        self._began = time.perf_counter()
+        self._told = float("-inf")
+
+    def __call__(self, *_: object) -> None:
+        """Take note that a part of it is done, or is waited for."""
+        now = time.perf_counter()
+        self.seconds = now - self._began
+        if now - self._told >= _PAUSE:
+            self._told = now
+            self._on_wait()
+
 
 class Watch:
     """Passes a trial's epochs on, keeps them, and raises where the trial is to end."""

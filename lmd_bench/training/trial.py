@@ -8,7 +8,7 @@ and only for configs that were chosen before: in confirmation and in transfer.
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ from lmd_bench.training.encoders import TrialData, cached_features, obtain
 from lmd_bench.training.energy import Meter
 from lmd_bench.training.features import StoredFeatures, stored_features
 from lmd_bench.training.kept import KEEPS_MODEL, ModelFacts, keep_model
-from lmd_bench.training.limits import Watch
+from lmd_bench.training.limits import SharedWork, Watch
 from lmd_bench.training.measured import (
     Scores,
     curve_columns,
@@ -64,6 +64,7 @@ from lmd_bench.training.measured import (
     temperature_columns,
 )
 
+_TASKS: dict[tuple[TaskSpec, DataSource], tuple[PreparedImages, Task]] = {}
 # While memory runs out: parts of what is computed at once, and whether activations are kept.
 ATTEMPTS = ((1, False), (1, True), (2, True), (4, True), (8, True))
 
@@ -179,14 +180,23 @@ def run_trial(
         share = min(context.gpu_share or 1.0, 1.0)
         # Of the current device, which a device without a number is: torch refuses it by name.
         torch.cuda.set_per_process_memory_fraction(share)
-    prepared, task = load_task(spec, context)
+    on_wait = on_epoch.waits if isinstance(on_epoch, Watch) else _wait
+    shared = SharedWork(on_wait)
+    prepared, task = load_task(spec, context, shared)
     pipeline = resolve(spec)
-    stored = stored_features(prepared, task, pipeline, device=device, n_threads=context.n_threads)
+    stored = stored_features(
+        prepared,
+        task,
+        pipeline,
+        device=device,
+        n_threads=context.n_threads,
+        progress=shared,
+        on_wait=shared,
+    )
     opened = partial(image_set, prepared, stored, device=device, share=context.gpu_share)
     data = TrialData(
         opened(task.train), opened(task.val), len(task.class_names), stored and stored.facts
     )
-    on_wait = on_epoch.waits if isinstance(on_epoch, Watch) else _wait
     results, mirror = context.results, context.mirror
     encoder = obtain(spec, pipeline, data, results, on_epoch, on_wait, mirror)
     # Features are handed over as a function: a calibration that trains on images needs none.
@@ -203,11 +213,12 @@ def run_trial(
     if spec.phase in JUDGED_ON_TEST:
         test = open_test(prepared.table, task, prepared.fingerprint, context.source)
         scores["test"] = _scores(prepared, test, calibrated, opened(test))
-    seconds = time.perf_counter() - clock - encoder.waited
+    waited = shared.seconds + encoder.waited
+    seconds = time.perf_counter() - clock - waited
     facts = encoder_facts(pipeline.training)
     measured: dict[str, Any] = {
         "status": "ok",
-        "waited": encoder.waited,
+        "waited": waited,
         "encoder_key": encoder.key,
         "encoder_weights": facts.weights,
         "encoder_seen": facts.seen,
@@ -244,26 +255,39 @@ def run_trial(
     return measured, scores
 
 
-def _wait() -> None:
+def _wait(*_: object) -> None:
     """Wait without telling anybody."""
 
 
-def load_task(spec: TrialSpec, context: TrialContext) -> tuple[PreparedImages, Task]:
+def load_task(
+    spec: TrialSpec, context: TrialContext, on_work: Callable[..., None] | None = None
+) -> tuple[PreparedImages, Task]:
     """Return the prepared images and the task of a trial, the same objects within a process.
+
+    Args:
+        spec: Of the trial.
+        context: Where its data lie.
+        on_work: Is told now and then while images are prepared, here or by another process.
 
     Raises:
         UserError: the data on this machine are not those that the trial was planned for.
     """
-    prepared, task = _load_task(spec.task, context.source)
+    asked = (spec.task, context.source)
+    # A worker runs many trials of few tasks; its process cuts each task once.
+    if asked not in _TASKS:
+        _TASKS[asked] = _load_task(*asked, on_work or _wait)
+    prepared, task = _TASKS[asked]
     if spec.task_fingerprint:
         check_fingerprint(spec.task, task.fingerprint, expected=spec.task_fingerprint)
     return prepared, task
 
 
-# A worker runs many trials of few tasks; its process cuts each task once.
-@cache
-def _load_task(spec: TaskSpec, source: DataSource) -> tuple[PreparedImages, Task]:
-    prepared = images.prepare(spec.dataset, source, spec.image_size)
+def _load_task(
+    spec: TaskSpec, source: DataSource, on_work: Callable[..., None]
+) -> tuple[PreparedImages, Task]:
+    prepared = images.prepare(
+        spec.dataset, source, spec.image_size, progress=on_work, on_wait=on_work
+    )
     return prepared, build_task(prepared.table, spec, prepared.fingerprint, source)
 
 

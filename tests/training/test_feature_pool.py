@@ -12,6 +12,7 @@ from lmd_bench.core import plugins
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource, TaskSpec, TrialContext, TrialSpec
 from lmd_bench.data.build import build_tasks, prepare_dataset
+from lmd_bench.data.images import pool as pools
 from lmd_bench.data.tasks.task import build_task
 from lmd_bench.methods.catalogue import resolve_method
 from lmd_bench.methods.models.encoder import Encoder
@@ -21,6 +22,8 @@ from lmd_bench.methods.tuning import cannot_act, check_tuning, for_features
 from lmd_bench.store.rows import spec_of
 from lmd_bench.store.store import open_store
 from lmd_bench.training import features as stored
+from lmd_bench.training import limits
+from lmd_bench.training import trial as executed
 from lmd_bench.training.trial import execute_trial
 
 SIZE, CPU = 16, torch.device("cpu")
@@ -212,3 +215,39 @@ def test_a_row_of_a_frozen_trial_gives_its_spec_back(tmp_path: Path):
     row = run(trial(), tmp_path / "r")
     assert json.loads(row["config_json"])["training.tune"] == "frozen"
     assert spec_of(row).key == row["key"]
+
+
+@pytest.fixture
+def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let 1,000 seconds go by with each batch that an encoder is given."""
+    passed, real, forward = [0.0], limits.time.perf_counter, Encoder.forward
+
+    def slow(self: Encoder, images: torch.Tensor) -> torch.Tensor:
+        passed[0] += 1000.0
+        return forward(self, images)
+
+    monkeypatch.setattr(Encoder, "forward", slow)
+    monkeypatch.setattr(limits.time, "perf_counter", lambda: real() + passed[0])
+
+
+def test_a_trial_that_computes_features_for_all_lives_and_pays_nothing_for_them(
+    tmp_path: Path, computed, slow_clock, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pools, "BLOCK", 32)
+    signs: list[None] = []
+    ((_, fingerprint),) = build_tasks([TASK], DataSource())
+    spec = replace(trial(), task_fingerprint=fingerprint)
+    context = TrialContext(tmp_path / "r", device="cpu", time_limit=900.0)
+    row = execute_trial(spec, context, lambda _: None, lambda: signs.append(None))
+    assert (row["status"], len(signs) > 1) == ("ok", True)
+    assert row["seconds"] < 900.0
+    assert row["standalone_seconds"] < 900.0
+
+
+def test_a_trial_that_prepares_images_lives(tmp_path: Path, computed, monkeypatch):
+    monkeypatch.setattr(executed, "_TASKS", {})
+    signs: list[None] = []
+    context = TrialContext(tmp_path / "r", device="cpu")
+    plain = replace(trial(tune="full", stem="imagenet"), n_epochs=1)
+    execute_trial(plain, context, lambda _: None, lambda: signs.append(None))
+    assert signs

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from jaxtyping import Float32, Int64, UInt8
 
 from lmd_bench.core.errors import UserError
@@ -25,6 +25,7 @@ from lmd_bench.data.intensity import FULL
 from lmd_bench.data.table import ImageTable
 
 PARTIAL = ".partial"
+_WAIT = 10.0  # seconds between two times that a run which waits is told so
 NO_IMAGES = 0  # the image size of a data set of features
 
 
@@ -100,8 +101,12 @@ def open_folder(folder: Path) -> PreparedImages | None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold the folder's lock; concurrent runs wait for one another.
+
+    Args:
+        folder: Of the cache.
+        on_wait: Is told now and then while another run holds it.
 
     Raises:
         UserError: the cache cannot be written.
@@ -109,7 +114,11 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = _lock(folder)
-        lock.acquire()
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=_WAIT)
+            except Timeout:
+                on_wait()
     except OSError as error:
         raise cannot_write(folder.parent, str(error)) from error
     try:

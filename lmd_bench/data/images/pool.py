@@ -18,7 +18,7 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.core.files import whole_file
 from lmd_bench.data.images.cache import locked
 
-BLOCK = 512  # rows between two times that the work so far is safe on the disk
+BLOCK = 128  # rows between two times that the work so far is safe on the disk
 
 # takes the number of a copy and rows; returns their features
 Compute = Callable[
@@ -46,6 +46,7 @@ class FeaturePool:
         rows: Int64[np.ndarray, " rows"],
         compute: Compute,
         progress: Callable[[int, int], None] | None = None,
+        on_wait: Callable[[], None] = lambda: None,
     ) -> int:
         """Add what is missing of a view, and return how many features were computed.
 
@@ -55,6 +56,7 @@ class FeaturePool:
             rows: of the images.
             compute: makes features; called with rows of one copy at a time.
             progress: called with the features done and all that are to be done.
+            on_wait: told now and then while another process computes some.
 
         Raises:
             UserError: the cache cannot be written.
@@ -64,7 +66,7 @@ class FeaturePool:
             return 0
         try:
             # Another process may have computed them while this one waits.
-            with locked(self.folder):
+            with locked(self.folder, on_wait):
                 return self._fill(view, n_copies, rows, compute, progress)
         except OSError as error:
             raise UserError(

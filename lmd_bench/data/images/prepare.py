@@ -38,6 +38,7 @@ def prepare(
     *,
     n_threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> PreparedImages:
     """Return the prepared images, decoding them only if the cache does not hold them.
 
@@ -48,6 +49,7 @@ def prepare(
         image_size: pixels, square; a data set of features has none.
         n_threads: images decoded at once.
         progress: called with the images done and all images after each chunk.
+        on_wait: told now and then while another process prepares them.
 
     Raises:
         UserError: an unknown data set, absent or faulty files, missing or unreadable images, files
@@ -68,7 +70,7 @@ def prepare(
     # A whole folder never changes, so it is opened without the lock.
     if (prepared := open_folder(folder)) is not None:
         return prepared
-    with locked(folder):
+    with locked(folder, on_wait):
         # Another process may have written it while this one waited for the lock.
         if (prepared := open_folder(folder)) is None:
             _write(folder, raw, image_size, source, n_threads, progress)

@@ -1,12 +1,15 @@
 """The pool of features: each is computed once, and what a killed run leaves is gone on from."""
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lmd_bench.core.errors import UserError
+from lmd_bench.data.images import cache
 from lmd_bench.data.images import pool as pools
 from lmd_bench.data.images.pool import FeaturePool
 
@@ -92,3 +95,16 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path):
     (tmp_path / "pool").write_text("a file where the folder should be")
     with pytest.raises(UserError, match="set LMD_BENCH_CACHE"):
         pool(tmp_path).fill("test", 1, rows(0), Counting())
+
+
+def test_who_waits_for_another_is_told_so(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(cache, "_WAIT", 0.01)
+    signs: list[None] = []
+    with ThreadPoolExecutor(1) as other, cache.locked(tmp_path / "pool"):
+        asked = other.submit(
+            pool(tmp_path).fill, "test", 1, rows(0, 1), Counting(), None, lambda: signs.append(None)
+        )
+        while not signs:
+            time.sleep(0.01)
+        assert not asked.done()
+    assert asked.result() == 2
