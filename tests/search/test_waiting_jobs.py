@@ -7,6 +7,7 @@ import pytest
 from memory_search import MemoryStore, queue_of, row_of, run_all
 
 from lmd_bench.search.places import AT_ONCE, Place
+from lmd_bench.search.proposing.study import MOST_ALIKE
 from lmd_bench.search.queue import JobQueue, Signal
 from lmd_bench.search.sources import Searched
 from lmd_bench.store.store import Look
@@ -169,8 +170,21 @@ def test_only_errors_at_once_put_a_place_out_of_use(ask, seconds):
     assert queue.said == (said if broken else [])
     job = queue.next()
     assert queue.placed(job.key, HERE) != broken
-    # Its slot is held to the end: no other job may land there.
     assert queue.may_release(job.key, HERE) != broken
+
+
+def test_the_slot_of_a_broken_place_is_held_to_the_end(ask):
+    queue = queue_of(ask("cross_entropy", n_trials=5, confirm_seeds=0), MemoryStore())
+    three_failures(queue, 0.5)
+    job = queue.next()
+    assert not queue.placed(job.key, HERE)
+    assert queue.next() == job
+    assert queue.placed(job.key, THERE)
+    assert not queue.may_release(job.key, HERE)
+    assert queue.may_release(job.key, THERE)
+    queue.complete(job.key, row_of(job))
+    assert queue.finished
+    assert queue.may_release(job.key, HERE)
 
 
 @pytest.mark.parametrize("status", ["ok", "pruned", "diverged", "oom"])
@@ -284,6 +298,19 @@ def test_a_study_without_a_result_is_named_with_what_became_of_its_trials(ask):
     )
     focal = next(id for id, study in queue.studies.items() if study.spec.method.name == "focal")
     assert queue.problems() == [f"{focal}: no trial of 3 succeeded (1 diverged, 2 oom)."]
+
+
+def test_a_study_that_was_stopped_is_named_with_what_failed_last(ask):
+    store = MemoryStore()
+    queue = queue_of(ask("cross_entropy", n_trials=20, confirm_seeds=0), store)
+    while not isinstance(job := queue.next(), Signal):
+        store.write({**row_of(job, "error"), "cause": f"no file {job.context.trial_number}"})
+        queue.ended(job.key, "")
+    (name,) = queue.studies
+    assert queue.problems() == [
+        f"{name}: stopped after {MOST_ALIKE} trials, the last {MOST_ALIKE} of which failed alike "
+        f"(no file {MOST_ALIKE - 1})."
+    ]
 
 
 def test_a_study_that_still_runs_has_no_problem_yet(ask):
