@@ -17,13 +17,10 @@ from optuna.distributions import distribution_to_json
 
 from lmd_bench.core.errors import DiskError, UserError
 from lmd_bench.core.files import takes_files
-from lmd_bench.core.machine import n_cores
 from lmd_bench.core.option_files import options_text
-from lmd_bench.core.schema import TrialContext, TrialSpec
 from lmd_bench.core.text import task_slug
 from lmd_bench.data.build import OnImages
-from lmd_bench.methods.config import ON_STORED
-from lmd_bench.methods.tuning import TUNE
+from lmd_bench.search.beforehand import encoders_tried, fill_features, known_trials
 from lmd_bench.search.display import Display, make_display
 from lmd_bench.search.dropping import Dropper
 from lmd_bench.search.plan import StudyPlan, plan
@@ -201,9 +198,9 @@ def _started(
     Raises:
         UserError: Ray that does not start; an encoder or features that cannot be had.
     """
-    request, trials = queue.request, _known_trials(queue)
+    request, trials = queue.request, known_trials(queue)
     with ThreadPoolExecutor(1) as thread, ExitStack() as ray:
-        tried = thread.submit(_try_encoders, trials)
+        tried = thread.submit(encoders_tried, trials)
         # What is downloaded shows how far it is, so nothing may hide it meanwhile.
         if any(spec.config.get("training.pretrained") for spec in trials):
             wait([tried])
@@ -211,42 +208,8 @@ def _started(
             ray.enter_context(cluster(request.address, slots, request.verbose))
         for sentence in tried.result():
             display.note(sentence)
-        _compute_features(queue, progress)
+        fill_features(queue, progress)
         return ray.pop_all()
-
-
-def _try_encoders(trials: Sequence[TrialSpec]) -> list[str]:
-    """Load each encoder once here: a download or a fault is this process's, not a trial's."""
-    from lmd_bench.methods.pipeline import try_encoders
-
-    return try_encoders(trials)
-
-
-def _compute_features(queue: JobQueue, progress: OnImages | None) -> None:
-    """Compute what trials on fixed features share, so that none waits for another's.
-
-    Raises:
-        UserError: an encoder that cannot be had, or a cache that cannot be written.
-    """
-    trials = [spec for spec in _known_trials(queue) if spec.config.get(TUNE) in ON_STORED]
-    if not trials:
-        return
-    from lmd_bench.training.device import device_of
-    from lmd_bench.training.features import compute_features
-
-    source = queue.request.context(trials[0].task.dataset).source
-    device = device_of(TrialContext(queue.request.results))
-    compute_features(trials, source, device=device, n_threads=n_cores(), progress=progress)
-
-
-def _known_trials(queue: JobQueue) -> list[TrialSpec]:
-    """Return the default of each study, and the retrainings that are known by now."""
-    proposed = [
-        study.spec.trial(study.spec.default, level)
-        for study in queue.studies.values()
-        for level in range(study.spec.n_levels)
-    ]
-    return [*proposed, *(job.spec for jobs in queue.retrainings.values() for job in jobs)]
 
 
 def _store(request: SearchRequest) -> Store:

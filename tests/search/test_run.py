@@ -82,7 +82,7 @@ def test_ray_is_let_go_when_an_encoder_cannot_be_had(ask, store, held, tmp_path,
     def refuse(trials):
         raise UserError("No such weights.")
 
-    monkeypatch.setattr(run, "_try_encoders", refuse)
+    monkeypatch.setattr(run, "encoders_tried", refuse)
     monkeypatch.setattr(run, "_fit", lambda *arguments: pytest.fail("it ran"))
     with pytest.raises(UserError, match="No such weights"):
         search(ask, tmp_path)
