@@ -8,7 +8,7 @@
 The command line calls the same methods.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -320,6 +320,50 @@ class Results:
         from lmd_bench.experiments.model.refit import refit
 
         return refit(self._store, key, from_keywords(DataOptions, options).source(), on_epoch)
+
+    def evaluate(
+        self,
+        keys: Sequence[str],
+        dataset: str | None = None,
+        *,
+        class_map: str | Path | None = None,
+        own_root: str | Path | None = None,
+        seed: int = 0,
+        on_done: Callable[[int, int], None] = lambda done, total: None,
+        **options: Any,
+    ) -> Answer:
+        """Judge confirmed models on another data set, or on corrupted test images.
+
+        Nothing is trained. Rows of phase `external` or `corrupted` are kept, and read when they are
+        asked for again.
+
+        Args:
+            keys: Of confirmed runs, or of search rows for all that confirm them.
+            dataset: The other data set; None: their own test images, corrupted in five ways.
+            class_map: YAML, class of the other data set: class of the model.
+            own_root: Folder of the runs' own data, whose images are left out of the other.
+            seed: Of the draws of corruptions.
+            on_done: Is told of images that are judged, and of all.
+            options: Those of `DataOptions`: data_root, images_csv, ...
+
+        Raises:
+            UserError: no such run, data set or option, or images that the runs cannot be judged on.
+        """
+        from lmd_bench.experiments.evaluation.corruption import evaluate_corrupted
+        from lmd_bench.experiments.evaluation.external import evaluate_external
+
+        source = from_keywords(DataOptions, options).source()
+        if dataset is None:
+            return evaluate_corrupted(self._store, keys, source, seed=seed, on_done=on_done)
+        return evaluate_external(
+            self._store,
+            keys,
+            dataset,
+            source,
+            class_map=None if class_map is None else Path(class_map),
+            own_root=None if own_root is None else Path(own_root),
+            on_done=on_done,
+        )
 
     def rows(self) -> pd.DataFrame:
         """Return all rows, one for each trial or run; the results page lists the columns."""

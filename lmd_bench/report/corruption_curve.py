@@ -28,23 +28,12 @@ def corruption_curve(frame: pd.DataFrame) -> str:
     Args:
         frame: As the sweep gives it; scores are fractions.
     """
-    low, high = extent([*frame["score_low"], *frame["score_high"], *frame["score"]]) or (0.0, 1.0)
-    y = percent_axis(100 * low, 100 * high)
-    parts: list[Markup] = []
-    kinds = [str(kind) for kind in frame.loc[frame["strength"] > 0, "corruption"].unique()]
-    methods = [str(name) for name in frame["method"].unique()]
-    for number, method in enumerate(methods):
-        of_method = frame[frame["method"] == method]
-        clean = of_method[of_method["strength"] == 0]
-        series = [
-            _series(kind, pd.concat([clean, of_method[of_method["corruption"] == kind]]), style)
-            for style, kind in enumerate(kinds)
-        ]
-        x = Axis(f"{method}: strength, 0 is clean", (0, 1, 2, 3, 4, 5), 0, 5)
-        chart = line_chart(f"m{number}", method, "balanced accuracy, %", _FRAME, (x, y), series)
-        place = Markup('<g transform="translate(0 {})">{}</g>')
-        parts.append(place.format(number * _FRAME.height, chart))
-    top = len(methods) * _FRAME.height
+    place = Markup('<g transform="translate(0 {})">{}</g>')
+    charts, kinds = corruption_charts(frame, "m"), corruptions_of(frame)
+    parts = [
+        place.format(number * _FRAME.height, chart) for number, chart in enumerate(charts.values())
+    ]
+    top = len(charts) * _FRAME.height
     for style, kind in enumerate(kinds):
         at = top + _LINE * (style + 1)
         sample = Markup('<g class="s{}"><line class="curve" x1="44" y1="{}" x2="64" y2="{}"/></g>')
@@ -58,6 +47,35 @@ def corruption_curve(frame: pd.DataFrame) -> str:
         [style, *parts],
     )
     return str(whole).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1) + "\n"
+
+
+def corruptions_of(frame: pd.DataFrame) -> list[str]:
+    """Return the corruptions of a sweep, each of which has the style of its place."""
+    return [str(kind) for kind in frame.loc[frame["strength"] > 0, "corruption"].unique()]
+
+
+def corruption_charts(frame: pd.DataFrame, name: str, size: Frame = _FRAME) -> dict[str, Markup]:
+    """Return the plot of each method: score against strength, a line for each corruption.
+
+    Args:
+        frame: As the sweep gives it; scores are fractions.
+        name: Unique in the page.
+        size: Of a plot.
+    """
+    low, high = extent([*frame["score_low"], *frame["score_high"], *frame["score"]]) or (0.0, 1.0)
+    y = percent_axis(100 * low, 100 * high)
+    charts: dict[str, Markup] = {}
+    for number, method in enumerate(map(str, frame["method"].unique())):
+        of_method = frame[frame["method"] == method]
+        clean = of_method[of_method["strength"] == 0]
+        series = [
+            _series(kind, pd.concat([clean, of_method[of_method["corruption"] == kind]]), style)
+            for style, kind in enumerate(corruptions_of(frame))
+        ]
+        x = Axis(f"{method}: strength, 0 is clean", (0, 1, 2, 3, 4, 5), 0, 5)
+        title = f"{name}{number}"
+        charts[method] = line_chart(title, method, "balanced accuracy, %", size, (x, y), series)
+    return charts
 
 
 def _series(kind: str, lines: pd.DataFrame, style: int) -> Series:

@@ -31,8 +31,9 @@ def words_of(section: Section) -> str:
 
 def test_every_section_is_shown_for_a_full_folder(context: Context) -> None:
     shown = [section.name for section in sections(context, NAMES)]
-    # the folder has neither an ablation nor a search over a range of factors
-    assert shown == [name for name in NAMES if name not in ("ablations", "over_range")]
+    # the folder has no ablation, no search over a range of factors and no evaluation
+    absent = ("ablations", "over_range", "elsewhere")
+    assert shown == [name for name in NAMES if name not in absent]
 
 
 def test_the_leaderboard_marks_all_that_are_not_told_apart_from_the_best(context: Context) -> None:

@@ -1,4 +1,4 @@
-"""Confirmed runs, and the rows of their models on images that they were not confirmed on.
+"""The rows of confirmed models on images that they were not confirmed on.
 
 A row has a phase of its own, so no leaderboard counts it, and the run's key as its `source_key`,
 which its study names too. So the same model on the same images is one row, and is computed once.
@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 
-from lmd_bench.core.errors import DivergedError, UserError
+from lmd_bench.core.errors import DivergedError
 from lmd_bench.core.machine import n_cores
 from lmd_bench.core.schema import Phase, Row, TaskSpec, TrialContext, TrialRow, TrialSpec
 from lmd_bench.core.text import task_slug
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.data.tasks.task import Task
+from lmd_bench.experiments.evaluation.runs import Runs
 from lmd_bench.experiments.model.predict import logits_of_stored, threads
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.encoder import Encoder
@@ -41,19 +42,6 @@ Trunk = tuple[TrainingConfig, Encoder]
 
 
 @dataclass(frozen=True, eq=False)
-class Runs:
-    """The confirmed runs of one configuration."""
-
-    label: str
-    rows: Mapping[int, Row]  # seed -> row
-
-    @property
-    def first(self) -> Row:
-        """Return one of them: task and classes are the same in all."""
-        return next(iter(self.rows.values()))
-
-
-@dataclass(frozen=True, eq=False)
 class Images:
     """What models are judged on."""
 
@@ -67,41 +55,6 @@ class Images:
     read: Read
     corruption: str | None = None
     strength: int | None = None
-
-
-def chosen_runs(store: Store, keys: Sequence[str]) -> list[Runs]:
-    """Return the runs that keys name: of a search row all that confirm it, of a run itself.
-
-    Raises:
-        UserError: no such row, one without a confirmed run, or runs of several tasks.
-    """
-    of_config: dict[tuple[str, str], dict[int, Row]] = {}
-    rows = store.rows()
-    for key in keys:
-        row = store.find(key)
-        runs = [row]
-        if row["phase"] == "search":
-            runs = [r for r in rows if r["phase"] == "confirm" and r["source_key"] == row["key"]]
-        well = [run for run in runs if run["status"] == "ok"]
-        if not well:
-            raise UserError(
-                f"{row['key']} has no confirmed run that ended well; run lmd-bench confirm "
-                f"{row['key']}, or name another row."
-            )
-        for run in well:
-            of_config.setdefault((run["method"], run["config_json"]), {})[run["seed"]] = run
-    tasks = {run["task_fingerprint"] for runs in of_config.values() for run in runs.values()}
-    if len(tasks) > 1:
-        raise UserError(
-            f"These keys are of runs on {len(tasks)} tasks, and models are compared on the classes "
-            "of one; name runs of one task at a time."
-        )
-    names = [method for method, _ in of_config]
-    labels = [
-        name if names.count(name) == 1 else f"{name} #{number}"
-        for number, name in enumerate(names, start=1)
-    ]
-    return [Runs(label, runs) for label, runs in zip(labels, of_config.values(), strict=True)]
 
 
 class Judge:

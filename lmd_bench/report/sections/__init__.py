@@ -15,6 +15,7 @@ NAMES = (
     "classes",
     "confusion",
     "reliability",
+    "elsewhere",
     "importance",
     "trials",
     "failures",

@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lmd_bench.cli import app
+from lmd_bench.core import outside
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import DataSource
 from lmd_bench.data.corruptions import CORRUPTIONS, STRENGTHS
 from lmd_bench.experiments.evaluation.corruption import evaluate_corrupted
 from lmd_bench.experiments.evaluation.external import evaluate_external, read_class_map
+from lmd_bench.experiments.evaluation.stored import stored_evaluations
 from lmd_bench.experiments.model.predict import open_model
+from lmd_bench.experiments.results import open_results
 from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.report.corruption_curve import corruption_curve
 from lmd_bench.store.store import open_store
@@ -159,6 +163,59 @@ def test_the_curve_is_one_svg_that_stands_alone(confirmed, results: Path, pictur
     assert all(kind in text for kind in CORRUPTIONS)
     assert 'class="curve"' in text
     assert "less that on clean images" in str(answer)
+
+
+def test_what_is_stored_of_an_evaluation_is_told_again_without_images(
+    confirmed, results: Path, pictures: Path, elsewhere: Path
+):
+    run, source = confirmed("crt"), DataSource(root=pictures)
+    there = _external(results, run["key"], elsewhere, own_root=pictures)
+    sweep = evaluate_corrupted(open_store(results), [run["key"]], source)
+
+    rows = open_store(results).rows()
+    of_run = [row for row in rows if run["key"] in (row["key"], row["source_key"])]
+    images = {row["task_fingerprint"] for row in of_run if row["phase"] == "external"}
+    told = stored_evaluations(open_store(results), of_run)
+
+    assert [one.keys for one in told] == [(run["key"],)] * (len(images) + 1)
+    assert any(one.answer is not None and one.answer.frame.equals(there.frame) for one in told)
+    assert told[-1].images == "corrupted test images"
+    assert told[-1].answer is not None
+    assert told[-1].answer.frame.equals(sweep.frame)
+    # One place less, and there is no sweep whose means could be shown.
+    cut_off = [row for row in of_run if (row["corruption"], row["strength"]) != ("jpeg", 5)]
+    assert len(stored_evaluations(open_store(results), cut_off)) == len(images)
+
+
+def test_python_asks_the_same_as_the_command(confirmed, results: Path, pictures, elsewhere):
+    key, face = confirmed("crt")["key"], open_results(results)
+    there = face.evaluate([key], "folder", own_root=pictures, data_root=elsewhere)
+    assert there.frame.equals(_external(results, key, elsewhere, own_root=pictures).frame)
+    sweep = face.evaluate([key], data_root=pictures)
+    assert sweep.frame["corruption"].nunique() == 2 + len(CORRUPTIONS)
+
+
+def test_a_method_of_ones_own_is_judged_elsewhere_as_others_are(
+    confirmed, results: Path, pictures: Path, elsewhere: Path, tmp_path: Path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    app(["new", "calibration", "own_median"], standalone_mode=False)
+    outside.add(["own_median.py"])
+    key = confirmed("cross_entropy+own_median", **FROZEN)["key"]
+
+    answer = open_results(results).evaluate(
+        [key, confirmed("crt", **FROZEN)["key"]],
+        "folder",
+        own_root=pictures,
+        data_root=elsewhere,
+    )
+
+    assert answer.frame["method"].tolist() == ["cross_entropy+own_median", "crt"]
+    assert answer.frame["external"].notna().all()
+    rows = [row for row in open_store(results).rows() if row["source_key"] == key]
+    assert [row["versions_json"] for row in rows] == [
+        open_store(results).find(key)["versions_json"]
+    ]
 
 
 def test_rows_of_an_evaluation_have_no_model_of_their_own(confirmed, results, pictures, elsewhere):
