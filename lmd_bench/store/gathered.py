@@ -113,23 +113,38 @@ def read_gathered(root: Path, key: str, columns: Sequence[str] | None = None) ->
             # Another gathering has replaced it meanwhile.
             return read_gathered(root, key, columns)
         except (pa.ArrowException, OSError) as error:
-            raise UserError(
-                f"{path} is damaged ({error}); bring it back from where it was copied, or delete "
-                "it and run the same searches again."
-            ) from error
+            raise _damaged(path, error) from error
         if found.num_rows:
             return _as_images(found, columns or LOGITS.names)
     return None
 
 
 def gathered_keys(path: Path) -> list[str]:
-    """Return the key of each row of a gathered file, in its order."""
-    return pq.read_table(path, columns=["key"])["key"].to_pylist()
+    """Return the key of each row of a gathered file, in its order.
+
+    Raises:
+        UserError: the file is damaged.
+        FileNotFoundError: another gathering has replaced it meanwhile.
+    """
+    try:
+        table = patiently(lambda: pq.read_table(path, columns=["key"]))
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+    return table["key"].to_pylist()
 
 
 def gathered_files(root: Path) -> list[Path]:
     """Return the gathered files of a results folder."""
     return sorted(root.glob(f"{FOLDER}/[!.]*.parquet"))
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{path} is damaged ({error}); bring it back from where it was copied, or delete it and "
+        "run the same searches again."
+    )
 
 
 def _rows_of(path: Path, key: str) -> pa.Table:

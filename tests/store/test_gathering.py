@@ -1,9 +1,12 @@
 """Logits gathered in one file: the same numbers, or rounded ones that change no metric."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -230,6 +233,126 @@ def test_a_damaged_single_file_is_left_and_named(store) -> None:
     done = gather(store.root)
     assert (done.n_trials, done.damaged) == (2, (path,))
     assert path.exists()
+
+
+def test_rows_without_logits_are_passed_over_wherever_they_stand(store) -> None:
+    rows = fill(store, 3)
+    bare = [a_row(seed) | {"trial_number": place} for seed, place in ((7, -1), (8, 1), (9, 99))]
+    for row in bare:
+        store.write(row)
+    done = gather(store.root)
+    assert (done.n_trials, done.n_gathered) == (3, 3)
+    assert [bool(store.read_logits(row["key"])) for row in (*rows, *bare)] == [True] * 3 + [
+        False
+    ] * 3
+
+
+def test_without_logits_there_is_no_gathered_file_and_damage_is_still_named(store) -> None:
+    (row,) = fill(store, 1)
+    path = store.logits_file(row["key"])
+    path.write_bytes(b"PAR1")
+    done = gather(store.root)
+    assert (done.n_trials, done.n_rounded, done.n_gathered, done.file) == (0, 0, 0, None)
+    assert done.damaged == (path,)
+    assert gathered_files(store.root) == []
+
+
+def test_logits_that_contradict_their_row_stay_whole(store) -> None:
+    rows = fill(store, 2)
+    forged = rows[0] | {"test_balanced_accuracy": 0.001}
+    store.write(forged)
+    whole = store.read_logits(forged["key"])
+    assert gather(store.root, rounded=True).n_rounded == 1
+    again = store.read_logits(forged["key"])
+    assert all(np.array_equal(whole[split][2], again[split][2]) for split in whole)
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1", b"\0" * 4000])
+def test_a_damaged_gathered_file_ends_a_gathering_before_anything_goes(store, damage) -> None:
+    fill(store, 2)
+    file = gather(store.root).file
+    assert file is not None
+    whole = file.read_bytes()
+    file.write_bytes(whole[:4] + damage + whole[4 + len(damage) :] if len(damage) > 9 else damage)
+    new = a_row(9)
+    store.write(new, [("i", "val", 0, [1.0, 0.0, 0.0], None)])
+    with pytest.raises(UserError, match=f"(?s){file} is damaged .*; bring it back"):
+        gather(store.root)
+    assert store.logits_file(new["key"]).exists()
+    assert gathered_files(store.root) == [file]
+    assert not list(file.parent.glob(".*"))
+
+
+def test_a_second_gathering_of_the_same_logits_keeps_its_file(store) -> None:
+    fill(store, 2)
+    file = gather(store.root).file
+    done = gather(store.root)
+    assert (done.file, done.n_trials, done.n_gathered) == (file, 2, 0)
+    assert gathered_files(store.root) == [file]
+
+
+def test_what_was_rounded_is_counted_as_rounded_again(store) -> None:
+    fill(store, 3)
+    first = gather(store.root, rounded=True)
+    again = gather(store.root)
+    assert again.n_rounded == first.n_rounded == 3
+
+
+def test_a_single_file_that_is_replaced_meanwhile_stays(store, monkeypatch) -> None:
+    rows = fill(store, 2)
+    path = store.logits_file(rows[0]["key"])
+    write = gathering._write
+
+    def late(root, trials):
+        file = write(root, trials)
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content)
+        return file
+
+    monkeypatch.setattr(gathering, "_write", late)
+    assert gather(store.root).n_gathered == 1
+    assert list((store.root / "logits").iterdir()) == [path]
+
+
+def test_what_cannot_be_read_back_leaves_all_logits_where_they_are(store, monkeypatch) -> None:
+    rows = fill(store, 2)
+    monkeypatch.setattr(gathering, "_keys_of_all", lambda path: [])
+    with pytest.raises(UserError, match="cannot be read back, so no single file was removed"):
+        gather(store.root)
+    assert all(store.logits_file(row["key"]).exists() for row in rows)
+    assert not list((store.root / "gathered").iterdir())
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 3, 4])
+def test_a_gathered_file_has_full_groups_and_a_rest(store, monkeypatch, n_rows: int) -> None:
+    monkeypatch.setattr(gathering, "ROW_GROUP", 3)
+    monkeypatch.setattr("lmd_bench.store.gathered.ROW_GROUP", 3)
+    rows = fill(store, n_rows, n_images=6)
+    file = gather(store.root).file
+    facts = pq.read_metadata(file)
+    sizes = [facts.row_group(place).num_rows for place in range(facts.num_row_groups)]
+    n = 2 * n_rows  # two splits each
+    assert sizes == [3] * (n // 3) + [n % 3] * (n % 3 > 0)
+    assert gathering._keys_of_all(file) == [row["key"] for row in rows for _ in range(2)]
+    file.write_bytes(file.read_bytes()[:-30])
+    assert gathering._keys_of_all(file) == []
+
+
+def test_an_altered_number_is_seen_when_a_gathered_file_is_read_back(store) -> None:
+    fill(store, 2)
+    file = gather(store.root).file
+    whole = file.read_bytes()
+
+    def altered(place: int) -> bool:
+        """Change a byte, and say whether only the checksum of its page can tell."""
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with suppress(OSError, pa.ArrowException):
+            return pq.read_table(file, page_checksum_verification=False).num_rows == 4
+        return False
+
+    assert any(altered(place) for place in range(len(whole) // 3, len(whole), 11))
+    assert len(gathering._keys_of_all(file)) < 4
 
 
 @pytest.mark.parametrize("bits", ROUNDINGS)
