@@ -1,5 +1,6 @@
 """Compaction loses no row, whenever it is killed and whoever writes meanwhile."""
 
+import hashlib
 import multiprocessing
 import os
 import shutil
@@ -265,3 +266,164 @@ def test_an_empty_folder_has_nothing_to_gather(store: Store, capsys) -> None:
     assert "no rows to gather" in capsys.readouterr().out
     shutil.rmtree(store.root / "trials")
     assert isinstance(store.scan().table, pa.Table)
+
+
+def test_several_compacted_files_become_one(store: Store) -> None:
+    rows = fill(store, 2)
+    first = compact(store.root).file
+    assert first is not None
+    kept = first.read_bytes()
+    for row in (a_row(5), a_row(6)):
+        store.write(row)
+    second = compact(store.root).file
+    first.write_bytes(kept)  # as of a compaction that was killed before it went
+    assert store.rows() == [*rows, a_row(5), a_row(6)]
+
+    done = compact(store.root)
+
+    assert (done.n_rows, done.n_gathered, done.file) == (4, 0, second)
+    assert store.compacted() == [second]
+    assert store.rows() == [*rows, a_row(5), a_row(6)]
+
+
+def test_what_is_in_one_file_already_is_left_as_it_is(store: Store) -> None:
+    fill(store, 2)
+    first = compact(store.root)
+    before = first.file.stat().st_mtime_ns
+    again = compact(store.root)
+    assert (again.n_rows, again.n_gathered, again.file) == (2, 0, first.file)
+    assert first.file.stat().st_mtime_ns == before
+
+
+def test_where_no_row_can_be_read_nothing_is_written_and_damage_is_named(store: Store) -> None:
+    (row,) = fill(store, 1)
+    path_of(store, row).write_bytes(b"PAR1")
+    done = compact(store.root)
+    assert (done.n_rows, done.n_gathered, done.file) == (0, 0, None)
+    assert (done.damaged, done.later) == ((path_of(store, row),), ())
+    assert not (store.root / "compacted").exists()
+
+
+def test_a_compacted_file_of_a_later_package_stays_beside_the_new_one(store: Store) -> None:
+    rows = fill(store, 2)
+    later = compact(store.root).file
+    assert later is not None
+    table = pq.read_table(later).append_column("later", [["x", "y"]])
+    pq.write_table(table, later)
+    store.write(a_row(5))
+    done = compact(store.root)
+    assert (done.n_rows, done.n_gathered, done.later) == (1, 1, (later,))
+    assert store.compacted() == sorted([later, done.file])
+    assert store.rows() == [*rows, a_row(5)]
+
+
+def test_compacted_files_have_groups_of_rows(store: Store, monkeypatch) -> None:
+    monkeypatch.setattr(compaction, "_ROW_GROUP", 4)
+    fill(store)
+    facts = pq.read_metadata(compact(store.root).file)
+    assert [facts.row_group(place).num_rows for place in range(facts.num_row_groups)] == [4, 2]
+
+
+def test_a_file_is_named_by_the_hash_of_its_bytes(tmp_path: Path) -> None:
+    def write(temporary: Path) -> bool:
+        assert temporary.parent == tmp_path
+        assert temporary.name.startswith(".")
+        temporary.write_bytes(b"some rows")
+        return True
+
+    file = compaction.write_by_hash(tmp_path, write)
+    digest = hashlib.sha256(b"some rows").hexdigest()[:20]
+    assert file == tmp_path / f"{digest}.parquet"
+    assert list(tmp_path.iterdir()) == [file]
+    assert compaction.write_by_hash(tmp_path, write) == file
+
+
+def test_a_file_that_cannot_be_written_or_read_back_leaves_nothing_behind(tmp_path: Path) -> None:
+    def full(temporary: Path) -> bool:
+        temporary.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        compaction.write_by_hash(tmp_path, full)
+    with pytest.raises(UserError, match=f"written to {tmp_path} cannot be read back, so no single"):
+        compaction.write_by_hash(tmp_path, lambda temporary: temporary.write_bytes(b"x") > 9)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_removed_unless_it_is_another_by_now(tmp_path: Path) -> None:
+    path = tmp_path / "row.parquet"
+    path.write_bytes(b"old")
+    seen = compaction.mark(path)
+    path.unlink()
+    assert not compaction.remove(path, seen)
+    path.write_bytes(b"newer")
+    assert not compaction.remove(path, seen)
+    assert path.read_bytes() == b"newer"
+    assert compaction.remove(path, compaction.mark(path))
+    assert list(tmp_path.iterdir()) == []
+    assert compaction.mark(path) is None
+
+
+@pytest.mark.parametrize("newest", [False, True])
+def test_what_took_the_place_of_a_file_that_was_being_removed_is_kept(
+    tmp_path: Path, monkeypatch, newest: bool
+) -> None:
+    path = tmp_path / "row.parquet"
+    path.write_bytes(b"old")
+    seen = compaction.mark(path)
+    replace = os.replace
+
+    def late(source: Path, target: Path) -> None:
+        path.write_bytes(b"newer")
+        replace(source, target)
+        if newest:
+            path.write_bytes(b"the newest")
+
+    monkeypatch.setattr(os, "replace", late)
+    assert not compaction.remove(path, seen)
+    assert path.read_bytes() == (b"the newest" if newest else b"newer")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_goes_while_it_is_removed_was_not_removed(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "row.parquet"
+    path.write_bytes(b"old")
+    seen = compaction.mark(path)
+
+    def gone(source: Path, target: Path) -> None:
+        raise FileNotFoundError(source)
+
+    monkeypatch.setattr(os, "replace", gone)
+    assert not compaction.remove(path, seen)
+
+
+def test_files_that_were_being_removed_get_their_names_back(tmp_path: Path) -> None:
+    for name in (".a.parquet.compacted", ".b.parquet.compacted", ".c.parquet.tmp", "d.parquet"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "b.parquet").write_text("newer")
+    compaction.put_back(tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "a.parquet": ".a.parquet.compacted",
+        "b.parquet": "newer",
+        ".c.parquet.tmp": ".c.parquet.tmp",
+        "d.parquet": "d.parquet",
+    }
+
+
+def test_an_error_of_the_disk_says_that_nothing_was_compacted(store: Store, monkeypatch) -> None:
+    fill(store, 1)
+
+    def full(*given: Any, **how: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(compaction.pq, "write_table", full)
+    said = f"The results in {store.root} cannot be compacted .*No space left on device"
+    with pytest.raises(UserError, match=said):
+        compact(store.root)
+    assert len(store.singles()) == 1
+
+
+def test_the_error_of_two_compactions_names_the_folder(store: Store) -> None:
+    lock = FileLock(store.root / ".compact.lock")
+    with lock, pytest.raises(UserError, match=f"is at work in {store.root}; wait"):
+        compact(store.root)
