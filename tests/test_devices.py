@@ -13,6 +13,7 @@ from lmd_bench.core import plugins
 from lmd_bench.core.schema import TrialContext, no_report
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.methods.calibration._base import Stage1
+from lmd_bench.methods.limits import recomputes
 from lmd_bench.methods.models.model import predict
 from lmd_bench.methods.models.precision import grad_scaler
 from lmd_bench.methods.representation._base import Representation
@@ -205,6 +206,25 @@ def test_a_failed_trial_leaves_nothing_on_the_gpu(
         row = trial.execute_trial(spec, context, no_report)
         error.__traceback__ = None
         assert row["status"] == status
+        assert ledger.live_bytes() == 0
+
+
+def test_activations_are_computed_again_on_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Where memory ran out once: with its BatchNorm on the device, and nothing left there."""
+    tried: list[bool] = []
+
+    def after_step(self, step: int) -> None:
+        tried.append(recomputes())
+        if not recomputes():
+            raise torch.OutOfMemoryError("drawn")
+
+    monkeypatch.setattr(Representation, "after_step", after_step)
+    spec = replace(make_spec("cross_entropy"), n_epochs=1)
+    with virtual_gpu() as ledger:
+        context = TrialContext(results=tmp_path, device="cuda", gpu_share=1.0)
+        row = trial.execute_trial(spec, context, no_report)
+        assert (row["status"], row["recomputed"], row["n_parts"]) == ("ok", True, 1), row["cause"]
+        assert tried[:2] == [False, True]
         assert ledger.live_bytes() == 0
 
 
