@@ -17,9 +17,10 @@ from lmd_bench.methods.models.recomputing import blocks, recomputing
 from lmd_bench.training.loop import train
 
 
-def encoder(name: str, image_size: int = 32) -> Encoder:
-    torch.manual_seed(0)
-    return load_encoder(TrainingConfig(backbone=name, pretrained=False), 0, image_size=image_size)
+def encoder(name: str, image_size: int = 32, device: str = "cpu") -> Encoder:
+    with torch.device(device):
+        training = TrainingConfig(backbone=name, pretrained=False)
+        return load_encoder(training, 0, image_size=image_size)
 
 
 def step(network: nn.Module, images: Tensor, *, recompute: bool) -> tuple[Tensor, int]:
@@ -51,7 +52,7 @@ def step(network: nn.Module, images: Tensor, *, recompute: bool) -> tuple[Tensor
 def test_the_blocks_of_a_network_are_those_that_its_paper_counts(
     name: str, image_size: int, n: int
 ):
-    network = encoder(name, image_size)
+    network = encoder(name, image_size, device="meta")
     found = list(blocks(network))
     assert len(found) == n
     inside = [module for block in found for module in block.modules()]
