@@ -1,7 +1,7 @@
 """Gradient checkpointing: the blocks of an encoder compute their activations again in the backward.
 
-Takes about a third more time and the memory of one block in place of all. The numbers are those of
-a training without it: BatchNorm sees the whole batch, and counts it once.
+Takes a fifth to a half more time and a tenth to a third of the memory (benchmarks/README.md). The
+numbers are those of a training without it: BatchNorm sees the whole batch, and counts it once.
 
 Paper: Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016.
 URL: https://arxiv.org/abs/1604.06174
