@@ -133,7 +133,8 @@ def _from_portfolio(study: Study, budget: int) -> tuple[Config, ...]:
     return tuple(
         {key: config[key] for key in spec.space}
         for number, config in enumerate(spec.block, start=first)
-        if number < budget and number not in begun
+        # Under hours nobody knows yet how many trials come.
+        if (number < budget or spec.n_trials is None) and number not in begun
     )
 
 

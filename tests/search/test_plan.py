@@ -126,6 +126,12 @@ def test_what_of_a_portfolio_has_been_tried_is_not_planned_again(ask):
     assert not any(study.from_portfolio for study in then)
 
 
+def test_under_hours_all_that_a_portfolio_may_give_is_named(ask):
+    request = ask("crt", hours=2.0, portfolio=LEARNED)
+    studies = plan(queue_of(request, MemoryStore()), never).studies
+    assert [len(study.from_portfolio) for study in studies] == [1, 2]
+
+
 def test_a_portfolio_of_a_person_that_fits_no_study_is_said(ask, tmp_path, capsys):
     mine = replace(LEARNED, is_shipped=False)
     print_plan(ask("tau_norm", n_trials=4, portfolio=mine, results=tmp_path / "none"))
