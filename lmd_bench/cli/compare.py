@@ -93,6 +93,7 @@ def ranks(
             show_default="methods",
         ),
     ] = None,
+    study: OfStudies = "",
     clusters: Lesions = None,
     cluster_column: LesionColumn = "lesion_id",
     format: Format = "table",
@@ -105,7 +106,7 @@ def ranks(
     check_part(part, format)
     lesions = lesions_of(clusters, cluster_column)
     emit(
-        open_results(results).ranks(rule, clusters=lesions),
+        open_results(results).ranks(rule, study=study, clusters=lesions),
         format,
         None if part is None else PARTS[part],
     )

@@ -221,18 +221,21 @@ class Results:
         chosen = rule_named(rule)
         return paper(*read_rows(self.folder, chosen), chosen)
 
-    def ranks(self, rule: Rule = DEFAULT_RULE, *, clusters: Clusters | None = None) -> Answer:
+    def ranks(
+        self, rule: Rule = DEFAULT_RULE, *, clusters: Clusters | None = None, study: str = ""
+    ) -> Answer:
         """Return the ranks of methods over data sets, and how sure each first place is.
 
         Args:
             rule: What selects the configuration of each study.
             clusters: Lesions or patients of the images; None: those stored with the logits.
+            study: Studies whose id does not hold this text are left out.
 
         Raises:
-            UserError: no such rule, or no method with a score on every task.
+            UserError: no such rule, no such study, or no method with a score on every task.
         """
         chosen = rule_named(rule)
-        return ranks(*read_rows(self.folder, chosen), chosen, clusters)
+        return ranks(*read_rows(self.folder, chosen), chosen, clusters, study)
 
     def tuning(
         self,

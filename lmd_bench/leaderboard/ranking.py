@@ -32,6 +32,7 @@ from lmd_bench.leaderboard.studies.group import (
     by_task,
     called,
     group_studies,
+    of_studies,
     repeated,
 )
 from lmd_bench.leaderboard.studies.predictions import Clusters, read_methods
@@ -99,7 +100,11 @@ class Ranking:
 
 
 def ranks(
-    store: Store, rows: Sequence[Row], rule: SelectionRule, clusters: Clusters | None = None
+    store: Store,
+    rows: Sequence[Row],
+    rule: SelectionRule,
+    clusters: Clusters | None = None,
+    study: str = "",
 ) -> Answer:
     """Return the methods over data sets and over tasks, and how sure each first place is.
 
@@ -108,10 +113,12 @@ def ranks(
         rows: Of any number of studies.
         rule: What selects the configuration of each study.
         clusters: Lesions or patients of the images; None: those stored with the logits.
+        study: Only studies whose id holds this text.
 
     Raises:
-        UserError: no method has a score on every task.
+        UserError: no method has a score on every task, or no study has such an id.
     """
+    rows = of_studies(rows, study)
     studies = group_studies(rows)
     ranking = rank(build(rows, rule), run_frame(studies, rule))
     methods = {

@@ -99,7 +99,9 @@ def test_it_prints_what_it_printed(
     assert printed == expected.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("command", ["leaderboard", "compare crt lmd", "intervals", "imbalance"])
+@pytest.mark.parametrize(
+    "command", ["leaderboard", "compare crt lmd", "intervals", "imbalance", "ranks"]
+)
 def test_one_study_is_asked_for_by_a_part_of_its_id(
     command: str,
     filled: Path,
