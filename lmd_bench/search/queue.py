@@ -186,7 +186,7 @@ class JobQueue:
             job = self.running.pop(key)
             # What it cost is paid from the hours of its study, though no row says so.
             if study is not None and job.spec.phase == "search":
-                study.charge(seconds)
+                study.clock.charge(seconds)
             (self._alone if alone else self._put_back).append(job)
             return None
         row = _lost_row(self.running[key], status, cause, place, started, seconds)

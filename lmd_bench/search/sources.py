@@ -107,7 +107,9 @@ class Searched:
         for spec in self._specs:
             stand, again = set_apart(by_study.get(spec.id, []), self.request.retry_failed)
             study = kind(spec, _of_search(stand), _of_search(again))
-            study.units = float(self.request.context(spec.task.dataset).gpu_share or n_threads)
+            study.clock.units = float(
+                self.request.context(spec.task.dataset).gpu_share or n_threads
+            )
             self.studies[spec.id] = study
             # Every confirmation counts, also one of a config that is no longer the selected one
             # because the budget has grown, or one that a person asked for by its key.

@@ -1,6 +1,5 @@
 """One study: its rows, its budget, and the next trial it wants."""
 
-import time
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from lmd_bench.methods.settings import deferral_of
 from lmd_bench.methods.space import Space
 from lmd_bench.search import jobs
 from lmd_bench.search.jobs import Row
+from lmd_bench.search.proposing.hours import Clock, paid_by
 from lmd_bench.search.proposing.levels import Baseline, fit_baseline, relative_scores
 from lmd_bench.search.proposing.prior import draws_near
 from lmd_bench.search.proposing.proposals import N_ASKS, Params, Proposals, Told, size
@@ -56,10 +56,7 @@ class Study:
         self._stored = {int(row["trial_number"]): row for row in self.rows}
         self._again: list[Row] = sorted(again, key=lambda row: row["trial_number"])
         self.running: dict[str, Proposal] = {}  # key -> trial
-        self.units = 1.0  # GPUs, or cores where there is none, that a trial holds
-        self.clock = time.monotonic
-        self._began: dict[str, float] = {}  # key -> when the running trial was asked for
-        self._lost_hours = 0.0
+        self.clock = Clock()
         self.encoders: dict[int, RankedEncoder] = {}  # rank -> encoder that may be stood on
         self.n_stage1_trials: int | None = None  # that these were chosen among
         self._ranks: dict[str, int] = {}  # stage-1 config as text -> rank, of every encoder
@@ -98,14 +95,12 @@ class Study:
     def budget(self) -> int:
         """Return how many trials the study has: no more than there are configs.
 
-        Under a budget of hours it is what they allow at the mean cost of its trials so far. They
-        are a ceiling: a trial starts only where it is expected to end within them, beside those
-        that run. The first one runs in any case.
+        Under a budget of hours it is what they allow at the mean cost of its trials so far.
         """
         if self.stopped:
             return len(self.rows) + len(self.running)
         space = self._proposals.space if self._proposals else self.spec.space
-        n_trials = self._by_hours() if self.spec.n_trials is None else self.spec.n_trials
+        n_trials = self._allowed() if self.spec.n_trials is None else self.spec.n_trials
         n_configs = size(space)
         if n_configs is None:
             return n_trials
@@ -180,17 +175,13 @@ class Study:
         assert self._proposals is not None, "a study is opened before it is asked"
         proposal = self._repeat(self._again.pop(0)) if self._again else self._new()
         self.running[proposal.spec.key] = proposal
-        self._began[proposal.spec.key] = self.clock()
+        self.clock.begins(proposal.spec.key)
         return proposal
-
-    def charge(self, seconds: float) -> None:
-        """Charge the study with what a trial cost that left no row."""
-        self._lost_hours += seconds * self.units / 3600
 
     def tell(self, row: Row) -> None:
         """Take the row of a trial that was asked for."""
         proposal = self.running.pop(row["key"])
-        self._began.pop(row["key"], None)
+        self.clock.ends(row["key"])
         self.rows.append(row)
         self._learn(proposal, row)
 
@@ -279,22 +270,10 @@ class Study:
         values = partial(jobs.values_of, objectives=self.spec.objectives)
         return fit_baseline(self.rows, self.level, self.factors, values, len(self.spec.objectives))
 
-    def _by_hours(self) -> int:
+    def _allowed(self) -> int:
         assert self.spec.hours is not None, "a study has trials or hours"
-        n_started = len(self.rows) + len(self.running)
-        spent = sum(jobs.hours_of(row) for row in self.rows) + self._lost_hours
-        typical = jobs.typical_hours(self.rows, alone=self.spec.stands_on is None)
-        # Until a trial that came to its end tells what one costs, one runs at a time. A trial that
-        # failed at once says nothing of what the others will take.
-        if typical is None:
-            over = spent >= self.spec.hours and self.rows
-            return n_started if over else len(self.rows) + max(1, len(self.running))
-        # What runs is reserved at what a trial takes, or has taken already.
-        now = self.clock()
-        taken = [(now - self._began.get(key, now)) * self.units / 3600 for key in self.running]
-        left = self.spec.hours - spent - sum(max(typical, hours) for hours in taken)
-        # The small number keeps rounding from taking a trial away.
-        return n_started + max(0, int(left / typical + 1e-9))
+        alone = self.spec.stands_on is None
+        return self.clock.allowed(self.spec.hours, self.rows, list(self.running), alone=alone)
 
     def _first_share(self, rows: list[Row]) -> int | None:
         """Return how many trials one share of the budget pays for; None while that is not known."""
@@ -302,13 +281,7 @@ class Study:
             n_first = self.spec.n_trials // self.spec.n_shares
             return n_first if len(rows) >= n_first else None
         assert self.spec.hours is not None, "a study has trials or hours"
-        spent = 0.0
-        for n, row in enumerate(rows):
-            spent += jobs.hours_of(row)
-            if spent > self.spec.hours / self.spec.n_shares:
-                # The first one runs in any case.
-                return max(1, n)
-        return None
+        return paid_by(self.spec.hours / self.spec.n_shares, rows)
 
     def _told_rows(self) -> list[Row]:
         """Return the rows that a decision may go by."""

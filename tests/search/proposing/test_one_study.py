@@ -17,7 +17,7 @@ class Alone:
         queue = queue_of(ask(name, **fields), MemoryStore())
         (self.study,) = queue.studies.values()
         self.now = 0.0
-        self.study.clock = lambda: self.now
+        self.study.clock.now = lambda: self.now
 
     def row(self, proposal: Proposal, status="ok", **fields):
         ok = status == "ok"
@@ -50,7 +50,7 @@ def alone(ask):
 def test_what_runs_is_reserved_at_what_a_trial_takes_or_has_taken_already(alone):
     own = alone(hours=1.0)
     study = own.study
-    study.units = 2.0
+    study.clock.units = 2.0
     study.ask()
     # Until one has ended, none runs beside it.
     assert (study.budget, study.wants_trial, study.done) == (1, False, False)
@@ -62,9 +62,9 @@ def test_what_runs_is_reserved_at_what_a_trial_takes_or_has_taken_already(alone)
     assert study.budget == 2
     assert not study.wants_trial
     own.now = 0.0
-    study.charge(300.0)  # a sixth
+    study.clock.charge(300.0)  # a sixth
     assert study.budget == 2
-    study.charge(-300.0)
+    study.clock.charge(-300.0)
     assert study.budget == 3
     study.tell(own.row(second, n_threads=2))
     assert (study.budget, study.wants_trial) == (3, True)
@@ -79,7 +79,7 @@ def test_hours_that_are_overspent_leave_the_budget_at_what_was_run(alone):
 
 def test_hours_that_were_lost_before_the_first_trial_do_not_keep_it_from_running(alone):
     own = alone(hours=1.0)
-    own.study.charge(7200.0)
+    own.study.clock.charge(7200.0)
     assert own.study.wants_trial
     own.run("oom")
     assert own.study.done
