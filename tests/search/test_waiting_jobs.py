@@ -225,12 +225,12 @@ def test_a_job_that_is_written_off_has_the_time_since_it_landed(ask):
         assert queue.placed(job.key, HERE)
         now[0] += 7.0
         row = queue.ended(job.key, "the node is gone", status="node_lost")
+        assert queue.places.of(job.key) is None
     assert (row["status"], row["seconds"], row["standalone_seconds"]) == ("node_lost", 7.0, 7.0)
     times = [datetime.fromisoformat(row[name]) for name in ("started_at", "finished_at")]
     assert times == sorted(times)
     assert all(time.utcoffset().total_seconds() == 0 and not time.microsecond for time in times)
     assert store.get(job.key) == row
-    assert queue.places.of(job.key) is None
     assert queue.finished
 
 
