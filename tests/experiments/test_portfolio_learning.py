@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TaskSpec, TrialContext, TrialSpec
 from lmd_bench.experiments.portfolio.evidence import read_evidence
@@ -15,9 +16,11 @@ from lmd_bench.experiments.portfolio.judging import expected_best, judge
 from lmd_bench.experiments.portfolio.learning import learn, write
 from lmd_bench.methods.catalogue import resolve_method
 from lmd_bench.methods.settings import default_config
-from lmd_bench.search.proposing.portfolio import read_portfolio
+from lmd_bench.search.proposing.portfolio import default_file, read_portfolio
 from lmd_bench.store.rows import make_row
 from lmd_bench.store.store import open_store
+
+ROOT = Path(__file__).parents[2]
 
 
 def _store(folder: Path, best: dict[str, float], n_trials: int = 16, **settings: object) -> Path:
@@ -95,3 +98,11 @@ def test_studies_that_say_nothing_of_the_plain_method_are_left_out_by_name(tmp_p
     )
     with pytest.raises(UserError, match="one data set alone"):
         learn([tmp_path / "one"])
+
+
+@pytest.mark.slow
+def test_the_shipped_one_is_what_the_reference_gives(tmp_path: Path):
+    written = tmp_path / "portfolio.yaml"
+    words = ["portfolio", "learn", str(ROOT / "results/reference/frozen"), "--to", str(written)]
+    app(words, standalone_mode=False)
+    assert written.read_text() == default_file().read_text()
