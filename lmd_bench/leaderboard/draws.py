@@ -4,16 +4,23 @@ First places and aggregates over tasks are read off the same draws. Tasks with t
 such as the factors of one data set, have the same images drawn: what is common to them stays so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.leaderboard.studies.measure import splits_of
 from lmd_bench.leaderboard.studies.predictions import Clusters, Judged, same_images, with_clusters
-from lmd_bench.stats.bootstrap import mean_recall, resampled_recall
+from lmd_bench.stats.bootstrap import (
+    Recalls,
+    Right,
+    mean_recall,
+    resampled_recall,
+    reweighted_recall,
+)
 from lmd_bench.stats.influence import class_means
 
 N_RESAMPLES = 2000
@@ -68,7 +75,8 @@ def draw(
     if any(method.splits for method in methods):
         return _over_splits(methods, generator, clusters, n_resamples)
     kept, seeds = _with_shared_seeds(methods)
-    scores, observed = _scores([with_clusters(kept[0], clusters), *kept[1:]], seeds, n_resamples)
+    kept = [with_clusters(kept[0], clusters), *kept[1:]]
+    scores, observed = _scores(kept, seeds, partial(_resampled, n_resamples))
     return TaskDraws(
         labels=tuple(method.label for method in kept),
         scores=scores,
@@ -97,8 +105,14 @@ def _over_splits(
         return TaskDraws((), nothing, nothing[:, 0], nothing[0], 0, 0, left_out)
     scores: list[np.ndarray] = []
     observed: list[np.ndarray] = []
-    for judged, seeds in parts:
-        of_runs, seen = _scores(judged, seeds, n_resamples)
+    lesions = [first.lesions or first.image_ids for (first, *_), _ in parts]
+    names, place = np.unique(np.concatenate(lesions), return_inverse=True)
+    of_parts = np.split(place, np.cumsum([len(of_part) for of_part in lesions])[:-1])
+    # The same for a lesion in the test sets of several splits, whose scores it moves together.
+    of_images = np.random.default_rng(derive_seed(0, "test images", *names.tolist()))
+    drawn = of_images.poisson(1.0, (n_resamples, len(names))).astype(np.float64)
+    for (judged, seeds), ids in zip(parts, of_parts, strict=True):
+        of_runs, seen = _scores(judged, seeds, partial(_reweighted, ids, drawn))
         weights = _run_weights(len(seeds), n_resamples, generator)
         scores.append(np.einsum("rms,rs->rm", of_runs, weights))
         observed.append(seen.mean(axis=1))
@@ -115,11 +129,14 @@ def _over_splits(
 
 
 def _scores(
-    methods: Sequence[Judged], seeds: Sequence[int], n_resamples: int
+    methods: Sequence[Judged], seeds: Sequence[int], recall_of: Callable[[Judged, Right], Recalls]
 ) -> tuple[Float[np.ndarray, "draws methods runs"], Float[np.ndarray, "methods runs"]]:
     """Return the score of each run on drawn images, and the one that was observed.
 
-    The draws follow from the images alone, whatever the task.
+    Args:
+        methods: Judged on the same images.
+        seeds: That all of them have.
+        recall_of: Takes one of them, and how right each run is on its images; draws recalls.
 
     Raises:
         UserError: the methods were judged on different images.
@@ -130,13 +147,29 @@ def _scores(
     first = methods[0]
     columns = [method.of_seeds(seeds) for method in methods]
     right = np.concatenate(columns, axis=1).astype(np.float64)
-    names = (*first.image_ids, *first.labels.tolist())
-    generator = np.random.default_rng(derive_seed(0, "test images", *names))
-    n_classes = len(first.groups)
-    drawn = resampled_recall(first.labels, right, n_classes, generator, first.clusters, n_resamples)
-    observed = mean_recall(class_means(first.labels, right, n_classes))
+    drawn = mean_recall(recall_of(first, right))
+    observed = mean_recall(class_means(first.labels, right, len(first.groups)))
     shape = (len(methods), len(seeds))
-    return mean_recall(drawn).reshape(n_resamples, *shape), observed.reshape(shape)
+    return drawn.reshape(len(drawn), *shape), observed.reshape(shape)
+
+
+def _resampled(n_resamples: int, judged: Judged, right: Right) -> Recalls:
+    """Draw the images again; the draws follow from the images alone, whatever the task."""
+    names = (*judged.image_ids, *judged.labels.tolist())
+    generator = np.random.default_rng(derive_seed(0, "test images", *names))
+    n_classes = len(judged.groups)
+    return resampled_recall(
+        judged.labels, right, n_classes, generator, judged.clusters, n_resamples
+    )
+
+
+def _reweighted(
+    lesions: Int64[np.ndarray, " images"],
+    drawn: Float[np.ndarray, "draws lesions"],
+    judged: Judged,
+    right: Right,
+) -> Recalls:
+    return reweighted_recall(judged.labels, right, len(judged.groups), lesions, drawn)
 
 
 def _with_shared_seeds(methods: Sequence[Judged]) -> tuple[list[Judged], tuple[int, ...]]:

@@ -60,14 +60,41 @@ def resampled_recall(
     for index in range(n_classes):
         inside = labels == index
         if inside.any():
-            sums = _cluster_sums(right[inside], ids[inside])
-            seen = sums[:, :-1].sum(axis=0) / inside.sum()
-            pulls = (sums[:, :-1] - seen * sums[:, -1:]) * len(sums) / inside.sum()
-            n_draws = max(len(sums) - 1, 1)
-            for start in range(0, n_resamples, block := max(_MOST_DRAWS // len(sums), 1)):
+            seen, pulls, _ = _pulls(right[inside], ids[inside])
+            n_draws = max(len(pulls) - 1, 1)
+            for start in range(0, n_resamples, block := max(_MOST_DRAWS // len(pulls), 1)):
                 rows = slice(start, min(start + block, n_resamples))
-                counts = _draw_counts(len(sums), n_draws, rows.stop - start, generator)
+                counts = _draw_counts(len(pulls), n_draws, rows.stop - start, generator)
                 recall[rows, :, index] = seen + counts @ pulls / n_draws
+    return recall
+
+
+def reweighted_recall(
+    labels: Labels,
+    right: Right,
+    n_classes: int,
+    clusters: Int64[np.ndarray, " images"],
+    weights: Float[np.ndarray, "resamples clusters"],
+) -> Recalls:
+    """Return the recall of each class and model where lesions are weighted rather than drawn.
+
+    Several test sets can share the weights: a lesion that is in two of them moves both alike. The
+    variance is that of `resampled_recall`.
+
+    Args:
+        labels: Index of the true class of each image.
+        right: How right each model is on each image, 0 to 1.
+        n_classes: Classes, also those without images; their recall is NaN.
+        clusters: Column of `weights` of each image's lesion or patient.
+        weights: Independent, of mean and variance 1.
+    """
+    recall = np.full((len(weights), right.shape[1], n_classes), np.nan)
+    for index in range(n_classes):
+        inside = labels == index
+        if inside.any():
+            seen, pulls, of = _pulls(right[inside], clusters[inside])
+            pairs = max(len(pulls) * (len(pulls) - 1), 1)
+            recall[:, :, index] = seen + (weights[:, of] - 1.0) @ pulls / pairs**0.5
     return recall
 
 
@@ -88,17 +115,30 @@ def mean_recall(
     return np.asarray(recall[..., chosen].mean(axis=-1))
 
 
+def _pulls(
+    right: Right, ids: Int64[np.ndarray, " images"]
+) -> tuple[
+    Float[np.ndarray, " models"],
+    Float[np.ndarray, "clusters models"],
+    Int64[np.ndarray, " clusters"],
+]:
+    """Return the recalls of a class, how each cluster pulls at them, and the clusters' ids."""
+    sums, of = _cluster_sums(right, ids)
+    seen = sums[:, :-1].sum(axis=0) / len(right)
+    return seen, (sums[:, :-1] - seen * sums[:, -1:]) * len(sums) / len(right), of
+
+
 def _cluster_sums(
     right: Right, ids: Int64[np.ndarray, " images"]
-) -> Float[np.ndarray, "clusters columns"]:
-    """Return for each cluster the sum of each model's right images, and last its images."""
+) -> tuple[Float[np.ndarray, "clusters columns"], Int64[np.ndarray, " clusters"]]:
+    """Return for each cluster the sum of each model's right images, and last its images; its id."""
     columns = np.column_stack([right, np.ones(len(right))])
-    if len(np.unique(ids)) == len(ids):
-        return columns
-    _, number = np.unique(ids, return_inverse=True)
-    sums = np.zeros((int(number.max()) + 1, columns.shape[1]))
+    of, number = np.unique(ids, return_inverse=True)
+    if len(of) == len(ids):
+        return columns, ids
+    sums = np.zeros((len(of), columns.shape[1]))
     np.add.at(sums, number, columns)
-    return sums
+    return sums, of
 
 
 def _draw_counts(

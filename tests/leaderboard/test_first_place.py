@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -74,3 +76,24 @@ def test_among_equal_methods_the_first_is_not_sure() -> None:
         methods = [judged(str(i), 0.6, 1000 + 10 * number + i) for i in range(5)]
         sure += placed(methods, n_resamples=200).chances[0] >= 0.95
     assert sure / 200 <= 0.10
+
+
+def over_splits(label: str, splits: list[Judged]) -> Judged:
+    parts = tuple(replace(part, split=str(number)) for number, part in enumerate(splits))
+    return replace(splits[0], label=label, splits=parts)
+
+
+def test_a_lesion_in_the_test_sets_of_two_splits_moves_both() -> None:
+    one = judged("a", 0.6, 0, seeds=(1,))
+    single = draw([one], "task").scores.mean(axis=2)
+    twice = draw([over_splits("a", [one, one])], "task").scores.mean(axis=2)
+    # Were they drawn apart, the spread would be smaller by the root of 2.
+    assert twice.std() == pytest.approx(single.std(), rel=0.06)
+
+
+def test_splits_of_other_images_are_drawn_apart() -> None:
+    one = judged("a", 0.6, 0, seeds=(1,))
+    other = replace(one, image_ids=tuple(f"other {name}" for name in IDS))
+    single = draw([one], "task").scores.mean(axis=2)
+    both = draw([over_splits("a", [one, other])], "task").scores.mean(axis=2)
+    assert both.std() == pytest.approx(single.std() / 2**0.5, rel=0.06)

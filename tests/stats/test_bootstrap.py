@@ -5,7 +5,12 @@ import time
 import numpy as np
 import pytest
 
-from lmd_bench.stats.bootstrap import cluster_numbers, mean_recall, resampled_recall
+from lmd_bench.stats.bootstrap import (
+    cluster_numbers,
+    mean_recall,
+    resampled_recall,
+    reweighted_recall,
+)
 from lmd_bench.stats.metrics import balanced_accuracy
 
 RNG = np.random.default_rng
@@ -100,3 +105,16 @@ def test_a_thousand_samples_of_2000_images_in_8_classes_take_below_half_a_second
         times.append(time.perf_counter() - start)
 
     assert min(times) < 0.5
+
+
+def test_weighted_lesions_spread_recalls_as_drawn_ones_do() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), [60, 30, 12])
+    clusters = np.arange(102) // 2  # no lesion of two classes
+    right = rng.uniform(size=(102, 2))
+    drawn = resampled_recall(labels, right, 4, rng, clusters, 20_000)
+    weights = rng.poisson(1.0, (20_000, 51)).astype(float)
+    weighted = reweighted_recall(labels, right, 4, clusters, weights)
+    np.testing.assert_allclose(weighted.mean(axis=0), drawn.mean(axis=0), atol=0.003)
+    np.testing.assert_allclose(weighted.std(axis=0), drawn.std(axis=0), rtol=0.04)
+    assert np.isnan(weighted[:, :, 3]).all()
