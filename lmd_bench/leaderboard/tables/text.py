@@ -4,6 +4,7 @@ What is undefined is a dash. A table that is too wide is cut into parts below ea
 which repeats the first columns; no cell and no name is ever cut.
 """
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -124,9 +125,22 @@ def _folded(row: Sequence[str], console: Console) -> list[Sequence[str]]:
     """Return the lines of a row: more than one where its first cell is too long."""
     if cell_len(row[0]) <= console.width:
         return [row]
-    first, *more = Text(row[0]).wrap(console, console.width, overflow="fold")
+    first, *more = _folded_name(row[0], console)
     blank = [""] * (len(row) - 1)
-    return [[first.plain.rstrip(), *row[1:]], *([part.plain.rstrip(), *blank] for part in more)]
+    return [[first, *row[1:]], *([part, *blank] for part in more)]
+
+
+def _folded_name(name: str, console: Console) -> list[str]:
+    """Return the lines of a name: broken between its stages or words, else where it must be."""
+    lines = [""]
+    for piece in re.split(r"(?<=[+\s])", name):
+        longer = lines[-1] + piece
+        if cell_len(longer.rstrip()) <= console.width:
+            lines[-1] = longer
+            continue
+        whole, *more = Text(piece).wrap(console, console.width, overflow="fold")
+        lines += [whole.plain, *(part.plain for part in more)]
+    return [line.rstrip() for line in lines if line]
 
 
 def percent(value: float, sign: str = "") -> str:

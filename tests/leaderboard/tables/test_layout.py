@@ -37,3 +37,9 @@ def test_a_table_is_laid_out_as_rich_does() -> None:
 def test_a_narrow_terminal_folds_the_first_column() -> None:
     lines = text_table(HEADERS, ROWS, gap=1, first_width=24, width=30)
     assert max(map(len, lines)) == 30
+
+
+def test_a_long_name_is_broken_between_its_stages() -> None:
+    rows = [["balanced_softmax+logistic_regression", "57.9 ± 0.5 [53.0, 62.8]"]]
+    lines = text_table(["Method", "Bal. acc."], rows, width=46)
+    assert [line.split()[0] for line in lines[2:]] == ["balanced_softmax+", "logistic_regression"]
