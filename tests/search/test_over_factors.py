@@ -65,15 +65,23 @@ def test_all_factors_are_one_study_that_begins_with_the_default_at_each(over):
     assert {job.context.factor_range for job in ran} == {"10:200"}
 
 
-def test_nothing_else_starts_until_the_default_is_known_at_every_factor(over):
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_nothing_else_starts_until_the_default_is_known_at_every_factor(over, deterministic):
     store = MemoryStore()
-    queue = queue_of(over("cross_entropy"), store)
-    jobs = [queue.next() for _ in range(N)]
-    assert not hasattr(queue.next(), "spec")
-    for job in jobs:
+    queue = queue_of(over("cross_entropy", deterministic=deterministic), store)
+    jobs = []
+    while hasattr(job := queue.next(), "spec"):
+        jobs.append(job)
+    # In lockstep a batch ends before the next one begins.
+    assert len(jobs) == (4 if deterministic else N)
+    for job in jobs[:-1]:
         store.write(scored(job))
         queue.ended(job.key, "")
-    assert not queue.next().context.is_default
+        assert not hasattr(queue.next(), "spec")
+    for job in jobs[-1:]:
+        store.write(scored(job))
+        queue.ended(job.key, "")
+    assert queue.next().context.is_default == deterministic
 
 
 def test_the_factor_is_no_setting_of_the_sampler(over):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lmd_bench.core import paths
 from lmd_bench.core.schema import SCHEMA_VERSION, DataSource, TrialContext
 from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.rows import context_of, make_row, spec_of
@@ -39,6 +40,16 @@ def test_a_row_gives_back_its_trial_and_where_it_ran() -> None:
         name: getattr(CONTEXT, name) for name in KEPT
     }
     assert again.results == Path("elsewhere")
+
+
+def test_a_trial_runs_again_on_the_data_of_this_machine(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("LMD_BENCH_DATA", str(tmp_path))
+    row = make_row(make_spec(), CONTEXT, **MEASURED)
+    given = DataSource(root=tmp_path / "raw", allow_missing=True)
+    assert context_of(row, Path("results"), given).source == given
+    found = context_of(row, Path("results"), DataSource()).source
+    assert found == paths.located("toy", DataSource())
+    assert found != paths.located("another", DataSource())
 
 
 def test_every_column_of_the_context_is_in_the_row() -> None:

@@ -46,6 +46,12 @@ def test_each_block_of_trials_visits_each_level_once_in_an_order_of_its_own() ->
     ]
 
 
+def test_the_levels_of_trials_are_those_of_earlier_versions() -> None:
+    """A search that goes on draws for its trials what it drew before."""
+    drawn = [level_of(number, 5, seed=0) for number in range(5, 20)]
+    assert drawn == [4, 1, 3, 0, 2, 2, 3, 0, 4, 1, 2, 4, 0, 1, 3]
+
+
 def test_a_baseline_goes_through_defaults_that_fall_and_is_linear_in_the_log_between() -> None:
     baseline = Baseline({0: (0.8, 10.0), 2: (0.4, 30.0)}, FACTORS, 2)
     assert baseline.relative((0.8, 10.0), 0) == pytest.approx((0.0, 0.0))
