@@ -82,6 +82,26 @@ def test_a_killed_search_goes_on_with_the_same_trials(ask, sampler: str):
         assert store.by_key == one.by_key
 
 
+def test_each_batch_begins_when_all_of_the_one_before_has_ended(ask):
+    asked = {"n_trials": 14, "sampler": "random", "confirm_seeds": 0}
+    queue = queue_of(ask("cross_entropy", deterministic=True, **asked), MemoryStore())
+    sizes: list[int] = []
+    while not queue.finished:
+        jobs: list[Job] = []
+        while isinstance(job := queue.next(), Job):
+            jobs.append(job)
+        sizes.append(len(jobs))
+        for job in reversed(jobs):
+            queue.complete(job.key, row_of(job))
+    assert sizes == [4, 4, 4, 2]
+    (study,) = queue.studies.values()
+    # The sampler learns of whole batches alone.
+    assert [state.name for state in study._proposals.states()] == [
+        *["COMPLETE"] * 12,
+        *["RUNNING"] * 2,
+    ]
+
+
 def test_a_failed_trial_is_part_of_its_batch(ask):
     request = ask("cross_entropy", n_trials=14, deterministic=True)
 

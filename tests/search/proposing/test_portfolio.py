@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from memory_search import MemoryStore, assert_goes_on, queue_of, run_all
+from memory_search import MemoryStore, assert_goes_on, queue_of, row_of, run_all
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TaskSpec
@@ -188,3 +188,23 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path, old: str, new: str, sente
     file.write_text(text.replace(old, new))
     with pytest.raises(UserError, match=sentence):
         first_tried(file)
+
+
+def test_its_trials_keep_their_encoders_when_a_larger_budget_ranks_others_first(ask):
+    store = MemoryStore()
+    ways = {"deterministic": True, "portfolio": LEARNED, "confirm_seeds": 0}
+    run_all(queue_of(ask("crt", n_trials=8, **ways), store), store)
+    tried = [row for row in _searched(store, "crt") if row["proposed_by"] == "portfolio"]
+    assert len(tried) >= 1
+    queue = queue_of(ask("crt", n_trials=12, **ways), store)
+    ran = []
+    while hasattr(job := queue.next(), "spec"):
+        ran.append(job)
+        # New encoders are better than all before.
+        better = 0.0 if job.spec.method == "crt" else 2.0
+        row = row_of(job)
+        store.write({**row, "val_balanced_accuracy": row["val_balanced_accuracy"] + better})
+        queue.ended(job.key, "")
+    again = [job for job in ran if job.spec.method == "crt"]
+    assert not [job for job in again if job.context.proposed_by == "portfolio"]
+    assert {job.key for job in again}.isdisjoint(row["key"] for row in tried)
