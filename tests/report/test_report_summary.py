@@ -7,6 +7,7 @@ import pytest
 
 from lmd_bench.leaderboard.leaders import leaders_of
 from lmd_bench.leaderboard.line import SCORES
+from lmd_bench.leaderboard.studies.predictions import Judged
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY
 from lmd_bench.leaderboard.tables.render import render
 from lmd_bench.report.blocks import Figure, Listing, Text
@@ -52,6 +53,19 @@ def test_the_leader_and_who_is_not_told_apart_from_it_come_first(three: Context)
     assert isinstance(first, Text)
     assert f"{leader.best.label} leads with" in first.lines[0]
     assert f"1 of 2 others are not told apart from it: {leader.together[0]}." in first.lines[0]
+
+
+def test_a_sentence_names_the_encoder_and_no_fingerprint() -> None:
+    task = (
+        "pbc · balanced_v2 · IF 100 · 224 px · a7f31b14 · efficientnet_lite0 pretrained · adapter"
+    )
+    right = np.zeros((6, 1), dtype=np.bool_)
+    labels = np.repeat([0, 1], 3)
+    one, other = (
+        Judged(name, (1,), tuple("abcdef"), labels, right, ("many", "few")) for name in "ab"
+    )
+    (first, *_) = summary._sentence(leaders_of({task: [one, other]})[0]).partition(": ")
+    assert first == "pbc · balanced_v2 · IF 100 · 224 px · efficientnet_lite0 pretrained · adapter"
 
 
 def test_the_forest_is_of_each_method_less_the_best(three: Context) -> None:

@@ -1,5 +1,6 @@
 """Who leads, who cannot be told apart from the leader, and what these data cannot show."""
 
+import re
 from collections.abc import Sequence
 from itertools import combinations
 from math import isnan
@@ -28,6 +29,7 @@ from lmd_bench.report.drawing.forest import Difference, forest
 from lmd_bench.stats.metrics import PRIMARY
 from lmd_bench.stats.paired import LEVEL
 
+_FINGERPRINT = "[0-9a-f]{8}"
 _N_NAMED = 3  # in a sentence; the figure below has all
 _UNKNOWN = "Another search, split or data set may turn out otherwise. Not told apart is not equal."
 
@@ -49,7 +51,9 @@ def section(context: Context) -> Section | None:
 
 def _sentence(leader: Leader) -> str:
     together, n = leader.together, len(leader.against)
-    where = leader.task.removesuffix(f" · {leader.task.split(' · ')[-1]}")
+    # A sentence is read without the fingerprint, which stands in the heading below.
+    parts = leader.task.split(" · ")
+    where = " · ".join(part for part in parts if not re.fullmatch(_FINGERPRINT, part))
     lead = f"{where}: {leader.best.label} leads with {100 * leader.score:.1f} %"
     if not together:
         return f"{lead}, and all {n} others are told apart from it."
