@@ -238,8 +238,9 @@ class JobQueue:
         if self.blocked(study):
             base = self.studies[study.spec.stands_on or ""]
             offered = base.offered or []
+            trials = "the only trial" if len(offered) == 1 else f"all {len(offered)} trials"
             return (
-                f"{name}: no calibration could run, because all {len(offered)} trials of "
+                f"{name}: no calibration could run, because {trials} of "
                 f"{base.spec.method.name} failed ({_causes(offered)})."
             )
         if not study.done or not study.spec.requested:
