@@ -76,7 +76,21 @@ def read_transfer(
                 f"Method '{name}' was not tuned on two tasks of {results} with the same number of "
                 f"epochs; choose from {', '.join(sorted(names)) or 'none'}."
             )
-    tables = [m for m in tables if not chosen.methods or m.method in chosen.methods]
+    if chosen.methods:
+        tables = [matrix for matrix in tables if matrix.method in chosen.methods]
+    else:
+        # A stage 1 that other methods stand on is tuned and was not asked for: there is no native
+        # score that a transfer could be compared with.
+        alone = [matrix for matrix in tables if not _is_confirmed(matrix)]
+        tables = [matrix for matrix in tables if _is_confirmed(matrix)]
+        if tables:
+            notes += [
+                f"Left out: {matrix.method}, which is confirmed on none of its tasks; "
+                f"--method {matrix.method} takes it."
+                for matrix in alone
+            ]
+        else:
+            tables = alone
     for text in (*chosen.tuned_at, *chosen.used_at):
         if tables and not any(is_task(t.selected, text) for matrix in tables for t in matrix.tuned):
             raise UserError(
@@ -84,6 +98,11 @@ def read_transfer(
                 "beginning of a fingerprint."
             )
     return store, tables, notes, by
+
+
+def _is_confirmed(matrix: Matrix) -> bool:
+    """Say whether a method was retrained where it was tuned, on any task."""
+    return any(cell.runs for (a, b), cell in matrix.cells.items() if a == b)
 
 
 def missing_cells(tables: Sequence[Matrix], chosen: Chosen) -> list[Cell]:

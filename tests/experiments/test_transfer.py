@@ -15,6 +15,7 @@ from lmd_bench.experiments.transfer import (
     Chosen,
     is_task,
     missing_cells,
+    read_transfer,
     run_transfers,
     transfer_specs,
 )
@@ -156,6 +157,28 @@ def test_a_dry_run_says_how_much_is_missing(tmp_path: Path, capsys: pytest.Captu
     app(["transfer", "--dry-run", "--results", str(tmp_path)], standalone_mode=False)
 
     assert capsys.readouterr().out == "4 runs are missing, with at most 4 encoders to train.\n"
+
+
+def test_what_was_tuned_for_others_alone_is_left_out_and_named(tmp_path: Path) -> None:
+    store = open_store(tmp_path, create=True)
+    for factor in (10.0, 100.0):
+        for row in _rows(factor, 1):
+            store.write(row)
+            if row["phase"] == "search":
+                helper = {
+                    "study": row["study"].replace("crt", "ce"),
+                    "method": "cross_entropy+none",
+                    "calibration": "none",
+                }
+                store.write({**row, **helper, "key": f"{row['key'][:-1]}x"})
+    _, tables, notes, _ = read_transfer(tmp_path, Chosen(), RULE.name)
+    assert [matrix.method for matrix in tables] == ["crt"]
+    assert notes == [
+        "Left out: cross_entropy+none, which is confirmed on none of its tasks; "
+        "--method cross_entropy+none takes it."
+    ]
+    _, tables, _, _ = read_transfer(tmp_path, Chosen(methods=("cross_entropy+none",)), RULE.name)
+    assert [matrix.method for matrix in tables] == ["cross_entropy+none"]
 
 
 @pytest.mark.slow
