@@ -91,9 +91,17 @@ def _additive(
 def _unexplained(
     terms: Float[np.ndarray, "trials terms"],
 ) -> Float[np.ndarray, "trials rest"]:
-    """Return an orthonormal basis of all that is orthogonal to the terms."""
-    basis, singular, _ = np.linalg.svd(terms, full_matrices=True)
-    return basis[:, int((singular > 1e-10 * singular[0]).sum()) :]
+    """Return an orthonormal basis of all that is orthogonal to the terms, one on all machines.
+
+    Which basis a decomposition returns is up to the library, and the random orders are of numbers
+    in it. So fixed directions are projected on that space, and made orthonormal one after another.
+    """
+    explained, singular, _ = np.linalg.svd(terms, full_matrices=False)
+    explained = explained[:, singular > 1e-10 * singular[0]]
+    n, rank = explained.shape
+    directions = np.random.default_rng(0).standard_normal((n, n - rank))
+    basis, triangle = np.linalg.qr(directions - explained @ (explained.T @ directions))
+    return basis * np.sign(np.diag(triangle))
 
 
 def _correlations(

@@ -78,3 +78,22 @@ def test_where_nothing_can_be_told_it_says_so(case):
     else:
         y = [0.5] * 40
     assert interactions(columns, t, y) is None
+
+
+def test_p_does_not_hang_on_how_a_library_decomposes_a_matrix(monkeypatch: pytest.MonkeyPatch):
+    columns, context, scores = simulated(1, 40, 3, shift=0.2)
+    expected = interactions(columns, context, scores)
+    decomposed, rng = np.linalg.svd, np.random.default_rng(5)
+
+    def in_another_basis(matrix, full_matrices):
+        left, singular, right = decomposed(matrix, full_matrices=full_matrices)
+        rank = len(singular)
+        turns = (rng.standard_normal((k, k)) for k in (rank, left.shape[1] - rank))
+        turned = [
+            part @ np.linalg.qr(turn)[0]
+            for part, turn in zip(np.split(left, [rank], axis=1), turns, strict=True)
+        ]
+        return np.hstack(turned), singular, right
+
+    monkeypatch.setattr(np.linalg, "svd", in_another_basis)
+    assert interactions(columns, context, scores) == expected
