@@ -196,7 +196,9 @@ def merge(
 @app.command()
 def sync(
     folder: Annotated[Path, typer.Argument(help="Results folder; it is only read.")],
-    to: Annotated[str, typer.Option(help="Tracker: mlflow, wandb, tensorboard, or your own.")],
+    to: Annotated[
+        str, typer.Option(help="Tracker: mlflow, wandb, tensorboard, trackio, or your own.")
+    ],
     uri: Annotated[
         str, typer.Option(help="Where its runs go: a URL or a folder; not given: in the results.")
     ] = "",

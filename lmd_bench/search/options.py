@@ -151,7 +151,7 @@ class Resources:
     ] = "used"
     track: Annotated[
         list[str] | None,
-        Option("Send rows to mlflow, wandb or tensorboard, or to mlflow=URI; repeat."),
+        Option("Send rows to mlflow, wandb, tensorboard or trackio, or to mlflow=URI; repeat."),
     ] = None
     verbose: Annotated[bool, Option("Show what Ray prints, too.")] = False
 

@@ -79,3 +79,14 @@ def entry_of(row: Row) -> Entry:
         },
         curves=curves,
     )
+
+
+def steps_of(entry: Entry) -> list[dict[str, float]]:
+    """Return what is logged at each step: all curves of a stage at one of its epochs."""
+    steps: dict[tuple[str, int], dict[str, float]] = {}
+    for name, points in entry.curves.items():
+        stage = name.partition("/")[0]
+        for epoch, value in points:
+            values = steps.setdefault((stage, epoch), {f"{stage}/epoch": float(epoch)})
+            values[name] = value
+    return list(steps.values())

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from lmd_bench.core.paths import cache_root
 from lmd_bench.core.schema import content_hash
-from lmd_bench.tracking.entry import Entry
+from lmd_bench.tracking.entry import Entry, steps_of
 from lmd_bench.tracking.trackers._base import MARK, PROJECT, Tracker
 
 _SECONDS = 20.0  # that a server may take to begin a run
@@ -76,7 +76,7 @@ class WeightsAndBiases(Tracker):
             reinit="create_new",
             settings=wandb.Settings(**settings),
         )
-        for step, values in enumerate(_history(entry), start=1):
+        for step, values in enumerate(steps_of(entry), start=1):
             run.log(values, step=step)
         run.summary.update(dict(entry.scores))
         folder = Path(run.dir).parent
@@ -96,14 +96,3 @@ class WeightsAndBiases(Tracker):
 
 def _key_of(folder: Path) -> str:
     return folder.name.rpartition("-")[2]
-
-
-def _history(entry: Entry) -> list[dict[str, float]]:
-    """Return what is logged at each step: all curves of a stage at one of its epochs."""
-    steps: dict[tuple[str, int], dict[str, float]] = {}
-    for name, points in entry.curves.items():
-        stage = name.partition("/")[0]
-        for epoch, value in points:
-            values = steps.setdefault((stage, epoch), {f"{stage}/epoch": float(epoch)})
-            values[name] = value
-    return list(steps.values())
