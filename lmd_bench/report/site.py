@@ -36,9 +36,8 @@ from lmd_bench.report.blocks import heads as table_heads
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.context import Context, read_context
 from lmd_bench.report.page import check_names, page, render
-from lmd_bench.store.hiding import copy_hidden
 from lmd_bench.store.merging import Arrival
-from lmd_bench.store.packs import file_hash, write_pack
+from lmd_bench.store.packs import copy_hidden, file_hash, write_pack
 from lmd_bench.store.reproductions import Record, fitting_records, write_record
 from lmd_bench.store.row_files import in_order
 from lmd_bench.store.store import REPRODUCTIONS, Store, open_store

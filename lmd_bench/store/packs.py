@@ -22,17 +22,20 @@ import pyarrow as pa
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.files import asked_file
 from lmd_bench.core.schema import Row
-from lmd_bench.store.hiding import copy_hidden
-from lmd_bench.store.merging import Arrival
+from lmd_bench.store.columns import LOGITS
+from lmd_bench.store.gathered import gathered_files
+from lmd_bench.store.gathering import gather
+from lmd_bench.store.hiding import hidden_ids
+from lmd_bench.store.merging import Arrival, merge
 from lmd_bench.store.provenance import package_version
-from lmd_bench.store.row_files import scan
+from lmd_bench.store.row_files import scan, write_table
 from lmd_bench.store.store import Store, open_store
 
 MANIFEST = "manifest.json"
 _FORMAT = 1
 # What a pack may hold, and nothing else: no page, no program, no name that leaves its folder.
 _MEMBER = re.compile(
-    r"(store\.json|manifest\.json|compacted/[0-9a-f]+\.parquet|logits/[0-9a-f]+\.parquet"
+    r"(store\.json|manifest\.json|(compacted|logits|gathered)/[0-9a-f]+\.parquet"
     r"|ablations/[\w-]+\.json)"
 )
 _WHEN = (1980, 1, 1, 0, 0, 0)  # of each member: equal results make equal packs
@@ -120,6 +123,47 @@ def unpack(file: Path, into: Path) -> list[Fault]:
     for name in ("trials", "logits"):
         (into / name).mkdir(exist_ok=True)
     return faults + _against_manifest(contents, open_store(into))
+
+
+def copy_hidden(sources: Sequence[Path], into: Path, *, logits: bool = True) -> list[Arrival]:
+    """Join results folders in a new one that says nothing of where they were made.
+
+    Args:
+        sources: Results folders; they are only read.
+        into: Made; nothing may be there.
+        logits: Whether logits come along, by which others can compute all metrics again; in one
+            file where a source has gathered them.
+
+    Raises:
+        UserError: no results in a source, or damaged ones.
+    """
+    arrivals = merge(sources, into, private=True)
+    damaged = [path for arrival in arrivals for path in arrival.damaged]
+    if damaged:
+        raise UserError(
+            f"{damaged[0]} cannot be read, so its row would be left out unseen; delete it, or run "
+            "the same search again."
+        )
+    if logits:
+        target, stores = open_store(into), [open_store(source) for source in sources]
+        for row in target.scan(("task_fingerprint",)).table.to_pylist():
+            _copy_logits(row["key"], row["task_fingerprint"], stores, target)
+        # As small as they were: one by one they take several times as much.
+        if any(gathered_files(store.root) for store in stores):
+            gather(into)
+    return arrivals
+
+
+def _copy_logits(key: str, fingerprint: str, stores: Sequence[Store], target: Store) -> None:
+    for store in stores:
+        table = store.logits_table(key)
+        if table is None:
+            continue
+        ids = hidden_ids(table["image_id"].to_pylist(), fingerprint)
+        at = table.schema.get_field_index("image_id")
+        column = pa.array(ids, pa.string())
+        write_table(table.set_column(at, LOGITS.field("image_id"), column), target.logits_file(key))
+        return
 
 
 def file_hash(path: Path) -> str:

@@ -17,7 +17,7 @@ from lmd_bench.core.schema import (
     no_report,
 )
 from lmd_bench.experiments.reproduce import reproduce, spec_of, within_spread
-from lmd_bench.store.hiding import copy_hidden
+from lmd_bench.store.packs import copy_hidden
 from lmd_bench.store.reproductions import fitting_records
 from lmd_bench.store.rows import Row
 from lmd_bench.store.store import Store, open_store

@@ -17,8 +17,8 @@ from lmd_bench.store import gathering
 from lmd_bench.store.differences import logit_differences
 from lmd_bench.store.gathered import ROUNDINGS, bits_of, gathered_files, round_logits
 from lmd_bench.store.gathering import gather
-from lmd_bench.store.hiding import copy_hidden
 from lmd_bench.store.merging import merge
+from lmd_bench.store.packs import copy_hidden
 from lmd_bench.store.recomputed import contradicted
 from lmd_bench.store.reproductions import Record, logits_hash, row_hash, write_record
 from lmd_bench.store.store import Store, open_store

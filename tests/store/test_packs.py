@@ -14,6 +14,8 @@ import pytest
 from lmd_bench.core.errors import UserError
 from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.compaction import compact, write_compacted
+from lmd_bench.store.gathering import gather
+from lmd_bench.store.hiding import are_hidden
 from lmd_bench.store.packs import (
     MANIFEST,
     Fault,
@@ -111,6 +113,27 @@ def test_a_pack_without_logits_holds_none_and_unpacks_to_a_store(results, tmp_pa
     assert sorted(path.name for path in (tmp_path / "into").iterdir()) == sorted(
         ["compacted", "logits", "manifest.json", "store.json", "trials"]
     )
+
+
+def test_logits_that_were_gathered_are_packed_in_one_file(results: Path, tmp_path: Path) -> None:
+    compact(results)
+    gather(results)
+    pack([results], tmp_path / "p.zip")
+    folders = [name.partition("/")[0] for name in members(tmp_path / "p.zip")]
+    assert folders == ["compacted", "gathered", "store.json", MANIFEST]
+    assert unpack(tmp_path / "p.zip", tmp_path / "into") == []
+    into, own = open_store(tmp_path / "into"), open_store(results)
+    for key in (row["key"] for row in own.rows()):
+        (ids, labels, logits), theirs = own.read_logits(key)["val"], into.read_logits(key)["val"]
+        assert are_hidden(theirs[0])
+        assert len(theirs[0]) == len(ids)
+        assert (theirs[1].tolist(), theirs[2].tolist()) == (labels.tolist(), logits.tolist())
+    contents = members(tmp_path / "p.zip")
+    contents[a_member(contents, "gathered")] += b"\0"
+    faults = faults_of(tmp_path, packed_as(tmp_path / "p.zip", contents))
+    assert [(fault.kind, fault.where.partition("/")[0]) for fault in faults] == [
+        ("manifest", "gathered")
+    ]
 
 
 def test_what_stands_behind_an_ablation_is_packed(results: Path, tmp_path: Path) -> None:
