@@ -48,8 +48,8 @@ _TITLE = "Long-tailed medical image classification"
 _FOOT = "A folder of files, no network: it opens from disk."
 _INTRO = (
     "Each score comes from stored runs, whose metrics were computed again from their logits before "
-    f"this page was made. `lmd-bench verify {PACK}` does that anew, and `lmd-bench verify {PACK} "
-    f"--unpack {_CALLED}` makes the folder that the commands of these pages name.",
+    f"this page was made. lmd-bench verify {PACK} does that anew, and lmd-bench verify {PACK} "
+    f"--unpack {_CALLED} makes the folder that the commands of these pages name.",
     "Verified: at least one confirmed run of the entry was run again from nothing, by lmd-bench "
     "reproduce, and the same came out, or within the spread of its seeds. The record names the row "
     "and the hashes of both. Not verified says that nobody did so here, not that it is wrong.",
