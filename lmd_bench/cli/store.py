@@ -166,8 +166,10 @@ def merge(
         ),
     ] = False,
     logits: Annotated[
-        Literal["all", "test"],
-        typer.Option(help="Logits to bring: all, or those on test alone."),
+        Literal["all", "test", "tuned"],
+        typer.Option(
+            help="Logits to bring: all, those on test alone, or of these the tuned configurations'."
+        ),
     ] = "all",
 ) -> None:
     """Join results of several sites in one folder; exit code 1 if a trial has two outcomes."""

@@ -12,7 +12,7 @@ import json
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -49,7 +49,7 @@ class Conflict:
     file: Path  # where it was set aside
 
 
-LogitsOf = Literal["all", "test"]
+LogitsOf = Literal["all", "test", "tuned"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,9 @@ def merge(
         private: Leave out logits with their image ids, kept models, command lines, names of
             machines and what failures say; what the logits say of metrics and of images of each
             class stays in the rows.
-        logits: All, or those on test alone: no score on test needs those on val, which are many.
+        logits: All, or those on test alone: no score on test needs those on val, which are many;
+            or of those on test the ones of tuned configurations alone, so intervals of defaults,
+            and what tuning gains on them, are no longer known.
 
     Raises:
         UserError: no results in a source, the same folder twice, or rows of a later package.
@@ -147,14 +149,20 @@ def _take(store: Store, target: Store, private: bool, logits: LogitsOf) -> Arriv
     _copy_reproductions(store, target)
     new = np.array([key not in keys_here for key in rows["key"].to_pylist()], dtype=bool)
     arriving = rows.filter(pa.array(new)).combine_chunks()
+    left = _of_defaults(rows) if logits == "tuned" else set[str]()
+
+    def bring(key: str) -> None:
+        if key not in left and target.logits_table(key) is None:
+            copy_logits(store, target, key, logits)
+        _copy_models(store, target, key)
+
     if not private:
-        for row in arriving.select(["key", "phase"]).to_pylist():
-            copy_logits(store, target, row["key"], logits)
-            _copy_models(store, target, row["key"])
+        for key in arriving["key"].to_pylist():
+            bring(key)
     if arriving.num_rows:
         write_compacted(arriving, target.root)
     repeated = rows.filter(pa.array(~new)).to_pylist()
-    conflicts = _conflicts(repeated, store, target, private, logits)
+    conflicts = _conflicts(repeated, store, target, None if private else bring)
     return Arrival(store.root, rows.num_rows, arriving.num_rows, conflicts, scan.damaged)
 
 
@@ -183,10 +191,25 @@ def _copy_reproductions(store: Store, target: Store) -> None:
             _copy(path, final)
 
 
+def _of_defaults(rows: pa.Table) -> set[str]:
+    """Return the confirmed runs of defaults, where the default is not what was chosen."""
+    names = ("key", "study", "phase", "is_default")
+    confirmed = [row for row in rows.select(names).to_pylist() if row["phase"] == "confirm"]
+    tuned = {row["study"] for row in confirmed if not row["is_default"]}
+    return {row["key"] for row in confirmed if row["is_default"] and row["study"] in tuned}
+
+
 def _conflicts(
-    rows: Sequence[Row], store: Store, target: Store, private: bool, logits: LogitsOf
+    rows: Sequence[Row], store: Store, target: Store, bring: Callable[[str], None] | None
 ) -> tuple[Conflict, ...]:
-    """Set the rows aside that came out otherwise than those of their keys that are there."""
+    """Set the rows aside that came out otherwise than those of their keys that are there.
+
+    Args:
+        rows: Of `store`, whose keys are in `target`.
+        store: The source.
+        target: Where they go.
+        bring: Brings what belongs to a key; None: of private results nothing is brought.
+    """
     keys = {row["key"] for row in rows}
     table = target.scan().table
     mask = np.array([key in keys for key in table["key"].to_pylist()], dtype=bool)
@@ -196,15 +219,13 @@ def _conflicts(
         key = row["key"]
         both = {name: None if row[name] is None else value for name, value in kept[key].items()}
         details = [d for d in differences(both, row) if not d.startswith(_REMARK)]
-        if not private:
+        if bring is not None:
             details += _differing_logits(store, target, key)
         if details:
-            file = _set_aside(row, store, target, private)
+            file = _set_aside(row, store, target, private=bring is None)
             conflicts.append(Conflict(row, *_largest(kept[key], row), tuple(details), file))
-        elif not private:
-            if target.logits_table(key) is None:
-                copy_logits(store, target, key, logits)
-            _copy_models(store, target, key)
+        elif bring is not None:
+            bring(key)
     return tuple(conflicts)
 
 
@@ -216,7 +237,7 @@ def _differing_logits(store: Store, target: Store, key: str) -> list[str]:
     return logit_differences(*both) if all(both) else []
 
 
-def _set_aside(row: Row, store: Store, target: Store, private: bool) -> Path:
+def _set_aside(row: Row, store: Store, target: Store, *, private: bool) -> Path:
     digest = hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:8]
     file = target.root / "conflicts" / f"{row['key']}-{digest}.parquet"
     file.parent.mkdir(exist_ok=True)
@@ -245,7 +266,7 @@ def copy_logits(store: Store, target: Store, key: str, logits: LogitsOf = "all")
         _copy(source, target.logits_file(key))
         return
     table = store.logits_table(key)
-    if table is not None and logits == "test":
+    if table is not None and logits != "all":
         table = table.filter(pc.field("split") == "test")
     if table is not None and table.num_rows:
         write_table(table, target.logits_file(key))

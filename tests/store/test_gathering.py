@@ -203,6 +203,19 @@ def test_merging_and_hiding_take_gathered_logits_along(store, tmp_path) -> None:
     assert not any(arrival.conflicts for arrival in merge([store.root], tmp_path / "joined"))
 
 
+def test_merging_may_leave_the_logits_of_defaults_behind(store, tmp_path) -> None:
+    rows = fill(store, 4)
+    for row, study, is_default in zip(rows, "aabb", (True, False, True, True), strict=True):
+        store.write(row | {"study": study, "phase": "confirm", "is_default": is_default})
+    for _ in range(2):  # the second time all of them are there
+        merge([store.root], tmp_path / "joined", logits="tuned")
+        joined = open_store(tmp_path / "joined")
+        kept = [list(joined.read_logits(row["key"])) for row in rows]
+        # Where the default was chosen, it is the tuned one as well.
+        assert kept == [[], ["test"], ["test"], ["test"]]
+    assert joined.scan().table.num_rows == 4
+
+
 def test_merging_may_leave_the_logits_of_searches_behind(store, tmp_path) -> None:
     (confirmed,) = fill(store, 1)
     searched = confirmed | {"key": "a" * 20}
