@@ -171,12 +171,18 @@ def merge(
             help="Logits to bring: all, those on test alone, or of these the tuned configurations'."
         ),
     ] = "all",
+    study: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help="Only studies whose id holds TEXT, such as if100; repeat."
+        ),
+    ] = None,
 ) -> None:
     """Join results of several sites in one folder; exit code 1 if a trial has two outcomes."""
     from lmd_bench.store import merging
     from lmd_bench.store.store import open_store
 
-    arrivals = merging.merge(folders, into, private=private, logits=logits)
+    arrivals = merging.merge(folders, into, private=private, logits=logits, studies=study or ())
     for arrival in arrivals:
         n_stored = arrival.n_rows - arrival.n_new - len(arrival.conflicts)
         print(

@@ -64,7 +64,12 @@ class Arrival:
 
 
 def merge(
-    sources: Sequence[Path], into: Path, *, private: bool = False, logits: LogitsOf = "all"
+    sources: Sequence[Path],
+    into: Path,
+    *,
+    private: bool = False,
+    logits: LogitsOf = "all",
+    studies: Sequence[str] = (),
 ) -> list[Arrival]:
     """Add the rows of results folders, their logits and what ablations they are of, to another one.
 
@@ -77,16 +82,24 @@ def merge(
         logits: All, or those on test alone: no score on test needs those on val, which are many;
             or of those on test the ones of tuned configurations alone, so intervals of defaults,
             and what tuning gains on them, are no longer known.
+        studies: Bring only rows of studies whose id holds one of these texts; all, if empty.
 
     Raises:
-        UserError: no results in a source, the same folder twice, or rows of a later package.
+        UserError: no results in a source, no such study, the same folder twice, or rows of a later
+            package.
     """
     places = [path.resolve() for path in (*sources, into)]
     if len(set(places)) < len(places):
         raise UserError("A results folder is named twice; name each source once, and another one.")
     stores = [_opened(source) for source in sources]
+    for text in studies:
+        if not any(_of_studies(store.scan(["study"]).table, [text]).num_rows for store in stores):
+            raise UserError(
+                f"No study in {', '.join(map(str, sources))} has an id that holds '{text}'; "
+                "the column study of their rows has the ids."
+            )
     target = open_store(into, create=True)
-    return [_take(store, target, private, logits) for store in stores]
+    return [_take(store, target, private, logits, studies) for store in stores]
 
 
 def describe_tasks(store: Store) -> list[str]:
@@ -141,9 +154,12 @@ def _opened(source: Path) -> Store:
     return store
 
 
-def _take(store: Store, target: Store, private: bool, logits: LogitsOf) -> Arrival:
+def _take(
+    store: Store, target: Store, private: bool, logits: LogitsOf, studies: Sequence[str]
+) -> Arrival:
     scan = store.scan()
-    rows = stripped(filled(scan.table, store)) if private else scan.table
+    asked = _of_studies(scan.table, studies) if studies else scan.table
+    rows = stripped(filled(asked, store)) if private else asked
     keys_here = set(target.scan(["key"]).table["key"].to_pylist())
     _copy_ablations(store, target, private)
     _copy_reproductions(store, target)
@@ -189,6 +205,11 @@ def _copy_reproductions(store: Store, target: Store) -> None:
         if not final.exists():
             final.parent.mkdir(exist_ok=True)
             _copy(path, final)
+
+
+def _of_studies(rows: pa.Table, texts: Sequence[str]) -> pa.Table:
+    asked = [any(text in study for text in texts) for study in rows["study"].to_pylist()]
+    return rows.filter(pa.array(asked, pa.bool_())).combine_chunks()
 
 
 def _of_defaults(rows: pa.Table) -> set[str]:

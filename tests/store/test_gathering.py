@@ -203,6 +203,22 @@ def test_merging_and_hiding_take_gathered_logits_along(store, tmp_path) -> None:
     assert not any(arrival.conflicts for arrival in merge([store.root], tmp_path / "joined"))
 
 
+def test_merging_may_bring_some_studies_alone(store, tmp_path) -> None:
+    rows = fill(store, 4)
+    for row, study in zip(rows, ("if50/a", "if100/a", "if100/b", "if20/c"), strict=True):
+        store.write(row | {"study": study})
+    merge([store.root], tmp_path / "joined", studies=["if50", "/b"])
+    joined = open_store(tmp_path / "joined")
+    assert sorted(row["study"] for row in joined.rows()) == ["if100/b", "if50/a"]
+    there = [bool(joined.read_logits(row["key"])) for row in rows]
+    assert there == [True, False, True, False]
+    (arrival,) = merge([store.root], tmp_path / "joined", studies=["if100"])
+    assert (arrival.n_rows, arrival.n_new) == (2, 1)
+    with pytest.raises(UserError, match="has an id that holds 'if7'"):
+        merge([store.root], tmp_path / "none", studies=["if50", "if7"])
+    assert not (tmp_path / "none").exists()
+
+
 def test_merging_may_leave_the_logits_of_defaults_behind(store, tmp_path) -> None:
     rows = fill(store, 4)
     for row, study, is_default in zip(rows, "aabb", (True, False, True, True), strict=True):
