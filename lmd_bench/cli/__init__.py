@@ -25,6 +25,7 @@ from lmd_bench.cli import (
 )
 from lmd_bench.cli.app import app, arrange
 from lmd_bench.core.errors import UserError
+from lmd_bench.core.machine import share_cores
 
 __all__ = [
     "ablation",
@@ -54,6 +55,7 @@ arrange()
 
 def main() -> NoReturn:
     """Run the command line; a UserError is one sentence on stderr and exit code 2."""
+    share_cores()
     try:
         app()
     except UserError as error:

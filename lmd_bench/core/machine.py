@@ -17,6 +17,16 @@ def n_cores() -> int:
     return max(1, min(allowed, *_quotas())) if _quotas() else max(1, allowed)
 
 
+def share_cores() -> None:
+    """Let threads that wait for each other sleep; to be called before torch is imported.
+
+    OpenMP's threads spin where they wait, for milliseconds. Where other work has one of the cores,
+    the rest burn theirs meanwhile, and a step takes ten times as long. What a person has set
+    himself stays.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def memory_bytes() -> int | None:
     """Return the memory this process may use: the machine's, or a container's limit if smaller."""
     limits = [_number(path) for path in _files("memory", "memory.max", "memory.limit_in_bytes")]

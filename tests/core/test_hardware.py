@@ -1,7 +1,12 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from lmd_bench.core import machine as hardware
 from lmd_bench.core.errors import UserError
+from lmd_bench.search.tune.cluster import prepare_environment
 from lmd_bench.search.tune.slots import Node, Slots, share_out, share_out_nodes
 
 
@@ -92,3 +97,27 @@ def test_what_no_node_can_hold_is_refused():
         share_out_nodes([Node(8, 1), Node(8, 1)], cpus_per_trial=12)
     with pytest.raises(UserError, match=r"no node has more than 1 GPU"):
         share_out_nodes([Node(8, 1), Node(8, 1)], gpus_per_trial=2.0)
+
+
+SHOWN = """
+import os, sys
+from lmd_bench import cli
+cli.app = lambda: print(os.environ["OMP_WAIT_POLICY"], "torch" in sys.modules)
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("own", [None, "ACTIVE"])
+def test_threads_sleep_where_they_wait_unless_a_person_says_otherwise(own: str | None) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_WAIT_POLICY": own} if own else {}
+    said = subprocess.run(
+        [sys.executable, "-c", SHOWN], env=environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.split() == [own or "PASSIVE", "False"]
+
+
+def test_workers_of_a_search_inherit_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    prepare_environment()
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"

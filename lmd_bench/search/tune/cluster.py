@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.machine import memory_bytes, n_cores
+from lmd_bench.core.machine import memory_bytes, n_cores, share_cores
 from lmd_bench.search.request import SearchRequest
 from lmd_bench.search.tune.gpu_share import AUTO, find_share
 from lmd_bench.search.tune.slots import Node, Slots, share_out, share_out_nodes
@@ -35,7 +35,8 @@ _FORWARDED = ("LMD_BENCH_CACHE", "LMD_BENCH_DATA", "LMD_BENCH_LOCAL", "TORCH_HOM
 
 
 def prepare_environment() -> None:
-    """Set what Ray reads when it is imported; what a person has set themselves stays."""
+    """Set what Ray and its workers read when they begin; what a person has set stays."""
+    share_cores()
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     # Sockets lie below TMPDIR, and the system takes no more than 107 characters of a path to one;
