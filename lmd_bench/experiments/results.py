@@ -1,6 +1,6 @@
 """A results folder and the questions that can be asked of it: the face of the package in Python.
 
-    results = open_results("results/reference/ham10000-32px")
+    results = open_results("results/reference/adapter")
     print(results.leaderboard())
     results.compare("lmd", ["crt"]).frame
     results.model("9f3c").predict("new_images").frame

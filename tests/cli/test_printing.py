@@ -53,7 +53,7 @@ def test_only_the_command_line_prints() -> None:
 
 @pytest.mark.parametrize("format", ["table", "json"])
 def test_a_part_of_what_shows_all_parts_is_refused(format: str) -> None:
-    root = "results/reference/ham10000-32px"
+    root = "results/reference/adapter"
     words = ["imbalance", "--results", root, "--format", format, "--part", "ranges"]
     with pytest.raises(UserError, match="--part names what a CSV holds"):
         CliRunner().invoke(app, words, catch_exceptions=False)

@@ -15,7 +15,7 @@ NAMES = (
     "getting-started data data-reports encoders features methods own-method search cluster "
     "leaderboard "
     "statistics clinic sweeps-and-transfer ablations simulation report results-folder "
-    "using-the-model python cli extending architecture reference-results"
+    "using-the-model python cli extending architecture"
 )
 
 
