@@ -1,4 +1,4 @@
-"""A training step on all cores where threads that wait spin, and where they sleep.
+"""A training step on all cores where threads that wait spin, where they sleep soon, and at once.
 
     python benchmarks/waiting_threads.py [--rounds N] [--smallest]
 
@@ -34,23 +34,31 @@ print(sorted(seconds[2:])[n_steps // 2])
 """
 
 
-def step(policy: str, size: int, n_steps: int) -> float:
+WAYS = {
+    "spin": {},  # GNU's OpenMP as it comes
+    "sleep soon": {"GOMP_SPINCOUNT": "1000"},  # what lmd-bench sets
+    "sleep at once": {"OMP_WAIT_POLICY": "PASSIVE"},
+}
+
+
+def step(way: str, size: int, n_steps: int) -> float:
     """Return the median seconds of a step in a process of its own."""
     command = [sys.executable, "-c", STEPS, str(size), str(n_steps), str(n_cores())]
-    environment = {**os.environ, "OMP_WAIT_POLICY": policy}
-    said = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    said = subprocess.run(
+        command, env={**os.environ, **WAYS[way]}, check=True, capture_output=True, text=True
+    )
     return float(said.stdout)
 
 
 def compare(beside: str, rounds: int, size: int, n_steps: int) -> None:
-    """Print both policies, round by round side by side."""
-    pairs = [(step("ACTIVE", size, n_steps), step("PASSIVE", size, n_steps)) for _ in range(rounds)]
-    spin, sleep = (1000 * median(times) for times in zip(*pairs, strict=True))
-    load = os.getloadavg()[0]
-    print(
-        f"{beside}: spin {spin:.0f} ms, sleep {sleep:.0f} ms a step ({spin / sleep:.2f}x), "
-        f"load {load:.1f}"
+    """Print the ways, round by round side by side."""
+    times = [[step(way, size, n_steps) for way in WAYS] for _ in range(rounds)]
+    medians = [1000 * median(of_way) for of_way in zip(*times, strict=True)]
+    said = (
+        f"{way} {one:.0f} ms ({medians[0] / one:.2f}x)"
+        for way, one in zip(WAYS, medians, strict=True)
     )
+    print(f"{beside}: {', '.join(said)}; load {os.getloadavg()[0]:.1f}", flush=True)
 
 
 def main() -> None:

@@ -18,13 +18,15 @@ def n_cores() -> int:
 
 
 def share_cores() -> None:
-    """Let threads that wait for each other sleep; to be called before torch is imported.
+    """Let threads that wait for each other sleep soon; to be called before torch is imported.
 
-    OpenMP's threads spin where they wait, for milliseconds. Where other work has one of the cores,
-    the rest burn theirs meanwhile, and a step takes ten times as long. What a person has set
-    himself stays.
+    GNU's OpenMP, with which Linux builds of torch come, spins for milliseconds where a thread
+    waits. Where other work has one of the cores, the rest burn theirs meanwhile. A thousand turns
+    (microseconds) cost an idle machine nothing; sleeping at once costs it up to a fifth
+    (benchmarks/waiting_threads.py). What a person has set stays.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def memory_bytes() -> int | None:

@@ -102,22 +102,28 @@ def test_what_no_node_can_hold_is_refused():
 SHOWN = """
 import os, sys
 from lmd_bench import cli
-cli.app = lambda: print(os.environ["OMP_WAIT_POLICY"], "torch" in sys.modules)
+cli.app = lambda: print(os.environ.get("GOMP_SPINCOUNT"), "torch" in sys.modules)
 cli.main()
 """
+WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
 
-@pytest.mark.parametrize("own", [None, "ACTIVE"])
-def test_threads_sleep_where_they_wait_unless_a_person_says_otherwise(own: str | None) -> None:
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
-    environment |= {"OMP_WAIT_POLICY": own} if own else {}
+@pytest.mark.parametrize(
+    ("own", "count"),
+    [({}, "1000"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None"), ({"GOMP_SPINCOUNT": "7"}, "7")],
+)
+def test_waiting_threads_sleep_soon_unless_a_person_says_otherwise(
+    own: dict[str, str], count: str
+) -> None:
+    environment = {key: value for key, value in os.environ.items() if key not in WAITING} | own
     said = subprocess.run(
         [sys.executable, "-c", SHOWN], env=environment, capture_output=True, text=True, check=True
     )
-    assert said.stdout.split() == [own or "PASSIVE", "False"]
+    assert said.stdout.split() == [count, "False"]
 
 
 def test_workers_of_a_search_inherit_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    for name in WAITING:
+        monkeypatch.delenv(name, raising=False)
     prepare_environment()
-    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert os.environ["GOMP_SPINCOUNT"] == "1000"
