@@ -93,7 +93,8 @@ def ensembles(
     if not lines:
         raise UserError(
             f"No confirmed run in {store.root} has logits of val and test, which ensembles take; "
-            "let its search confirm with --confirm-seeds 2 or more, or name another folder."
+            "let its search confirm with --confirm-seeds 2 or more, or name a folder whose rows "
+            "were not merged with --logits test, tuned or none."
         )
     frame = pd.DataFrame(lines).assign(rule=rule.name, watermark=rule.watermark)
     return Answer({"rows": frame}, lambda: _text(frame, rule, notes), rule, tuple(notes))
@@ -159,7 +160,8 @@ def _greedy(confirmed: Sequence[_Confirmed], best_on_val: Judged) -> Row:
         picks[owner] += count
     members = ", ".join(f"{count} {name}" for name, count in picks.most_common() if count)
     n_runs = int(np.count_nonzero(counts))
-    name = f"{n_runs} runs of {sum(count > 0 for count in picks.values())} methods"
+    n_methods = sum(count > 0 for count in picks.values())
+    name = f"{n_runs} runs of {n_methods} method{'s' if n_methods > 1 else ''}"
     loss = balanced_log_loss(labels, weighted_mean(val, counts))
     line = _line(ENSEMBLE, name, n_runs, _alone(together), loss)
     return line | _gain(together, best_on_val) | {"members": members}

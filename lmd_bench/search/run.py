@@ -135,12 +135,16 @@ def run_search(
             store.mirror.pull()
             store.mirror.push_all()
         queue = JobQueue(work, store)
-        ray = None
-        if not queue.finished:
-            ray = claim.enter_context(_started(queue, slots, display, log, progress))
-        track = tracked(request.results, request.track, queue.ids(), display.note)
-        with track:
-            outcome = _run_claimed(queue, slots, display, log, ray)
+        try:
+            ray = None
+            if not queue.finished:
+                ray = claim.enter_context(_started(queue, slots, display, log, progress))
+        except KeyboardInterrupt:
+            outcome = SearchOutcome(queue.n_stored(), 0, True, ())
+        else:
+            track = tracked(request.results, request.track, queue.ids(), display.note)
+            with track:
+                outcome = _run_claimed(queue, slots, display, log, ray)
     _say(outcome, display)
     return outcome
 
@@ -196,6 +200,7 @@ def _started(
     """Start Ray and meanwhile try the encoders; return the cluster, which its `close` lets go.
 
     Raises:
+        KeyboardInterrupt: Ctrl-C or SIGTERM.
         UserError: Ray that does not start; an encoder or features that cannot be had.
     """
     request, trials = queue.request, known_trials(queue)
@@ -208,7 +213,8 @@ def _started(
             ray.enter_context(cluster(request.address, slots, request.verbose))
         for sentence in tried.result():
             display.note(sentence)
-        fill_features(queue, progress)
+        with _stoppable():
+            fill_features(queue, progress)
         return ray.pop_all()
 
 

@@ -90,6 +90,19 @@ def test_ray_is_let_go_when_an_encoder_cannot_be_had(ask, store, held, tmp_path,
     assert not (tmp_path / "searches").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_features_are_computed_ends_it_with_a_sentence(
+    ask, store, held, tmp_path, monkeypatch, number
+):
+    monkeypatch.setattr(run, "fill_features", lambda queue, progress: os.kill(os.getpid(), number))
+    monkeypatch.setattr(run, "_fit", lambda *arguments: pytest.fail("it ran"))
+    lines = Lines()
+    outcome = search(ask, tmp_path, lines)
+    assert outcome.stopped
+    assert lines.notes == ["stopped: 0 trials are stored; the same command goes on"]
+    assert held == ["up", "down"]
+
+
 def test_a_search_runs_to_the_end(ask, store, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "_fit", lambda searcher, request, slots: play(searcher, store))
     outcome = search(ask, tmp_path)
