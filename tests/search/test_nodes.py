@@ -136,7 +136,8 @@ def test_a_node_that_ends_every_process_loses_no_trial(tmp_path, environment):
     path = os.pathsep.join([str(bad), environment.get("PYTHONPATH", "")])
     command = (
         "search --dataset synthetic --image-size 32 --n-max 100 --imbalance-factor 5 --trials 6 "
-        "--method cross_entropy --epochs 6 --confirm-seeds 0 --sampler random --results"
+        "--budget per-study --method cross_entropy --epochs 2 --confirm-seeds 0 --sampler random "
+        "--results"
     )
     with two_nodes(environment, path) as (address, _):
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
