@@ -140,5 +140,5 @@ def test_a_missing_cell_is_filled_once(tmp_path: Path, monkeypatch: pytest.Monke
     def fail(*arguments) -> None:
         raise AssertionError("it is there already")
 
-    monkeypatch.setattr(trial, "execute_trial", fail)
+    monkeypatch.setattr("lmd_bench.training.trial.execute_trial", fail)
     app(["confirm", rows[1]["key"], "--results", str(tmp_path)], standalone_mode=False)

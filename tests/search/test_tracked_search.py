@@ -59,6 +59,7 @@ def in_wandb(place: Path) -> dict[str, dict[str, float]]:
 
 def test_a_search_is_in_every_tracker(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "tracking")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # later versions open it so alone
     results = tmp_path / "results"
     places = ["--track", f"mlflow={tmp_path / 'mlflow'}", "--track", "wandb"]
     places += ["--track", f"tensorboard={tmp_path / 'board'}"]
