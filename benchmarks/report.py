@@ -108,7 +108,8 @@ def _row(
         measured[f"{split}_recall"] = per_class_recall(labels, logits).tolist()
         if confirms:
             logits_of += [
-                (f"ISIC_{image:07d}", split, int(label), z.tolist())
+                # Lesions of two images.
+                (f"ISIC_{image:07d}", split, int(label), z.tolist(), f"{label}_{image // 14}")
                 for image, (label, z) in enumerate(zip(labels, logits, strict=True))
             ]
     if confirms:
