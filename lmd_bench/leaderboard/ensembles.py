@@ -94,7 +94,7 @@ def ensembles(
         raise UserError(
             f"No confirmed run in {store.root} has logits of val and test, which ensembles take; "
             "let its search confirm with --confirm-seeds 2 or more, or name a folder whose rows "
-            "were not merged with --logits test, tuned or none."
+            "were not merged with --private, --logits test or tuned."
         )
     frame = pd.DataFrame(lines).assign(rule=rule.name, watermark=rule.watermark)
     return Answer({"rows": frame}, lambda: _text(frame, rule, notes), rule, tuple(notes))

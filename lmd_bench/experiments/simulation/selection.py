@@ -22,7 +22,7 @@ from lmd_bench.core.schema import Row
 from lmd_bench.core.seeding import derive_seed
 from lmd_bench.experiments.simulation.replay import OnStep, no_step
 from lmd_bench.leaderboard.answer import Answer
-from lmd_bench.leaderboard.studies.group import StudyRows, group_studies
+from lmd_bench.leaderboard.studies.group import StudyRows, by_factor, group_studies
 from lmd_bench.leaderboard.tables.text import Part, Table, percent
 from lmd_bench.search.racing import IsBehind, behind_on_val, leader_of, left_of
 from lmd_bench.store.store import open_store
@@ -63,7 +63,7 @@ def selection(
     store = open_store(results)
     is_behind = behind_on_val(store)
     lines = []
-    for study in group_studies(store.rows()):
+    for study in by_factor(group_studies(store.rows())):
         if methods and study.method not in methods:
             continue
         on_step(f"races of {study.method} on {study.task}")

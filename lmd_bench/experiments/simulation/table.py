@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from optuna.distributions import CategoricalDistribution
 
 from lmd_bench.core.schema import Config, Row
 from lmd_bench.leaderboard.imbalance.over_range import RangeStudy, range_studies
-from lmd_bench.leaderboard.studies.group import StudyRows, by_task, group_studies
+from lmd_bench.leaderboard.studies.group import StudyRows, by_factor, group_studies
 from lmd_bench.methods.settings import deferral_of
 from lmd_bench.methods.space import Space, search_space
 from lmd_bench.search.jobs import encoder_score, stage1_curve, value_of
@@ -103,8 +102,7 @@ class StudyTable:
 def tables_of(rows: Iterable[Mapping[str, Any]]) -> list[StudyTable]:
     """Return the table of each study that has search rows, tasks by rising factor."""
     rows = list(rows)
-    studies = chain.from_iterable(by_task(group_studies(rows)).values())
-    tables = [_table(study) for study in studies if study.trials]
+    tables = [_table(study) for study in by_factor(group_studies(rows)) if study.trials]
     return tables + [_over_range(study, rows) for study in range_studies(rows)]
 
 

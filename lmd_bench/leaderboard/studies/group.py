@@ -178,6 +178,11 @@ def by_task(studies: Iterable[StudyRows]) -> dict[str, list[StudyRows]]:
     return dict(sorted(tasks.items(), key=lambda item: task_order(item[1][0].rows[0])))
 
 
+def by_factor(studies: Iterable[StudyRows]) -> list[StudyRows]:
+    """Return studies in the order of their tasks: those of one data set by rising factor."""
+    return sorted(studies, key=lambda study: task_order(study.rows[0]))
+
+
 def by_table(studies: Iterable[StudyRows]) -> dict[str, list[StudyRows]]:
     """Return the studies of each task, tasks on which one search is repeated as one.
 
