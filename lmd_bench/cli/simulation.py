@@ -27,6 +27,7 @@ class ReplayOptions:
     pruner: Annotated[str, typer.Option(help="By comma: none, median, halving, hyperband.")] = (
         "none,median,halving,hyperband"
     )
+    grace_period: Annotated[int, typer.Option(help="Epochs before a pruner may end a trial.")] = 1
     trials: Annotated[
         int | None, typer.Option(help="Trials a replay; by default half of each table.")
     ] = None
@@ -117,6 +118,7 @@ def simulate(
         top_k=replays.top_k,
         methods=methods,
         ignore_deferral=replays.ignore_deferral,
+        grace_period=replays.grace_period,
         parts=parts,
     )
     with Console(stderr=True).status("reading") as status:

@@ -82,6 +82,9 @@ class Proposing:
 
     sampler: Annotated[Sampler, Option("What proposes configs.")] = "tpe"
     pruner: Annotated[Pruner, Option("What ends trials that fall behind.")] = "none"
+    grace_period: Annotated[
+        int, Option("Epochs of stage 1 that a trial has before a pruner may end it.", low=1)
+    ] = 1
     objectives: Annotated[str, Option("One or two metrics on val for the sampler, by comma.")] = (
         "balanced_accuracy"
     )
@@ -119,6 +122,7 @@ class Proposing:
         return {
             "sampler": self.sampler,
             "pruner": self.pruner,
+            "grace_period": self.grace_period,
             "objectives": tuple(name.strip() for name in self.objectives.split(",")),
             "joint": self.joint,
             "deterministic": self.deterministic,

@@ -45,6 +45,7 @@ class SearchRequest:
     seed: int = 0  # base of all seeds
     sampler: str = "tpe"
     pruner: str = NONE
+    grace_period: int = 1  # epochs of stage 1 that a trial has before a pruner may end it
     objectives: tuple[str, ...] = (METRIC,)  # on val; the sampler is told of these
     joint: bool = False  # both stages together in each trial, in place of one after the other
     deterministic: bool = False  # the same trials at any concurrency
@@ -85,6 +86,7 @@ class SearchRequest:
         least = {"trials": (self.n_trials, 1), "epochs": (self.n_epochs, 1)}
         least |= {"confirm_seeds": (self.confirm_seeds, 0), "top_k": (self.top_k, 1)}
         least |= {"select_top": (self.select_top, 1), "select_seeds": (self.select_seeds, 1)}
+        least |= {"grace_period": (self.grace_period, 1)}
         for option, (value, low) in least.items():
             if value < low:
                 raise UserError(f"Option {option} {value} is not possible; give {low} or more.")
@@ -100,7 +102,7 @@ class SearchRequest:
         defaults = [(method, self.default_of(method)) for method in self.methods]
         check_tuning(defaults, has_images=with_images == {True})
         check_sampler(self.sampler, len(self.objectives))
-        check_pruner(self.pruner)
+        check_pruner(self.pruner, self.grace_period, self.n_epochs)
         if self.prior:
             check_prior(self.sampler)
         self._check_ways()

@@ -42,6 +42,7 @@ class StudySpec:
     sampler_seed: int  # base of the sampler's seeds
     sampler: str
     pruner: str
+    grace_period: int  # epochs that a trial has before the pruner may end it
     objectives: tuple[str, ...]  # metrics on val that the sampler is told
     versions: Mapping[str, int | str]  # plug-in -> version
     requested: bool  # False: it only feeds other studies and is not confirmed
@@ -230,6 +231,7 @@ def _study(
         *(method.name, request.n_epochs, request.sampler, pruner, request.joint),
         *(request.deterministic, stands_on is None, *request.objectives),
         identity(default, ranged(both_stages, request.ranges), method.versions, None, None, own),
+        *_grace(request, pruner),
         *_ways_of_start(request),
     ]
     return StudySpec(
@@ -246,6 +248,7 @@ def _study(
         sampler_seed=derive_seed(request.seed, "sampler", id),
         sampler=request.sampler,
         pruner=pruner,
+        grace_period=request.grace_period,
         objectives=request.objectives,
         versions=versions,
         requested=requested,
@@ -289,8 +292,15 @@ def study_id(request: SearchRequest, method: Method, task: str, pruner: str, ide
     }
     budget = [f"{request.n_epochs}ep", f"seed{request.seed}", identity]
     budget += [way for way, is_used in ways.items() if is_used]
+    budget += _grace(request, pruner)
     budget += _ways_of_start(request)
     return f"{task}/{method.name}/{'-'.join(budget)}"
+
+
+def _grace(request: SearchRequest, pruner: str) -> list[str]:
+    """Return how a study says that its pruner waits; nothing where it judges from the start."""
+    waits = pruner != NONE and request.grace_period > 1
+    return [f"grace{request.grace_period}"] if waits else []
 
 
 def _ways_of_start(request: SearchRequest) -> list[str]:

@@ -6,6 +6,7 @@ in the last epochs, is whether their deferral point is respected.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -31,6 +32,7 @@ def pruner_frame(
     seed: int,
     n_workers: int = 1,
     ignore_deferral: bool = False,
+    grace_period: int = 1,
     on_step: OnStep = no_step,
 ) -> pd.DataFrame:
     """Return a line for each study that trains stage 1, and each pruner.
@@ -49,6 +51,7 @@ def pruner_frame(
         n_workers: Trials at once.
         ignore_deferral: Add lines, for methods that have a deferral point, in which trials may be
             judged from their first epoch.
+        grace_period: Epochs that a trial has before a pruner may end it.
         on_step: Is told of each line that is begun.
     """
     lines: list[dict[str, object]] = []
@@ -63,7 +66,8 @@ def pruner_frame(
         for name in names:
             for respects in (True, False) if ignore_deferral and deferred else (True,):
                 on_step(f"{table.method}: {name}")
-                setting = Setting(RANDOM, name, n_workers=n_workers, respects_deferral=respects)
+                setting = Setting(RANDOM, name, grace_period, n_workers=n_workers)
+                setting = replace(setting, respects_deferral=respects)
                 runs = replays(table, setting, repeats, seed)
                 lines.append(_line(table, setting, runs, hours))
     return pd.DataFrame(lines, columns=pd.Index(COLUMNS))

@@ -33,6 +33,7 @@ class Setting:
 
     sampler: str = RANDOM
     pruner: str = NONE
+    grace_period: int = 1  # epochs that a trial has before the pruner may end it
     n_trials: int | None = None  # None: all of the table, or as many as the hours allow
     hours: float | None = None  # of the simulated clock; the last trial starts before they are over
     n_workers: int = 1
@@ -194,7 +195,7 @@ class _Clock:
         if trial.is_default or self._table.staged or setting.pruner == NONE:
             return ()
         deferral = trial.deferral if setting.respects_deferral else 0.0
-        first = first_judged(deferral, n_epochs)
+        first = max(first_judged(deferral, n_epochs), setting.grace_period)
         return PRUNERS[setting.pruner](self._curves, n_epochs, first, number)
 
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
@@ -37,6 +37,7 @@ class Request:
     top_k: int = 3
     methods: tuple[str, ...] = ()  # none: all
     ignore_deferral: bool = False
+    grace_period: int = 1
     parts: tuple[str, ...] = PARTS
 
     def __post_init__(self) -> None:
@@ -53,6 +54,7 @@ class Request:
             raise UserError("A replay has --trials or --hours as its budget; give one of them.")
         least = {"--trials": self.n_trials, "--workers": self.n_workers}
         least |= {"--repeats": self.repeats, "--top-k": self.top_k}
+        least |= {"--grace-period": self.grace_period}
         for option, value in least.items():
             if value is not None and value < 1:
                 raise UserError(f"{option} {value} is not possible; give 1 or more.")
@@ -62,7 +64,8 @@ class Request:
     @property
     def budget(self) -> Setting:
         """Return the budget of each replay."""
-        return Setting(n_trials=self.n_trials, hours=self.hours, n_workers=self.n_workers)
+        budget = Setting(n_trials=self.n_trials, hours=self.hours, n_workers=self.n_workers)
+        return replace(budget, grace_period=self.grace_period)
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,7 @@ def simulate(
             request.seed,
             request.n_workers,
             request.ignore_deferral,
+            request.grace_period,
             on_step,
         )
     if "stages" in request.parts:

@@ -2,13 +2,14 @@
 
 A trial takes the thresholds with it when it starts, made of the curves that its study has by then.
 So pruning needs no word with the driver, follows from the store, and is the same after a resume.
-Only trials of one study are compared, and never before the method's own deferral point.
+Only trials of one study are compared, and never before the method's own deferral point, nor before
+the grace period is over that a person gives all trials.
 """
 
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from lmd_bench.core.errors import unknown
+from lmd_bench.core.errors import UserError, unknown
 
 Curve = Sequence[float]  # val balanced accuracy after each epoch of stage 1; shorter if pruned
 Thresholds = tuple[tuple[int, float], ...]  # (epoch from 1, least best-so-far score) to go on
@@ -65,14 +66,29 @@ PRUNERS: dict[str, Callable[[Sequence[Curve], int, int, int], Thresholds]] = {
 }
 
 
-def check_pruner(name: str) -> None:
-    """Check that a pruner exists.
+def check_pruner(name: str, grace_period: int = 1, n_epochs: int | None = None) -> None:
+    """Check that a pruner exists, and that its grace period leaves it epochs to judge.
+
+    Args:
+        name: Of the pruner.
+        grace_period: Epochs that a trial has before it may be ended.
+        n_epochs: Of a whole trial; None: they are not known.
 
     Raises:
-        UserError: none of that name.
+        UserError: none of that name, or a grace period that no pruner or no epoch is there for.
     """
     if name not in PRUNERS:
         raise unknown("pruner", name, PRUNERS)
+    if grace_period > 1 and name == NONE:
+        raise UserError(
+            f"A grace period of {grace_period} epochs is for a pruner, and none is chosen; name "
+            "one or leave out grace_period."
+        )
+    if n_epochs is not None and grace_period >= n_epochs > 1:
+        raise UserError(
+            f"Option grace_period {grace_period} leaves the pruner nothing to end in {n_epochs} "
+            f"epochs; give {n_epochs - 1} or less."
+        )
 
 
 def rungs(first: int, n_epochs: int) -> list[int]:

@@ -159,7 +159,7 @@ class Study:
         # No trial is judged before its method's main phase has begun (say, before DRW sets in): it
         # would be ended for what the method has not done yet.
         deferral = deferral_of(study.method.representation, proposal.spec.config)
-        first = first_judged(deferral, study.n_epochs)
+        first = max(first_judged(deferral, study.n_epochs), study.grace_period)
         # What is good at an easy level says nothing of a hard one.
         level = study.level_of(proposal.trial_number)
         rows = [

@@ -115,6 +115,8 @@ def test_a_pruned_trial_costs_the_epochs_that_it_had(table):
     for one in pruned:
         assert one.ended - one.started == pytest.approx(100 * len(one.curve) / 10)
         assert one.outcome.values is None
+    waiting = replay(by_hand, Setting("random", "median", grace_period=7), 2)
+    assert min(len(one.curve) for one in waiting.ran if one.pruned) == 7
     staged = replace(by_hand, staged=True)
     assert not replay(staged, Setting("random", "median"), 2).n_pruned  # it trains no stage 1
 

@@ -96,6 +96,41 @@ def test_pruned_trials_count_and_optuna_knows_them_as_pruned(ask):
         assert names.count("COMPLETE") == 5
 
 
+def test_no_trial_is_ended_in_its_grace_period(ask):
+    store = MemoryStore()
+    request = ask("cross_entropy", n_trials=6, n_epochs=4, pruner="median", grace_period=3)
+    queue = queue_of(request, store)
+    for curve in ([0.1, 0.2, 0.3, 0.4],) * 4:
+        job = queue.next()
+        store.write(with_curve(job, curve))
+        queue.ended(job.key, "")
+    assert queue.next().context.thresholds == ((3, pytest.approx(0.3)),)
+    assert job.spec.study.endswith("-median-grace3")
+
+
+def test_it_makes_a_study_of_its_own_only_where_something_prunes(ask):
+    def study(**fields):
+        return next(
+            iter(queue_of(ask("cross_entropy", n_epochs=9, **fields), MemoryStore()).studies)
+        )
+
+    assert study(pruner="halving") == study(pruner="halving", grace_period=1)
+    assert study(pruner="halving") != study(pruner="halving", grace_period=2)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"pruner": "median", "grace_period": 0}, "grace_period 0 is not possible"),
+        ({"pruner": "median", "grace_period": 4}, "leaves the pruner nothing to end in 4 epochs"),
+        ({"grace_period": 2}, "is for a pruner, and none is chosen"),
+    ],
+)
+def test_a_grace_period_that_nothing_is_there_for_is_refused(ask, fields, says):
+    with pytest.raises(UserError, match=says):
+        ask("cross_entropy", n_epochs=4, **fields)
+
+
 def test_a_pruner_that_does_not_exist_is_refused(ask):
     with pytest.raises(UserError, match="Unknown pruner 'medain'"):
         ask("crt", pruner="medain")
