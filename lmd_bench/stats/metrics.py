@@ -52,6 +52,11 @@ class Metric:
     short: str = ""  # the title in the head of a narrow column; empty: the title
     note: str = ""  # what a reader must know of it, below a table
 
+    @property
+    def is_of_logits(self) -> bool:
+        """Return whether labels and logits give it; one after scaling stands in rows alone."""
+        return self.function is not None or self.group is not None
+
     def value(
         self,
         labels: Labels,

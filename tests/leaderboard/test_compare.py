@@ -134,6 +134,9 @@ def test_any_metric_and_one_class_can_be_compared() -> None:
     assert of_class.tested.value == pytest.approx(in_class[0] - in_class[1])
     with pytest.raises(UserError, match="Unknown metric 'recall:z'"):
         compare(sides[0], sides[1:], None, ("recall:z",))
+    # Of a score after temperature scaling there is the column of a row, and no logits.
+    with pytest.raises(UserError, match="Unknown metric 'scaled_nll'"):
+        compare(sides[0], sides[1:], None, ("scaled_nll",))
 
 
 def _stored(tmp_path, study, shift: int = 0):

@@ -217,14 +217,15 @@ def quiet_note(judged: Judged, lesions: Lesions = None) -> str:
 
 
 def check_metric(metric: str, class_names: Sequence[str]) -> None:
-    """Check that there is such a metric.
+    """Check that there is such a metric, and that it can be had of stored logits.
 
     Raises:
         UserError: there is none.
     """
     of_classes = [f"{OF_CLASS}{name}" for name in class_names]
-    if metric not in known_metrics() and metric not in of_classes:
-        raise unknown("metric", metric, [*known_metrics(), *of_classes])
+    allowed = [name for name, known in known_metrics().items() if known.is_of_logits]
+    if metric not in (*allowed, *of_classes):
+        raise unknown("metric", metric, [*allowed, *of_classes])
 
 
 def is_recall(metric: str) -> bool:
