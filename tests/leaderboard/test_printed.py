@@ -56,6 +56,9 @@ COMMANDS = {
         "sets-ranks-json": "ranks --format json",
         "sets-iqm-csv": "ranks --part iqm --format csv",
         "sets-profiles-csv": "ranks --part profiles --format csv",
+        "sets-compare": "compare crt lmd alone",
+        "sets-intervals-by-class": "intervals --by-class --study set0",
+        "sets-intervals-csv": "intervals --by-class --study set0 --format csv",
     },
     "splits": {
         "splits-leaderboard": "leaderboard",
@@ -108,6 +111,9 @@ def _sets(study: Callable[..., list[dict]]) -> Iterator[tuple[dict, list[tuple]]
             skill += 0.02 * (-1) ** number * (name == "vfc")
             for row in study(name, [0.3, 0.4], {0: [skill - 0.1] * 2, 1: [skill] * 2}, task=task):
                 yield _judged(row, skill, rng)
+    # A method on one data set alone, of which rows were brought without their logits.
+    for row in study("alone", [0.3], {0: [0.6] * 2}, task=replace(TASK, dataset="set0")):
+        yield _judged(row, 0.6, rng)[0], []
 
 
 def _splits(study: Callable[..., list[dict]]) -> Iterator[tuple[dict, list[tuple]]]:

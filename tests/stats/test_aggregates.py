@@ -6,8 +6,11 @@ from scipy.stats import trim_mean
 
 from lmd_bench.stats.aggregates import (
     above_chance,
+    elo,
+    improvability,
     improvement_probability,
     interquartile_mean,
+    mean_win_rates,
     performance_profile,
 )
 
@@ -57,3 +60,26 @@ def test_a_profile_is_the_share_of_runs_above_each_threshold() -> None:
 def test_chance_is_0_and_all_right_is_1_whatever_the_classes() -> None:
     assert above_chance(np.array([1 / 7, 4 / 7, 1.0]), 7) == pytest.approx([0, 1 / 2, 1])
     assert above_chance(np.array([0.5]), 2) == pytest.approx([0])
+
+
+def test_a_method_wins_its_share_of_rivals_and_one_alone_has_none() -> None:
+    assert mean_win_rates(np.array([[0.5, 0.4], [0.3, 0.3]])) == pytest.approx([0.75, 0.25])
+    assert np.isnan(mean_win_rates(np.array([[0.5]]))).tolist() == [True]
+
+
+def test_the_error_that_could_be_spared_is_of_each_data_set_by_itself() -> None:
+    # Errors .2 and .4, then .9 and .6: the best of one data set says nothing of the other.
+    shares = improvability(np.array([[0.8, 0.6], [0.1, 0.4]]))
+    assert shares == pytest.approx([(0 + 1 / 3) / 2, (1 / 2 + 0) / 2])
+
+
+def test_the_strengths_of_two_are_the_odds_of_their_games() -> None:
+    # Three of four games are won, and one more is drawn: 3.5 against 1.5.
+    found = elo(np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.1, 0.9]]))
+    assert found[0] - found[1] == pytest.approx(400 * np.log10(3.5 / 1.5))
+    assert found.mean() == pytest.approx(1000)
+
+
+def test_each_method_has_a_profile_of_its_own_weights() -> None:
+    scores, weights = np.array([[0.1, 0.9], [0.1, 0.9]]), np.array([[1.0, 1.0], [1.0, 3.0]])
+    assert performance_profile(scores, weights, np.array([0.5]))[:, 0] == pytest.approx([0.5, 0.75])

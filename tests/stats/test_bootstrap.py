@@ -118,3 +118,15 @@ def test_weighted_lesions_spread_recalls_as_drawn_ones_do() -> None:
     np.testing.assert_allclose(weighted.mean(axis=0), drawn.mean(axis=0), atol=0.003)
     np.testing.assert_allclose(weighted.std(axis=0), drawn.std(axis=0), rtol=0.04)
     assert np.isnan(weighted[:, :, 3]).all()
+
+
+def test_a_lesion_that_weighs_as_much_as_any_moves_nothing() -> None:
+    labels, right = np.array([0, 0, 0, 1, 1]), np.array([[1.0], [0.0], [0.0], [1.0], [0.0]])
+    clusters = np.array([0, 0, 1, 2, 3])
+    even = reweighted_recall(labels, right, 3, clusters, np.ones((1, 4)))
+    assert even[0, 0, :2] == pytest.approx([1 / 3, 1 / 2])
+    assert np.isnan(even[0, 0, 2])
+    # A lesion that is right twice as often counted pulls the recall of its class up, and no other.
+    more = reweighted_recall(labels, right, 3, clusters, np.array([[1.0, 1.0, 2.0, 1.0]]))
+    assert more[0, 0, 0] == pytest.approx(1 / 3)
+    assert more[0, 0, 1] > 1 / 2

@@ -91,3 +91,9 @@ def test_the_jackknife_never_deletes_the_only_lesion_of_a_class() -> None:
 
     assert all(kept_always)
     assert len(kept_always) == 3
+
+
+def test_one_lesion_alone_shows_nothing() -> None:
+    alone = jackknife_influence(np.array([0, 0]), lambda kept: float(len(kept)), np.array([4, 4]))
+    assert alone.of_units.tolist() == [[0.0]]
+    assert alone.df == 1.0

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmd_bench.stats.interaction import interactions
+from lmd_bench.stats.interaction import _additive, _unexplained, interactions
 from lmd_bench.stats.surface import UnitColumns
 
 N_LEVELS = 5
@@ -97,3 +97,21 @@ def test_p_does_not_hang_on_how_a_library_decomposes_a_matrix(monkeypatch: pytes
 
     monkeypatch.setattr(np.linalg, "svd", in_another_basis)
     assert interactions(columns, context, scores) == expected
+
+
+def test_the_orders_are_of_all_residuals_of_a_search():
+    columns, context, scores = simulated(1, 40, 3, shift=0.2)
+    found = interactions(columns, context, scores, seed=7)
+    assert found is not None
+    # By hand from the same draws: each order holds every residual once.
+    base = _additive(columns.values, np.array(context))
+    assert base is not None
+    rest = _unexplained(base)
+    residuals = rest.T @ np.array(scores)
+    x, t = columns.values, np.array(context)
+    products = rest.T @ ((x - x.mean(axis=0)) * (t - t.mean())[:, None])
+    products /= np.linalg.norm(products, axis=0)
+    orders = np.random.default_rng(7).permuted(np.tile(residuals, (999, 1)), axis=1)
+    largest = np.abs(orders @ products).max(axis=1)
+    p = [(1 + (largest >= abs(residuals @ product) - 1e-12).sum()) / 1000 for product in products.T]
+    assert list(found.of_each.values()) == pytest.approx(p)

@@ -293,3 +293,26 @@ def test_further_metrics_are_those_that_only_test_is_judged_by() -> None:
     )
     for name, value in further.items():
         assert value == pytest.approx(metrics.METRICS[name].value(labels, logits, weights=None))
+
+
+def test_scores_after_temperature_scaling_are_those_of_the_scaled_logits() -> None:
+    labels, logits = random_case(np.float32)
+    found = metrics.evaluate_scaled(labels, logits, 2.0)
+    assert set(found) == {"nll", "brier", "ece"}
+    assert found["nll"] == pytest.approx(metrics.METRICS["nll"].value(labels, logits / 2.0))
+    assert found["nll"] != pytest.approx(metrics.METRICS["nll"].value(labels, logits))
+
+
+def test_a_scaled_score_has_a_name_and_a_note_of_its_own_and_is_no_objective() -> None:
+    scaled = metrics.shown_metrics()["scaled_ece"]
+    assert (scaled.name, scaled.title) == ("scaled_ece", "ECE, scaled")
+    assert scaled.note == "Scaled: after temperature scaling on val."
+    assert not scaled.objective
+    assert not scaled.is_of_logits
+    assert metrics.METRICS["many_recall"].is_of_logits
+
+
+def test_recalls_of_groups_are_columns_and_can_be_searched_for() -> None:
+    groups = [metrics.METRICS[f"{group}_recall"] for group in ("many", "medium", "few")]
+    assert all(metric.in_board and metric.objective for metric in groups)
+    assert [metric.short for metric in groups] == ["Many", "Med.", "Few"]

@@ -1,8 +1,10 @@
 """Ranks over tasks by hand and against scipy, and how often equal methods seem to differ."""
 
+from itertools import product
+
 import numpy as np
 import pytest
-from scipy.stats import friedmanchisquare, wilcoxon
+from scipy.stats import friedmanchisquare, rankdata, wilcoxon
 
 from lmd_bench.stats.paired import holm
 from lmd_bench.stats.ranks import (
@@ -114,3 +116,12 @@ def test_equal_methods_differ_anywhere_at_most_5_times_in_100(n_boards: int) -> 
     most = 0.05 + 2 * (0.05 * 0.95 / n_boards) ** 0.5  # 5 % and two standard errors
     assert friedman / n_boards <= most
     assert any_pair / n_boards <= most
+
+
+def test_with_ties_the_signed_rank_test_counts_every_choice_of_signs() -> None:
+    sizes = np.array([1.0, 1.0, 2.0, 2.0, 2.0])
+    signs = np.array(list(product([-1, 1], repeat=5)))
+    sums = (rankdata(sizes) * (signs > 0)).sum(axis=1)
+    for sign, observed in zip(signs, sums, strict=True):
+        tails = (sums <= observed).mean(), (sums >= observed).mean()
+        assert signed_rank_p(sizes * sign) == pytest.approx(min(1, 2 * min(tails)))

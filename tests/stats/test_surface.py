@@ -126,3 +126,14 @@ def test_the_kernels_are_matern_and_gaussian():
     assert parts.gaussian(parts.of_t, logs)[0] == pytest.approx([1.0, gaussian])
     expected = 0.5 * matern + 0.25 * matern * gaussian + 2.0 * gaussian
     assert parts.covariance(logs)[0] == pytest.approx([2.75, expected])
+
+
+def test_configurations_that_are_all_alike_have_no_columns():
+    assert unit_columns([{"lr": 0.1}, {"lr": 0.1}]).values.shape == (2, 0)
+
+
+def test_the_unit_of_the_places_of_levels_does_not_matter():
+    x, levels = np.linspace(0, 1, 12)[:, None], [0, 1, 2] * 4
+    scores = (np.arange(12) / 10).tolist()
+    found = over_levels(x, levels, scores, [0.0, 1.0, 2.0])
+    assert over_levels(x, levels, scores, [5.0, 25.0, 45.0]) == pytest.approx(found)
