@@ -5,7 +5,7 @@ failed are no gap: the leaderboard's notes name them.
 """
 
 import shlex
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -112,7 +112,8 @@ def notes_of(gaps: Sequence[Gap], results: str) -> list[str]:
             waiting[gap.task, bool(gap.keys)].append(gap)
     notes: list[str] = []
     for (task, can_confirm), members in waiting.items():
-        methods = ", ".join(gap.waiting for gap in members)
+        alike = Counter(gap.waiting for gap in members)  # a method has a study in each search
+        methods = ", ".join(f"{n} x {name}" if n > 1 else name for name, n in alike.items())
         fills = "the search run to its end, with --confirm-seeds above 0,"
         if can_confirm:
             fills = _confirm([key for gap in members for key in gap.keys], results)

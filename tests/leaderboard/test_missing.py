@@ -24,6 +24,13 @@ def test_and_by_its_own_search_where_there_are_none(study) -> None:
     assert note.endswith("the search run to its end, with --confirm-seeds above 0, fills it")
 
 
+def test_a_method_that_waits_in_several_searches_is_named_once(study) -> None:
+    again = [row | {"study": f"{row['study']}/2"} for row in study("crt", [0.3, 0.5])]
+    (note,) = build(study("crt", [0.3, 0.5]) + again + study("lmd", [0.4])).notes
+
+    assert note.startswith("searched, not confirmed: 2 x crt (2 trials), lmd (1 trial) on toy")
+
+
 def test_a_method_that_one_task_lacks_is_named_with_the_search_that_fills_it(study) -> None:
     rows = study("crt", [0.3], {0: [0.5]}) + study("lmd", [0.3], {0: [0.5, 0.6]})
     rows += study("crt", [0.3, 0.2], {0: [0.5, None]}, task=NATURAL)
