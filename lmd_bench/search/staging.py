@@ -231,8 +231,7 @@ def _study(
         *(method.name, request.n_epochs, request.sampler, pruner, request.joint),
         *(request.deterministic, stands_on is None, *request.objectives),
         identity(default, ranged(both_stages, request.ranges), method.versions, None, None, own),
-        *_grace(request, pruner),
-        *_ways_of_start(request),
+        *_further_ways(request, pruner),
     ]
     return StudySpec(
         id=id,
@@ -292,18 +291,15 @@ def study_id(request: SearchRequest, method: Method, task: str, pruner: str, ide
     }
     budget = [f"{request.n_epochs}ep", f"seed{request.seed}", identity]
     budget += [way for way, is_used in ways.items() if is_used]
-    budget += _grace(request, pruner)
-    budget += _ways_of_start(request)
+    budget += _further_ways(request, pruner)
     return f"{task}/{method.name}/{'-'.join(budget)}"
 
 
-def _grace(request: SearchRequest, pruner: str) -> list[str]:
-    """Return how a study says that its pruner waits; nothing where it judges from the start."""
-    waits = pruner != NONE and request.grace_period > 1
-    return [f"grace{request.grace_period}"] if waits else []
-
-
-def _ways_of_start(request: SearchRequest) -> list[str]:
-    """Return the ways of beginning a study that a person asked for."""
-    ways = {"no-portfolio": request.portfolio is None, "prior": request.prior}
+def _further_ways(request: SearchRequest, pruner: str) -> list[str]:
+    """Return the ways of pruning and of beginning a study that a person asked for."""
+    ways = {
+        f"grace{request.grace_period}": pruner != NONE and request.grace_period > 1,
+        "no-portfolio": request.portfolio is None,
+        "prior": request.prior,
+    }
     return [way for way, is_used in ways.items() if is_used]

@@ -54,6 +54,7 @@ def pruner_frame(
         grace_period: Epochs that a trial has before a pruner may end it.
         on_step: Is told of each line that is begun.
     """
+    whole_setting = Setting(RANDOM, grace_period=grace_period, n_workers=n_workers)
     lines: list[dict[str, object]] = []
     for table in tables:
         names = [] if table.staged else [name for name in pruners if name != NONE]
@@ -61,13 +62,12 @@ def pruner_frame(
             continue
         deferred = any(trial.deferral > 0 for trial in table.trials)
         on_step(f"{table.method}: no pruner")
-        whole = replays(table, Setting(RANDOM, n_workers=n_workers), repeats, seed)
+        whole = replays(table, whole_setting, repeats, seed)
         hours = mean_of(run.seconds / 3600 for run in whole)
         for name in names:
             for respects in (True, False) if ignore_deferral and deferred else (True,):
                 on_step(f"{table.method}: {name}")
-                setting = Setting(RANDOM, name, grace_period, n_workers=n_workers)
-                setting = replace(setting, respects_deferral=respects)
+                setting = replace(whole_setting, pruner=name, respects_deferral=respects)
                 runs = replays(table, setting, repeats, seed)
                 lines.append(_line(table, setting, runs, hours))
     return pd.DataFrame(lines, columns=pd.Index(COLUMNS))

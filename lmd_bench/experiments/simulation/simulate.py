@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
@@ -64,8 +64,12 @@ class Request:
     @property
     def budget(self) -> Setting:
         """Return the budget of each replay."""
-        budget = Setting(n_trials=self.n_trials, hours=self.hours, n_workers=self.n_workers)
-        return replace(budget, grace_period=self.grace_period)
+        return Setting(
+            grace_period=self.grace_period,
+            n_trials=self.n_trials,
+            hours=self.hours,
+            n_workers=self.n_workers,
+        )
 
 
 @dataclass(frozen=True)
