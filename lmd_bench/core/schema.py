@@ -34,6 +34,7 @@ ADDED_SETTINGS: Config = {
     "training.layer_decay": 1.0,
     "training.head_lr_factor": 1.0,
     "training.compile": False,
+    "training.precision": "auto",
 }
 MOST_FOLDS = 10
 FOLDS = {f"folds_{n}": n for n in range(2, MOST_FOLDS + 1)}  # protocol -> folds of the data

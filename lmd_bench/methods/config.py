@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Tune = Literal["full", "lora", "adapter", "frozen"]
+Precision = Literal["auto", "float32", "bfloat16"]
 ON_STORED: tuple[Tune, ...] = ("adapter", "frozen")  # trained on stored features, not on images
 
 
@@ -40,6 +41,9 @@ class TrainingConfig:
     remix_ratio: float = 3.0  # kappa: from which ratio of counts the rarer class takes the label
     remix_threshold: float = 0.5  # tau: below which share the more frequent class gives it up
     compile: bool = False  # the encoder's training through torch.compile, where it can run
+    # Of the encoder; "auto" takes half precision on a GPU and float32 on a CPU, where bfloat16 is
+    # faster for convolutions of many channels if the processor computes in it (AVX512-BF16, AMX).
+    precision: Precision = "auto"
     sam_rho: float = 0.0  # radius of sharpness-aware minimisation; 0: plain SGD
     # The epoch whose encoder a calibration stands on: the last, that of the best linear probe of
     # the features, or that of the best own head. The own head itself is always the best on val.

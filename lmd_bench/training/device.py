@@ -3,9 +3,11 @@
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -15,10 +17,13 @@ from torch import Tensor
 from lmd_bench.core import paths
 from lmd_bench.core.errors import BrokenPlaceError
 from lmd_bench.core.machine import n_cores
-from lmd_bench.core.schema import DataSource, Row, TrialContext
+from lmd_bench.core.schema import DataSource, Row, TrialContext, TrialSpec
 from lmd_bench.data.batches import MappedPixels, ResidentPixels, gather
 from lmd_bench.data.images.prepare import PreparedImages
-from lmd_bench.methods.models.precision import precision_of
+from lmd_bench.methods.models.precision import in_precision, precision_of
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 RESIDENT_SHARE = 0.25  # of a trial's GPU memory; the rest is the model's and its activations'
 _DRIVER = Path("/proc/driver/nvidia/version")
@@ -116,14 +121,31 @@ def same_bits(context: TrialContext) -> Iterator[None]:
         cudnn.deterministic, cudnn.benchmark = before
 
 
+def in_own_precision(
+    run: Callable[Concatenate[TrialSpec, _P], _T],
+) -> Callable[Concatenate[TrialSpec, _P], _T]:
+    """Let what runs a trial do so in the precision of the trial's config."""
+
+    @wraps(run)
+    def run_in_it(spec: TrialSpec, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        asked: Any = spec.config.get("training.precision", "auto")
+        with in_precision(asked):
+            return run(spec, *args, **kwargs)
+
+    return run_in_it
+
+
 def device_columns(device: torch.device, context: TrialContext) -> Row:
     """Return what the trial ran on."""
-    columns = {"host": socket.gethostname(), "n_threads": context.n_threads}
+    columns = {
+        "host": socket.gethostname(),
+        "n_threads": context.n_threads,
+        "precision": str(precision_of(device)).removeprefix("torch."),
+    }
     if device.type == "cpu":
-        return columns | {"device": "cpu", "precision": "float32"}
+        return columns | {"device": "cpu"}
     return columns | {
         "device": torch.cuda.get_device_name(device),
-        "precision": str(precision_of(device)).removeprefix("torch."),
         "cuda_version": torch.version.cuda,
         "driver_version": driver_version(),
         "gpu_uuid": str(torch.cuda.get_device_properties(device).uuid),

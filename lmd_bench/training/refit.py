@@ -17,13 +17,14 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.tasks.task import Task
 from lmd_bench.methods.calibration._base import Stage1
 from lmd_bench.methods.pipeline import resolve
-from lmd_bench.training.device import device_of
+from lmd_bench.training.device import device_of, in_own_precision
 from lmd_bench.training.encoders import TrialData, cached_features, obtain
 from lmd_bench.training.features import stored_features
 from lmd_bench.training.kept import ModelFacts, keep_model
 from lmd_bench.training.trial import image_set, load_task
 
 
+@in_own_precision
 def train_on_all(
     spec: TrialSpec,
     context: TrialContext,

@@ -46,6 +46,7 @@ from lmd_bench.training.device import (
     check_device,
     device_columns,
     device_of,
+    in_own_precision,
     open_pixels,
     same_bits,
 )
@@ -69,6 +70,7 @@ _TASKS: dict[tuple[TaskSpec, DataSource], tuple[PreparedImages, Task]] = {}
 ATTEMPTS = ((1, False), (1, True), (2, True), (4, True), (8, True))
 
 
+@in_own_precision
 def execute_trial(
     spec: TrialSpec,
     context: TrialContext,
@@ -154,6 +156,7 @@ def _with_less_memory(
         return run_trial(spec, context, on_epoch)
 
 
+@in_own_precision
 def run_trial(
     spec: TrialSpec, context: TrialContext, on_epoch: OnEpoch
 ) -> tuple[dict[str, Any], Scores]:

@@ -1,4 +1,4 @@
-"""Half precision on a GPU: bfloat16, and float16 with scaled gradients where there is none."""
+"""Half precision: bfloat16 on a GPU, scaled float16 where it has none, and what is asked for."""
 
 from dataclasses import replace
 from functools import partial
@@ -10,7 +10,13 @@ import torch
 from lmd_bench.contract import tiny
 from lmd_bench.core.schema import TrialContext, no_report
 from lmd_bench.data.batches import ImageSet
-from lmd_bench.methods.models.precision import autocast, grad_scaler, precision_of, sgd
+from lmd_bench.methods.models.precision import (
+    autocast,
+    grad_scaler,
+    in_precision,
+    precision_of,
+    sgd,
+)
 from lmd_bench.training import loop, trial
 from lmd_bench.training.device import device_columns, driver_version
 from lmd_bench.training.feed import Feed
@@ -30,6 +36,47 @@ def test_a_gpu_has_the_half_precision_that_it_computes_in():
             assert precision_of(CUDA) == expected
             assert autocast(CUDA).fast_dtype == expected
             assert grad_scaler(CUDA).is_enabled() is not bf16
+
+
+def test_a_precision_that_is_asked_for_holds_on_every_device():
+    with in_precision("bfloat16"):
+        assert autocast(CPU)._enabled
+        assert precision_of(CPU) == precision_of(CUDA) == torch.bfloat16
+        with in_precision("float32"):
+            assert precision_of(CUDA) == torch.float32
+            assert not autocast(CUDA)._enabled
+            assert not grad_scaler(CUDA).is_enabled()
+        assert precision_of(CPU) == torch.bfloat16
+    assert precision_of(CPU) == torch.float32
+
+
+def test_a_step_in_bfloat16_on_a_cpu_goes_where_that_in_float32_does():
+    expected = step_of(CPU)
+    with in_precision("bfloat16"):
+        step = step_of(CPU)
+    assert not torch.equal(step, expected)
+    assert torch.cosine_similarity(step, expected, dim=0) > 0.9
+
+
+@pytest.mark.parametrize("method", ["rrl+icc"])
+def test_a_trial_runs_in_the_precision_of_its_config_and_says_so(method: str, tmp_path: Path):
+    context = TrialContext(tmp_path, device="cpu")
+    rows = {}
+    for precision in ("auto", "float32", "bfloat16"):
+        spec = replace(make_spec(method, **ICC, **{"training.precision": precision}), n_epochs=1)
+        rows[precision] = trial.execute_trial(spec, context, no_report)
+        assert rows[precision]["status"] == "ok", rows[precision]["cause"]
+    said = [row["precision"] for row in rows.values()]
+    assert said == ["float32", "float32", "bfloat16"]
+    losses = [row["curve"][0]["loss"] for row in rows.values()]
+    assert losses[0] == losses[1] != losses[2]
+    assert len({row["encoder_key"] for row in rows.values()}) == 3
+
+
+def test_a_row_of_a_failed_trial_says_its_precision_too(tmp_path: Path):
+    spec = make_spec("cross_entropy", **{"training.precision": "bfloat16", "training.lr": 1e30})
+    row = trial.execute_trial(spec, TrialContext(tmp_path, device="cpu"), no_report)
+    assert (row["status"], row["precision"]) == ("diverged", "bfloat16")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from lmd_bench.core.text import task_slug
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.data.tasks.task import Task
 from lmd_bench.experiments.evaluation.runs import Runs
-from lmd_bench.experiments.model.predict import logits_of_stored, threads
+from lmd_bench.experiments.model.predict import as_in_the_run, logits_of_stored
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.encoder import Encoder
 from lmd_bench.methods.models.model import EVAL_BATCH
@@ -126,7 +126,7 @@ class Judge:
         self, kept: KeptModel, pixels: Pixels, features: dict[str, Any]
     ) -> Float[np.ndarray, "images classes"]:
         device = next(kept.model.parameters()).device
-        with threads(kept.facts.n_threads):
+        with as_in_the_run(kept.facts):
             if kept.facts.stored is None:
                 labels = torch.zeros(len(pixels), dtype=torch.long, device=device)
                 images = ImageSet(torch.from_numpy(pixels).to(device), labels)

@@ -31,6 +31,7 @@ from lmd_bench.data.intensity import parse_levels
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.models.model import EVAL_BATCH, Model
 from lmd_bench.methods.models.model import predict as model_outputs
+from lmd_bench.methods.models.precision import in_precision
 from lmd_bench.methods.settings import section_config
 from lmd_bench.stats.conformal import class_thresholds, coverage_by_class, prediction_sets
 from lmd_bench.stats.probabilities import log_probabilities
@@ -136,7 +137,7 @@ class FinalModel:
         _check_coverage(coverage)
         paths = [Path(p) for p in ([images] if isinstance(images, str | Path) else images)]
         if not self.facts.spec.task.image_size:
-            return self._of_features(paths, coverage, n_threads or self.facts.n_threads)
+            return self._of_features(paths, coverage, n_threads)
         named = named_images(paths, image_column)
         ids: list[str] = []
         unreadable: list[str] = []
@@ -156,11 +157,13 @@ class FinalModel:
                 if on_done is not None:
                     on_done(done, len(named))
 
-        with threads(n_threads or self.facts.n_threads):
+        with as_in_the_run(self.facts, n_threads):
             logits = _logits(self.kept, readable())
         return self._predictions(ids, logits, coverage, unreadable)
 
-    def _of_features(self, files: Sequence[Path], coverage: float, n_threads: int) -> Predictions:
+    def _of_features(
+        self, files: Sequence[Path], coverage: float, n_threads: int | None
+    ) -> Predictions:
         """Return what the model says of files of features, which its run was given for images."""
         stored = self.facts.stored
         assert stored is not None, "a run without images has features"
@@ -181,7 +184,7 @@ class FinalModel:
             ids += content.ids
             rows.append(content.matrix)
         device = next(self.kept.model.parameters()).device
-        with threads(n_threads):
+        with as_in_the_run(self.facts, n_threads):
             logits = logits_of_stored(self.kept.model, np.concatenate(rows), device)
         return self._predictions(ids, logits, coverage, ())
 
@@ -268,12 +271,19 @@ def open_model(results: str | Path, key: str, *, refit: bool = False) -> FinalMo
 
 
 @contextmanager
-def threads(n: int) -> Iterator[None]:
-    """Let torch compute with so many threads, and with as many as before afterwards."""
+def as_in_the_run(facts: ModelFacts, n_threads: int | None = None) -> Iterator[None]:
+    """Let torch compute as it did in a model's run: in its precision, with its threads.
+
+    Args:
+        facts: of the model.
+        n_threads: in place of those of the run.
+    """
+    training: TrainingConfig = section_config("training", facts.spec.config)
     before = torch.get_num_threads()
-    torch.set_num_threads(n)
+    torch.set_num_threads(n_threads or facts.n_threads)
     try:
-        yield
+        with in_precision(training.precision):
+            yield
     finally:
         torch.set_num_threads(before)
 

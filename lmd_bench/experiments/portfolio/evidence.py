@@ -37,7 +37,10 @@ _NEEDED = (
 # What the encoder is, and how it is held, is no part of what is learned.
 _OF_ENCODER = frozenset(
     f"training.{name}"
-    for name in ("backbone", "weights", "features", "stem", "n_views", "lora_rank", "compile")
+    for name in (
+        *("backbone", "weights", "features", "stem", "n_views", "lora_rank"),
+        *("compile", "precision"),
+    )
 )
 
 

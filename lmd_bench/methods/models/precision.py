@@ -1,9 +1,25 @@
 """In what precision encoders run on a device, and what training in half precision needs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
+
+from lmd_bench.methods.config import Precision
+
+_ASKED: ContextVar[Precision] = ContextVar("precision", default="auto")
+
+
+@contextmanager
+def in_precision(asked: Precision) -> Iterator[None]:
+    """Let encoders run in a precision on every device; `auto` leaves it to the device."""
+    before = _ASKED.set(asked)
+    try:
+        yield
+    finally:
+        _ASKED.reset(before)
 
 
 def autocast(device: torch.device) -> torch.autocast:
@@ -15,10 +31,14 @@ def autocast(device: torch.device) -> torch.autocast:
 
 
 def precision_of(device: torch.device) -> torch.dtype:
-    """Return bfloat16 for a GPU that has it (Ampere and later), float16 for one before, or float32.
+    """Return what was asked for, or bfloat16 for a GPU that has it (Ampere and later).
 
-    float16 has few exponents: training with it goes through `grad_scaler`.
+    Else float16 for a GPU before, and float32 for a CPU. float16 has few exponents: training with
+    it goes through `grad_scaler`.
     """
+    asked = _ASKED.get()
+    if asked != "auto":
+        return torch.bfloat16 if asked == "bfloat16" else torch.float32
     if device.type != "cuda":
         return torch.float32
     has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)

@@ -45,6 +45,14 @@ def test_predictions_on_the_test_images_equal_the_stored_logits_bit_for_bit(
     np.testing.assert_array_equal(predictions.logits, stored)
 
 
+def test_a_model_predicts_in_the_precision_of_its_run(confirmed, results: Path, pictures: Path):
+    settings = {"training.precision": "bfloat16"}
+    key = confirmed("cross_entropy", **settings)["key"]
+    predictions = open_model(results, key).predict(_test_files(results, key, pictures))
+    _, _, stored = open_store(results).read_logits(key)["test"]
+    np.testing.assert_array_equal(predictions.logits, stored)
+
+
 def test_new_images_get_the_grey_levels_of_the_run(confirmed, results: Path, pictures: Path):
     key = confirmed("cross_entropy")["key"]
     model = open_model(results, key)
