@@ -53,6 +53,7 @@ def test_new_takes_no_name_that_cannot_be_one(name: str):
     assert not list(Path().iterdir())
 
 
+@pytest.mark.usefixtures("narrow_resnets")
 @pytest.mark.parametrize("kind", ["representation", "encoder"])
 def test_what_new_writes_holds_its_contract(kind: str):
     run("new", kind, "mine")
