@@ -26,6 +26,7 @@ from lmd_bench.training import limits
 from lmd_bench.training import trial as executed
 from lmd_bench.training.trial import execute_trial
 
+pytestmark = pytest.mark.usefixtures("narrow_resnets")
 SIZE, CPU = 16, torch.device("cpu")
 TASK = TaskSpec("synthetic", "balanced", 20.0, 0, SIZE, 60)
 FEW = {"training.batch_size": 32}
@@ -113,7 +114,8 @@ def test_a_frozen_trial_has_the_numbers_of_a_trial_on_its_exported_features(tmp_
     )
     # the classes stand in another order: those of a file are sorted by name
     assert sorted(own["val_recall"]) == sorted(frozen["val_recall"])
-    assert own["val_balanced_accuracy"] == frozen["val_balanced_accuracy"]
+    mean = pytest.approx(frozen["val_balanced_accuracy"], rel=1e-12)  # of another order
+    assert own["val_balanced_accuracy"] == mean
 
 
 def test_features_do_not_depend_on_what_is_computed_with_them(tmp_path: Path, monkeypatch):
