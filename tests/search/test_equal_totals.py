@@ -70,6 +70,21 @@ def test_which_trial_ends_first_does_not_change_what_is_offered(ask):
     assert len(ranked) == 4
 
 
+@pytest.mark.parametrize("budget", [{}, {"hours": 1.0}], ids=["trials", "hours"])
+def test_a_method_that_a_later_search_adds_chooses_among_the_first_share_too(ask, budget):
+    def ran(store: MemoryStore, *methods: str) -> None:
+        queue = queue_of(ask(*methods, equal_totals=True, confirm_seeds=0, **budget), store)
+        while not isinstance(job := queue.next(), Signal):
+            store.write({**row_of(job), "seconds": 1000.0})
+            queue.ended(job.key, "")
+
+    together, one_by_one = MemoryStore(), MemoryStore()
+    ran(together, "cross_entropy", "crt")
+    ran(one_by_one, "cross_entropy")
+    ran(one_by_one, "crt")
+    assert one_by_one.by_key == together.by_key
+
+
 @pytest.mark.parametrize("prefix", [1, 3, 4, 6, 9, 13, 17])
 def test_a_search_that_is_cut_off_runs_exactly_the_rest(ask, prefix):
     request = ask(*ALL, equal_totals=True)

@@ -131,12 +131,11 @@ class Study:
     def offered(self) -> list[Row] | None:
         """Return the trials whose encoders calibrations choose among; None until all have ended.
 
-        These are all trials of a study that only lends its encoders. A method of one stage has the
-        budget of two, and others would choose among more than they pay for.
+        These are the trials that one share of the budget pays for. A method of one stage has the
+        budget of two, here or in an earlier search, and others would choose among more than they
+        pay for.
         """
         rows = sorted(self.rows, key=lambda row: row["trial_number"])
-        if self.spec.n_shares == 1:
-            return rows if self.done else None
         # Up to the first number that is not there yet: which trial ends when must not matter.
         numbers = {int(row["trial_number"]) for row in rows}
         missing = next(n for n in range(len(rows) + 1) if n not in numbers)
