@@ -17,6 +17,7 @@ from tests import tiny
 NAMES = plugins.names("representation")
 
 
+@pytest.mark.usefixtures("narrow_resnets")
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("check", representation.CHECKS, ids=lambda check: check.__name__)
 def test_every_stage_1_keeps_the_contract(check, name: str):
