@@ -45,8 +45,8 @@ def test_the_default_of_resnet18_has_the_key_that_it_had_before_other_encoders_c
 
 def test_each_added_setting_is_a_default_and_changes_the_keys_at_any_other_value():
     spec = default_spec()
-    other = {False: True, "last": "both", "full": "frozen", "": "sha256:0", 1.0: 0.5, 4: 8, 8: 4}
-    other |= {"auto": "bfloat16"}
+    words = {"last": "both", "full": "frozen", "": "sha256:0", "auto": "bfloat16"}
+    other = {False: True, 1.0: 0.5, 4: 8, 8: 4, **words}
     for key, value in ADDED_SETTINGS.items():
         assert section_defaults(key.partition(".")[0])[key] == value
         changed = replace(spec, config={**spec.config, key: other[value]})
