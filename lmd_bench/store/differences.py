@@ -8,7 +8,7 @@ import numpy as np
 
 from lmd_bench.core.schema import Row
 from lmd_bench.store.columns import COLUMNS
-from lmd_bench.store.gathered import ROUNDINGS, bits_of, round_logits
+from lmd_bench.store.roundings import round_logits, roundings_of
 
 Logits = Mapping[
     str, tuple[tuple[str, ...], np.ndarray, np.ndarray]
@@ -58,12 +58,15 @@ def logit_differences(stored: Logits, again: Logits) -> list[str]:
                 f"{split} logits: of {old.shape[1]} classes there, {new.shape[1]} here"
             )
             continue
-        if (bits := min(bits_of(old), bits_of(new))) in ROUNDINGS:
-            old, new = round_logits(old, bits), round_logits(new, bits)
-        if old.tobytes() != new.tobytes():
-            sentences.append(
-                f"{split} logits: they differ by at most {np.abs(old - new).max():.3g}"
-            )
+        if old.tobytes() == new.tobytes():
+            continue
+        alike = [
+            (round_logits(old, rounding), round_logits(new, rounding))
+            for rounding in (*roundings_of(old), *roundings_of(new))
+        ]
+        if not any(a.tobytes() == b.tobytes() for a, b in alike):
+            a, b = alike[0] if alike else (old, new)
+            sentences.append(f"{split} logits: they differ by at most {np.abs(a - b).max():.3g}")
     return sentences
 
 

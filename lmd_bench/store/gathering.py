@@ -22,16 +22,14 @@ from lmd_bench.store.gathered import (
     FOLDER,
     GATHERED,
     LAYOUT,
-    ROUNDINGS,
     ROW_GROUP,
-    are_rounded,
     as_rows,
     gathered_files,
     gathered_keys,
-    round_logits,
 )
 from lmd_bench.store.recomputed import contradicted
 from lmd_bench.store.reproductions import read_records
+from lmd_bench.store.roundings import STEPS, are_rounded, round_logits
 from lmd_bench.store.row_files import in_order
 from lmd_bench.store.store import SplitLogits, Store, open_store
 
@@ -52,8 +50,9 @@ def gather(root: Path, *, rounded: bool = False) -> Gathering:
 
     Args:
         root: A results folder.
-        rounded: Keep of each trial's logits as few bits as leave all of its metrics the same at
-            four digits. One that was reproduced keeps all, as its record holds their hash.
+        rounded: Round each trial's logits to the coarsest step that leaves all of its metrics the
+            same at four digits. One that was reproduced keeps all, as its record holds their hash;
+            one that is rounded stays as it is, since rounding twice is not rounding once.
 
     Raises:
         UserError: no results there, another compaction is at work, or gathered logits are damaged.
@@ -111,11 +110,11 @@ def _rounded(
 ) -> list[dict[str, Any]]:
     """Return the logits of a trial rounded as far as no metric changes."""
     # What they contradict already is no doing of the rounding, but a row to look at.
-    if contradicted(row, logits)[1]:
+    if contradicted(row, logits)[1] or all(are_rounded(z) for _, _, z in logits.values()):
         return entries
-    for bits in ROUNDINGS:
+    for step in STEPS:
         of_split = {
-            split: (ids, labels, round_logits(z, bits))
+            split: (ids, labels, round_logits(z, step))
             for split, (ids, labels, z) in logits.items()
         }
         if not contradicted(row, of_split)[1]:

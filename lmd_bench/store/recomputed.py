@@ -16,7 +16,7 @@ from lmd_bench.stats.metrics import (
 )
 from lmd_bench.stats.probabilities import best_temperature
 from lmd_bench.store.from_logits import weights_of
-from lmd_bench.store.gathered import are_rounded
+from lmd_bench.store.roundings import are_rounded
 from lmd_bench.store.store import SplitLogits
 
 _WHOLE = {"rel_tol": 1e-6, "abs_tol": 1e-7}  # another BLAS may round otherwise

@@ -15,12 +15,13 @@ from lmd_bench.core.errors import UserError
 from lmd_bench.stats.metrics import evaluate, evaluate_further
 from lmd_bench.store import gathering
 from lmd_bench.store.differences import logit_differences
-from lmd_bench.store.gathered import ROUNDINGS, bits_of, gathered_files, round_logits
+from lmd_bench.store.gathered import gathered_files
 from lmd_bench.store.gathering import gather
 from lmd_bench.store.merging import merge
 from lmd_bench.store.packs import copy_hidden
 from lmd_bench.store.recomputed import contradicted
 from lmd_bench.store.reproductions import Record, logits_hash, row_hash, write_record
+from lmd_bench.store.roundings import STEPS, Rounding, are_rounded, round_logits, roundings_of
 from lmd_bench.store.store import Store, open_store
 from tests.store.test_results import a_row
 
@@ -384,13 +385,51 @@ def test_an_altered_number_is_seen_when_a_gathered_file_is_read_back(store) -> N
     assert len(gathering._keys_of_all(file)) < 4
 
 
-@pytest.mark.parametrize("bits", ROUNDINGS)
-def test_rounding_keeps_so_many_bits(bits: int) -> None:
+@pytest.mark.parametrize("step", STEPS)
+def test_rounding_is_to_the_nearest_multiple_of_the_step(step: Rounding) -> None:
     z = np.random.default_rng(0).normal(size=1000).astype("f4") * 30
-    rounded = round_logits(z, bits)
-    assert bits_of(rounded) == bits
-    assert np.abs(rounded / z - 1).max() <= 2.0 ** -(bits + 1)
-    assert bits_of(z) == 23
+    rounded = round_logits(z, step)
+    assert np.array_equal(rounded * 2**step.n, np.rint(rounded * 2**step.n))
+    assert np.abs(rounded.astype("f8") - z).max() <= 2.0 ** -(step.n + 1)
+    assert roundings_of(rounded)[0] == step
+    assert not are_rounded(z)
+
+
+def test_files_that_were_rounded_to_bits_are_known_and_stay(store) -> None:
+    """As versions before steps wrote them: so many bits after the leading one."""
+    rows = fill(store, 1)
+    whole = of_all(store, rows)
+    bits = Rounding("bits", 12)
+    store.write(
+        rows[0],
+        [
+            (i, split, int(label), round_logits(z, bits).tolist(), None)
+            for split, (ids, labels, of_split) in whole[0].items()
+            for i, label, z in zip(ids, labels, of_split, strict=True)
+        ],
+    )
+    old = of_all(store, rows)
+
+    assert gather(store.root, rounded=True).n_rounded == 1
+
+    (kept,) = of_all(store, rows)
+    assert all(np.array_equal(kept[split][2], old[0][split][2]) for split in kept)
+    assert contradicted(rows[0], kept) == ((), "")
+    # What is run again is rounded to the same bits before it is compared.
+    assert logit_differences(kept, whole[0]) == []
+    changed = {split: (ids, labels, z + 0.1) for split, (ids, labels, z) in whole[0].items()}
+    assert len(logit_differences(kept, changed)) == len(kept)
+
+
+def test_a_second_rounding_leaves_what_is_rounded(store) -> None:
+    rows = fill(store, 2)
+    whole = of_all(store, rows)
+    gather(store.root, rounded=True)
+    once = of_all(store, rows)
+    gather(store.root, rounded=True)
+    for first, second, before in zip(once, of_all(store, rows), whole, strict=True):
+        assert all(np.array_equal(first[split][2], second[split][2]) for split in first)
+        assert logit_differences(second, before) == []
 
 
 def test_the_command_gathers_logits(store) -> None:

@@ -1,0 +1,52 @@
+"""Rounded logits: to multiples of a step, or, in files of earlier versions, to so many bits.
+
+A metric takes differences of logits, so what it feels of a rounding is the absolute error. Equal
+steps have the same for all numbers; so many bits after the leading one spend the most on those near
+zero. Both stay float32, whose last bits are then zero and packed away.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+Logits = Float[np.ndarray, "..."]
+_BITS = 23  # of float32, after the leading one
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """One way to round."""
+
+    kind: Literal["step", "bits"]
+    n: int  # step: to multiples of 2^-n; bits: so many after the leading one
+
+
+STEPS = tuple(Rounding("step", n) for n in range(5, 17))  # coarsest first
+# What files of earlier versions hold; nothing is rounded so any more.
+_OF_BITS = tuple(Rounding("bits", n) for n in (10, 12, 14, 16))
+
+
+def round_logits(logits: Logits, rounding: Rounding) -> Logits:
+    """Return logits rounded, as float32."""
+    if rounding.kind == "step":
+        scale = 2.0**rounding.n
+        return (np.rint(logits.astype(np.float64) * scale) / scale).astype(np.float32)
+    dropped = _BITS - rounding.n
+    numbers = logits.astype(np.float32).view(np.uint32).astype(np.uint64)
+    numbers = (numbers + (1 << dropped >> 1)) >> dropped << dropped
+    return numbers.astype(np.uint32).view(np.float32)
+
+
+def roundings_of(logits: Logits) -> list[Rounding]:
+    """Return the roundings that leave logits as they are, steps first and the coarsest first.
+
+    Of logits as they come out of a training hardly ever any does.
+    """
+    return [r for r in (*STEPS, *_OF_BITS) if np.array_equal(round_logits(logits, r), logits)]
+
+
+def are_rounded(logits: Logits) -> bool:
+    """Say whether logits were rounded."""
+    return bool(roundings_of(logits))
