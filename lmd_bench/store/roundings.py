@@ -44,9 +44,13 @@ def roundings_of(logits: Logits) -> list[Rounding]:
 
     Of logits as they come out of a training hardly ever any does.
     """
-    return [r for r in (*STEPS, *_OF_BITS) if np.array_equal(round_logits(logits, r), logits)]
+    return [rounding for rounding in (*STEPS, *_OF_BITS) if _leaves(rounding, logits)]
 
 
 def are_rounded(logits: Logits) -> bool:
     """Say whether logits were rounded."""
-    return bool(roundings_of(logits))
+    return any(_leaves(rounding, logits) for rounding in (*STEPS, *_OF_BITS))
+
+
+def _leaves(rounding: Rounding, logits: Logits) -> bool:
+    return np.array_equal(round_logits(logits, rounding), logits)
