@@ -324,6 +324,17 @@ def test_compacted_files_have_groups_of_rows(store: Store, monkeypatch) -> None:
     assert [facts.row_group(place).num_rows for place in range(facts.num_row_groups)] == [4, 2]
 
 
+def test_the_bytes_of_every_number_are_split_those_in_lists_too(store: Store) -> None:
+    fill(store)
+    group = pq.read_metadata(compact(store.root).file).row_group(0)
+    columns = [group.column(place) for place in range(group.num_columns)]
+    split = {column.path_in_schema for column in columns if "BYTE_STREAM_SPLIT" in column.encodings}
+    assert split == {
+        column.path_in_schema for column in columns if column.physical_type == "DOUBLE"
+    }
+    assert {"seconds", "curve.list.element.loss", "val_recall.list.element"} <= split
+
+
 def test_a_file_is_named_by_the_hash_of_its_bytes(tmp_path: Path) -> None:
     def write(temporary: Path) -> bool:
         assert temporary.parent == tmp_path
