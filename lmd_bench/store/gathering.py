@@ -29,7 +29,7 @@ from lmd_bench.store.gathered import (
 )
 from lmd_bench.store.recomputed import contradicted
 from lmd_bench.store.reproductions import read_records
-from lmd_bench.store.roundings import STEPS, are_rounded, round_logits
+from lmd_bench.store.roundings import STEPS, are_of_a_step, are_rounded, round_logits
 from lmd_bench.store.row_files import in_order
 from lmd_bench.store.store import SplitLogits, Store, open_store
 
@@ -52,7 +52,7 @@ def gather(root: Path, *, rounded: bool = False) -> Gathering:
         root: A results folder.
         rounded: Round each trial's logits to the coarsest step that leaves all of its metrics the
             same at four digits. One that was reproduced keeps all, as its record holds their hash;
-            one that is rounded stays as it is, since rounding twice is not rounding once.
+            one that is rounded to a step stays as it is.
 
     Raises:
         UserError: no results there, another compaction is at work, or gathered logits are damaged.
@@ -110,7 +110,7 @@ def _rounded(
 ) -> list[dict[str, Any]]:
     """Return the logits of a trial rounded as far as no metric changes."""
     # What they contradict already is no doing of the rounding, but a row to look at.
-    if contradicted(row, logits)[1] or all(are_rounded(z) for _, _, z in logits.values()):
+    if contradicted(row, logits)[1] or all(are_of_a_step(z) for _, _, z in logits.values()):
         return entries
     for step in STEPS:
         of_split = {

@@ -1,8 +1,8 @@
-"""Rounded logits: to multiples of a step, or, in files of earlier versions, to so many bits.
+"""Rounded logits: to multiples of a step, in files of earlier versions to so many bits, or to both.
 
 A metric takes differences of logits, so what it feels of a rounding is the absolute error. Equal
 steps have the same for all numbers; so many bits after the leading one spend the most on those near
-zero. Both stay float32, whose last bits are then zero and packed away.
+zero. All stay float32, whose last bits are then zero and packed away.
 """
 
 from dataclasses import dataclass
@@ -21,15 +21,20 @@ class Rounding:
 
     kind: Literal["step", "bits"]
     n: int  # step: to multiples of 2^-n; bits: so many after the leading one
+    after_bits: int | None = None  # step: of what had been rounded to so many bits before
 
 
 STEPS = tuple(Rounding("step", n) for n in range(5, 17))  # coarsest first
 # What files of earlier versions hold; nothing is rounded so any more.
 _OF_BITS = tuple(Rounding("bits", n) for n in (10, 12, 14, 16))
+# And what such files hold once they are rounded to a step too.
+_OF_BOTH = tuple(Rounding("step", step.n, bits.n) for step in STEPS for bits in _OF_BITS)
 
 
 def round_logits(logits: Logits, rounding: Rounding) -> Logits:
     """Return logits rounded, as float32."""
+    if rounding.after_bits is not None:
+        logits = round_logits(logits, Rounding("bits", rounding.after_bits))
     if rounding.kind == "step":
         scale = 2.0**rounding.n
         return (np.rint(logits.astype(np.float64) * scale) / scale).astype(np.float32)
@@ -44,12 +49,17 @@ def roundings_of(logits: Logits) -> list[Rounding]:
 
     Of logits as they come out of a training hardly ever any does.
     """
-    return [rounding for rounding in (*STEPS, *_OF_BITS) if _leaves(rounding, logits)]
+    return [rounding for rounding in (*STEPS, *_OF_BITS, *_OF_BOTH) if _leaves(rounding, logits)]
 
 
 def are_rounded(logits: Logits) -> bool:
     """Say whether logits were rounded."""
     return any(_leaves(rounding, logits) for rounding in (*STEPS, *_OF_BITS))
+
+
+def are_of_a_step(logits: Logits) -> bool:
+    """Say whether logits were rounded to a step, so that nothing is left to round."""
+    return any(_leaves(rounding, logits) for rounding in STEPS)
 
 
 def _leaves(rounding: Rounding, logits: Logits) -> bool:

@@ -21,7 +21,14 @@ from lmd_bench.store.merging import merge
 from lmd_bench.store.packs import copy_hidden
 from lmd_bench.store.recomputed import contradicted
 from lmd_bench.store.reproductions import Record, logits_hash, row_hash, write_record
-from lmd_bench.store.roundings import STEPS, Rounding, are_rounded, round_logits, roundings_of
+from lmd_bench.store.roundings import (
+    STEPS,
+    Rounding,
+    are_of_a_step,
+    are_rounded,
+    round_logits,
+    roundings_of,
+)
 from lmd_bench.store.store import Store, open_store
 from tests.store.test_results import a_row
 
@@ -395,11 +402,12 @@ def test_rounding_is_to_the_nearest_multiple_of_the_step(step: Rounding) -> None
     assert not are_rounded(z)
 
 
-def test_files_that_were_rounded_to_bits_are_known_and_stay(store) -> None:
+@pytest.mark.parametrize("n_bits", [12, 14, 16])
+def test_what_was_rounded_to_bits_is_rounded_to_a_step_too(store, n_bits: int) -> None:
     """As versions before steps wrote them: so many bits after the leading one."""
     rows = fill(store, 1)
     whole = of_all(store, rows)
-    bits = Rounding("bits", 12)
+    bits = Rounding("bits", n_bits)
     store.write(
         rows[0],
         [
@@ -408,17 +416,27 @@ def test_files_that_were_rounded_to_bits_are_known_and_stay(store) -> None:
             for i, label, z in zip(ids, labels, of_split, strict=True)
         ],
     )
-    old = of_all(store, rows)
+    assert logit_differences(of_all(store, rows)[0], whole[0]) == []
 
     assert gather(store.root, rounded=True).n_rounded == 1
 
     (kept,) = of_all(store, rows)
-    assert all(np.array_equal(kept[split][2], old[0][split][2]) for split in kept)
+    assert all(are_of_a_step(z) for _, _, z in kept.values())
     assert contradicted(rows[0], kept) == ((), "")
-    # What is run again is rounded to the same bits before it is compared.
+    # What is run again is rounded to the same bits, and then to the step, before it is compared.
     assert logit_differences(kept, whole[0]) == []
     changed = {split: (ids, labels, z + 0.1) for split, (ids, labels, z) in whole[0].items()}
     assert len(logit_differences(kept, changed)) == len(kept)
+
+
+@pytest.mark.parametrize("n_bits", [10, 12, 14, 16])
+@pytest.mark.parametrize("step", STEPS)
+def test_rounding_to_bits_and_a_step_twice_changes_nothing(step: Rounding, n_bits: int) -> None:
+    z = np.random.default_rng(0).normal(size=1000).astype("f4") * 30
+    both = Rounding("step", step.n, n_bits)
+    once = round_logits(z, both)
+    assert both in roundings_of(once)
+    assert np.array_equal(once, round_logits(round_logits(z, Rounding("bits", n_bits)), step))
 
 
 def test_a_second_rounding_leaves_what_is_rounded(store) -> None:
