@@ -17,19 +17,20 @@ import pyarrow.parquet as pq
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Row
+from lmd_bench.store.coding import coded
 from lmd_bench.store.compaction import alone_at_work, mark, put_back, remove, write_by_hash
 from lmd_bench.store.gathered import (
     FOLDER,
-    GATHERED,
     LAYOUT,
     ROW_GROUP,
+    STORED,
     as_rows,
     gathered_files,
     gathered_keys,
 )
 from lmd_bench.store.recomputed import contradicted
 from lmd_bench.store.reproductions import read_records
-from lmd_bench.store.roundings import STEPS, are_of_a_step, are_rounded, round_logits
+from lmd_bench.store.roundings import STEPS, are_rounded, round_logits, step_of
 from lmd_bench.store.row_files import in_order
 from lmd_bench.store.store import SplitLogits, Store, open_store
 
@@ -110,8 +111,13 @@ def _rounded(
 ) -> list[dict[str, Any]]:
     """Return the logits of a trial rounded as far as no metric changes."""
     # What they contradict already is no doing of the rounding, but a row to look at.
-    if contradicted(row, logits)[1] or all(are_of_a_step(z) for _, _, z in logits.values()):
+    if contradicted(row, logits)[1]:
         return entries
+    if all(step_of(z) is not None for _, _, z in logits.values()):
+        # As an earlier version may have rounded them, with zeros of negative sign.
+        return [
+            entry | {"logits": np.float32(entry["logits"]) + np.float32(0)} for entry in entries
+        ]
     for step in STEPS:
         of_split = {
             split: (ids, labels, round_logits(z, step))
@@ -133,18 +139,22 @@ def _write(root: Path, trials: Iterator[Sequence[dict[str, Any]]]) -> Path | Non
     def write(temporary: Path) -> bool:
         keys: list[str] = []
         waiting: list[dict[str, Any]] = []
-        with pq.ParquetWriter(temporary, GATHERED, **LAYOUT) as writer:
+        with pq.ParquetWriter(temporary, STORED, **LAYOUT) as writer:
             for entries in chain([first], trials):
                 waiting += entries
                 keys += [entry["key"] for entry in entries]
                 while len(waiting) >= ROW_GROUP:
-                    writer.write_table(pa.Table.from_pylist(waiting[:ROW_GROUP], GATHERED))
+                    writer.write_table(_coded(waiting[:ROW_GROUP]))
                     del waiting[:ROW_GROUP]
             if waiting:
-                writer.write_table(pa.Table.from_pylist(waiting, GATHERED))
+                writer.write_table(_coded(waiting))
         return _keys_of_all(temporary) == keys
 
     return write_by_hash(folder, write)
+
+
+def _coded(entries: Sequence[Mapping[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(list(coded(entries)), STORED)
 
 
 def _keys_of_all(path: Path) -> list[str]:

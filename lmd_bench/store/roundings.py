@@ -37,7 +37,8 @@ def round_logits(logits: Logits, rounding: Rounding) -> Logits:
         logits = round_logits(logits, Rounding("bits", rounding.after_bits))
     if rounding.kind == "step":
         scale = 2.0**rounding.n
-        return (np.rint(logits.astype(np.float64) * scale) / scale).astype(np.float32)
+        rounded = np.rint(logits.astype(np.float64) * scale) / scale
+        return (rounded + 0.0).astype(np.float32)  # -0.0 becomes 0.0
     dropped = _BITS - rounding.n
     numbers = logits.astype(np.float32).view(np.uint32).astype(np.uint64)
     numbers = (numbers + (1 << dropped >> 1)) >> dropped << dropped
@@ -57,9 +58,9 @@ def are_rounded(logits: Logits) -> bool:
     return any(_leaves(rounding, logits) for rounding in (*STEPS, *_OF_BITS))
 
 
-def are_of_a_step(logits: Logits) -> bool:
-    """Say whether logits were rounded to a step, so that nothing is left to round."""
-    return any(_leaves(rounding, logits) for rounding in STEPS)
+def step_of(logits: Logits) -> int | None:
+    """Return the n of the coarsest step 2^-n of which logits are multiples; None of none."""
+    return next((rounding.n for rounding in STEPS if _leaves(rounding, logits)), None)
 
 
 def _leaves(rounding: Rounding, logits: Logits) -> bool:

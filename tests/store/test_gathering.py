@@ -24,10 +24,10 @@ from lmd_bench.store.reproductions import Record, logits_hash, row_hash, write_r
 from lmd_bench.store.roundings import (
     STEPS,
     Rounding,
-    are_of_a_step,
     are_rounded,
     round_logits,
     roundings_of,
+    step_of,
 )
 from lmd_bench.store.store import Store, open_store
 from tests.store.test_results import a_row
@@ -421,7 +421,7 @@ def test_what_was_rounded_to_bits_is_rounded_to_a_step_too(store, n_bits: int) -
     assert gather(store.root, rounded=True).n_rounded == 1
 
     (kept,) = of_all(store, rows)
-    assert all(are_of_a_step(z) for _, _, z in kept.values())
+    assert all(step_of(z) is not None for _, _, z in kept.values())
     assert contradicted(rows[0], kept) == ((), "")
     # What is run again is rounded to the same bits, and then to the step, before it is compared.
     assert logit_differences(kept, whole[0]) == []
