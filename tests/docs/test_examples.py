@@ -61,7 +61,7 @@ def test_the_notebook_finds_no_rrl_encoder_that_was_kept_before_rrl_began(
 ):
     monkeypatch.chdir(ROOT)
     exec(compile(_code(NOTEBOOK), NOTEBOOK.name, "exec"), {"__name__": "__main__"})
-    said = "0 of 258 encoders with a hard ramp were kept before RRL began"
+    said = "0 of 288 encoders with a hard ramp were kept before RRL began"
     assert said in capsys.readouterr().out
 
 
