@@ -68,8 +68,10 @@ def decoded(group: pa.Table) -> pa.Table:
             if base is not None:
                 if not 0 <= base < place:
                     raise ValueError(f"row {place} of a group is told from row {base}")
-                told = logits[base].reshape(len(label), -1)
-                numbers += np.rint(told.T * 2.0**step).astype(np.int32)
+                told = _multiples(logits[base].reshape(len(label), -1), step)
+                if told is None:
+                    raise ValueError(f"row {place} of a group is told from too large numbers")
+                numbers += told
             z = _of(numbers, step).ravel()
         logits.append(z)
     ends = np.concatenate([[0], np.cumsum([len(z) for z in logits])]).astype(np.int32)
