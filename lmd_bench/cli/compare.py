@@ -84,6 +84,10 @@ def compare(
 @app.command()
 def ranks(
     results: Results = RESULTS,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another folder of results whose tasks are ranked with these; repeat."),
+    ] = None,
     rule: Rule = "val_balanced_accuracy",
     part: Annotated[
         Literal["methods", "runs", "iqm", "profiles"] | None,
@@ -106,7 +110,7 @@ def ranks(
     check_part(part, format)
     lesions = lesions_of(clusters, cluster_column)
     emit(
-        open_results(results).ranks(rule, study=study, clusters=lesions),
+        open_results(results).ranks(rule, study=study, clusters=lesions, also=also or ()),
         format,
         None if part is None else PARTS[part],
     )

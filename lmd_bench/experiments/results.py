@@ -222,7 +222,12 @@ class Results:
         return paper(*read_rows(self.folder, chosen), chosen)
 
     def ranks(
-        self, rule: Rule = DEFAULT_RULE, *, clusters: Clusters | None = None, study: str = ""
+        self,
+        rule: Rule = DEFAULT_RULE,
+        *,
+        clusters: Clusters | None = None,
+        study: str = "",
+        also: Sequence[str | Path] = (),
     ) -> Answer:
         """Return the ranks of methods over data sets, and how sure each first place is.
 
@@ -230,12 +235,14 @@ class Results:
             rule: What selects the configuration of each study.
             clusters: Lesions or patients of the images; None: those stored with the logits.
             study: Studies whose id does not hold this text are left out.
+            also: Other folders of results, whose tasks are ranked with these.
 
         Raises:
-            UserError: no such rule, no such study, or no method with a score on every task.
+            UserError: no such rule, study or folder, no method with a score on every task, or two
+                outcomes of one trial.
         """
         chosen = rule_named(rule)
-        return ranks(*read_rows(self.folder, chosen), chosen, clusters, study)
+        return ranks(*read_rows(self.folder, chosen, also), chosen, clusters, study)
 
     def tuning(
         self,

@@ -9,10 +9,12 @@ import pytest
 from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TaskSpec
+from lmd_bench.experiments.results import open_results
 from lmd_bench.leaderboard.board import build
 from lmd_bench.leaderboard.ranking import picture, rank, run_frame
 from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
+from lmd_bench.store.merging import merge
 from lmd_bench.store.store import open_store
 
 NAMES = ("best", "same", "worst")
@@ -160,3 +162,43 @@ def test_runs_of_repeated_searches_are_of_one_method(study) -> None:
     frame = run_frame(group_studies(rows), RULE)
 
     assert frame["method"].value_counts().to_dict() == {"crt": 4, "lmd": 1}
+
+
+def _in_two_folders(tmp_path: Path, study) -> tuple[Path, Path, list[dict]]:
+    rows = _rows(study, 2)
+    first = [row for row in rows if row["dataset"] == "toy0"]
+    _fill(tmp_path / "one", first)
+    _fill(tmp_path / "two", [row for row in rows if row["dataset"] == "toy1"])
+    return tmp_path / "one", tmp_path / "two", first
+
+
+def test_tasks_of_several_folders_are_ranked_together(tmp_path: Path, study, capsys) -> None:
+    one, two, _ = _in_two_folders(tmp_path, study)
+    merge([one, two], tmp_path / "all")
+
+    app(["ranks", "--results", str(one), "--also", str(two)], standalone_mode=False)
+    together = capsys.readouterr().out
+    app(["ranks", "--results", str(tmp_path / "all")], standalone_mode=False)
+
+    assert together == capsys.readouterr().out
+    assert "Over 2 data sets" in together
+    assert "IQM" in together  # which takes the logits of both
+
+
+def test_a_trial_that_two_folders_hold_counts_once(tmp_path: Path, study, capsys) -> None:
+    one, two, _ = _in_two_folders(tmp_path, study)
+    app(["ranks", "--results", str(one), "--also", str(two)], standalone_mode=False)
+    once = capsys.readouterr().out
+    merge([one], two)
+
+    app(["ranks", "--results", str(one), "--also", str(two)], standalone_mode=False)
+
+    assert capsys.readouterr().out == once
+
+
+def test_a_trial_with_two_outcomes_is_refused(tmp_path: Path, study) -> None:
+    one, _, first = _in_two_folders(tmp_path, study)
+    _fill(tmp_path / "other", [{**row, "val_balanced_accuracy": 0.9} for row in first])
+
+    with pytest.raises(UserError, match="another outcome in .*other"):
+        open_results(one).ranks(also=[tmp_path / "other"])

@@ -20,6 +20,7 @@ from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.store.from_logits import with_val_counts
 from lmd_bench.store.row_files import Scan, ordered
 from lmd_bench.store.store import Store, open_store
+from lmd_bench.store.together import StoresTogether
 
 Groups = Sequence[Sequence[Row]]  # the rows of each study
 
@@ -48,20 +49,28 @@ class RowView(Mapping[str, Any]):
         return len(self._columns.names)
 
 
-def read_rows(root: str | Path, rule: SelectionRule) -> tuple[Store, Sequence[Row]]:
+def read_rows(
+    root: str | Path, rule: SelectionRule, also: Sequence[str | Path] = ()
+) -> tuple[Store, Sequence[Row]]:
     """Return the store of a folder and the rows of it that can be read, no ablation's cells.
 
+    Args:
+        root: A results folder.
+        rule: What selects the configuration of each study.
+        also: Other folders, whose rows and logits are read with it.
+
     Raises:
-        UserError: no results there, or none that can be read.
+        UserError: no results in one of them, none that can be read, or two outcomes of a trial.
     """
-    root = Path(root)
-    store = open_folder(root)
-    cells = ablated_studies(root)
+    roots = [Path(root), *map(Path, also)]
+    first, *others = map(open_folder, roots)
+    store = StoresTogether(first.root, tuple(others)) if others else first
+    cells = {study for folder in roots for study in ablated_studies(folder)}
     rows = [row for row in store.rows() if row["study"] not in cells]
     if not rows:
         raise UserError(
-            f"There are no rows in {root} that can be read; run lmd-bench search first, or name "
-            "another folder with --results."
+            f"There are no rows in {' or '.join(map(str, roots))} that can be read; run lmd-bench "
+            "search first, or name another folder with --results."
         )
     return store, with_val_counts(store, rows) if rule.needs_val_counts else rows
 

@@ -1,0 +1,48 @@
+"""Several results folders, read as one; nothing is written to any of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from lmd_bench.core.errors import UserError
+from lmd_bench.core.schema import TrialRow
+from lmd_bench.store.differences import differences
+from lmd_bench.store.store import Store
+
+
+@dataclass(frozen=True)
+class StoresTogether(Store):
+    """The rows and logits of a folder and of others; of a trial that several hold, the first's."""
+
+    others: tuple[Store, ...] = ()
+
+    @property
+    def _all(self) -> tuple[Store, ...]:
+        return (Store(self.root), *self.others)
+
+    def rows(self, study: str | None = None) -> list[TrialRow]:
+        """Return all rows, or those of a study.
+
+        Raises:
+            UserError: a trial came out otherwise in another folder.
+        """
+        found: dict[str, TrialRow] = {}
+        for store in self._all:
+            for row in store.rows(study):
+                there = found.setdefault(row["key"], row)
+                if there is not row and differences(there, row):
+                    raise UserError(
+                        f"The trial {row['key'][:12]} has another outcome in {store.root} than in "
+                        "a folder before it; lmd-bench merge joins them and says what differs."
+                    )
+        return list(found.values())
+
+    def logits_table(self, key: str, columns: Sequence[str] | None = None) -> pa.Table | None:
+        """Return the logits of a trial from the first folder that keeps them; None: none does.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        tables = (store.logits_table(key, columns) for store in self._all)
+        return next((table for table in tables if table is not None), None)
