@@ -13,13 +13,12 @@ from lmd_bench.store.store import Store
 
 @dataclass(frozen=True)
 class StoresTogether(Store):
-    """The rows and logits of a folder and of others; of a trial that several hold, the first's."""
+    """The rows and logits of a folder and of others; of a trial that several hold, the first's.
+
+    What else a store tells (`scan`, `get`, `find`, `damaged`) is of the first folder alone.
+    """
 
     others: tuple[Store, ...] = ()
-
-    @property
-    def _all(self) -> tuple[Store, ...]:
-        return (Store(self.root), *self.others)
 
     def rows(self, study: str | None = None) -> list[TrialRow]:
         """Return all rows, or those of a study.
@@ -27,8 +26,8 @@ class StoresTogether(Store):
         Raises:
             UserError: a trial came out otherwise in another folder.
         """
-        found: dict[str, TrialRow] = {}
-        for store in self._all:
+        found = {row["key"]: row for row in super().rows(study)}
+        for store in self.others:
             for row in store.rows(study):
                 there = found.setdefault(row["key"], row)
                 if there is not row and differences(there, row):
@@ -44,5 +43,7 @@ class StoresTogether(Store):
         Raises:
             UserError: the file is damaged.
         """
-        tables = (store.logits_table(key, columns) for store in self._all)
-        return next((table for table in tables if table is not None), None)
+        table = super().logits_table(key, columns)
+        for store in self.others:
+            table = store.logits_table(key, columns) if table is None else table
+        return table
