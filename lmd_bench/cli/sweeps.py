@@ -94,6 +94,10 @@ def transfer(
     clusters: Lesions = None,
     cluster_column: LesionColumn = "lesion_id",
     results: Results = RESULTS,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another folder of results whose tasks count with these; repeat."),
+    ] = None,
     rule: Rule = "val_balanced_accuracy",
     format: Format = "table",
 ) -> None:
@@ -111,7 +115,7 @@ def transfer(
     )
     code = 0
     if not table:
-        specs = missing_transfers(results, chosen, rule)
+        specs = missing_transfers(results, chosen, rule, also or ())
         if dry_run or not specs:
             n_encoders = len({spec.encoder_key for spec, _ in specs.values()})
             typer.echo(
@@ -135,5 +139,5 @@ def transfer(
                 )
     if not dry_run:
         lesions = lesions_of(clusters, cluster_column)
-        emit(transfer_answer(results, chosen, rule, lesions), format)
+        emit(transfer_answer(results, chosen, rule, lesions, also or ()), format)
     raise typer.Exit(code)

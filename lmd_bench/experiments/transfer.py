@@ -40,7 +40,11 @@ class Chosen:
 
 
 def transfer_answer(
-    results: Path, chosen: Chosen, rule: str, clusters: Clusters | None = None
+    results: Path,
+    chosen: Chosen,
+    rule: str,
+    clusters: Clusters | None = None,
+    also: Sequence[Path] = (),
 ) -> Answer:
     """Return the transfer matrices from stored rows alone.
 
@@ -49,31 +53,33 @@ def transfer_answer(
         chosen: Methods, tasks and studies.
         rule: What selects the configuration of each study.
         clusters: Lesions or patients of the images; None: those stored with the logits.
+        also: Other folders, whose configs and runs count with those of the first.
 
     Raises:
         UserError: as `read_transfer` and `transfer`.
     """
-    store, tables, notes, by = read_transfer(results, chosen, rule)
+    store, tables, notes, by = read_transfer(results, chosen, rule, also)
     return transfer(store, tables, notes, by, clusters)
 
 
 def read_transfer(
-    results: Path, chosen: Chosen, rule: str
+    results: Path, chosen: Chosen, rule: str, also: Sequence[Path] = ()
 ) -> tuple[Store, list[Matrix], list[str], SelectionRule]:
     """Return the store, the matrices of the chosen methods, notes, and the rule.
 
     Raises:
-        UserError: no results, no such rule, method or task.
+        UserError: no results, no such rule, method or task, or two outcomes of a trial.
     """
     by = rule_named(rule)
-    store, rows = read_rows(results, by)
+    store, rows = read_rows(results, by, also)
+    places = " or ".join(map(str, store.folders))
     kept = [row for row in rows if row["phase"] == "transfer" or chosen.study in row["study"]]
     tables, notes = matrices(kept, by)
     names = {matrix.method for matrix in tables}
     for name in chosen.methods:
         if name not in names:
             raise UserError(
-                f"Method '{name}' was not tuned on two tasks of {results} with the same number of "
+                f"Method '{name}' was not tuned on two tasks of {places} with the same number of "
                 f"epochs; choose from {', '.join(sorted(names)) or 'none'}."
             )
     if chosen.methods:
@@ -94,7 +100,7 @@ def read_transfer(
     for text in (*chosen.tuned_at, *chosen.used_at):
         if tables and not any(is_task(t.selected, text) for matrix in tables for t in matrix.tuned):
             raise UserError(
-                f"No task of {results} is '{text}'; give a data set, a factor like if100, or the "
+                f"No task of {places} is '{text}'; give a data set, a factor like if100, or the "
                 "beginning of a fingerprint."
             )
     return store, tables, notes, by
@@ -146,13 +152,15 @@ def transfer_specs(cells: Sequence[Cell]) -> dict[str, tuple[TrialSpec, Row]]:
     return specs
 
 
-def missing_transfers(results: Path, chosen: Chosen, rule: str) -> dict[str, tuple[TrialSpec, Row]]:
+def missing_transfers(
+    results: Path, chosen: Chosen, rule: str, also: Sequence[Path] = ()
+) -> dict[str, tuple[TrialSpec, Row]]:
     """Return the trials that the chosen transfers lack, as `transfer_specs` does.
 
     Raises:
         UserError: a rule that chooses on test, or as `read_transfer` and `transfer_specs`.
     """
-    _, tables, _, by = read_transfer(results, chosen, rule)
+    _, tables, _, by = read_transfer(results, chosen, rule, also)
     if by.watermark:
         raise UserError(
             f"Rule '{by.name}' chooses on test, so nothing is run by it; add --table to see it."
@@ -173,7 +181,7 @@ def run_transfers(
 
     Args:
         specs: As `missing_transfers` gives them.
-        results: The folder that they are missing in.
+        results: The folder that they are written to.
         source: Where the data lie on this machine.
         resources: Fields of `SearchRequest` on the machine.
         command: The command line that rows keep.

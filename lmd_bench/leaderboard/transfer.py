@@ -158,15 +158,15 @@ def transfer(
         )
     lost = [losses(store, matrix.cells, clusters) for matrix in found]
     return Answer(
-        {"rows": transfer_frame(found, lost, rule, store.root)},
-        lambda: transfer_text(found, lost, notes, rule, store.root),
+        {"rows": transfer_frame(found, lost, rule, store.folders)},
+        lambda: transfer_text(found, lost, notes, rule, store.folders),
         rule,
         tuple(notes),
     )
 
 
 def transfer_frame(
-    found: Sequence[Matrix], lost: Sequence[Losses], rule: SelectionRule, root: Path
+    found: Sequence[Matrix], lost: Sequence[Losses], rule: SelectionRule, folders: Sequence[Path]
 ) -> pd.DataFrame:
     """Return one line for each cell; scores are fractions, `command` fills what is missing."""
     lines: list[dict[str, Any]] = []
@@ -188,21 +188,22 @@ def transfer_frame(
                     "n_missing": len(cell.missing),
                     **_loss_columns(loss_of.get(place)),
                     "rule": rule.name,
-                    "command": command(cell, root),
+                    "command": command(cell, folders),
                 }
             )
     return pd.DataFrame(lines)
 
 
-def command(cell: Cell, root: Path) -> str:
-    """Return the command that fills a cell; empty where nothing is missing."""
+def command(cell: Cell, folders: Sequence[Path]) -> str:
+    """Return the command that fills a cell in the first folder; empty where nothing is missing."""
     if not cell.missing:
         return ""
     ends = [tuned.selected["task_fingerprint"][:8] for tuned in (cell.source, cell.target)]
     method = shlex.quote(cell.source.study.method)
+    root, *also = (shlex.quote(str(folder)) for folder in folders)
     return (
-        f"lmd-bench transfer --method {method} --from {ends[0]} --to {ends[1]} "
-        f"--results {shlex.quote(str(root))}"
+        f"lmd-bench transfer --method {method} --from {ends[0]} --to {ends[1]} --results {root}"
+        + "".join(f" --also {folder}" for folder in also)
     )
 
 
@@ -221,7 +222,7 @@ def transfer_text(
     lost: Sequence[Losses],
     notes: Sequence[str],
     rule: SelectionRule,
-    root: Path,
+    folders: Sequence[Path],
 ) -> list[Part]:
     """Return all matrices as text, and the commands that fill missing cells."""
     lines: list[Part] = [
@@ -242,7 +243,7 @@ def transfer_text(
         scores = [[names[a], *(_score(matrix.cells[a, b]) for b in names)] for a in names]
         lines.append(Table(["tuned at", *names.values()], scores))
         lines += ["", *_losses(matrix, loss_of, names)]
-        missing += [text for cell in matrix.cells.values() if (text := command(cell, root))]
+        missing += [text for cell in matrix.cells.values() if (text := command(cell, folders))]
     lines += ["", *(f"Missing: {text}" for text in dict.fromkeys(missing))] if missing else []
     return [*lines, *(["", *(f"Note: {note}." for note in notes)] if notes else [])]
 

@@ -64,6 +64,11 @@ class Store:
 
     root: Path
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Return the folders that are read."""
+        return (self.root,)
+
     def write(self, row: TrialRow, logits: Iterable[LogitRow] = ()) -> None:
         """Write a row, its logits first; a row of the same key is replaced.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -19,6 +20,11 @@ class StoresTogether(Store):
     """
 
     others: tuple[Store, ...] = ()
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Return the folders that are read, the first first."""
+        return (self.root, *(store.root for store in self.others))
 
     def rows(self, study: str | None = None) -> list[TrialRow]:
         """Return all rows, or those of a study.

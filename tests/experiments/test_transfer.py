@@ -159,6 +159,24 @@ def test_a_dry_run_says_how_much_is_missing(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().out == "4 runs are missing, with at most 4 encoders to train.\n"
 
 
+def test_configs_of_two_folders_are_transferred_into_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder, rows in ((here, _rows(10.0, 1)), (there, _rows(100.0, 2))):
+        store = open_store(folder, create=True)
+        for row in rows:
+            store.write(row)
+    with pytest.raises(UserError, match="not tuned on two tasks"):
+        read_transfer(here, Chosen(methods=("crt",)), RULE.name)
+
+    places = ["--results", str(here), "--also", str(there)]
+    app(["transfer", "--dry-run", *places], standalone_mode=False)
+    assert "4 runs are missing, with at most 4 encoders" in capsys.readouterr().out
+    app(["transfer", "--table", "--format", "csv", *places], standalone_mode=False)
+    assert f"--results {here} --also {there}" in capsys.readouterr().out
+
+
 def test_what_was_tuned_for_others_alone_is_left_out_and_named(tmp_path: Path) -> None:
     store = open_store(tmp_path, create=True)
     for factor in (10.0, 100.0):

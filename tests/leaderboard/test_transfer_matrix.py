@@ -99,7 +99,9 @@ def test_the_same_config_loses_nothing_and_is_marked(study) -> None:
 
     assert all(cell.same_config for cell in matrix.cells.values())
     assert [one.value for one in lost[0].values()] == [0.0, 0.0]
-    lines = [line.split() for line in lay_out(transfer_text([matrix], lost, [], RULE, Path()), 400)]
+    lines = [
+        line.split() for line in lay_out(transfer_text([matrix], lost, [], RULE, (Path(),)), 400)
+    ]
     assert ["IF", "10", "IF", "100", "="] in lines
 
 
@@ -113,7 +115,7 @@ def test_a_failed_run_is_shown_as_failed_and_not_as_missing(rows: list[Row]) -> 
     assert matrix.cells[high, low].missing == ()
     assert len(matrix.cells[high, low].failed) == 2
     text = "\n".join(
-        lay_out(transfer_text([matrix], [losses(None, matrix.cells)], [], RULE, Path()), 400)
+        lay_out(transfer_text([matrix], [losses(None, matrix.cells)], [], RULE, (Path(),)), 400)
     )
     assert "– (2 failed)" in text
     assert "Missing:" not in text
@@ -123,14 +125,14 @@ def test_what_is_missing_is_named_with_the_command_that_fills_it(rows: list[Row]
     ((matrix,), _) = matrices(rows, RULE)
     low, high = (one.task for one in matrix.tuned)
     lost = [losses(None, matrix.cells)]
-    text = "\n".join(lay_out(transfer_text([matrix], lost, ["a note"], RULE, Path("here")), 400))
+    text = "\n".join(lay_out(transfer_text([matrix], lost, ["a note"], RULE, (Path("here"),)), 400))
 
     wanted = "lmd-bench transfer --method crt --from 01234567 --to 01234567 --results here"
-    assert command(matrix.cells[high, low], Path("here")) == wanted
+    assert command(matrix.cells[high, low], (Path("here"),)) == wanted
     assert f"Missing: {wanted}" in text
     assert "85.0 ± 7.1" in text
     assert "Note: a note." in text
-    frame = transfer_frame([matrix], lost, RULE, Path("here"))
+    frame = transfer_frame([matrix], lost, RULE, (Path("here"),))
     assert len(frame) == 4
     assert frame["n_missing"].tolist() == [0, 0, 2, 0]
     assert frame.loc[1, "loss"] == pytest.approx(0.04)
