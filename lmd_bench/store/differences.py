@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -60,13 +61,12 @@ def logit_differences(stored: Logits, again: Logits) -> list[str]:
             continue
         if old.tobytes() == new.tobytes():
             continue
-        alike = [
-            (round_logits(old, rounding), round_logits(new, rounding))
-            for rounding in (*roundings_of(old), *roundings_of(new))
-        ]
-        if not any(a.tobytes() == b.tobytes() for a, b in alike):
-            a, b = alike[0] if alike else (old, new)
-            sentences.append(f"{split} logits: they differ by at most {np.abs(a - b).max():.3g}")
+        roundings = chain(roundings_of(old), roundings_of(new))
+        alike = ((round_logits(old, way), round_logits(new, way)) for way in roundings)
+        nearest = next(alike, (old, new))
+        if not any(a.tobytes() == b.tobytes() for a, b in chain([nearest], alike)):
+            gap = np.abs(nearest[0] - nearest[1]).max()
+            sentences.append(f"{split} logits: they differ by at most {gap:.3g}")
     return sentences
 
 

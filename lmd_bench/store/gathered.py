@@ -44,6 +44,7 @@ STORED = pa.schema(
         pa.field("coded", pa.list_(pa.int32()), nullable=False),
     ]
 )
+SETTLED = {b"rounded": b"to a step, all shifts tried"}  # what a file says whose logits stay so
 _NUMBERS = ("logits", "coded")
 LAYOUT: dict[str, Any] = {
     "compression": "brotli",
@@ -119,6 +120,11 @@ def gathered_keys(path: Path) -> list[str]:
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
     return table["key"].to_pylist()
+
+
+def is_settled(path: Path) -> bool:
+    """Say whether rounded logits of a gathered file need not be rounded again."""
+    return (pq.read_schema(path).metadata or {}).items() >= SETTLED.items()
 
 
 def gathered_files(root: Path) -> list[Path]:

@@ -23,14 +23,16 @@ from lmd_bench.store.gathered import (
     FOLDER,
     LAYOUT,
     ROW_GROUP,
+    SETTLED,
     STORED,
     as_rows,
     gathered_files,
     gathered_keys,
+    is_settled,
 )
 from lmd_bench.store.recomputed import contradicted
 from lmd_bench.store.reproductions import read_records
-from lmd_bench.store.roundings import STEPS, are_rounded, round_logits, step_of
+from lmd_bench.store.roundings import SHIFTED, are_rounded, round_logits, step_of
 from lmd_bench.store.row_files import in_order
 from lmd_bench.store.store import SplitLogits, Store, open_store
 
@@ -52,8 +54,9 @@ def gather(root: Path, *, rounded: bool = False) -> Gathering:
     Args:
         root: A results folder.
         rounded: Round each trial's logits to the coarsest step that leaves all of its metrics the
-            same at four digits. One that was reproduced keeps all, as its record holds their hash;
-            one that is rounded to a step stays as it is.
+            same at four digits, with the constant before it that lets it be that coarse. One that
+            was reproduced keeps all, as its record holds their hash; one that is so rounded stays
+            as it is.
 
     Raises:
         UserError: no results there, another compaction is at work, or gathered logits are damaged.
@@ -67,7 +70,9 @@ def _gather(store: Store, rounded: bool) -> Gathering:
     put_back(store.root / "logits")
     rows: list[Row] = in_order(store.scan().table).to_pylist()
     old = gathered_files(store.root)
-    there = {key for path in old for key in gathered_keys(path)}
+    keys_of = {path: gathered_keys(path) for path in old}
+    there = set(chain.from_iterable(keys_of.values()))
+    unsettled = {key for path in old if not is_settled(path) for key in keys_of[path]}
     singles = {row["key"]: store.logits_file(row["key"]) for row in rows}
     marks = {key: seen for key, path in singles.items() if (seen := mark(path)) is not None}
     as_told = {record.key for record in read_records(store.root)}
@@ -90,13 +95,15 @@ def _gather(store: Store, rounded: bool) -> Gathering:
                 continue
             entries = as_rows(key, table)
             if rounded and key not in as_told:
-                entries = _rounded(row, entries, store.read_logits(key))
+                again = key in unsettled and key not in marks
+                entries = _rounded(row, entries, store.read_logits(key), again=again)
             logits = [np.array(entry["logits"], dtype=np.float32) for entry in entries]
             n_rounded += all(map(are_rounded, logits))
             gathered.append(key)
             yield entries
 
-    file = _write(store.root, trials())
+    settled = rounded or (bool(old) and all(map(is_settled, old)))
+    file = _write(store.root, trials(), SETTLED if settled else {})
     if file is None:
         return Gathering(0, 0, 0, None, tuple(damaged))
     for path in old:
@@ -107,28 +114,38 @@ def _gather(store: Store, rounded: bool) -> Gathering:
 
 
 def _rounded(
-    row: Row, entries: list[dict[str, Any]], logits: Mapping[str, SplitLogits]
+    row: Row, entries: list[dict[str, Any]], logits: Mapping[str, SplitLogits], *, again: bool
 ) -> list[dict[str, Any]]:
-    """Return the logits of a trial rounded as far as no metric changes."""
+    """Return the logits of a trial rounded as far as no metric changes.
+
+    What is rounded to a step stays so, or is rounded again to a coarser one where that goes.
+    """
     # What they contradict already is no doing of the rounding, but a row to look at.
     if contradicted(row, logits)[1]:
         return entries
-    if all(step_of(z) is not None for _, _, z in logits.values()):
+    steps = [step_of(z) for _, _, z in logits.values()]
+    if None not in steps:
         # As an earlier version may have rounded them, with zeros of negative sign.
-        return [
+        entries = [
             entry | {"logits": np.float32(entry["logits"]) + np.float32(0)} for entry in entries
         ]
-    for step in STEPS:
+        if not again:
+            return entries
+    finest = max((step for step in steps if step is not None), default=0)
+    for way in SHIFTED:
+        if None not in steps and way.n >= finest:
+            break
         of_split = {
-            split: (ids, labels, round_logits(z, step))
-            for split, (ids, labels, z) in logits.items()
+            split: (ids, labels, round_logits(z, way)) for split, (ids, labels, z) in logits.items()
         }
         if not contradicted(row, of_split)[1]:
             return [entry | {"logits": of_split[entry["split"]][2].ravel()} for entry in entries]
     return entries
 
 
-def _write(root: Path, trials: Iterator[Sequence[dict[str, Any]]]) -> Path | None:
+def _write(
+    root: Path, trials: Iterator[Sequence[dict[str, Any]]], says: Mapping[bytes, bytes]
+) -> Path | None:
     """Write logits, and make sure that they can be read; None where there are none."""
     first = next(trials, None)
     if first is None:
@@ -139,7 +156,7 @@ def _write(root: Path, trials: Iterator[Sequence[dict[str, Any]]]) -> Path | Non
     def write(temporary: Path) -> bool:
         keys: list[str] = []
         waiting: list[dict[str, Any]] = []
-        with pq.ParquetWriter(temporary, STORED, **LAYOUT) as writer:
+        with pq.ParquetWriter(temporary, STORED.with_metadata(says), **LAYOUT) as writer:
             for entries in chain([first], trials):
                 waiting += entries
                 keys += [entry["key"] for entry in entries]

@@ -2,10 +2,13 @@
 
 A metric takes differences of logits, so what it feels of a rounding is the absolute error. Equal
 steps have the same for all numbers; so many bits after the leading one spend the most on those near
-zero. All stay float32, whose last bits are then zero and packed away.
+zero. And it feels nothing of a constant that is added to all: each of them leads to another
+rounding to the same step. All stay float32, whose last bits are then zero and packed away.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -21,23 +24,27 @@ class Rounding:
 
     kind: Literal["step", "bits"]
     n: int  # step: to multiples of 2^-n; bits: so many after the leading one
-    after_bits: int | None = None  # step: of what had been rounded to so many bits before
+    shift: int = 0  # step: so many sixteenths of it are added before; below a half, so that
+    # what is rounded stays what it is
+    after: "Rounding | None" = None  # step: of what had been rounded so before
 
 
 STEPS = tuple(Rounding("step", n) for n in range(5, 17))  # coarsest first
+_SHIFTS = sorted(range(-7, 8), key=abs)
+SHIFTED = tuple(Rounding("step", step.n, shift) for step in STEPS for shift in _SHIFTS)
 # What files of earlier versions hold; nothing is rounded so any more.
 _OF_BITS = tuple(Rounding("bits", n) for n in (10, 12, 14, 16))
-# And what such files hold once they are rounded to a step too.
-_OF_BOTH = tuple(Rounding("step", step.n, bits.n) for step in STEPS for bits in _OF_BITS)
+_OF_BOTH = tuple(Rounding("step", step.n, after=bits) for step in STEPS for bits in _OF_BITS)
+_EARLIER = (*_OF_BITS, *STEPS, *_OF_BOTH)
 
 
 def round_logits(logits: Logits, rounding: Rounding) -> Logits:
     """Return logits rounded, as float32."""
-    if rounding.after_bits is not None:
-        logits = round_logits(logits, Rounding("bits", rounding.after_bits))
+    if rounding.after is not None:
+        logits = round_logits(logits, rounding.after)
     if rounding.kind == "step":
         scale = 2.0**rounding.n
-        rounded = np.rint(logits.astype(np.float64) * scale) / scale
+        rounded = np.rint(logits.astype(np.float64) * scale + rounding.shift / 16) / scale
         return (rounded + 0.0).astype(np.float32)  # -0.0 becomes 0.0
     dropped = _BITS - rounding.n
     numbers = logits.astype(np.float32).view(np.uint32).astype(np.uint64)
@@ -45,12 +52,18 @@ def round_logits(logits: Logits, rounding: Rounding) -> Logits:
     return numbers.astype(np.uint32).view(np.float32)
 
 
-def roundings_of(logits: Logits) -> list[Rounding]:
-    """Return the roundings that leave logits as they are, steps first and the coarsest first.
+def roundings_of(logits: Logits) -> Iterator[Rounding]:
+    """Give the roundings that may have led to logits, steps first and the coarsest first.
 
-    Of logits as they come out of a training hardly ever any does.
+    They leave the logits as they are, or the step that they end with does. Of logits as they come
+    out of a training hardly ever any does.
     """
-    return [rounding for rounding in (*STEPS, *_OF_BITS, *_OF_BOTH) if _leaves(rounding, logits)]
+    steps = [step.n for step in STEPS if _leaves(step, logits)]
+    yield from (Rounding("step", n, shift) for n, shift in product(steps, _SHIFTS))
+    yield from (rounding for rounding in _OF_BITS if _leaves(rounding, logits))
+    for n, earlier, shift in product(steps, _EARLIER, _SHIFTS):
+        if earlier.kind == "bits" or earlier.n > n:
+            yield Rounding("step", n, shift, earlier)
 
 
 def are_rounded(logits: Logits) -> bool:

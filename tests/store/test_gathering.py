@@ -22,6 +22,7 @@ from lmd_bench.store.packs import copy_hidden
 from lmd_bench.store.recomputed import contradicted
 from lmd_bench.store.reproductions import Record, logits_hash, row_hash, write_record
 from lmd_bench.store.roundings import (
+    SHIFTED,
     STEPS,
     Rounding,
     are_rounded,
@@ -340,8 +341,8 @@ def test_a_single_file_that_is_replaced_meanwhile_stays(store, monkeypatch) -> N
     path = store.logits_file(rows[0]["key"])
     write = gathering._write
 
-    def late(root, trials):
-        file = write(root, trials)
+    def late(root, trials, says):
+        file = write(root, trials, says)
         content = path.read_bytes()
         path.unlink()
         path.write_bytes(content)
@@ -398,7 +399,7 @@ def test_rounding_is_to_the_nearest_multiple_of_the_step(step: Rounding) -> None
     rounded = round_logits(z, step)
     assert np.array_equal(rounded * 2**step.n, np.rint(rounded * 2**step.n))
     assert np.abs(rounded.astype("f8") - z).max() <= 2.0 ** -(step.n + 1)
-    assert roundings_of(rounded)[0] == step
+    assert next(roundings_of(rounded)) == step
     assert not are_rounded(z)
 
 
@@ -433,9 +434,9 @@ def test_what_was_rounded_to_bits_is_rounded_to_a_step_too(store, n_bits: int) -
 @pytest.mark.parametrize("step", STEPS)
 def test_rounding_to_bits_and_a_step_twice_changes_nothing(step: Rounding, n_bits: int) -> None:
     z = np.random.default_rng(0).normal(size=1000).astype("f4") * 30
-    both = Rounding("step", step.n, n_bits)
+    both = Rounding("step", step.n, after=Rounding("bits", n_bits))
     once = round_logits(z, both)
-    assert both in roundings_of(once)
+    assert both in set(roundings_of(once))
     assert np.array_equal(once, round_logits(round_logits(z, Rounding("bits", n_bits)), step))
 
 
@@ -448,6 +449,58 @@ def test_a_second_rounding_leaves_what_is_rounded(store) -> None:
     for first, second, before in zip(once, of_all(store, rows), whole, strict=True):
         assert all(np.array_equal(first[split][2], second[split][2]) for split in first)
         assert logit_differences(second, before) == []
+
+
+@pytest.mark.parametrize("way", SHIFTED[::7])
+def test_a_constant_before_rounding_leads_to_other_multiples_and_then_to_none(way: Rounding):
+    z = np.random.default_rng(0).normal(size=1000).astype("f4") * 30
+    once = round_logits(z, way)
+    assert step_of(once) == way.n
+    assert np.abs(once - (z + way.shift / 16 * 2.0**-way.n)).max() <= 2.0 ** -(way.n + 1) + 1e-5
+    assert np.array_equal(round_logits(once, way), once)
+    assert way in set(roundings_of(once))
+
+
+def steps_of(store: Store, rows: list[dict[str, Any]]) -> list[int | None]:
+    return [step_of(of["test"][2]) for of in of_all(store, rows)]
+
+
+def test_one_of_all_constants_lets_a_coarser_step_change_no_metric(store, monkeypatch) -> None:
+    """What a version before constants wrote is rounded again, once."""
+    rows = fill(store, 6)
+    whole = of_all(store, rows)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(gathering, "SHIFTED", STEPS)
+        earlier.setattr(gathering, "SETTLED", {})
+        gather(store.root, rounded=True)
+    before = steps_of(store, rows)
+
+    file = gather(store.root, rounded=True).file
+
+    after = steps_of(store, rows)
+    assert all(new <= old for new, old in zip(after, before, strict=True))
+    assert sum(after) < sum(before)
+    for row, kept, ran in zip(rows, of_all(store, rows), whole, strict=True):
+        assert contradicted(row, kept) == ((), "")
+        assert logit_differences(kept, ran) == logit_differences(ran, kept) == []
+    changed = {split: (ids, labels, z * 1.01) for split, (ids, labels, z) in whole[0].items()}
+    assert len(logit_differences(of_all(store, rows)[0], changed)) == len(changed)
+    assert gather(store.root, rounded=True).file == file
+    assert gather(store.root).file == file  # not asked to round: it is settled all the same
+
+
+def test_single_files_of_rounded_logits_stay_as_they_are(store, tmp_path) -> None:
+    rows = fill(store, 3)
+    gather(store.root, rounded=True)
+    once = of_all(store, rows)
+    other = open_store(tmp_path / "other", create=True)
+    merge([store.root], other.root)
+    gather(other.root, rounded=True)
+    assert all(
+        np.array_equal(first[split][2], second[split][2])
+        for first, second in zip(once, of_all(other, rows), strict=True)
+        for split in first
+    )
 
 
 def test_the_command_gathers_logits(store) -> None:
