@@ -103,7 +103,18 @@ def read_transfer(
                 f"No task of {places} is '{text}'; give a data set, a factor like if100, or the "
                 "beginning of a fingerprint."
             )
-    return store, tables, notes, by
+    return store, [_narrowed(matrix, chosen) for matrix in tables], notes, by
+
+
+def _narrowed(matrix: Matrix, chosen: Chosen) -> Matrix:
+    """Return a matrix without the tasks at which nothing that is asked for is tuned or used."""
+    if not (chosen.tuned_at and chosen.used_at):
+        return matrix
+    texts = (*chosen.tuned_at, *chosen.used_at)
+    tuned = tuple(one for one in matrix.tuned if _is_any(one, texts))
+    kept = {one.task for one in tuned}
+    cells = {place: cell for place, cell in matrix.cells.items() if kept.issuperset(place)}
+    return replace(matrix, tuned=tuned, cells=cells)
 
 
 def _is_confirmed(matrix: Matrix) -> bool:

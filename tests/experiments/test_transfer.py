@@ -177,6 +177,21 @@ def test_configs_of_two_folders_are_transferred_into_the_first(
     assert f"--results {here} --also {there}" in capsys.readouterr().out
 
 
+def test_tasks_that_are_on_neither_side_are_left_out_of_the_tables(tmp_path: Path) -> None:
+    store = open_store(tmp_path, create=True)
+    for row in [*_rows(10.0, 1), *_rows(50.0, 2), *_rows(100.0, 2)]:
+        store.write(row)
+
+    def factors(chosen: Chosen) -> list[float]:
+        _, (matrix,), _, _ = read_transfer(tmp_path, chosen, RULE.name)
+        tuned = {one.task for one in matrix.tuned}
+        assert set(matrix.cells) == {(a, b) for a in tuned for b in tuned}
+        return [one.selected["imbalance_factor"] for one in matrix.tuned]
+
+    assert factors(Chosen(tuned_at=("if10",))) == [10.0, 50.0, 100.0]
+    assert factors(Chosen(tuned_at=("if10",), used_at=("if100",))) == [10.0, 100.0]
+
+
 def test_what_was_tuned_for_others_alone_is_left_out_and_named(tmp_path: Path) -> None:
     store = open_store(tmp_path, create=True)
     for factor in (10.0, 100.0):
