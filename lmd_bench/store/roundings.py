@@ -32,10 +32,14 @@ class Rounding:
 STEPS = tuple(Rounding("step", n) for n in range(5, 17))  # coarsest first
 _SHIFTS = sorted(range(-7, 8), key=abs)
 SHIFTED = tuple(Rounding("step", step.n, shift) for step in STEPS for shift in _SHIFTS)
-# What files of earlier versions hold; nothing is rounded so any more.
+# What files of earlier versions hold, some of them gathered twice; nothing is rounded so any more.
 _OF_BITS = tuple(Rounding("bits", n) for n in (10, 12, 14, 16))
-_OF_BOTH = tuple(Rounding("step", step.n, after=bits) for step in STEPS for bits in _OF_BITS)
-_EARLIER = (*_OF_BITS, *STEPS, *_OF_BOTH)
+_OF_BITS_TWICE = tuple(
+    Rounding("bits", b.n, after=a) for a in _OF_BITS for b in _OF_BITS if b.n < a.n
+)
+_TO_BITS = (*_OF_BITS, *_OF_BITS_TWICE)
+_OF_BOTH = tuple(Rounding("step", step.n, after=bits) for step in STEPS for bits in _TO_BITS)
+_EARLIER = (*_TO_BITS, *STEPS, *_OF_BOTH)
 
 
 def round_logits(logits: Logits, rounding: Rounding) -> Logits:
@@ -60,8 +64,11 @@ def roundings_of(logits: Logits) -> Iterator[Rounding]:
     """
     steps = [step.n for step in STEPS if _leaves(step, logits)]
     yield from (Rounding("step", n, shift) for n, shift in product(steps, _SHIFTS))
-    yield from (rounding for rounding in _OF_BITS if _leaves(rounding, logits))
-    for n, earlier, shift in product(steps, _EARLIER, _SHIFTS):
+    for bits in _OF_BITS:
+        if _leaves(bits, logits):
+            yield bits
+            yield from (twice for twice in _OF_BITS_TWICE if twice.n == bits.n)
+    for n, earlier, shift in product(steps[:2], _EARLIER, _SHIFTS):
         if earlier.kind == "bits" or earlier.n > n:
             yield Rounding("step", n, shift, earlier)
 

@@ -451,6 +451,18 @@ def test_a_second_rounding_leaves_what_is_rounded(store) -> None:
         assert logit_differences(second, before) == []
 
 
+def test_what_earlier_versions_rounded_to_bits_twice_is_compared_with_what_is_run_again() -> None:
+    z = np.random.default_rng(0).normal(size=(1000, 3)).astype("f4") * 9
+    once = round_logits(round_logits(z, Rounding("bits", 12)), Rounding("bits", 10))
+    settled = round_logits(round_logits(once, Rounding("step", 9)), Rounding("step", 8, 3))
+    ids, labels = tuple(map(str, range(1000))), np.zeros(1000, int)
+    again = {"test": (ids, labels, z)}
+    for kept in (once, round_logits(once, Rounding("step", 9)), settled):
+        assert logit_differences({"test": (ids, labels, kept)}, again) == []
+        other = {"test": (ids, labels, z * np.float32(1.01))}
+        assert len(logit_differences({"test": (ids, labels, kept)}, other)) == 1
+
+
 @pytest.mark.parametrize("way", SHIFTED[::7])
 def test_a_constant_before_rounding_leads_to_other_multiples_and_then_to_none(way: Rounding):
     z = np.random.default_rng(0).normal(size=1000).astype("f4") * 30
