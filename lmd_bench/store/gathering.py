@@ -123,18 +123,15 @@ def _rounded(
     # What they contradict already is no doing of the rounding, but a row to look at.
     if contradicted(row, logits)[1]:
         return entries
-    steps = [step_of(z) for _, _, z in logits.values()]
-    if None not in steps:
+    ways = SHIFTED
+    steps = [step for _, _, z in logits.values() if (step := step_of(z)) is not None]
+    if len(steps) == len(logits):
+        ways = [way for way in SHIFTED if way.n < max(steps, default=0)] if again else []
         # As an earlier version may have rounded them, with zeros of negative sign.
         entries = [
             entry | {"logits": np.float32(entry["logits"]) + np.float32(0)} for entry in entries
         ]
-        if not again:
-            return entries
-    finest = max((step for step in steps if step is not None), default=0)
-    for way in SHIFTED:
-        if None not in steps and way.n >= finest:
-            break
+    for way in ways:
         of_split = {
             split: (ids, labels, round_logits(z, way)) for split, (ids, labels, z) in logits.items()
         }

@@ -63,7 +63,7 @@ def roundings_of(logits: Logits) -> Iterator[Rounding]:
     out of a training hardly ever any does.
     """
     steps = [step.n for step in STEPS if _leaves(step, logits)]
-    yield from (Rounding("step", n, shift) for n, shift in product(steps, _SHIFTS))
+    yield from (way for way in SHIFTED if way.n in steps)
     for bits in _OF_BITS:
         if _leaves(bits, logits):
             yield bits
