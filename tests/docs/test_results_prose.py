@@ -20,15 +20,23 @@ PROMPT = "$ lmd-bench "
 LINK = re.compile(r"\[[^\]]+\]\((reference/[^)]+/tables/[^)]+\.txt)\)")
 INTERVAL = re.compile(r"\[[-+]?\d+\.\d, [-+]?\d+\.\d\]")
 NUMBER = re.compile(r"[-+]?\d+\.\d+")
+FIRST = re.compile(r"^(\S+) +(\d+\.\d) +(\d+ %)$", re.MULTILINE)
+PLACE = re.compile(r"LMD (\d+\.\d), (\d+)(?:st|nd|rd|th) of (\d+) \((\d+ %)\)")
 NO_DIFFERENCE = ("not told apart", "not shown", "nothing is shown")
 
 
 def found() -> list[str]:
-    """Return the list items of the page's sections of findings."""
+    """Return the list items and the rows with tables' links of the page's sections of findings."""
     page = (RESULTS / "README.md").read_text(encoding="utf-8")
     sections = [part for part in page.split("\n## ") if part.startswith("What was found")]
     items = [item for part in sections for item in re.split(r"\n- ", part)[1:]]
-    return [" ".join(item.split("\n\n")[0].split()) for item in items]
+    rows = [
+        line
+        for part in sections
+        for line in part.splitlines()
+        if line[0:1] == "|" and LINK.search(line)
+    ]
+    return [" ".join(item.split("\n\n")[0].split()) for item in items] + rows
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
@@ -66,3 +74,20 @@ def test_a_finding_whose_interval_holds_0_says_so(sentence: str) -> None:
     open_ = [e for e in ends if e[0].startswith("-") and e[1].startswith("+")]
     if open_:
         assert any(words in sentence for words in NO_DIFFERENCE)
+
+
+def first_places(links: list[str]) -> list[list[tuple[str, str, str]]]:
+    """Return method, score and share of first places of each task of the tables, best first."""
+    texts = [(RESULTS / link).read_text(encoding="utf-8") for link in links]
+    tasks = [FIRST.findall(block) for text in texts for block in text.split("\n\n")]
+    return [task for task in tasks if task]
+
+
+@pytest.mark.parametrize("row", [one for one in found() if PLACE.search(one)])
+def test_a_place_of_lmd_is_that_of_its_table(row: str) -> None:
+    tasks = first_places(LINK.findall(row))
+    for score, place, methods, share in PLACE.findall(row):
+        assert any(
+            len(task) == int(methods) and task[int(place) - 1] == ("lmd", score, share)
+            for task in tasks
+        )
