@@ -324,19 +324,22 @@ def test_compacted_files_have_groups_of_rows(store: Store, monkeypatch) -> None:
     assert [facts.row_group(place).num_rows for place in range(facts.num_row_groups)] == [4, 2]
 
 
-def test_numbers_are_split_by_byte_but_recalls_which_repeat(store: Store) -> None:
+def test_numbers_are_split_by_byte_but_recalls_and_curves_which_repeat(store: Store) -> None:
     fill(store)
     group = pq.read_metadata(compact(store.root).file).row_group(0)
     columns = [group.column(place) for place in range(group.num_columns)]
     split = {column.path_in_schema for column in columns if "BYTE_STREAM_SPLIT" in column.encodings}
     floats = {column.path_in_schema for column in columns if column.physical_type == "DOUBLE"}
     recalls = {path for path in floats if "_recall" in path}
-    assert split == floats - recalls
-    assert {"seconds", "curve.list.element.loss"} <= split
+    curves = {path for path in floats if path.startswith("curve.")}
+    assert split == floats - recalls - curves
+    assert {"seconds", "val_nll"} <= split
+    assert {path.rsplit(".")[-1] for path in curves} == {"loss", "val_balanced_accuracy"}
     assert {"val_recall.list.element", "test_few_recall"} <= recalls
     for column in columns:
-        if column.path_in_schema in recalls:
-            assert "RLE_DICTIONARY" in column.encodings
+        assert column.compression == "BROTLI"
+        if column.path_in_schema in recalls | curves:
+            assert ("RLE_DICTIONARY" in column.encodings) == (column.path_in_schema in recalls)
 
 
 def test_a_file_is_named_by_the_hash_of_its_bytes(tmp_path: Path) -> None:
