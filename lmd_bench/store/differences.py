@@ -9,7 +9,7 @@ import numpy as np
 
 from lmd_bench.core.schema import Row
 from lmd_bench.store.columns import COLUMNS
-from lmd_bench.store.roundings import round_logits, roundings_of
+from lmd_bench.store.roundings import are_less_first, less_first, round_logits, roundings_of
 
 Logits = Mapping[
     str, tuple[tuple[str, ...], np.ndarray, np.ndarray]
@@ -43,7 +43,8 @@ def unmeasured(row: Row, again: Row) -> list[str]:
 def logit_differences(stored: Logits, again: Logits) -> list[str]:
     """Return a sentence for each stored split whose logits are not bit-equal.
 
-    A split that was not kept says nothing. Where one side was rounded, the other is rounded alike.
+    A split that was not kept says nothing. Where one side was rounded, or told from the first
+    class's, the other is too.
     """
     sentences: list[str] = []
     for split in sorted(stored):
@@ -62,7 +63,8 @@ def logit_differences(stored: Logits, again: Logits) -> list[str]:
         if old.tobytes() == new.tobytes():
             continue
         roundings = chain(roundings_of(old), roundings_of(new))
-        alike = ((round_logits(old, way), round_logits(new, way)) for way in roundings)
+        last = less_first if are_less_first(old) or are_less_first(new) else np.asarray
+        alike = ((last(round_logits(old, way)), last(round_logits(new, way))) for way in roundings)
         nearest = next(alike, (old, new))
         if not any(a.tobytes() == b.tobytes() for a, b in chain([nearest], alike)):
             gap = np.abs(nearest[0] - nearest[1]).max()

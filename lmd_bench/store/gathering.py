@@ -32,7 +32,15 @@ from lmd_bench.store.gathered import (
 )
 from lmd_bench.store.recomputed import contradicted
 from lmd_bench.store.reproductions import read_records
-from lmd_bench.store.roundings import SHIFTED, are_rounded, round_logits, step_of
+from lmd_bench.store.roundings import (
+    SHIFTED,
+    Rounding,
+    are_less_first,
+    are_rounded,
+    less_first,
+    round_logits,
+    step_of,
+)
 from lmd_bench.store.row_files import in_order
 from lmd_bench.store.store import SplitLogits, Store, open_store
 
@@ -54,9 +62,9 @@ def gather(root: Path, *, rounded: bool = False) -> Gathering:
     Args:
         root: A results folder.
         rounded: Round each trial's logits to the coarsest step that leaves all of its metrics the
-            same at four digits, with the constant before it that lets it be that coarse. One that
-            was reproduced keeps all, as its record holds their hash; one that is so rounded stays
-            as it is.
+            same at four digits, with the constant before it that lets it be that coarse, less that
+            of each image's first class. One that was reproduced keeps all, as its record holds
+            their hash; one that is so rounded stays as it is.
 
     Raises:
         UserError: no results there, another compaction is at work, or gathered logits are damaged.
@@ -118,22 +126,24 @@ def _rounded(
 ) -> list[dict[str, Any]]:
     """Return the logits of a trial rounded as far as no metric changes.
 
-    What is rounded to a step stays so, or is rounded again to a coarser one where that goes.
+    What is rounded to a step stays so, or is rounded again to a coarser one where that goes. The
+    logit of each image's first class is taken off.
     """
     # What they contradict already is no doing of the rounding, but a row to look at.
     if contradicted(row, logits)[1]:
         return entries
-    ways = SHIFTED
+    ways: Sequence[Rounding] = SHIFTED
     steps = [step for _, _, z in logits.values() if (step := step_of(z)) is not None]
     if len(steps) == len(logits):
-        ways = [way for way in SHIFTED if way.n < max(steps, default=0)] if again else []
-        # As an earlier version may have rounded them, with zeros of negative sign.
-        entries = [
-            entry | {"logits": np.float32(entry["logits"]) + np.float32(0)} for entry in entries
-        ]
+        as_it_is = Rounding("step", max(steps, default=0))
+        coarser = [way for way in SHIFTED if again and way.n < as_it_is.n]
+        if not coarser and all(are_less_first(z) for _, _, z in logits.values()):
+            return entries
+        ways = [*coarser, as_it_is]
     for way in ways:
         of_split = {
-            split: (ids, labels, round_logits(z, way)) for split, (ids, labels, z) in logits.items()
+            split: (ids, labels, less_first(round_logits(z, way)))
+            for split, (ids, labels, z) in logits.items()
         }
         if not contradicted(row, of_split)[1]:
             return [entry | {"logits": of_split[entry["split"]][2].ravel()} for entry in entries]

@@ -3,7 +3,9 @@
 A metric takes differences of logits, so what it feels of a rounding is the absolute error. Equal
 steps have the same for all numbers; so many bits after the leading one spend the most on those near
 zero. And it feels nothing of a constant that is added to all: each of them leads to another
-rounding to the same step. All stay float32, whose last bits are then zero and packed away.
+rounding to the same step. Nor of one that is added to all logits of an image: that of the first
+class is taken off, so that it is 0 and takes no room. All stay float32, whose last bits are then
+zero and packed away.
 """
 
 from collections.abc import Iterator
@@ -71,6 +73,16 @@ def roundings_of(logits: Logits) -> Iterator[Rounding]:
     for n, earlier, shift in product(steps[:2], _EARLIER, _SHIFTS):
         if earlier.kind == "bits" or earlier.n > n:
             yield Rounding("step", n, shift, earlier)
+
+
+def less_first(logits: Float[np.ndarray, "images classes"]) -> Float[np.ndarray, "images classes"]:
+    """Return logits less that of the image's first class; of rounded ones this is exact."""
+    return logits - logits[:, :1]
+
+
+def are_less_first(logits: Float[np.ndarray, "images classes"]) -> bool:
+    """Say whether logits are told from that of the first class."""
+    return not logits[:, :1].any()
 
 
 def are_rounded(logits: Logits) -> bool:

@@ -473,6 +473,40 @@ def test_a_constant_before_rounding_leads_to_other_multiples_and_then_to_none(wa
     assert way in set(roundings_of(once))
 
 
+def test_rounded_logits_are_told_from_the_first_class_and_no_metric_changes(store) -> None:
+    rows = fill(store, 3)
+    whole = of_all(store, rows)
+    gather(store.root, rounded=True)
+    for row, kept, ran in zip(rows, of_all(store, rows), whole, strict=True):
+        for split in ("val", "test"):
+            z, before = kept[split][2], ran[split][2]
+            assert not z[:, 0].any()
+            assert not np.signbit(z[z == 0]).any()
+            assert np.abs(z - (before - before[:, :1])).max() < 2.0 ** -step_of(z) + 1e-6
+        assert contradicted(row, kept) == ((), "")
+        assert logit_differences(kept, ran) == logit_differences(ran, kept) == []
+        changed = {split: (*of, z * np.float32(1.01)) for split, (*of, z) in ran.items()}
+        assert len(logit_differences(kept, changed)) == 2
+
+
+def test_what_was_rounded_as_it_came_is_told_from_the_first_class_too(store, monkeypatch) -> None:
+    """As versions before wrote them: settled, with a logit for each class."""
+    rows = fill(store, 3)
+    whole = of_all(store, rows)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(gathering, "less_first", np.asarray)
+        gather(store.root, rounded=True)
+    before = of_all(store, rows)
+    assert all(of["test"][2][:, 0].any() for of in before)
+
+    gather(store.root, rounded=True)
+
+    for kept, old, ran in zip(of_all(store, rows), before, whole, strict=True):
+        z, of_old = kept["test"][2], old["test"][2]
+        assert np.array_equal(z, of_old - of_old[:, :1])
+        assert logit_differences(kept, ran) == logit_differences(kept, old) == []
+
+
 def steps_of(store: Store, rows: list[dict[str, Any]]) -> list[int | None]:
     return [step_of(of["test"][2]) for of in of_all(store, rows)]
 
@@ -484,6 +518,7 @@ def test_one_of_all_constants_lets_a_coarser_step_change_no_metric(store, monkey
     with monkeypatch.context() as earlier:
         earlier.setattr(gathering, "SHIFTED", STEPS)
         earlier.setattr(gathering, "SETTLED", {})
+        earlier.setattr(gathering, "less_first", np.asarray)
         gather(store.root, rounded=True)
     before = steps_of(store, rows)
 
