@@ -85,8 +85,11 @@ def test_an_altered_byte_of_a_compacted_file_is_seen_by_whoever_asks_for_its_row
     file = compact(store.root).file
     assert file is not None
     content = file.read_bytes()
-    place = content.index(b"recognisable")
-    file.write_bytes(content[:place] + b"R" + content[place + 1 :])
+    group = pq.read_metadata(file).row_group(0)
+    columns = [group.column(place) for place in range(group.num_columns)]
+    (cause,) = (column for column in columns if column.path_in_schema == "cause")
+    end = cause.dictionary_page_offset + cause.total_compressed_size
+    file.write_bytes(content[: end - 1] + bytes([content[end - 1] ^ 1]) + content[end:])
     assert store.get(rows[0]["key"]) is None
     assert not store.has(rows[1]["key"])
     assert store.damaged() == [file]
