@@ -1,5 +1,7 @@
 """Test images and retrainings of a task drawn anew, all methods together.
 
+Retrainings of one search share its configuration, so several searches are drawn in their place.
+
 First places and aggregates over tasks are read off the same draws. Tasks with the same test images,
 such as the factors of one data set, have the same images drawn: what is common to them stays so.
 """
@@ -30,7 +32,8 @@ N_RESAMPLES = 2000
 class TaskDraws:
     """Balanced accuracy of each run of a task's methods on drawn images, and the runs drawn.
 
-    A run is a retraining seed that all methods have; over several splits, the mean of a split.
+    A run is a retraining seed that all methods have, drawn with all of its search where there are
+    several; over several splits, the mean of a split.
     """
 
     labels: tuple[str, ...]
@@ -41,6 +44,7 @@ class TaskDraws:
     n_seeds: int  # on each split
     left_out: tuple[str, ...] = ()  # methods without a seed, or a split, that all the others have
     n_splits: int = 1
+    n_searches: int = 1  # on each split
 
 
 def draw_tasks(
@@ -77,14 +81,16 @@ def draw(
     kept, seeds = _with_shared_seeds(methods)
     kept = [with_clusters(kept[0], clusters), *kept[1:]]
     scores, observed = _scores(kept, seeds, partial(_resampled, n_resamples))
+    searches = _searches(kept[0], seeds)
     return TaskDraws(
         labels=tuple(method.label for method in kept),
         scores=scores,
-        weights=_run_weights(len(seeds), n_resamples, generator),
+        weights=_run_weights(searches, n_resamples, generator),
         observed=observed,
         n_classes=len(np.unique(kept[0].labels)),
         n_seeds=len(seeds),
         left_out=tuple(method.label for method in methods if method not in kept),
+        n_searches=len(set(searches)),
     )
 
 
@@ -113,18 +119,19 @@ def _over_splits(
     drawn = of_images.poisson(1.0, (n_resamples, len(names))).astype(np.float64)
     for (judged, seeds), ids in zip(parts, of_parts, strict=True):
         of_runs, seen = _scores(judged, seeds, partial(_reweighted, ids, drawn))
-        weights = _run_weights(len(seeds), n_resamples, generator)
+        weights = _run_weights(_searches(judged[0], seeds), n_resamples, generator)
         scores.append(np.einsum("rms,rs->rm", of_runs, weights))
         observed.append(seen.mean(axis=1))
     return TaskDraws(
         labels=tuple(method.label for method in kept),
         scores=np.stack(scores, axis=2),
-        weights=_run_weights(len(parts), n_resamples, generator),
+        weights=_weights(len(parts), n_resamples, generator),
         observed=np.stack(observed, axis=1),
         n_classes=len(np.unique(parts[0][0][0].labels)),
         n_seeds=len(parts[0][1]),
         left_out=tuple(method.label for method in methods if method not in kept),
         n_splits=len(parts),
+        n_searches=len(set(_searches(parts[0][0][0], parts[0][1]))),
     )
 
 
@@ -183,10 +190,32 @@ def _with_shared_seeds(methods: Sequence[Judged]) -> tuple[list[Judged], tuple[i
     return kept, tuple(sorted(shared))
 
 
+def _searches(judged: Judged, seeds: Sequence[int]) -> list[str]:
+    """Return the search that each seed is of; all the same where there is one."""
+    of_seeds = dict(zip(judged.seeds, judged.searches, strict=False))
+    return [of_seeds.get(seed, "") for seed in seeds]
+
+
 def _run_weights(
-    n_runs: int, n_resamples: int, generator: np.random.Generator
+    searches: Sequence[str], n_resamples: int, generator: np.random.Generator
 ) -> Float[np.ndarray, "draws runs"]:
-    """Return the weights of S - 1 runs drawn of S, as for clusters of images."""
-    n_draws = max(n_runs - 1, 1)
-    counts = generator.multinomial(n_draws, [1 / n_runs] * n_runs, size=n_resamples)
+    """Return the weights of runs, drawn one by one, or by search where there are several.
+
+    Args:
+        searches: That each run is of.
+        n_resamples: Draws.
+        generator: Of the draws.
+    """
+    names, of_runs, n_runs = np.unique(searches, return_inverse=True, return_counts=True)
+    if len(names) < 2:
+        return _weights(len(searches), n_resamples, generator)
+    return (_weights(len(names), n_resamples, generator) / n_runs)[:, of_runs]
+
+
+def _weights(
+    n_units: int, n_resamples: int, generator: np.random.Generator
+) -> Float[np.ndarray, "draws units"]:
+    """Return the weights of S - 1 units drawn of S, as for clusters of images."""
+    n_draws = max(n_units - 1, 1)
+    counts = generator.multinomial(n_draws, [1 / n_units] * n_units, size=n_resamples)
     return counts / n_draws

@@ -20,6 +20,7 @@ class FirstPlace:
     n_seeds: int  # on each split
     left_out: tuple[str, ...]  # methods without a seed, or a split, that all the others have
     n_splits: int = 1
+    n_searches: int = 1  # on each split
 
 
 def first_places(tasks: Mapping[str, TaskDraws]) -> dict[str, FirstPlace]:
@@ -45,6 +46,7 @@ def first_place(drawn: TaskDraws) -> FirstPlace:
         n_seeds=drawn.n_seeds,
         left_out=drawn.left_out,
         n_splits=drawn.n_splits,
+        n_searches=drawn.n_searches,
     )
 
 
@@ -68,6 +70,8 @@ def first_places_text(places: dict[str, FirstPlace]) -> list[Part]:
             for label, score, chance in zip(place.labels, place.scores, place.chances, strict=True)
         ]
         seeds = f"{place.n_seeds} seed{'s' if place.n_seeds > 1 else ''}"
+        if place.n_searches > 1:
+            seeds += f" of {place.n_searches} searches, drawn by search"
         lines += ["", f"{task}, {seeds}", Table(("method", "bal. acc.", "first"), cells)]
         if place.left_out:
             lacking = "seed" if place.n_splits == 1 else "seed or lack a split"

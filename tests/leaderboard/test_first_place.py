@@ -83,6 +83,45 @@ def over_splits(label: str, splits: list[Judged]) -> Judged:
     return replace(splits[0], label=label, splits=parts)
 
 
+def test_retrainings_of_one_search_are_no_searches() -> None:
+    """A method that two of three searches make the better one is not first for sure.
+
+    Its 5 retrainings a search lie close together, and 15 of them would tell the methods apart.
+    """
+    gains = np.repeat([0.10, 0.10, -0.10], 5)
+    uniform = RNG(0).uniform(size=(160, 15))
+    seeds = tuple(range(15))
+    one = Judged("one", seeds, IDS, LABELS, uniform < 0.5 + gains, GROUPS)
+    other = Judged("other", seeds, IDS, LABELS, uniform < 0.5, GROUPS)
+    of_one, of_other = (tuple(f"{m}{s // 5}" for s in seeds) for m in ("one", "other"))
+
+    as_retrainings = placed([one, other])
+    found = placed([replace(one, searches=of_one), replace(other, searches=of_other)])
+
+    assert as_retrainings.n_searches == 1
+    assert (found.n_searches, found.n_seeds) == (3, 15)
+    # Of two searches drawn, both are the bad one in 1 of 9 draws, and one is in 4: a gain of 0.
+    assert found.labels == as_retrainings.labels == ("one", "other")
+    assert found.scores == as_retrainings.scores
+    assert found.chances[0] == pytest.approx(4 / 9 + 4 / 9 / 2, abs=0.1)
+    assert as_retrainings.chances[0] > found.chances[0] + 0.1
+
+
+def test_searches_on_several_splits_are_drawn_on_each() -> None:
+    of_splits: list[list[Judged]] = []
+    for split in "ab":
+        methods = [
+            judged(name, 0.6, ord(split) + i, tuple(range(6))) for i, name in enumerate("xy")
+        ]
+        of_splits.append([replace(m, split=split, searches=tuple("111222")) for m in methods])
+    over = [replace(of[0], splits=tuple(of)) for of in zip(*of_splits, strict=True)]
+
+    drawn = draw(over, "task")
+
+    assert (drawn.n_splits, drawn.n_searches, drawn.n_seeds) == (2, 2, 6)
+    assert drawn.weights.shape[1] == 2
+
+
 def test_a_lesion_in_the_test_sets_of_two_splits_moves_both() -> None:
     one = judged("a", 0.6, 0, seeds=(1,))
     single = draw([one], "task").scores.mean(axis=2)
