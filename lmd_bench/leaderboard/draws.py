@@ -81,7 +81,7 @@ def draw(
     kept, seeds = _with_shared_seeds(methods)
     kept = [with_clusters(kept[0], clusters), *kept[1:]]
     scores, observed = _scores(kept, seeds, partial(_resampled, n_resamples))
-    searches = _searches(kept[0], seeds)
+    searches = kept[0].searches_of(seeds)
     return TaskDraws(
         labels=tuple(method.label for method in kept),
         scores=scores,
@@ -119,7 +119,7 @@ def _over_splits(
     drawn = of_images.poisson(1.0, (n_resamples, len(names))).astype(np.float64)
     for (judged, seeds), ids in zip(parts, of_parts, strict=True):
         of_runs, seen = _scores(judged, seeds, partial(_reweighted, ids, drawn))
-        weights = _run_weights(_searches(judged[0], seeds), n_resamples, generator)
+        weights = _run_weights(judged[0].searches_of(seeds), n_resamples, generator)
         scores.append(np.einsum("rms,rs->rm", of_runs, weights))
         observed.append(seen.mean(axis=1))
     return TaskDraws(
@@ -131,7 +131,7 @@ def _over_splits(
         n_seeds=len(parts[0][1]),
         left_out=tuple(method.label for method in methods if method not in kept),
         n_splits=len(parts),
-        n_searches=len(set(_searches(parts[0][0][0], parts[0][1]))),
+        n_searches=len(set(parts[0][0][0].searches_of(parts[0][1]))),
     )
 
 
@@ -188,12 +188,6 @@ def _with_shared_seeds(methods: Sequence[Judged]) -> tuple[list[Judged], tuple[i
         kept = [method for method in kept if set(method.seeds) >= set(commonest.seeds)]
         shared = set(commonest.seeds)
     return kept, tuple(sorted(shared))
-
-
-def _searches(judged: Judged, seeds: Sequence[int]) -> list[str]:
-    """Return the search that each seed is of; all the same where there is one."""
-    of_seeds = dict(zip(judged.seeds, judged.searches, strict=False))
-    return [of_seeds.get(seed, "") for seed in seeds]
 
 
 def _run_weights(

@@ -146,8 +146,7 @@ def _joined(
     Retrainings of one search share its configuration. So each search counts as one draw, with the
     mean of its retrainings.
     """
-    of_seeds = dict(zip(judged.seeds, judged.searches, strict=False))
-    searches = np.array([of_seeds.get(seed, "") for seed in seeds])
+    searches = np.array(judged.searches_of(seeds))
     names = list(dict.fromkeys(searches.tolist()))
     if len(names) < 2:
         return joint(by_seed, influence, over_images(lesions))

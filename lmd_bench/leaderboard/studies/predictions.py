@@ -51,6 +51,11 @@ class Judged:
         """Return what was right with these seeds."""
         return self.right[:, [self.seeds.index(seed) for seed in seeds]]
 
+    def searches_of(self, seeds: Sequence[int]) -> list[str]:
+        """Return the search that each seed is of; all the same where there is one."""
+        searches = dict(zip(self.seeds, self.searches, strict=False))
+        return [searches.get(seed, "") for seed in seeds]
+
 
 def read_judged(store: Store, study: StudyRows, rule: SelectionRule) -> Judged | None:
     """Return what the confirmation runs of a study's selected configuration got right on test.
