@@ -39,11 +39,11 @@ _STORED = [leaf for field in COLUMNS for leaf in _leaves(field.name, field.type)
 _REPEAT = [path for path, kind in _STORED if not pa.types.is_floating(kind) or "_recall" in path]
 # But not the curve of an encoder, which its trials repeat number by number.
 _SPLIT = [path for path, _ in _STORED if path not in _REPEAT and not path.startswith("curve.")]
-# Two fifths smaller than Parquet's usual compression, and read as fast.
+# Two fifths smaller than Parquet's usual compression; benchmarks/compaction.py.
 _LAYOUT: dict[str, Any] = {
     "compression": "brotli",
-    # With the curves whole, 6 to 10 % smaller than zstd at 19 in 1.7 times its time; 11 would take
-    # off 3 % more, in 5 times.
+    # With the curves whole, 6 to 10 % smaller than zstd at 19, in twice its time to write and to
+    # read; 11 would take off 3 % more, in five times the time to write.
     "compression_level": 10,
     "write_page_checksum": True,
     "use_dictionary": _REPEAT,
