@@ -19,6 +19,8 @@ TABLES = sorted(RESULTS.glob("reference/*/tables/*.txt"))
 PROMPT = "$ lmd-bench "
 LINK = re.compile(r"\[[^\]]+\]\((reference/[^)]+/tables/[^)]+\.txt)\)")
 INTERVAL = re.compile(r"\[[-+]?\d+\.\d, [-+]?\d+\.\d\]")
+WITH_INTERVAL = re.compile(rf"([-+]?\d+\.\d) ({INTERVAL.pattern})")
+SD = re.compile(r" ± +\d+\.\d")
 NUMBER = re.compile(r"[-+]?\d+\.\d+")
 FIRST = re.compile(r"^(\S+) +(\d+\.\d) +(\d+ %)$", re.MULTILINE)
 PLACE = re.compile(r"LMD (\d+\.\d), (\d+)(?:st|nd|rd|th) of (\d+) \((\d+ %)\)")
@@ -59,6 +61,8 @@ def test_each_number_of_a_finding_stands_in_its_table(sentence: str) -> None:
     said = LINK.sub("", sentence)
     for text in INTERVAL.findall(said):
         assert text in tables
+    pairs = set(WITH_INTERVAL.findall(SD.sub("", tables)))
+    assert set(WITH_INTERVAL.findall(said)) <= pairs
     numbers = set(NUMBER.findall(tables))
     assert set(NUMBER.findall(said)) <= numbers
 
