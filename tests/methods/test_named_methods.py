@@ -68,6 +68,22 @@ def test_a_representations_training_defaults_are_the_methods_and_a_setting_goes_
     assert changed["training.lr"] == 0.1
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        {"training.pretrained": True},
+        {"training.backbone": "efficientnet_lite0"},
+        {"training.tune": "adapter"},
+    ],
+    ids=str,
+)
+def test_no_method_trains_what_it_starts_from_by_adamw_at_a_rate_that_forgets_it(start):
+    for name, method in named_methods().items():
+        config = default_config(method, start)
+        if config["training.optimiser"] == "adamw":
+            assert config["training.lr"] <= 1e-3, name
+
+
 def test_what_a_method_searches_is_in_its_space_alone():
     sam, plain = (named_methods()[name] for name in ("sam", "cross_entropy"))
     assert "training.sam_rho" in search_space(sam.sections, sam.settings, sam.searched)
