@@ -3,7 +3,7 @@
 `<results>/encoders/.<key>.checkpoint/` holds `state.safetensors` and `state.json`, written at the
 end of an epoch when the last one is some minutes old, and removed once the encoder is stored. Every
 draw of a training follows from its seed and the step, so what goes on from the states of model,
-optimiser, method and generators gives the same numbers as a training that was never cut off.
+optimiser and method gives the same numbers as a training that was never cut off.
 """
 
 import json
@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -90,25 +90,6 @@ class Checkpoint:
         except (OSError, ValueError, SafetensorError):
             # None, or one that was cut short: the training begins anew.
             return None
-
-
-@dataclass(frozen=True)
-class _Generators:
-    """The generators of torch itself, which dropout draws from."""
-
-    def states(self) -> dict[str, Tensor]:
-        states = {"cpu": torch.get_rng_state()}
-        if torch.cuda.is_available():
-            states["cuda"] = torch.cuda.get_rng_state()
-        return states
-
-    def put(self, states: Mapping[str, Tensor]) -> None:
-        torch.set_rng_state(states["cpu"].cpu())
-        if "cuda" in states and torch.cuda.is_available():
-            torch.cuda.set_rng_state(states["cuda"].cpu())
-
-
-GENERATORS = _Generators()
 
 
 class _Packing:

@@ -14,6 +14,7 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import ImageSet, epoch_batches, steps_per_epoch
 from lmd_bench.methods.best_epoch import BestOnVal, KeptState, first_judged
 from lmd_bench.methods.config import TrainingConfig
+from lmd_bench.methods.draws import own_draws
 from lmd_bench.methods.limits import n_parts, recomputes
 from lmd_bench.methods.models.encoder import parameter_groups
 from lmd_bench.methods.models.model import Model, predict
@@ -21,7 +22,7 @@ from lmd_bench.methods.models.precision import autocast, grad_scaler, needs_scal
 from lmd_bench.methods.models.recomputing import recomputing
 from lmd_bench.methods.probe import probe_balanced_accuracy
 from lmd_bench.methods.representation._base import Representation
-from lmd_bench.training.checkpoint import GENERATORS, Checkpoint
+from lmd_bench.training.checkpoint import Checkpoint
 from lmd_bench.training.compiling import compiled_forward, put_in
 from lmd_bench.training.feed import Feed, Parts
 
@@ -92,7 +93,8 @@ def train(
         batches = epoch_batches(train_set.labels_on_cpu, batch_size, order_seed, weights)
         steps = closing(feed.steps(batches, step, n_parts()))
         trained = nn.ModuleList([model, method.extra])
-        with put_in(model.encoder, forward), recomputing(trained), steps as fed:
+        drawn = own_draws(derive_seed(seed, "dropout", epoch - 1), device)
+        with put_in(model.encoder, forward), recomputing(trained), drawn, steps as fed:
             for parts in fed:
                 total += _step(feed, optimiser, scaler, parts, step).detach()
                 scheduler.step()
@@ -107,8 +109,7 @@ def train(
             steppers = {"optimiser": optimiser.state_dict(), "scheduler": scheduler.state_dict()}
             if scaler.is_enabled():
                 steppers["scaler"] = scaler.state_dict()
-            draws = {"generators": GENERATORS.states()}
-            checkpoint.save(epoch, {**remembered, **steppers, **draws})
+            checkpoint.save(epoch, {**remembered, **steppers})
     best.restore(model)
     if config.keep == "best":
         encoder.offer(best.best_epoch, probe_score(method, train_set, val_set), model)
@@ -124,7 +125,7 @@ def _go_on(
     device: torch.device,
 ) -> int:
     """Put a stored state in place, and return the epoch after which it was; 0 if there is none."""
-    parts = {**remembered, "optimiser": None, "scheduler": None, "generators": None}
+    parts = {**remembered, "optimiser": None, "scheduler": None}
     parts |= {"scaler": None} if scaler.is_enabled() else {}
     done, state = checkpoint.load(parts, device)
     if done:
@@ -135,7 +136,6 @@ def _go_on(
                 if isinstance(value, Tensor) and value.shape == parameter.shape:
                     values[name] = torch.empty_like(parameter).copy_(value)
         scheduler.load_state_dict(state["scheduler"])
-        GENERATORS.put(state["generators"])
         if scaler.is_enabled():
             scaler.load_state_dict(state["scaler"])
     return done

@@ -75,6 +75,7 @@ from lmd_bench.methods.calibration._losses import (
 from lmd_bench.methods.calibration._m_step import expected_m_step, sampled_m_step, sgd_of
 from lmd_bench.methods.calibration._sgd import balanced_draws, fresh_head
 from lmd_bench.methods.config import require
+from lmd_bench.methods.draws import own_draws
 from lmd_bench.methods.limits import n_parts
 from lmd_bench.methods.models.model import Model, predict
 from lmd_bench.methods.models.precision import autocast, grad_scaler, sgd
@@ -256,7 +257,8 @@ class _EmLoop:
         batch_size = min(config.batch_size, len(train_set))
         n_steps = config.estep_steps or steps_per_epoch(len(train_set), batch_size)
         total = torch.zeros((), device=train_set.labels.device)
-        with recomputing(self.model.encoder):
+        drawn = own_draws(derive_seed(self.stage1.seed, "dropout", epoch), total.device)
+        with recomputing(self.model.encoder), drawn:
             for step, indices in enumerate(islice(self._order(epoch, batch_size), n_steps)):
                 seed = derive_seed(self.stage1.seed, "view", epoch, step)
                 self.encoder_optimiser.zero_grad(set_to_none=True)
