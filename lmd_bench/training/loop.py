@@ -224,7 +224,9 @@ def _step(
     # Sharpness-aware: the gradient that steps is taken uphill, on the same views of the batch.
     if feed.config.sam_rho > 0:
         with sharpened(method.model.parameters(), feed.config.sam_rho):
+            method.uphill = True
             backward()
+            method.uphill = False
     # A gradient that overflowed in float16 is no step, and the scale falls; elsewhere a plain step.
     scaler.step(optimiser)
     scaler.update()

@@ -53,6 +53,8 @@ class Representation(ABC):
     # of TrainingConfig, where what suits the method differs from what all share
     training_defaults: ClassVar[Mapping[str, Scalar]] = {}
     cosine_head: ClassVar[bool] = False  # the lengths of the head's class weights mean nothing
+    # In the second pass of a sharpness-aware step: what a loss counts or queues, it has already.
+    uphill: bool = False
 
     def __init__(
         self,
@@ -130,4 +132,4 @@ class Representation(ABC):
         return None
 
     def after_step(self, step: int) -> None:  # noqa: B027 - a hook; most methods need none
-        """Run once the optimiser has stepped (an EMA teacher, a schedule)."""
+        """Run once the optimiser has stepped (an EMA teacher, a queue, a schedule)."""

@@ -47,6 +47,7 @@ class MomentumContrast(Representation):
         self.student = both.parameters
         self.teacher = copy.deepcopy(both).requires_grad_(False).train()
         self.queue = Queue(self.config.queue_size, self.config.n_dims, device)
+        self.waiting: list[tuple[Keys, KeyLabels]] = []  # of this step, for the queue
 
     @torch.no_grad()
     def keys(self, images: Views) -> Keys:
@@ -56,8 +57,20 @@ class MomentumContrast(Representation):
         with torch.autocast(features.device.type, enabled=False):
             return projection(features)
 
+    def keep(self, keys: Keys, labels: KeyLabels) -> None:
+        """Have keys wait for the end of the step; a second pass over a batch has no new ones."""
+        if not self.uphill:
+            self.waiting.append((keys, labels))
+
+    def take(self, keys: Keys, labels: KeyLabels) -> None:
+        """Learn from what waited, once the step is done."""
+        self.queue.push(keys, labels)
+
     def after_step(self, step: int) -> None:
-        """Move the teacher towards the student."""
+        """Take what waited, and move the teacher towards the student."""
+        for keys, labels in self.waiting:
+            self.take(keys, labels)
+        self.waiting.clear()
         share = 1.0 - ema_alpha(step, ema_decay(self.config, self.n_steps))
         move_towards(self.teacher.parameters(), self.student(), share)
 

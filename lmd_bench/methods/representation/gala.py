@@ -92,7 +92,8 @@ class Gala(Criterion):
     ) -> Float[Tensor, ""]:
         """Return the mean loss, then add this batch's gradients."""
         adjusted = adjusted_logits(logits, labels, self.positive, self.negative, self.config)
-        self._accumulate(adjusted.detach().softmax(dim=1), labels)
+        if not self.uphill:
+            self._accumulate(adjusted.detach().softmax(dim=1), labels)
         return F.cross_entropy(adjusted, labels)
 
     def _accumulate(self, p: Float[Tensor, "batch classes"], labels: Labels) -> None:

@@ -119,5 +119,5 @@ class Paco(MomentumContrast):
                 return parametric_contrastive(adjusted, queries, labels, keys, of_keys, self.config)
 
             loss = targets.loss(contrast)
-        self.queue.push(new, targets.labels)
+        self.keep(new, targets.labels)
         return loss

@@ -152,7 +152,11 @@ class ProcoMedical(MomentumContrast):
                 return F.cross_entropy(logits, labels) + config.contrast_weight * contrast
 
             loss = targets.loss(both)
-            decay = config.prototype_decay
-            self.prototypes = moved_prototypes(self.prototypes, new, targets.labels, decay)
-        self.queue.push(new, targets.labels)
+        self.keep(new, targets.labels)
         return loss
+
+    def take(self, keys: Keys, labels: KeyLabels) -> None:
+        """Move the prototypes as well."""
+        decay = self.config.prototype_decay
+        self.prototypes = moved_prototypes(self.prototypes, keys, labels, decay)
+        super().take(keys, labels)

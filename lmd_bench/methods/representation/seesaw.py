@@ -82,6 +82,7 @@ class Seesaw(Criterion):
         self, features: Features, logits: Logits, labels: Labels, step: int
     ) -> Float[Tensor, ""]:
         """Count the labels and return the mean seesaw loss."""
-        self.seen += class_counts(labels, len(self.seen))
+        if not self.uphill:
+            self.seen += class_counts(labels, len(self.seen))
         factors = log_seesaw_factors(logits, labels, self.seen, self.config.p, self.config.q)
         return F.cross_entropy(logits + factors, labels)
