@@ -139,7 +139,8 @@ def _with_less_memory(
 
     At first activations are computed again, which changes no number. Then halves of a batch,
     quarters, eighths: the gradient is that of the whole batch, accumulated, but what looks at a
-    batch as a whole (BatchNorm, contrastive losses) sees a part, so the row says how many parts.
+    batch as a whole (BatchNorm, contrastive losses, means by class weight such as those of LDAM
+    with DRW) sees a part, so the row says how many parts.
     """
     *attempts, (least, _) = ATTEMPTS
     for n, recompute in attempts:
