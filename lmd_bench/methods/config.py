@@ -42,7 +42,8 @@ class TrainingConfig:
     remix_threshold: float = 0.5  # tau: below which share the more frequent class gives it up
     compile: bool = False  # the encoder's training through torch.compile, where it can run
     # Of the encoder; "auto" takes half precision on a GPU and float32 on a CPU, where bfloat16 is
-    # faster for convolutions of many channels if the processor computes in it (AVX512-BF16).
+    # faster for convolutions of many channels if the processor computes in it (AVX512-BF16),
+    # and refused where it has no AVX-512 at all.
     precision: Precision = "auto"
     sam_rho: float = 0.0  # radius of sharpness-aware minimisation; 0: plain SGD
     # The epoch whose encoder a calibration stands on: the last, that of the best linear probe of

@@ -38,6 +38,7 @@ from lmd_bench.methods.calibration._base import Calibrated, Stage1
 from lmd_bench.methods.limits import in_parts, is_out_of_memory, n_parts, recomputes
 from lmd_bench.methods.models.encoder import encoder_facts
 from lmd_bench.methods.models.model import predict
+from lmd_bench.methods.models.precision import check_precision
 from lmd_bench.methods.pipeline import resolve
 from lmd_bench.methods.settings import swept_settings
 from lmd_bench.store.rows import make_row
@@ -173,10 +174,11 @@ def run_trial(
 
     Raises:
         DivergedError: a loss that is not finite.
-        UserError: the data do not give this task.
+        UserError: the data do not give this task, or the CPU only emulates the precision.
     """
     clock = time.perf_counter()
     device = device_of(context)
+    check_precision(device)
     torch.set_num_threads(context.n_threads)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

