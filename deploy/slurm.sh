@@ -7,6 +7,9 @@
 #SBATCH --time=24:00:00
 #SBATCH --signal=TERM@120
 #SBATCH --exclusive
+# Before `sbatch` activate the environment that has lmd-bench, and export LMD_BENCH_DATA and LMD_BENCH_CACHE,
+# two shared folders: the job takes your environment over. Set nodes, GPUs and cores above to your machines';
+# without GPUs remove --gpus-per-node.
 # One Ray node per machine; the search runs on the first and ends with the job, two minutes before its
 # time is up at the latest. Submit the same line again to go on. Options of `lmd-bench search` follow the
 # script's name; --results must be shared, and so must the home folder, where the token lies.

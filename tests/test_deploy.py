@@ -37,10 +37,13 @@ def test_the_image_is_built_of_files_that_are_here_and_starts_the_command():
     steps = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
     assert steps[0] == ["FROM", "python:3.11-slim"]
     copied = [name for step, rest in steps if step == "COPY" for name in rest.split()[:-1]]
-    assert {".requirements.lock", "pyproject.toml", "README.md", "lmd_bench"} == set(copied)
+    pyproject = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())
+    project, wheel = pyproject["project"], pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]
+    # What the wheel is built of; without one of them the build of the image ends with an error.
+    sources = {project["readme"], *wheel["packages"], *wheel["force-include"]}
+    assert {".requirements.lock", "pyproject.toml", *sources} == set(copied)
     assert all((DEPLOY.parent / name).exists() for name in copied)
     installs = [rest for step, rest in steps if step == "RUN" and "uv pip install" in rest]
     assert any("-r .requirements.lock" in rest and '"ray[default]"' in rest for rest in installs)
-    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]
     (entry,) = [json.loads(rest) for step, rest in steps if step == "ENTRYPOINT"]
     assert entry[0] in project["scripts"]
