@@ -35,7 +35,7 @@ class Pbc(Labelled):
             f"that {FOLDER}/ holds one folder a class; or put a part of it into {IMAGES}/ beside a "
             f"{LABELS} of the columns image and label."
         ),
-        expected_counts=(1218, 3117, 1551, 2895, 1214, 1420, 3330, 2348),
+        expected_counts=(1218, 3117, 1551, 2895, 1214, 1420, 3329, 2348),
     )
     aliases = ("pbc_acevedo",)
     image_folders = (IMAGES, *_CLASSES, *(f"{FOLDER}/{name}" for name in _CLASSES))
@@ -53,7 +53,9 @@ class Pbc(Labelled):
         """Return the images of `labels.csv` in its order; without it those of the class folders."""
         if (self.check_root(root) / LABELS).is_file():
             return super().read(root)
-        found = sorted((Path(e.path).parent.name, Path(e.name).stem) for e in self.files(root))
+        # The archive has a file neutrophil/.DS_169665.jpg, which is a folder's settings on macOS.
+        files = [Path(e.path) for e in self.files(root) if not e.name.startswith(".")]
+        found = sorted((file.parent.name, file.stem) for file in files)
         listed = [(name, image) for name, image in found if name in _CLASSES]
         if not listed:
             return super().read(root)  # says what is absent, and how to get it

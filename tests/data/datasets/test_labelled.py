@@ -19,6 +19,18 @@ def test_pbc_is_read_as_it_is_published_a_folder_a_class(tmp_path):
     assert not load("pbc").missing(tmp_path, table).any()
 
 
+def test_pbc_is_read_without_the_file_of_its_archive_that_is_no_image(tmp_path):
+    for name in load("pbc").card.class_names:
+        write_image(tmp_path / "PBC_dataset_normal_DIB" / name / f"{name[:2].upper()}_1.jpg")
+    (tmp_path / "PBC_dataset_normal_DIB" / "neutrophil" / ".DS_169665.jpg").write_bytes(b"Bud1")
+    table = load("pbc").read(tmp_path)
+    assert len(table) == 8
+    assert not any(image_id.startswith(".") for image_id in table.image_ids)
+    # as BloodMNIST, which is made of the same images
+    assert load("pbc").card.expected_counts == load("bloodmnist").card.expected_counts
+    assert sum(load("pbc").card.expected_counts) == 17_092
+
+
 def test_an_empty_folder_says_how_to_get_the_files(tmp_path):
     with pytest.raises(UserError, match="labels.csv does not exist. Download PBC_dataset_normal"):
         load("pbc").read(tmp_path)
