@@ -31,7 +31,8 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours ends the search at once; the store is the state
     "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "1e9",
 }
-_FORWARDED = ("LMD_BENCH_CACHE", "LMD_BENCH_DATA", "LMD_BENCH_LOCAL", "TORCH_HOME")  # folders
+# Folders; torchvision keeps weights in TORCH_HOME, timm in HF_HOME.
+_FORWARDED = ("LMD_BENCH_CACHE", "LMD_BENCH_DATA", "LMD_BENCH_LOCAL", "TORCH_HOME", "HF_HOME")
 
 
 def prepare_environment() -> None:

@@ -48,6 +48,18 @@ def test_what_is_wrong_otherwise_is_not_tried_again(starts):
     assert len(seen) == 1
 
 
+def test_workers_of_a_cluster_that_is_joined_find_the_same_folders(starts, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in ("LMD_BENCH_CACHE", "LMD_BENCH_DATA", "LMD_BENCH_LOCAL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TORCH_HOME", "torch")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    with cluster("10.0.0.1:6379", Slots(2, 1, 0.0)):
+        variables = starts[0][0]["runtime_env"]["env_vars"]
+    # A relative path would be another folder in a worker.
+    assert variables == {"TORCH_HOME": str(tmp_path / "torch"), "HF_HOME": str(tmp_path / "hub")}
+
+
 def test_a_cluster_that_does_not_answer_is_named(starts):
     starts[1].append(ConnectionError("refused"))
     with pytest.raises(UserError, match=r"No Ray cluster answers at 10\.0\.0\.1:6379"):
