@@ -35,7 +35,7 @@ class ReplayOptions:
         None
     )
     workers: Annotated[int, typer.Option(help="Trials at once.")] = 1
-    repeats: Annotated[int, typer.Option(help="ReplayOptions of each.")] = 30
+    repeats: Annotated[int, typer.Option(help="Replays of each.")] = 30
     seed: Annotated[int, typer.Option(help="Of all draws.")] = 0
     top_k: Annotated[int, typer.Option(help="Encoders that a calibration may stand on.")] = 3
     ignore_deferral: Annotated[

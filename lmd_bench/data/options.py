@@ -38,7 +38,13 @@ class TaskOptions:
             high=MOST_FOLDS,
         ),
     ] = None
-    n_max: Annotated[int | None, Option("Images of the largest train class.")] = None
+    n_max: Annotated[
+        int | None,
+        Option(
+            "Images of the largest train class; if not given, all, and with a factor its images "
+            "rounded down to 1,000s (100s, 10s)."
+        ),
+    ] = None
 
     @property
     def ways(self) -> tuple[str, int, int, int | None]:

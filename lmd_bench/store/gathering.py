@@ -2,6 +2,14 @@
 
 As for rows, the gathered file is written and read back before a single file goes, so logits are in
 one of the two or in both, whenever this is killed.
+
+A trial is rounded to the coarsest step, 2^-5 to 2^-16, that leaves all of its metrics the same at
+four digits. A constant added to all of its logits leads to another rounding, so 15 of them (-7 to 7
+sixteenths of the step) are tried at each step; `roundings.py` has them. `coding.py` writes what
+comes out as whole numbers, told from an earlier trial whose logits are much like them. What is
+rounded so stays as it is. What earlier versions rounded to 10 to 16 bits after the leading one, or
+to a step without constants, is rounded again, once; what they rounded with a logit for the first
+class loses only that.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
