@@ -192,7 +192,8 @@ def lr_factor(step: int, n_steps: int, n_warmup: float, config: TrainingConfig) 
         config: which names the schedule.
     """
     if step < n_warmup:
-        return (step + 1) / max(n_warmup, 1.0)
+        # The last step of a rise that is no whole number of steps ends after it.
+        return min(1.0, (step + 1) / n_warmup)
     if config.schedule == "constant":
         return 1.0
     progress = min(1.0, (step - n_warmup) / max(1.0, n_steps - n_warmup))

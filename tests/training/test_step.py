@@ -1,5 +1,7 @@
 """One step of the optimiser: parts of a batch, the sharpness-aware gradient, and who is told."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -120,6 +122,21 @@ def test_the_lr_of_part_steps_of_warmup_and_after_the_end():
     # past the end, and where the warm-up takes the whole training
     assert lr_factor(15, 10, 0.0, cosine) == pytest.approx(0.0)
     assert lr_factor(5, 5, 4.5, cosine) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("n_warmup", [0.5, 3.5, 11.000000000000002])
+def test_a_warmup_of_part_steps_rises_to_the_full_lr_and_never_above_it(n_warmup: float):
+    constant = TrainingConfig(schedule="constant")
+    factors = [lr_factor(step, 20, n_warmup, constant) for step in range(20)]
+    assert factors == sorted(factors)
+    assert factors[math.ceil(n_warmup) - 1] == max(factors) == 1.0
+
+
+def test_a_warmup_of_whole_steps_rises_by_equal_shares():
+    constant = TrainingConfig(schedule="constant")
+    for n_warmup in range(1, 200):
+        factors = [lr_factor(step, 400, float(n_warmup), constant) for step in range(n_warmup)]
+        assert factors == [(step + 1) / n_warmup for step in range(n_warmup)]
 
 
 def test_the_probe_is_fitted_to_the_features_of_train_and_judged_on_those_of_val():
