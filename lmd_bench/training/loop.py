@@ -88,7 +88,7 @@ def train(
         # Summed on the device: to read each step's loss would make the GPU wait for it.
         total = torch.zeros((), device=device)
         # How images are drawn may move from one rule to another with the epochs.
-        weights = method.draw_weights((epoch - 1) / max(1, n_epochs - 1))
+        weights = method.draw_weights(epoch, n_epochs)
         order_seed = derive_seed(seed, "order", epoch - 1)
         batches = epoch_batches(train_set.labels_on_cpu, batch_size, order_seed, weights)
         steps = closing(feed.steps(batches, step, n_parts()))

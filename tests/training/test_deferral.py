@@ -5,6 +5,7 @@ import torch
 
 from lmd_bench.core import plugins
 from lmd_bench.core.schema import no_report
+from lmd_bench.data.batches import epoch_batches
 from lmd_bench.methods import best_epoch
 from lmd_bench.methods.best_epoch import first_judged
 from lmd_bench.methods.catalogue import named_methods
@@ -51,3 +52,22 @@ def test_no_kept_epoch_lies_before_the_deferral_point(
     first = first_judged(share, N_EPOCHS)
     assert first > 1
     assert (fitted.best_epoch, fitted.encoder.epoch) == (first, first)
+
+
+@pytest.mark.parametrize(("start", "n_epochs"), [(0.83, 6), (0.8, 1)])
+def test_deferred_sampling_begins_in_the_first_epoch_that_may_be_kept(
+    monkeypatch: pytest.MonkeyPatch, start: float, n_epochs: int
+) -> None:
+    drawn: list[bool] = []
+
+    def batches(labels, batch_size, seed, weights):
+        drawn.append(weights is not None)
+        return epoch_batches(labels, batch_size, seed, weights)
+
+    monkeypatch.setattr(loop, "epoch_batches", batches)
+    own = plugins.load("representation", "resampling").Config(schedule="deferred", start=start)
+    counts = torch.tensor(tiny.COUNTS)
+    stage1 = tiny.method("resampling", counts, n_steps=2 * n_epochs, config=own)
+    config = TrainingConfig(batch_size=16, augmentation="weak")
+    train(stage1, *tiny.sets(), config, n_epochs, 0, no_report)
+    assert drawn.index(True) + 1 == first_judged(start, n_epochs)

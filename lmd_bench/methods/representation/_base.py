@@ -117,10 +117,14 @@ class Representation(ABC):
         """
         return 0.0
 
-    def draw_weights(self, progress: float) -> Float[Tensor, " classes"] | None:
+    def draw_weights(self, epoch: int, n_epochs: int) -> Float[Tensor, " classes"] | None:
         """Return the weight with which an image of each class is drawn in an epoch, on the CPU.
 
-        None, as here, takes each image once. `progress` is 0 in the first epoch, 1 in the last.
+        None, as here, takes each image once.
+
+        Args:
+            epoch: from 1.
+            n_epochs: of the training.
         """
         return None
 

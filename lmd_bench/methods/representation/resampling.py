@@ -2,12 +2,13 @@
 
     P(class j) ~ n_j^q     q = 1 natural, 0.5 square root, 0 class-balanced
 
-`constant` keeps q for all of training, `deferred` draws naturally before `start`, and `progressive`
-moves from natural to class-balanced, P_t(j) = (1 - t) n_j / N + t / K with t the share of training.
+`constant` keeps q for all of training, `deferred` draws naturally before the epoch that `start`
+lies in, and `progressive` moves from natural to class-balanced,
+P_t(j) = (1 - t) n_j / N + t / K with t the share of training.
 An epoch has as many draws as there are training images, with replacement.
 
 Paper: Kang et al., Decoupling Representation and Classifier for Long-Tailed Recognition, ICLR 2020,
-section 3, Eqs. 1 and 2; deferred: Cao et al., NeurIPS 2019.
+section 3, Eqs. 1 and 2; deferred: Cao et al., NeurIPS 2019, Algorithm 1.
 URL: https://arxiv.org/abs/1910.09217
 Compared with https://github.com/facebookresearch/classifier-balancing@f162adef63: the probabilities
 of every epoch of trainings of 10 and 90.
@@ -23,6 +24,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from lmd_bench.methods.best_epoch import first_judged
 from lmd_bench.methods.config import require
 from lmd_bench.methods.representation._criterion import Criterion, Features, Labels, Logits
 
@@ -64,13 +66,14 @@ class Resampling(Criterion):
         """Return when deferred sampling starts, or progressive sampling is half way."""
         return {"constant": 0.0, "deferred": config.start, "progressive": 0.5}[config.schedule]
 
-    def draw_weights(self, progress: float) -> Float[Tensor, " classes"] | None:
-        """Return the weight of an image of each class in the epoch at `progress`."""
+    def draw_weights(self, epoch: int, n_epochs: int) -> Float[Tensor, " classes"] | None:
+        """Return the weight of an image of each class in an epoch, from 1."""
         config: Config = self.config
         counts = self.class_counts.cpu()
         if config.schedule == "progressive":
-            return progressive_weights(counts, progress)
-        if config.schedule == "deferred" and progress < config.start:
+            return progressive_weights(counts, (epoch - 1) / max(1, n_epochs - 1))
+        # Every epoch that may be judged or kept is re-sampled, and none before.
+        if config.schedule == "deferred" and epoch < first_judged(config.start, n_epochs):
             return None
         return power_weights(counts, config.power)
 
