@@ -29,7 +29,13 @@ from lmd_bench.data.tasks.task import Task, build_task
 from lmd_bench.data.views import View, make_view
 from lmd_bench.methods.config import TrainingConfig
 from lmd_bench.methods.limits import in_blocks
-from lmd_bench.methods.models.encoder import Encoder, EncoderFacts, encoder_facts, load_encoder
+from lmd_bench.methods.models.encoder import (
+    Encoder,
+    EncoderFacts,
+    encoder_facts,
+    load_encoder,
+    stem_for,
+)
 from lmd_bench.methods.models.fixed import StoredFacts
 from lmd_bench.methods.pipeline import Pipeline, resolve
 from lmd_bench.training.feed import view_named
@@ -209,6 +215,10 @@ def _columns(training: TrainingConfig, facts: EncoderFacts) -> slice:
 
 def _pool(prepared: PreparedImages, training: TrainingConfig, facts: EncoderFacts) -> FeaturePool:
     of = [VERSION, facts.name, facts.weights, training.pretrained, _SEED, prepared.fingerprint]
+    stem = stem_for(training, prepared.image_size)
+    # Not named where it is the usual one, so that the pools of earlier versions are opened.
+    if stem != stem_for(replace(training, stem="auto"), prepared.image_size):
+        of.append(stem)
     name = re.sub(r"\W+", "_", facts.name)
     folder = prepared.folder.with_name(f"{prepared.folder.name}-{name}-{content_hash(of)[:12]}")
     return FeaturePool(folder, len(prepared.table), facts.width)

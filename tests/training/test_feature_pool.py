@@ -118,6 +118,24 @@ def test_a_frozen_trial_has_the_numbers_of_a_trial_on_its_exported_features(tmp_
     assert own["val_balanced_accuracy"] == mean
 
 
+def test_another_stem_has_features_of_its_own(computed):
+    prepared = prepare_dataset("synthetic", DataSource(), SIZE)
+    task = build_task(prepared.table, TASK, prepared.fingerprint, DataSource())
+
+    def features(stem: str) -> np.ndarray:
+        pipeline = resolve(trial(stem=stem))
+        given = stored.stored_features(prepared, task, pipeline, device=CPU, n_threads=1)
+        assert given is not None
+        return given.of_view["test"]
+
+    usual = features("auto")
+    assert not np.array_equal(features("imagenet"), usual)
+    computed.clear()
+    # what `auto` takes at 16 px
+    assert np.array_equal(features("small"), usual)
+    assert computed == []
+
+
 def test_features_do_not_depend_on_what_is_computed_with_them(tmp_path: Path, monkeypatch):
     prepared = prepare_dataset("synthetic", DataSource(), SIZE)
     task = build_task(prepared.table, TASK, prepared.fingerprint, DataSource())
