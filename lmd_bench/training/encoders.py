@@ -3,9 +3,9 @@
 An encoder lies in `<results>/encoders/<key>/` as `model.safetensors` (what calibrations stand on),
 `own_head.safetensors` (the epoch at which stage 1's own head was best, where that is another one),
 `encoder.json` (curve, epochs, seconds) and, once a calibration asked for them,
-`features.safetensors`. The folder gets its name by a rename when it is complete. A lock per key
-keeps two workers from training the same one; it is the operating system's, so a dead worker's lock
-is free.
+`features.safetensors` (of the own head's state `own_head_features.safetensors`). The folder gets
+its name by a rename when it is complete. A lock per key keeps two workers from training the same
+one; it is the operating system's, so a dead worker's lock is free.
 """
 
 import json
@@ -163,11 +163,13 @@ def _touch(path: Path) -> None:
 def cached_features(
     encoder: Encoder, data: TrialData
 ) -> tuple[Float[Tensor, "train features"], Float[Tensor, "val features"]]:
-    """Return the test-view features of train and val, computed once for each encoder."""
+    """Return the test-view features of train and val, computed once for each stored state."""
     if data.stored is not None:
         # They are stored already, once for all encoders that stand on them.
         return predict(encoder.model, data.train)[0], predict(encoder.model, data.val)[0]
-    path = encoder.folder / "features.safetensors"
+    state = encoder.file.stem
+    name = "features" if state == "model" else f"{state}_features"
+    path = encoder.folder / f"{name}.safetensors"
     # Many calibrations start at once on one encoder: the first computes, the others read.
     with held(encoder.folder / ".features.lock", lambda: None):
         stored = _read_tensors(path)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from lmd_bench.methods.models.model import predict
 from lmd_bench.training import encoders
 from tests import tiny
 
@@ -28,3 +29,16 @@ def test_the_own_head_has_a_file_exactly_where_its_best_epoch_is_not_the_encoder
     if own_head.exists():
         last = load_file(tmp_path / "key" / "model.safetensors")
         assert not torch.equal(last["head.weight"], own_state["head.weight"])
+
+
+def test_each_state_has_features_of_its_own(tmp_path: Path):
+    data = encoders.TrialData(*tiny.sets(), n_classes=len(tiny.COUNTS))
+    models = {"model": tiny.model(), "own_head": tiny.model(seed=1)}
+    for name in ("own_head", "model", "own_head"):
+        file = tmp_path / f"{name}.safetensors"
+        encoder = encoders.Encoder("key", models[name], (), 1, 0.0, 0.0, True, tmp_path, file)
+        _, of_val = encoders.cached_features(encoder, data)
+        assert torch.equal(of_val, predict(models[name], data.val)[0])
+    # those of `model` have the name that earlier versions gave them
+    stored = load_file(tmp_path / "features.safetensors")
+    assert torch.equal(stored["val"], predict(models["model"], data.val)[0])
