@@ -263,9 +263,12 @@ class _EmLoop:
                 seed = derive_seed(self.stage1.seed, "view", epoch, step)
                 self.encoder_optimiser.zero_grad(set_to_none=True)
                 # Each part counts by its images: the sum is the batch's mean.
-                for part in filter(len, indices.tensor_split(n_parts())):
-                    loss = self._e_loss(part, gaussians, seed)
-                    loss = loss if len(part) == len(indices) else loss * (len(part) / len(indices))
+                for n, part in enumerate(filter(len, indices.tensor_split(n_parts()))):
+                    whole = len(part) == len(indices)
+                    # By one seed, image i of every part would be flipped alike.
+                    drawn = seed if whole else derive_seed(seed, "part", n)
+                    loss = self._e_loss(part, gaussians, drawn)
+                    loss = loss if whole else loss * (len(part) / len(indices))
                     self.scaler.scale(loss).backward()
                     total += loss.detach()
                 self.scaler.step(self.encoder_optimiser)

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from lmd_bench.core.seeding import derive_seed
 from lmd_bench.methods.calibration import icc
 from lmd_bench.methods.calibration._gaussians import ClassMoments
+from lmd_bench.methods.limits import in_parts
 from lmd_bench.methods.models.model import predict
 from lmd_bench.stats.metrics import balanced_accuracy
 from tests import tiny
@@ -124,6 +126,26 @@ def test_an_augmented_e_step_draws_its_view_by_seed():
     first, again, other = (em._e_loss(rows, gaussians, seed).item() for seed in (0, 0, 1))
     assert first == again
     assert first != other
+
+
+def seeds_of_views(n_parts: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    em, seeds, make_view = loop(estep_view="weak", estep_steps=2), [], icc.make_view
+
+    def seen(view, pixels, seed):
+        seeds.append(seed)
+        return make_view(view, pixels, seed)
+
+    with monkeypatch.context() as patched, in_parts(n_parts):
+        patched.setattr(icc, "make_view", seen)
+        em._e_step(em._gaussians(em._moments(0)), epoch=0)
+    return seeds
+
+
+def test_each_part_of_a_batch_has_draws_of_its_own_and_a_whole_one_those_of_its_step(monkeypatch):
+    whole = [derive_seed(tiny.stage1().seed, "view", 0, step) for step in range(2)]
+    assert seeds_of_views(1, monkeypatch) == whole
+    # image n of one part is not flipped as image n of the other
+    assert len(set(seeds_of_views(2, monkeypatch))) == 4
 
 
 @pytest.mark.parametrize(
