@@ -180,6 +180,7 @@ class TrialContext:
     n_searched: int | None = None  # settings that its study draws
     factor_range: str = ""  # of a study that draws the imbalance factor of each trial, "10:200"
     thresholds: tuple[tuple[int, float], ...] = ()  # (epoch, least score) of stage 1 to go on
+    judged_from: int = 1  # epoch of stage 1; a score from before it counts for no threshold
     mirror: str = ""  # URL that the row is put to as well
     time_limit: float | None = None  # seconds; looked at after each epoch
     deterministic: bool = False  # a GPU computes with kernels that give the same bits each time

@@ -137,6 +137,7 @@ class Searched:
             proposed_by=proposal.proposed_by,
             encoder_rank=proposal.encoder_rank,
             thresholds=study.thresholds(proposal),
+            judged_from=study.judged_from(proposal.spec.config),
         )
         return make_job(proposal.spec, context)
 

@@ -57,6 +57,7 @@ class Watch:
         self._waited = 0.0  # seconds, from the start on: a trial waits before it trains
         self._on_epoch = on_epoch
         self._thresholds = dict(context.thresholds)
+        self._judged_from = context.judged_from
         self._seconds = context.time_limit
         self._began = time.monotonic()
         self._best = float("-inf")
@@ -65,7 +66,8 @@ class Watch:
         """Take an epoch.
 
         Raises:
-            PrunedError: the best epoch of stage 1 so far is below the threshold of this epoch.
+            PrunedError: the best epoch of stage 1 so far, of those that may be kept, is below the
+                threshold of this epoch.
             OvertimeError: the time limit is over.
         """
         self.seen.append(progress)
@@ -76,7 +78,8 @@ class Watch:
                 f"{taken:.0f} s at {progress.stage} epoch {progress.epoch} of {progress.n_epochs}, "
                 f"where {self._seconds:.0f} s are allowed"
             )
-        if progress.stage != "representation":
+        # An epoch from before the method's deferral point is never kept, so it saves no trial.
+        if progress.stage != "representation" or progress.epoch < self._judged_from:
             return
         self._best = max(self._best, progress.val_balanced_accuracy)
         threshold = self._thresholds.get(progress.epoch)

@@ -25,6 +25,17 @@ def test_a_trial_ends_where_its_best_so_far_is_below_the_threshold(tmp_path):
     assert len(told) == len(watch.seen) == watch.n_epochs == 3
 
 
+def test_no_score_from_before_the_epoch_that_it_is_judged_from_saves_a_trial(tmp_path):
+    context = TrialContext(tmp_path, thresholds=((3, 0.45), (4, 0.45)), judged_from=3)
+    rises, falls = (Watch(lambda progress: None, context) for _ in range(2))
+    for number, value in enumerate((0.4, 0.4, 0.5, 0.3), start=1):
+        rises(epoch(number, value))  # its best since epoch 3 is 0.5
+    falls(epoch(1, 0.55))
+    falls(epoch(2, 0.55))
+    with pytest.raises(PrunedError, match="0.400 by epoch 3 of 10, below 0.450"):
+        falls(epoch(3, 0.4))
+
+
 def test_stage_2_is_never_pruned(tmp_path):
     watch = Watch(lambda progress: None, TrialContext(tmp_path, thresholds=((1, 0.9),)))
     watch(epoch(1, 0.1, stage="calibration"))

@@ -17,7 +17,7 @@ from lmd_bench.experiments.simulation.proposing import RANDOM, Proposer, make_pr
 from lmd_bench.experiments.simulation.table import StoredTrial, StudyTable
 from lmd_bench.methods.best_epoch import first_judged
 from lmd_bench.search.proposing.proposals import Told
-from lmd_bench.search.proposing.pruning import NONE, PRUNERS, Curve, Thresholds
+from lmd_bench.search.proposing.pruning import NONE, PRUNERS, Curve, Thresholds, judged
 from lmd_bench.search.proposing.samplers import startup_of
 
 OnStep = Callable[[str], None]  # is told, in words, of each step while it goes on
@@ -111,12 +111,13 @@ def replay(table: StudyTable, setting: Setting, seed: int) -> Replay:
         clock.advance()
 
 
-def ended_early(curve: Curve, thresholds: Thresholds) -> int | None:
+def ended_early(curve: Curve, thresholds: Thresholds, first: int = 1) -> int | None:
     """Return the epoch after which a trial is pruned; None where it goes on to its end.
 
-    As `lmd_bench.limits.Watch` ends it: its best so far is below the threshold of that epoch.
+    As `lmd_bench.training.limits.Watch` ends it: its best so far is below the threshold of that
+    epoch. No epoch before `first` counts.
     """
-    best = list(accumulate(curve, max))
+    best = list(accumulate(judged(curve, first), max))
     behind = (e for e, least in sorted(thresholds) if e <= len(best) and best[e - 1] < least)
     return next(behind, None)
 
@@ -166,7 +167,7 @@ class _Clock:
         self._now, number, ran = heapq.heappop(self.running)
         self._proposer.finish(number, ran.outcome)
         if ran.outcome.values is not None or ran.outcome.pruned_curve:
-            self._curves.append(ran.curve)
+            self._curves.append(judged(ran.curve, self._judged_from(ran.trial)))
         self.ran.append(ran)
 
     def _next(self, number: int) -> tuple[int, float]:
@@ -178,7 +179,8 @@ class _Clock:
 
     def _run(self, trial: StoredTrial, number: int, distance: float) -> Ran:
         seconds = self._table.cost(trial)
-        epoch = ended_early(trial.curve, self._thresholds(trial, number))
+        thresholds = self._thresholds(trial, number)
+        epoch = ended_early(trial.curve, thresholds, self._judged_from(trial))
         curve = trial.curve if epoch is None else trial.curve[:epoch]
         if epoch is not None:
             seconds *= epoch / len(trial.curve)
@@ -194,9 +196,12 @@ class _Clock:
         setting, n_epochs = self._setting, self._table.n_epochs
         if trial.is_default or self._table.staged or setting.pruner == NONE:
             return ()
-        deferral = trial.deferral if setting.respects_deferral else 0.0
-        first = max(first_judged(deferral, n_epochs), setting.grace_period)
+        first = max(self._judged_from(trial), setting.grace_period)
         return PRUNERS[setting.pruner](self._curves, n_epochs, first, number)
+
+    def _judged_from(self, trial: StoredTrial) -> int:
+        deferral = trial.deferral if self._setting.respects_deferral else 0.0
+        return first_judged(deferral, self._table.n_epochs)
 
 
 def _value(ran: Ran) -> float:

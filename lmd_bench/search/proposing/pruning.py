@@ -3,7 +3,8 @@
 A trial takes the thresholds with it when it starts, made of the curves that its study has by then.
 So pruning needs no word with the driver, follows from the store, and is the same after a resume.
 Only trials of one study are compared, and never before the method's own deferral point, nor before
-the grace period is over that a person gives all trials.
+the grace period is over that a person gives all trials. What a trial had before its deferral point
+does not count: no such epoch is ever kept. What it had in the grace period does.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,11 +13,17 @@ from statistics import median
 from lmd_bench.core.errors import UserError, unknown
 
 Curve = Sequence[float]  # val balanced accuracy after each epoch of stage 1; shorter if pruned
+UNJUDGED = float("-inf")  # in a curve: an epoch from before the trial's deferral point
 Thresholds = tuple[tuple[int, float], ...]  # (epoch from 1, least best-so-far score) to go on
 
 NONE = "none"
 N_STARTUP = 4  # curves before the median prunes
 ETA = 3  # of the trials at a rung, one in ETA goes on
+
+
+def judged(curve: Curve, first: int) -> Curve:
+    """Return a curve in which no epoch before `first`, from 1, counts."""
+    return [score if n >= first else UNJUDGED for n, score in enumerate(curve, start=1)]
 
 
 def median_rule(curves: Sequence[Curve], n_epochs: int, first: int, number: int) -> Thresholds:
@@ -100,4 +107,6 @@ def rungs(first: int, n_epochs: int) -> list[int]:
 
 
 def _best_by(curves: Sequence[Curve], epoch: int) -> list[float]:
-    return [max(curve[:epoch]) for curve in curves if len(curve) >= epoch]
+    # A curve that ended before, or whose deferral point is yet to come, has nothing to compare.
+    there = (curve[:epoch] for curve in curves if len(curve) >= epoch)
+    return [max(so_far) for so_far in there if so_far[-1] != UNJUDGED]

@@ -17,7 +17,7 @@ from lmd_bench.search.proposing.hours import Clock, paid_by
 from lmd_bench.search.proposing.levels import Baseline, fit_baseline, relative_scores
 from lmd_bench.search.proposing.prior import draws_near
 from lmd_bench.search.proposing.proposals import N_ASKS, Params, Proposals, Told, size
-from lmd_bench.search.proposing.pruning import NONE, PRUNERS, Thresholds
+from lmd_bench.search.proposing.pruning import NONE, PRUNERS, Thresholds, judged
 from lmd_bench.search.proposing.ranges import contains
 from lmd_bench.search.proposing.samplers import LASTING, startup_of
 from lmd_bench.search.staging import StudySpec
@@ -157,8 +157,7 @@ class Study:
             return ()
         # No trial is judged before its method's main phase has begun (say, before DRW sets in): it
         # would be ended for what the method has not done yet.
-        deferral = deferral_of(study.method.representation, proposal.spec.config)
-        first = max(first_judged(deferral, study.n_epochs), study.grace_period)
+        first = max(self.judged_from(proposal.spec.config), study.grace_period)
         # What is good at an easy level says nothing of a hard one.
         level = study.level_of(proposal.trial_number)
         rows = [
@@ -166,8 +165,16 @@ class Study:
             for row in self._told_rows()
             if row["status"] in ("ok", "pruned") and self.level(row) == level
         ]
-        curves = [jobs.stage1_curve(row) for row in rows]
+        # Where the deferral point is searched, each trial has its own.
+        curves = [
+            judged(jobs.stage1_curve(row), self.judged_from(jobs.config_of(row))) for row in rows
+        ]
         return PRUNERS[study.pruner](curves, study.n_epochs, first, proposal.trial_number)
+
+    def judged_from(self, config: Config) -> int:
+        """Return the first epoch of stage 1 that a trial of a config may be judged by."""
+        deferral = deferral_of(self.spec.method.representation, config)
+        return first_judged(deferral, self.spec.n_epochs)
 
     def ask(self) -> Proposal:
         """Return the next trial: the default, points, a portfolio's, then the sampler's."""

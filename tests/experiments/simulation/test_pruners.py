@@ -33,6 +33,16 @@ def test_halving_kills_the_late_bloomer_in_every_order(table):
     assert frame["best_ended"].tolist() == [0.0, 1.0]
 
 
+@pytest.mark.parametrize("pruner", ["median", "halving"])
+def test_the_best_is_not_ended_by_what_others_had_before_their_deferral_point(table, pruner):
+    curves = [*([[0.55] * 8 + [0.4] * 2] * 9), [0.45] * 8 + [0.5] * 2]
+    late = table([curve[-1] for curve in curves], curves=curves, deferral=0.8)
+    frame = pruner_frame([late], [pruner], 40, 0, ignore_deferral=True)
+    respected, ignored = frame["best_ended"]
+    assert respected == 0
+    assert ignored > 0.4
+
+
 def test_deferral_is_not_ignored_where_there_is_none(table):
     curves = [[0.1 * n] * 10 for n in range(8)]
     flat = table([curve[-1] for curve in curves], curves=curves)

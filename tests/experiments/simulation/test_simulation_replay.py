@@ -104,6 +104,8 @@ def test_a_trial_ends_where_its_best_so_far_is_below_the_threshold():
     assert ended_early(curve, ((1, 0.1), (3, 0.55))) == 3
     assert ended_early(curve, ((2, 0.5),)) is None  # equal goes on
     assert ended_early(curve, ((9, 0.9),)) is None
+    assert ended_early(curve, ((3, 0.45), (4, 0.45)), first=3) == 3  # 0.5 is from before
+    assert ended_early(curve, ((4, 0.4),), first=3) is None
 
 
 def test_a_pruned_trial_costs_the_epochs_that_it_had(table):

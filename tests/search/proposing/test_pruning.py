@@ -6,7 +6,14 @@ from memory_search import MemoryStore, queue_of, row_of
 from lmd_bench.core.errors import UserError
 from lmd_bench.methods.best_epoch import first_judged
 from lmd_bench.search.jobs import from_payload
-from lmd_bench.search.proposing.pruning import halving, hyperband, median_rule, rungs
+from lmd_bench.search.proposing.pruning import (
+    UNJUDGED,
+    halving,
+    hyperband,
+    judged,
+    median_rule,
+    rungs,
+)
 from lmd_bench.search.queue import Signal
 
 CURVES = [[0.1, 0.5, 0.4, 0.6], [0.3, 0.2, 0.2, 0.2], [0.2, 0.4, 0.6, 0.7], [0.4, 0.4]]
@@ -76,6 +83,44 @@ def test_a_deferred_method_is_not_judged_before_it_has_begun(ask):
     assert [epoch for epoch, _ in queue.next().context.thresholds] == [7, 8, 9]
 
 
+def test_no_score_from_before_the_deferral_point_is_compared(ask):
+    store = MemoryStore()
+    fields = {"n_trials": 6, "n_epochs": 10, "pruner": "median", "grace_period": 8}
+    queue = queue_of(ask("ldam_drw", **fields, overrides={"ldam_drw.start": 0.6}), store)
+    for _ in range(4):
+        job = queue.next()
+        store.write(with_curve(job, [0.55] * 6 + [0.45] + [0.4] * 3))
+        queue.ended(job.key, "")
+    context = queue.next().context
+    # epoch 7 may be kept, so it counts, although nothing is ended in it
+    assert context.thresholds == ((8, 0.45), (9, 0.45))
+    assert context.judged_from == 7
+
+
+@pytest.mark.parametrize("pruner", ["median", "halving"])
+def test_each_trial_is_compared_from_its_own_deferral_point_on(ask, pruner):
+    store = MemoryStore()
+    fields = {"n_trials": 9, "n_epochs": 10, "pruner": pruner, "sampler": "random"}
+    queue = queue_of(ask("ldam_drw", **fields, confirm_seeds=0), store)
+    n_before = 0
+    while not isinstance(job := queue.next(), Signal):
+        first = first_judged(job.spec.config["ldam_drw.start"], 10)
+        n_before += first - 1
+        assert job.context.judged_from == first
+        assert {least for _, least in job.context.thresholds} <= {0.4}
+        store.write(with_curve(job, [0.55] * (first - 1) + [0.4] * (11 - first)))
+        queue.ended(job.key, "")
+    assert n_before > 9
+
+
+def test_what_has_not_begun_by_an_epoch_is_not_compared_in_it():
+    curves = [judged([0.5, 0.4, 0.3, 0.3], first) for first in (1, 1, 2, 3, 3)]
+    assert curves[3] == [UNJUDGED, UNJUDGED, 0.3, 0.3]
+    assert median_rule(curves, 4, 1, 0) == ((3, 0.4),)
+    assert halving(curves, 4, 1, 0) == ((1, 0.5), (3, 0.5))
+    assert judged([0.5], 3) == [UNJUDGED]
+
+
 def test_pruned_trials_count_and_optuna_knows_them_as_pruned(ask):
     store = MemoryStore()
     request = ask("cross_entropy", n_trials=6, pruner="halving", confirm_seeds=0)
@@ -100,11 +145,14 @@ def test_no_trial_is_ended_in_its_grace_period(ask):
     store = MemoryStore()
     request = ask("cross_entropy", n_trials=6, n_epochs=4, pruner="median", grace_period=3)
     queue = queue_of(request, store)
-    for curve in ([0.1, 0.2, 0.3, 0.4],) * 4:
+    for curve in ([0.1, 0.3, 0.2, 0.4],) * 4:
         job = queue.next()
         store.write(with_curve(job, curve))
         queue.ended(job.key, "")
-    assert queue.next().context.thresholds == ((3, pytest.approx(0.3)),)
+    context = queue.next().context
+    # an epoch of the grace period may be kept, so it counts
+    assert context.thresholds == ((3, 0.3),)
+    assert context.judged_from == 1
     assert job.spec.study.endswith("-median-grace3")
 
 
