@@ -4,6 +4,7 @@ No epoch before a method's own deferral point is ever kept: until then the train
 method's. Of equal epochs the later one is kept, since more of the method is in it.
 """
 
+from math import ceil
 from typing import Literal
 
 import numpy as np
@@ -15,14 +16,19 @@ from lmd_bench.core.schema import OnEpoch, Progress
 from lmd_bench.stats.metrics import balanced_accuracy
 
 
-def first_judged(deferral: float, n_epochs: int) -> int:
+def first_judged(deferral: float, n_epochs: int, n_steps: int | None = None) -> int:
     """Return the first epoch, from 1, that says something of a run's end.
 
     Args:
         deferral: share of training after which the method's full objective acts.
         n_epochs: of the training.
+        n_steps: of an epoch, where they are known: an objective that begins between the last step
+            of an epoch and the next has no step in it.
     """
-    return min(int(deferral * n_epochs + 1e-9) + 1, n_epochs)
+    done = deferral * n_epochs
+    if n_steps is not None:
+        done = ceil(done * n_steps - 1e-9) / n_steps
+    return min(int(done + 1e-9) + 1, n_epochs)
 
 
 def full_objective_share(deferral: float, epoch: int, n_epochs: int) -> float:

@@ -70,7 +70,7 @@ def train(
         optimiser,
         lambda step: lr_factor(step, n_steps * n_epochs, n_steps * config.warmup_epochs, config),
     )
-    first = first_judged(method.deferral(method.config), n_epochs)
+    first = first_judged(method.deferral(method.config), n_epochs, n_steps)
     best = BestOnVal("representation", n_epochs, val_set.labels, on_epoch, first)
     encoder = KeptState()
     # Steps are counted over the whole training: deferrals, ramps and the schedule go by them.

@@ -1,5 +1,7 @@
 """Which epoch is kept, and what its steps were."""
 
+import random
+
 import pytest
 import torch
 from torch import nn
@@ -35,6 +37,16 @@ def test_of_equal_epochs_the_later_one_is_kept_and_restored():
     assert (best.best_epoch, best.best_value) == (3, 1.0)
     assert head.weight.flatten().tolist() == [3.0, 3.0]
     assert [point.val_balanced_accuracy for point in best.curve] == [0.5, 1.0, 1.0, 0.5]
+
+
+def test_the_first_epoch_that_is_judged_has_a_step_under_the_full_objective():
+    rng = random.Random(0)
+    for _ in range(2000):
+        share, n_epochs, n_steps = rng.random(), rng.randint(2, 40), rng.randint(1, 30)
+        first = first_judged(share, n_epochs, n_steps)
+        begun = [step / (n_epochs * n_steps) >= share for step in range(n_epochs * n_steps)]
+        assert any(begun[: first * n_steps]) or first == n_epochs
+        assert not any(begun[: (first - 1) * n_steps])
 
 
 def test_a_training_that_never_leaves_chance_keeps_its_last_epoch():
