@@ -32,6 +32,7 @@ from lmd_bench.data.batches import ImageSet, steps_per_epoch
 from lmd_bench.methods.limits import n_parts
 from lmd_bench.methods.models.fixed import StoredFacts
 from lmd_bench.methods.models.model import Model, predict
+from lmd_bench.methods.models.precision import precision_of
 from lmd_bench.methods.pipeline import Pipeline
 from lmd_bench.store.mirror import Mirror
 from lmd_bench.training.checkpoint import Checkpoint
@@ -202,7 +203,13 @@ def _train(
     # A dot before the name: it is no encoder.
     checkpoint = Checkpoint(
         folder.with_name(f".{folder.name}.checkpoint"),
-        {"encoder": folder.name, "n_micro": n_parts(), "device": data.device.type},
+        {
+            "encoder": folder.name,
+            "n_micro": n_parts(),
+            "device": data.device.type,
+            # Left to the device, which may be another GPU: one without bfloat16 scales the loss.
+            "precision": str(precision_of(data.device)),
+        },
     )
     both = (data.train, data.val)
     fitted = train(method, *both, config, spec.n_epochs, seed, on_epoch, checkpoint)

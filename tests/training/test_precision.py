@@ -10,7 +10,7 @@ import torch
 
 from lmd_bench.contract import tiny
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import TrialContext, no_report
+from lmd_bench.core.schema import Progress, TrialContext, no_report
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.methods.models.precision import (
     autocast,
@@ -20,6 +20,7 @@ from lmd_bench.methods.models.precision import (
     precision_of,
     sgd,
 )
+from lmd_bench.training import checkpoint as checkpoints
 from lmd_bench.training import loop, trial
 from lmd_bench.training.device import device_columns, driver_version
 from lmd_bench.training.feed import Feed
@@ -178,6 +179,30 @@ def test_a_trial_on_a_card_without_bfloat16_is_ok_and_says_its_precision(
         assert ledger.live_bytes() == 0
     assert (row["status"], row["precision"]) == ("ok", "float16"), row["cause"]
     assert row["cuda_version"] == torch.version.cuda
+
+
+class Cut(Exception):
+    pass
+
+
+def test_a_training_that_goes_on_in_another_precision_begins_anew(tmp_path: Path, monkeypatch):
+    """A card with bfloat16 has no state of a scaler for one without."""
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    context = TrialContext(tmp_path, device="cuda", gpu_share=1.0)
+    spec, losses = make_spec("cross_entropy"), []
+
+    def cut(progress: Progress) -> None:
+        losses.append(progress.loss)
+        if progress.epoch == 2:
+            raise Cut
+
+    with virtual_gpu(bf16=True), pytest.raises(Cut):
+        trial.run_trial(spec, context, cut)
+    assert list(tmp_path.glob("encoders/.*.checkpoint/state.json"))
+    with virtual_gpu(bf16=False):
+        row = trial.execute_trial(spec, context, no_report)
+    assert (row["status"], row["precision"]) == ("ok", "float16"), row["cause"]
+    assert row["curve"][0]["loss"] != losses[0]
 
 
 def test_a_row_says_what_it_was_computed_with(tmp_path: Path):
