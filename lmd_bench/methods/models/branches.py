@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lmd_bench.data.views import Views
+from lmd_bench.methods.models.encoder import SideBySide
 from lmd_bench.methods.models.fixed import AnyEncoder
 
 
@@ -36,8 +37,8 @@ class BranchedEncoder(nn.Module):
         self.shared, own, neck = encoder.split(last)
         self.n_branches = n_branches
         self.width = n_branches * encoder.width
-        self.branches = nn.ModuleList(copy.deepcopy(own) for _ in range(n_branches))
-        self.necks = nn.ModuleList(copy.deepcopy(neck) for _ in range(n_branches))
+        self.branches = SideBySide(copy.deepcopy(own) for _ in range(n_branches))
+        self.necks = SideBySide(copy.deepcopy(neck) for _ in range(n_branches))
 
     def forward(self, images: Views) -> Float[Tensor, "batch features"]:
         """Return the features of all branches, side by side."""

@@ -141,6 +141,10 @@ class Encoder(nn.Module):
         return nn.Sequential(*shared), stage, parts.neck
 
 
+class SideBySide(nn.ModuleList):
+    """Modules built alike, of which none stands on another."""
+
+
 def load_encoder(
     training: TrainingConfig,
     seed: int,
@@ -273,7 +277,7 @@ def parameter_groups(encoder: nn.Module, lr: float, layer_decay: float) -> list[
     """Return the parameters of an encoder as an optimiser's groups, the topmost layer first.
 
     A layer is a member of a sequence in the network, or another child; what lies in no child (a
-    class token, positions) is of the lowest.
+    class token, positions) is of the lowest. Of branches, those at one depth are one layer.
 
     Args:
         encoder: an `Encoder`, or what a method made of one.
@@ -294,7 +298,11 @@ def parameter_groups(encoder: nn.Module, lr: float, layer_decay: float) -> list[
 
 def _layers(module: nn.Module) -> Iterator[nn.Module]:
     for child in module.children():
-        if isinstance(child, nn.Sequential):
+        if isinstance(child, SideBySide):
+            # Those at one depth learn alike, however many stand beside them.
+            stacks = (part if isinstance(part, nn.Sequential) else [part] for part in child)
+            yield from map(nn.ModuleList, zip(*stacks, strict=True))
+        elif isinstance(child, nn.Sequential):
             yield from child.children()
         elif any(isinstance(part, nn.Sequential) for part in child.children()):
             yield from _layers(child)

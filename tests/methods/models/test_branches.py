@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lmd_bench.methods.models.branches import BranchedEncoder
+from lmd_bench.methods.models.encoder import parameter_groups
 from lmd_bench.methods.models.heads import CosineHead, ExpertsHead
 from tests import tiny
 
@@ -26,6 +27,22 @@ def test_branches_share_all_but_their_last_layers():
     )
     block = sum(p.numel() for p in tiny.model().encoder.network.layer4[1].parameters())
     assert three - one == 2 * block
+
+
+@pytest.mark.parametrize("last", ["stage", "block"])
+def test_branches_learn_alike_and_slower_the_lower_a_layer_lies(last):
+    branched = BranchedEncoder(tiny.model().encoder, 3, last)
+    groups = parameter_groups(branched, lr=1.0, layer_decay=0.5)
+    lrs = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
+    assert lrs.keys() == {id(parameter) for parameter in branched.parameters()}
+    assert [group["lr"] for group in groups] == [0.5**depth for depth in range(len(groups))]
+    own = [
+        [lrs[id(parameter)] for parameter in branch.parameters()] for branch in branched.branches
+    ]
+    assert own[0] == own[1] == own[2]
+    depths = [1.0, 0.5] if last == "stage" else [1.0]  # of a ResNet-18's blocks
+    assert sorted(set(own[0]), reverse=True) == depths
+    assert max(lrs[id(parameter)] for parameter in branched.shared.parameters()) == 0.5 * depths[-1]
 
 
 def test_experts_heads_are_cosine_heads_side_by_side():
