@@ -37,6 +37,7 @@ from lmd_bench.store.gathered import (
     gathered_files,
     gathered_keys,
     is_settled,
+    read_gathered,
 )
 from lmd_bench.store.recomputed import contradicted
 from lmd_bench.store.reproductions import read_records
@@ -67,6 +68,8 @@ class Gathering:
 def gather(root: Path, *, rounded: bool = False) -> Gathering:
     """Gather the logits of all rows of a results folder in one file, and remove the single ones.
 
+    What was gathered before is carried over, whether or not its row can be read now.
+
     Args:
         root: A results folder.
         rounded: Round each trial's logits to the coarsest step that leaves all of its metrics the
@@ -85,32 +88,35 @@ def gather(root: Path, *, rounded: bool = False) -> Gathering:
 def _gather(store: Store, rounded: bool) -> Gathering:
     put_back(store.root / "logits")
     rows: list[Row] = in_order(store.scan().table).to_pylist()
+    row_of = {row["key"]: row for row in rows}
     old = gathered_files(store.root)
     keys_of = {path: gathered_keys(path) for path in old}
-    there = set(chain.from_iterable(keys_of.values()))
     unsettled = {key for path in old if not is_settled(path) for key in keys_of[path]}
-    singles = {row["key"]: store.logits_file(row["key"]) for row in rows}
+    # A key whose row cannot be read now is carried over: the row may be brought back.
+    keys = dict.fromkeys(chain(row_of, *keys_of.values()))
+    singles = {key: store.logits_file(key) for key in keys}
     marks = {key: seen for key, path in singles.items() if (seen := mark(path)) is not None}
     as_told = {record.key for record in read_records(store.root)}
     n_rounded, gathered, damaged = 0, list[str](), list[Path]()
 
     def trials() -> Iterator[Sequence[dict[str, Any]]]:
         nonlocal n_rounded
-        for row in rows:
-            key = row["key"]
-            if key not in marks and key not in there:
-                continue
+        for key in keys:
+            row = row_of.get(key)
             try:
                 table = store.logits_table(key)
             except UserError:
                 if key not in marks:
                     raise
                 damaged.append(singles[key])
-                continue
+                del marks[key]
+                # What was gathered of it before stays, as it is.
+                row, table = None, read_gathered(store.root, key)
             if table is None:
                 continue
             entries = as_rows(key, table)
-            if rounded and key not in as_told:
+            # Without its row nobody knows whether rounding changes a metric.
+            if rounded and row is not None and key not in as_told:
                 again = key in unsettled and key not in marks
                 entries = _rounded(row, entries, store.read_logits(key), again=again)
             logits = [np.array(entry["logits"], dtype=np.float32) for entry in entries]
@@ -118,7 +124,8 @@ def _gather(store: Store, rounded: bool) -> Gathering:
             gathered.append(key)
             yield entries
 
-    settled = rounded or (bool(old) and all(map(is_settled, old)))
+    left = unsettled - row_of.keys() if rounded else unsettled
+    settled = bool(rounded or old) and not left
     file = _write(store.root, trials(), SETTLED if settled else {})
     if file is None:
         return Gathering(0, 0, 0, None, tuple(damaged))

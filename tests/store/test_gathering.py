@@ -14,6 +14,7 @@ from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
 from lmd_bench.stats.metrics import evaluate, evaluate_further
 from lmd_bench.store import gathering
+from lmd_bench.store.compaction import compact
 from lmd_bench.store.differences import logit_differences
 from lmd_bench.store.gathered import gathered_files
 from lmd_bench.store.gathering import gather
@@ -271,6 +272,56 @@ def test_a_damaged_single_file_is_left_and_named(store) -> None:
     done = gather(store.root)
     assert (done.n_trials, done.damaged) == (2, (path,))
     assert path.exists()
+
+
+@pytest.mark.parametrize(("rounded", "compacted"), [(False, True), (True, False)])
+def test_logits_stay_while_their_row_cannot_be_read(store, rounded, compacted) -> None:
+    rows = fill(store, 3, n_images=12)
+    before = of_all(store, rows)
+    gather(store.root)
+    file = compact(store.root).file if compacted else store.trial_file(rows[1]["key"])
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    lost = rows if compacted else rows[1:2]
+
+    assert gather(store.root, rounded=rounded).n_trials == 3
+
+    for row, old in zip(rows, before, strict=True):
+        again = store.read_logits(row["key"])
+        assert logit_differences(old, again) == []
+        if row in lost:
+            assert all(np.array_equal(old[split][2], again[split][2]) for split in old)
+
+
+def test_logits_rounded_by_an_earlier_version_wait_for_their_row(store, monkeypatch) -> None:
+    rows = fill(store, 2, n_images=12)
+    monkeypatch.setattr(gathering, "SETTLED", {})
+    monkeypatch.setattr(gathering, "SHIFTED", STEPS[-1:])
+    gather(store.root, rounded=True)
+    monkeypatch.undo()
+    path = store.trial_file(rows[0]["key"])
+    whole = path.read_bytes()
+    path.write_bytes(b"PAR1")
+    gather(store.root, rounded=True)
+    path.write_bytes(whole)
+    gather(store.root, rounded=True)
+    steps = [step_of(z) for of in of_all(store, rows) for _, _, z in of.values()]
+    assert len(steps) == 4
+    assert STEPS[-1].n not in steps
+
+
+def test_gathered_logits_stay_beside_a_damaged_single_file(store) -> None:
+    rows = fill(store, 2, n_images=12)
+    before = store.read_logits(rows[0]["key"])
+    gather(store.root)
+    path = store.logits_file(rows[0]["key"])
+    path.write_bytes(b"PAR1")
+
+    done = gather(store.root, rounded=True)
+
+    assert (done.n_trials, done.damaged) == (2, (path,))
+    path.unlink()
+    assert logit_differences(before, store.read_logits(rows[0]["key"])) == []
 
 
 def test_rows_without_logits_are_passed_over_wherever_they_stand(store) -> None:
