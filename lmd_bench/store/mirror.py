@@ -20,11 +20,17 @@ import fsspec
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.files import temporary_name, whole_file, whole_folder
 from lmd_bench.core.schema import Row, TrialRow, content_hash
-from lmd_bench.store.row_files import scan
-from lmd_bench.store.store import LogitRow, Store
+from lmd_bench.store.gathered import FOLDER as GATHERED
+from lmd_bench.store.gathered import gathered_files
+from lmd_bench.store.row_files import read_table
+from lmd_bench.store.store import FOLDER as ABLATIONS
+from lmd_bench.store.store import REPRODUCTIONS, LogitRow, Store
 
 T = TypeVar("T")
-FOLDERS = ("tracebacks", "logits", "trials", "compacted")  # rows last: where one is, its logits are
+_OF_ONE = ("tracebacks", "logits", "trials")  # files of one trial each
+_OF_MANY = (GATHERED, "compacted")  # of many trials; a later one takes the place of earlier ones
+# Rows last: where one is, its logits are, and what tells whether it is a cell of an ablation.
+FOLDERS = (ABLATIONS, REPRODUCTIONS, "tracebacks", "logits", GATHERED, "trials", "compacted")
 _CLAIM = ".json"
 PAUSES = (1.0, 5.0, 20.0)  # seconds between tries; a network is away for a moment
 _EXPIRED = ("expiredtoken", "expired", "invalidaccesskeyid", "signaturedoesnotmatch")
@@ -38,19 +44,27 @@ class Mirror:
     root: Path
 
     def pull(self) -> int:
-        """Fetch the rows that are there and not here, with their logits; return their number.
+        """Fetch the rows that are there and not here, and what belongs to them.
+
+        That is their logits, what cells of ablations stand for, and records of `reproduce`.
+
+        Returns:
+            the number of rows that were not here.
 
         Raises:
             OSError: it cannot be read.
         """
         far = self._there()
         here = {str(key) for key in Store(self.root).scan(["key"]).table["key"].to_pylist()}
-        lacking = [name for name in far if _key_of(name) not in here | {""}]
-        for name in lacking:
-            if not (self.root / name).exists():
-                self._fetch(name)
-        n_rows = sum(name.startswith("trials/") for name in lacking)
-        return n_rows + sum(self._pull_compacted(name, here) for name in far)
+        n_rows = 0
+        for name in far:
+            if name.startswith(_OF_MANY):
+                n_rows += self._pull_many(name, here)
+            elif _key_of(name) not in here:
+                if not (self.root / name).exists():
+                    self._fetch(name)
+                n_rows += name.startswith("trials/")
+        return n_rows
 
     def pull_row(self, key: str) -> None:
         """Fetch the files of one trial, as far as they are there."""
@@ -71,7 +85,7 @@ class Mirror:
                 self._put(name)
 
     def push_all(self) -> None:
-        """Put there what is here, compacted rows too.
+        """Put there what is here, compacted rows and gathered logits too.
 
         Raises:
             OSError: it cannot be written.
@@ -210,19 +224,29 @@ class Mirror:
             far_names += [f"{folder}/{name}" for name in names if not name.startswith(".")]
         return far_names
 
-    def _pull_compacted(self, name: str, here: set[str]) -> int:
-        """Fetch a file of many rows that holds some which are not here; return how many."""
-        if not name.startswith("compacted/") or name in self._noted():
+    def _pull_many(self, name: str, here: set[str]) -> int:
+        """Fetch a file of many trials where it holds some that are not here.
+
+        Returns:
+            the number of its rows that are not in `here`; 0 of one that holds logits.
+        """
+        path = self.root / name
+        if name in self._noted() or path.exists():
             return 0
-        if (self.root / name).exists():
-            return 0
+        holds_rows = name.startswith("compacted/")
+        known = here if holds_rows else self._keys_of_logits()
         self._fetch(name)
-        keys = {str(key) for key in scan([self.root / name], ["key"]).table["key"].to_pylist()}
+        new = _keys_in(path) - known
         # Once is enough: a compaction here may put another file in its place.
         self._note(name)
-        if not keys - here:
-            (self.root / name).unlink()
-        return len(keys - here)
+        if not new:
+            path.unlink(missing_ok=True)
+        return len(new) if holds_rows else 0
+
+    def _keys_of_logits(self) -> set[str]:
+        """Return the keys of the trials whose logits are here."""
+        singles = {path.stem for path in self.root.glob("logits/[!.]*.parquet")}
+        return singles.union(*map(_keys_in, gathered_files(self.root)))
 
     def _notes(self) -> Path:
         return self.root / f".mirror-{content_hash(self.url)[:12]}.json"
@@ -234,7 +258,7 @@ class Mirror:
             return set()
 
     def _note(self, name: str) -> None:
-        if name.startswith("compacted/"):
+        if name.startswith(_OF_MANY):
             with whole_file(self._notes()) as temporary:
                 temporary.write_text(json.dumps(sorted({*self._noted(), name})))
 
@@ -359,9 +383,15 @@ def _files_of(key: str) -> tuple[str, ...]:
 
 
 def _key_of(name: str) -> str:
-    """Return the key that a file is of; "" of one of many rows."""
+    """Return the key of the trial that a file is of; "" of any other file."""
     folder, _, file = name.partition("/")
-    return "" if folder == "compacted" else file.partition(".")[0]
+    return file.partition(".")[0] if folder in _OF_ONE else ""
+
+
+def _keys_in(path: Path) -> set[str]:
+    """Return the keys in a file of many trials; none where it is damaged, or gone by now."""
+    table = read_table(path, ["key"])
+    return set() if table is None else set(table["key"].to_pylist())
 
 
 def _expired(error: Exception) -> bool:
