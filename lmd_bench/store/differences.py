@@ -43,7 +43,7 @@ def unmeasured(row: Row, again: Row) -> list[str]:
 def logit_differences(stored: Logits, again: Logits) -> list[str]:
     """Return a sentence for each stored split whose logits are not bit-equal.
 
-    A split that was not kept says nothing. Where one side was rounded, or told from the first
+    A split that was not stored says nothing. Where one side was rounded, or told from the first
     class's, the other is too.
     """
     sentences: list[str] = []

@@ -30,6 +30,7 @@ from lmd_bench.store.compaction import part_later, write_compacted
 from lmd_bench.store.differences import OUTCOME, differences, logit_differences
 from lmd_bench.store.from_logits import filled
 from lmd_bench.store.models import encoder_of_model, kept_models
+from lmd_bench.store.reproductions import fitting_records
 from lmd_bench.store.row_files import write_table
 from lmd_bench.store.store import FOLDER as ABLATIONS
 from lmd_bench.store.store import REPRODUCTIONS, Store, open_store
@@ -160,7 +161,10 @@ def _take(
     scan = store.scan()
     asked = _of_studies(scan.table, studies) if studies else scan.table
     rows = stripped(filled(asked, store)) if private else asked
-    keys_here = set(target.scan(["key"]).table["key"].to_pylist())
+    # With all columns: a row that is damaged in one of them counts as missing, so it arrives anew.
+    here = target.scan().table
+    keys_here = set(here["key"].to_pylist())
+    told = set[str]() if private else {r.key for r in fitting_records(target.root, target)}
     _copy_ablations(store, target, private)
     _copy_reproductions(store, target)
     new = np.array([key not in keys_here for key in rows["key"].to_pylist()], dtype=bool)
@@ -168,7 +172,8 @@ def _take(
     left = _of_defaults(rows) if logits == "tuned" else set[str]()
 
     def bring(key: str) -> None:
-        if key not in left and target.logits_table(key) is None:
+        # A record of `reproduce` holds the hash of all logits that are here: more would undo it.
+        if key not in left and key not in told:
             copy_logits(store, target, key, logits)
         _copy_models(store, target, key)
 
@@ -178,7 +183,7 @@ def _take(
     if arriving.num_rows:
         write_compacted(arriving, target.root)
     repeated = rows.filter(pa.array(~new)).to_pylist()
-    conflicts = _conflicts(repeated, store, target, None if private else bring)
+    conflicts = _conflicts(repeated, here, store, target, None if private else bring)
     return Arrival(store.root, rows.num_rows, arriving.num_rows, conflicts, scan.damaged)
 
 
@@ -221,20 +226,24 @@ def _of_defaults(rows: pa.Table) -> set[str]:
 
 
 def _conflicts(
-    rows: Sequence[Row], store: Store, target: Store, bring: Callable[[str], None] | None
+    rows: Sequence[Row],
+    here: pa.Table,
+    store: Store,
+    target: Store,
+    bring: Callable[[str], None] | None,
 ) -> tuple[Conflict, ...]:
     """Set the rows aside that came out otherwise than those of their keys that are there.
 
     Args:
         rows: Of `store`, whose keys are in `target`.
+        here: The rows of `target`.
         store: The source.
         target: Where they go.
         bring: Brings what belongs to a key; None: of private results nothing is brought.
     """
     keys = {row["key"] for row in rows}
-    table = target.scan().table
-    mask = np.array([key in keys for key in table["key"].to_pylist()], dtype=bool)
-    kept = {row["key"]: row for row in table.filter(pa.array(mask)).to_pylist()}
+    mask = np.array([key in keys for key in here["key"].to_pylist()], dtype=bool)
+    kept = {row["key"]: row for row in here.filter(pa.array(mask)).to_pylist()}
     conflicts: list[Conflict] = []
     for row in rows:
         key = row["key"]
@@ -254,8 +263,10 @@ def _differing_logits(store: Store, target: Store, key: str) -> list[str]:
     files = (target.logits_file(key), store.logits_file(key))
     if all(file.exists() for file in files) and filecmp.cmp(*files, shallow=False):
         return []
-    both = target.read_logits(key), store.read_logits(key)
-    return logit_differences(*both) if all(both) else []
+    kept, arriving = target.read_logits(key), store.read_logits(key)
+    # One of the two may hold fewer splits, by `merge --logits test`.
+    shared = {split: logits for split, logits in kept.items() if split in arriving}
+    return logit_differences(shared, arriving)
 
 
 def _set_aside(row: Row, store: Store, target: Store, *, private: bool) -> Path:
@@ -281,16 +292,22 @@ def _largest(kept: Row, row: Row) -> tuple[str, float]:
 
 
 def copy_logits(store: Store, target: Store, key: str, logits: LogitsOf = "all") -> None:
-    """Bring the logits of a trial, if there are any, as a single file."""
-    source = store.logits_file(key)
-    if logits == "all" and source.exists():
+    """Bring the logits of a trial on splits that are not there yet, as a single file."""
+    source, kept = store.logits_file(key), target.logits_table(key)
+    if kept is None and logits == "all" and source.exists():
         _copy(source, target.logits_file(key))
         return
     table = store.logits_table(key)
-    if table is not None and logits != "all":
+    if table is None:
+        return
+    if logits != "all":
         table = table.filter(pc.field("split") == "test")
-    if table is not None and table.num_rows:
-        write_table(table, target.logits_file(key))
+    if kept is not None:
+        table = table.filter(~pc.field("split").isin(kept["split"].unique()))
+    if table.num_rows:
+        both = [table, *([] if kept is None else [kept])]
+        # Files of earlier versions lack the column of groups.
+        write_table(pa.concat_tables(both, promote_options="default"), target.logits_file(key))
 
 
 def _copy_models(store: Store, target: Store, key: str) -> None:

@@ -11,8 +11,18 @@ import pytest
 from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.studies.group import ablated_studies
+from lmd_bench.store.columns import COLUMNS
 from lmd_bench.store.compaction import compact
+from lmd_bench.store.differences import logit_differences
+from lmd_bench.store.gathering import gather
 from lmd_bench.store.merging import describe_tasks, merge
+from lmd_bench.store.reproductions import (
+    Record,
+    fitting_records,
+    logits_hash,
+    row_hash,
+    write_record,
+)
 from lmd_bench.store.rows import Row
 from lmd_bench.store.store import Store, open_store
 from tests.leaderboard.conftest import _row as made
@@ -115,6 +125,77 @@ def test_logits_that_are_missing_are_added(tmp_path: Path) -> None:
     merge([a, b], tmp_path / "all")
 
     assert same_logits(open_store(tmp_path / "all"), open_store(b), key)
+
+
+def judged(root: Path, row: Row, *splits: str) -> Store:
+    """Return a store of one row, whose logits are on some splits."""
+    store = open_store(root, create=True)
+    store.write(row, [(f"of {split}", split, 0, [1.0, 0.0], "group") for split in splits])
+    return store
+
+
+@pytest.mark.parametrize("gathered", [False, True])
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_splits_that_are_missing_are_added_in_either_order(
+    tmp_path: Path, order: str, gathered: bool
+) -> None:
+    (row,) = rows_of(1)
+    whole = judged(tmp_path / "a", row, "val", "test")
+    judged(tmp_path / "b", row, "test")
+    if gathered:
+        gather(tmp_path / "b")
+
+    arrivals = merge([tmp_path / name for name in order], tmp_path / "all")
+
+    assert [len(arrival.conflicts) for arrival in arrivals] == [0, 0]
+    store = open_store(tmp_path / "all")
+    assert logit_differences(whole.read_logits(row["key"]), store.read_logits(row["key"])) == []
+    assert store.read_groups(row["key"]) == {"val": ("group",), "test": ("group",)}
+
+
+def test_other_logits_of_a_split_that_both_have_are_another_value(tmp_path: Path) -> None:
+    (row,) = rows_of(1)
+    judged(tmp_path / "a", row, "val", "test")
+    b = judged(tmp_path / "b", row)
+    b.write(row, [("of test", "test", 0, [1.5, 0.0])])
+
+    _, second = merge([tmp_path / "a", tmp_path / "b"], tmp_path / "all")
+
+    assert second.conflicts[0].details == ("test logits: they differ by at most 0.5",)
+
+
+def test_no_split_is_added_to_logits_that_a_record_speaks_of(tmp_path: Path) -> None:
+    (row,) = rows_of(1)
+    judged(tmp_path / "a", row, "val", "test")
+    part = judged(tmp_path / "b", row, "test")
+    told = logits_hash(part.read_logits(row["key"]), row["task_fingerprint"])
+    hashes = (row_hash(row), told) * 2
+    record = Record(row["key"], "bit-equal", *hashes, (), (), "cpu", "0", None, "t")
+    write_record(part.root, record)
+
+    merge([part.root, tmp_path / "a"], tmp_path / "all")
+
+    assert fitting_records(tmp_path / "all", open_store(tmp_path / "all")) == [record]
+
+
+def test_a_row_that_is_damaged_in_the_target_arrives_anew(tmp_path: Path) -> None:
+    rows = rows_of(0, 1)
+    a, into = site(tmp_path / "a", rows), site(tmp_path / "all", rows)
+    file = open_store(into).trial_file(rows[0]["key"])
+    column = COLUMNS.get_field_index("config_json")
+    place = pq.read_metadata(file).row_group(0).column(column)
+    assert place.path_in_schema == "config_json"
+    content = bytearray(file.read_bytes())
+    content[place.data_page_offset + place.total_compressed_size - 1] ^= 255
+    file.write_bytes(content)
+    assert open_store(into).damaged() == [file]
+
+    (arrival,) = merge([a], into)
+
+    assert (arrival.n_new, arrival.conflicts) == (1, ())
+    assert open_store(into).rows() == rows
+    (again,) = merge([a], into)
+    assert (again.n_new, again.conflicts) == (0, ())
 
 
 def test_private_keeps_counts_and_metrics_and_nothing_of_the_site(tmp_path: Path) -> None:
