@@ -51,11 +51,15 @@ def chosen_runs(store: Store, keys: Sequence[str]) -> list[Runs]:
 
 
 def by_config(rows: Sequence[Row]) -> list[Runs]:
-    """Return runs of one task by their configuration, numbered where a method has several."""
-    of_config: dict[tuple[str, str], dict[int, Row]] = {}
+    """Return runs of one task by their configuration, numbered where a method has several.
+
+    Runs of other lengths, or of other versions of the plug-ins, are of other configurations.
+    """
+    of_config: dict[tuple[str, ...], dict[int, Row]] = {}
     for run in rows:
-        of_config.setdefault((run["method"], run["config_json"]), {})[run["seed"]] = run
-    names = [method for method, _ in of_config]
+        config = (run["method"], run["config_json"], str(run["n_epochs"]), run["versions_json"])
+        of_config.setdefault(config, {})[run["seed"]] = run
+    names = [method for method, *_ in of_config]
     labels = [
         name if names.count(name) == 1 else f"{name} #{number}"
         for number, name in enumerate(names, start=1)

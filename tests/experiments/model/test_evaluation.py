@@ -14,6 +14,7 @@ from lmd_bench.core.schema import DataSource
 from lmd_bench.data.corruptions import CORRUPTIONS, STRENGTHS
 from lmd_bench.experiments.evaluation.corruption import evaluate_corrupted
 from lmd_bench.experiments.evaluation.external import evaluate_external, read_class_map
+from lmd_bench.experiments.evaluation.runs import by_config
 from lmd_bench.experiments.evaluation.stored import stored_evaluations
 from lmd_bench.experiments.model.predict import open_model
 from lmd_bench.experiments.results import open_results
@@ -185,6 +186,18 @@ def test_what_is_stored_of_an_evaluation_is_told_again_without_images(
     # One place less, and there is no sweep whose means could be shown.
     cut_off = [row for row in of_run if (row["corruption"], row["strength"]) != ("jpeg", 5)]
     assert len(stored_evaluations(open_store(results), cut_off)) == len(images)
+
+
+def test_runs_of_other_lengths_or_versions_are_no_seeds_of_one_configuration():
+    first = {"method": "lmd", "config_json": "{}", "n_epochs": 10, "versions_json": "{}", "seed": 1}
+    longer, later = first | {"n_epochs": 30}, first | {"versions_json": '{"icc":2}'}
+    runs = by_config([first, longer, later, first | {"seed": 2}])
+    assert [run.label for run in runs] == ["lmd #1", "lmd #2", "lmd #3"]
+    assert [list(run.rows.values()) for run in runs] == [
+        [first, first | {"seed": 2}],
+        [longer],
+        [later],
+    ]
 
 
 def test_python_asks_the_same_as_the_command(confirmed, results: Path, pictures, elsewhere):
