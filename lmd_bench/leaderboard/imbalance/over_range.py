@@ -19,7 +19,13 @@ from lmd_bench.core.schema import ENCODER_COLUMNS, OF_A_STUDY, Row
 from lmd_bench.core.text import encoder_label, factor_name
 from lmd_bench.leaderboard.studies.group import FACTOR_RANGE, StudyRows
 from lmd_bench.leaderboard.studies.measure import measure
-from lmd_bench.leaderboard.studies.predictions import Clusters, Judged, clusters_of, judged_runs
+from lmd_bench.leaderboard.studies.predictions import (
+    Clusters,
+    Judged,
+    clusters_of,
+    judged_runs,
+    same_images,
+)
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.tables.text import Part, Table, with_bounds
 from lmd_bench.stats.joint import Joint, joint, joint_columns
@@ -28,7 +34,11 @@ from lmd_bench.store.from_logits import scores_on_test
 from lmd_bench.store.store import Store
 
 Runs = Mapping[float, Mapping[int, Row]]  # factor -> seed -> confirmation run that ended well
-_BESIDE = ("dataset", "protocol", "image_size", "split_seed", "n_max", *ENCODER_COLUMNS)
+# What a study at one factor has in common with a range that it stands beside, but for the images.
+_BESIDE = (
+    *("dataset", "protocol", "image_size", "split_seed", "n_max", "n_epochs"),
+    *ENCODER_COLUMNS,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +95,9 @@ def weighted(sides: Sides, clusters: Clusters | None = None) -> Joint:
     """Return a weighted sum of a metric over models and factors, with its intervals.
 
     All are judged on the same test images, as a range of factors has one test set.
+
+    Raises:
+        UserError: they are not.
     """
     seeds = [set(models.runs.get(factor, {})) for _, models, factor in sides]
     shared = sorted(set.intersection(*seeds)) if seeds else []
@@ -92,7 +105,11 @@ def weighted(sides: Sides, clusters: Clusters | None = None) -> Joint:
     judged = [(weight, models.judged(factor)) for weight, models, factor in sides]
     present = [(weight, one) for weight, one in judged if one is not None]
     if shared and len(present) == len(sides):
-        return measure(present, shared, metric, clusters_of(present[0][1], clusters))
+        first = present[0][1]
+        for _, other in present[1:]:
+            pair = f"{first.label} and {other.label}"
+            same_images(pair, (first.image_ids, first.labels), (other.image_ids, other.labels))
+        return measure(present, shared, metric, clusters_of(first, clusters))
     by_seed = [
         sum(weight * models.score(factor, seed) for weight, models, factor in sides)
         for seed in shared
@@ -179,6 +196,9 @@ def range_lines(
         store: Where logits lie; None: intervals over retrainings alone.
         metric: On test.
         clusters: Lesions or patients of the images; None: those stored with the logits.
+
+    Raises:
+        UserError: runs of one task were judged on different images.
     """
     better = 1 if METRICS[metric].higher_is_better else -1
     lines: list[RangeLine] = []
@@ -234,8 +254,12 @@ def _alone(
     for single in singles:
         row = single.rows[0]
         factor = row["imbalance_factor"]
+        if single.method != study.method or factor not in study.chosen:
+            continue
+        # Another version of the data, or another split file, gives the same factor other images.
+        images = {run["task_fingerprint"] for run in study.chosen[factor].values()}
         same = all(row.get(name) == first.get(name) for name in _BESIDE)
-        if single.method != study.method or factor not in study.chosen or not same:
+        if images != {row["task_fingerprint"]} or not same:
             continue
         runs = single.ok_runs(single.selected(rule))
         if not runs:

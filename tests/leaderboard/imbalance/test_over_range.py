@@ -4,13 +4,22 @@ from math import log10
 import numpy as np
 import pytest
 
+from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TaskSpec
 from lmd_bench.leaderboard.board import build
 from lmd_bench.leaderboard.imbalance.interactions import range_surface, share_frame, share_text
-from lmd_bench.leaderboard.imbalance.over_range import level_frame, range_lines, range_studies
+from lmd_bench.leaderboard.imbalance.over_range import (
+    Models,
+    level_frame,
+    range_lines,
+    range_studies,
+    weighted,
+)
 from lmd_bench.leaderboard.studies.group import group_studies
+from lmd_bench.leaderboard.studies.predictions import Judged
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 from lmd_bench.leaderboard.tables.render import render
+from lmd_bench.stats.metrics import PRIMARY
 
 FACTORS = (10.0, 100.0)
 
@@ -90,6 +99,27 @@ def test_beside_each_level_stands_what_was_tuned_there_alone(over, study):
     frame = level_frame([line]).set_index("imbalance_factor")
     assert frame.loc[100.0, "difference"] == pytest.approx(-0.05)
     assert np.isnan(frame.loc[10.0, "difference"])
+
+
+@pytest.mark.parametrize("column", [{"task_fingerprint": "another version"}, {"n_epochs": 20}])
+def test_what_was_tuned_on_other_images_or_epochs_stands_beside_no_level(over, study, column):
+    rows = over("lmd", [[0.8, 0.8], [0.6, 0.6]], [[0.7, 0.7], [0.5, 0.5]])
+    singles = study("lmd", [0.3, 0.5], {1: [0.65, 0.65]}, task=task(100.0))
+    singles = [row | column for row in singles]
+    (line,) = range_lines(range_studies(rows), group_studies(singles), RULE, None)
+    assert line.alone == {}
+
+
+@pytest.mark.parametrize("ids", ["abcdefgh", "abcdefghij"])
+def test_models_that_were_judged_on_other_images_are_not_subtracted(ids):
+    def models(ids):
+        labels = np.arange(len(ids)) % 2
+        right = np.ones((len(ids), 2), dtype=bool)
+        judged = Judged("lmd", (1, 2), tuple(ids), labels, right, ("many", "few"))
+        return Models("lmd", {10.0: dict.fromkeys((1, 2), {})}, None, PRIMARY.name, {10.0: judged})
+
+    with pytest.raises(UserError, match="lmd and lmd are of other test images"):
+        weighted([(1.0, models("bcdefghi"), 10.0), (-1.0, models(ids), 10.0)])
 
 
 def test_the_leaderboard_shows_one_line_a_method_best_mean_first(over):
