@@ -4,7 +4,8 @@ Trials count in the order of their numbers, failed ones too. A method of two sta
 of the search of its stage 1 before its own first trial: which encoders are the best is not known
 earlier. Hours are those of `standalone_seconds`, so that no method is cheaper because another
 trained its encoders first; after a search of stage 1 that is paid for, a trial costs what it took.
-The confirmation is not part of the budget.
+The confirmation is not part of the budget. A race is one of all trials: where a trial beyond the
+budget has won it, it says nothing of those within.
 """
 
 import re
@@ -15,6 +16,7 @@ from typing import Literal
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import Row
 from lmd_bench.leaderboard.studies.group import StudyRows
+from lmd_bench.leaderboard.studies.rules import race_winner
 
 Unit = Literal["trials", "hours", "gpu_hours", "watt_hours"]
 _UNITS: dict[str, tuple[Unit, float]] = {
@@ -110,8 +112,17 @@ def within(study: StudyRows, budget: Budget) -> tuple[StudyRows, list[str]]:
         if spent > budget.amount * (1 + 1e-9):
             break
         kept.add(row["key"])
-    part = tuple(row for row in study.rows if row["phase"] != "search" or row["key"] in kept)
-    return replace(study, rows=part), _notes(name, study, len(kept), spent, budget)
+    notes = _notes(name, study, len(kept), spent, budget)
+    winner = race_winner(study.rows)
+    raced = kept if winner is None or winner["key"] in kept else set[str]()
+    if winner is not None and kept and not raced:
+        notes.append(f"a trial beyond the budget won its race, which does not count: {name}")
+    part = tuple(
+        row
+        for row in study.rows
+        if row["phase"] == "confirm" or row["key"] in kept or row["source_key"] in raced
+    )
+    return replace(study, rows=part), notes
 
 
 def _notes(name: str, study: StudyRows, n_kept: int, spent: float, budget: Budget) -> list[str]:

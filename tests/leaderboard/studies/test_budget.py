@@ -2,7 +2,8 @@ import pytest
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.studies.budget import Budget, parse_budget, within
-from lmd_bench.leaderboard.studies.group import group_studies
+from lmd_bench.leaderboard.studies.group import StudyRows, group_studies
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,43 @@ def test_a_study_that_ran_less_than_the_budget_is_noted(study) -> None:
     assert note.startswith("ran less than the budget, 2 trials: crt on toy")
     (note,) = within(found, Budget(1.0, "hours"))[1]
     assert note.startswith("ran less than the budget, 0.017 of 1 h: crt on toy")
+
+
+@pytest.fixture
+def raced(study, row):
+    """Return a study of four trials, of which three raced; won by one trial, by its number."""
+
+    def make(winner: int) -> StudyRows:
+        rows = study("crt", [0.3, 0.5, 0.4, 0.6])
+        for number, n_runs in ((0, 3), (1, 1), (3, 1)):
+            val = 0.7 if number == winner else 0.55
+            for seed in range(3 if number == winner else n_runs):
+                place = {"number": number, "seed": 1 + seed, "source": rows[number]}
+                rows.append(row("crt", **place, val_balanced_accuracy=val) | {"phase": "race"})
+        return group_studies(rows)[0]
+
+    return make
+
+
+def test_a_race_that_a_later_trial_won_does_not_choose_the_default_within_a_budget(raced) -> None:
+    study = raced(winner=3)
+    assert study.selected(VAL_BALANCED_ACCURACY)["trial_number"] == 3
+
+    part, notes = within(study, Budget(2.0, "trials"))
+
+    assert part.selected(VAL_BALANCED_ACCURACY)["trial_number"] == 1
+    assert {row["phase"] for row in part.rows} == {"search"}
+    assert notes[0].startswith("a trial beyond the budget won its race, which does not count: crt")
+    assert within(study, Budget(4.0, "trials"))[1] == []
+
+
+def test_a_race_that_a_trial_within_the_budget_won_counts_without_the_later_ones(raced) -> None:
+    part, notes = within(raced(winner=0), Budget(2.0, "trials"))
+
+    assert part.selected(VAL_BALANCED_ACCURACY)["trial_number"] == 0
+    runs = [row["source_key"] for row in part.rows if row["phase"] == "race"]
+    assert set(runs) == {row["key"] for row in part.trials}
+    assert notes == []
 
 
 def staged(study) -> list:
