@@ -21,6 +21,7 @@ from lmd_bench.stats.joint import Joint
 from lmd_bench.stats.metrics import PRIMARY
 from lmd_bench.stats.splits import over_splits
 from lmd_bench.stats.spread import Spread
+from lmd_bench.stats.spread import pooled as spread_of_all
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,7 @@ def _one(members: Sequence[BoardLine], judged: Judged | None) -> BoardLine:
     for line in members:
         splits[line.task_fingerprint].append(line)
     first = members[0]
+    # Every split counts the same, whatever its number of searches.
     weights = [1 / len(splits[line.task_fingerprint]) for line in members]
     scores = [[line.test[PRIMARY.name].mean for line in of_split] for of_split in splits.values()]
     means = [fmean(of_split) for of_split in scores]
@@ -79,7 +81,7 @@ def _one(members: Sequence[BoardLine], judged: Judged | None) -> BoardLine:
         default_test=_spreads([line.default_test for line in members], weights),
         asked={
             name: MetricSpread(
-                _spread([line.asked[name].spread for line in members], weights),
+                spread_of_all([line.asked[name].spread for line in members], weights),
                 sum(line.asked[name].n_undefined for line in members),
             )
             for name in first.asked
@@ -118,19 +120,9 @@ _SUMMED = (
 def _spreads(
     of_lines: Sequence[Mapping[str, Spread]], weights: Sequence[float]
 ) -> dict[str, Spread]:
-    return {name: _spread([scores[name] for scores in of_lines], weights) for name in of_lines[0]}
-
-
-def _spread(spreads: Sequence[Spread], weights: Sequence[float]) -> Spread:
-    """Return the weighted mean, and the SD over retraining seeds that the searches have in common.
-
-    Args:
-        spreads: Of each search.
-        weights: One over the searches of its split, so that every split counts the same.
-    """
-    mean = sum(w * s.mean for w, s in zip(weights, spreads, strict=True)) / sum(weights)
-    within = [s.sd**2 for s in spreads if s.n > 1]
-    return Spread(mean, sqrt(fmean(within)) if within else nan, sum(s.n for s in spreads))
+    return {
+        name: spread_of_all([scores[name] for scores in of_lines], weights) for name in of_lines[0]
+    }
 
 
 def _sd_within(scores: Sequence[Sequence[float]]) -> float:

@@ -107,8 +107,8 @@ def crossings(curves: Curves, better: Literal[1, -1], paired: Paired) -> list[Cr
 
 
 def _pairs(one: Sequence[Point], two: Sequence[Point]) -> list[tuple[Point, Point]]:
-    tasks = {point.study.task: point for point in two}
-    return [(point, tasks[point.study.task]) for point in one if point.study.task in tasks]
+    tasks = {point.task: point for point in two}
+    return [(point, tasks[point.task]) for point in one if point.task in tasks]
 
 
 def _gap(first: Point, other: Point, better: Literal[1, -1], paired: Paired) -> Gap:

@@ -1,5 +1,9 @@
-"""Metrics on test against the imbalance factor, for every method: a tidy frame, and curves."""
+"""Metrics on test against the imbalance factor, for every method: a tidy frame, and curves.
 
+The repeats of one search are one method at each factor, as in the leaderboard: their mean.
+"""
+
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +14,7 @@ import pandas as pd
 
 from lmd_bench.core.schema import Row
 from lmd_bench.core.text import encoder_label, factor_name
-from lmd_bench.leaderboard.studies.group import StudyRows
+from lmd_bench.leaderboard.studies.group import StudyRows, by_task, repeated, study_label
 from lmd_bench.leaderboard.studies.rules import SelectionRule
 from lmd_bench.leaderboard.studies.scores import (
     COMPUTED,
@@ -19,16 +23,19 @@ from lmd_bench.leaderboard.studies.scores import (
 )
 from lmd_bench.leaderboard.tables.text import Part, Table
 from lmd_bench.stats.metrics import METRICS
-from lmd_bench.stats.spread import Spread, spread
+from lmd_bench.stats.spread import Spread, pooled, spread
 from lmd_bench.store.from_logits import scores_on_test
 from lmd_bench.store.store import Store
 
 Line = dict[str, Any]
+_REPEATED = (
+    " Where a search was repeated, the mean is that over its repeats, and the SD that within one."
+)
 _FAMILY = ("dataset", "protocol", "image_size", "split_seed", "n_max")  # all of a task but factor
 COLUMNS = (
     *("family", *_FAMILY, "imbalance_factor", "measured_factor", "n_train", "n_largest"),
     *("task", "method", "label"),
-    *("metric", "higher_is_better", "mean", "sd", "n_seeds", "n_undefined"),
+    *("metric", "higher_is_better", "mean", "sd", "n_searches", "n_seeds", "n_undefined"),
 )
 
 
@@ -38,25 +45,34 @@ class Point:
 
     factor: float  # largest over smallest training class, as measured
     name: str  # of the factor, as tables call it
-    scores: Mapping[int, float]  # seed -> metric on test; empty where nothing is confirmed
-    study: StudyRows
+    # of each search, seed -> metric on test; empty where nothing is confirmed
+    searches: tuple[Mapping[int, float], ...]
+    repeats: tuple[StudyRows, ...]  # the searches
+
+    @property
+    def task(self) -> str:
+        """Return the task, as tables call it."""
+        return self.repeats[0].task
+
+    @cached_property
+    def scores(self) -> Mapping[int, float]:
+        """Return the score of each retraining seed; of one that searches share, the first's."""
+        return {seed: value for scores in self.searches[::-1] for seed, value in scores.items()}
 
     @cached_property
     def spread(self) -> Spread:
-        """Return mean, SD (n - 1) and count over the retraining seeds."""
-        return spread(list(self.scores.values()))
+        """Return mean, SD (n - 1) within a search and count over the retraining seeds."""
+        return pooled([spread(list(scores.values())) for scores in self.searches])
 
 
 Curve = tuple[Point, ...]  # by rising factor
-
-
 Curves = dict[str, dict[str, Curve]]  # family of tasks -> method -> curve
 
 
 def imbalance_frame(
     studies: Sequence[StudyRows], rule: SelectionRule, store: Store | None = None
 ) -> pd.DataFrame:
-    """Return one line for each study and metric: mean, SD (n - 1) and count over seeds on test.
+    """Return one line for each method and metric: mean, SD (n - 1) and count over seeds on test.
 
     A metric that is undefined for some seeds, or of which nothing was stored, has NaN, and
     `n_undefined` says for how many.
@@ -64,7 +80,8 @@ def imbalance_frame(
     Tasks of one `family` differ in nothing but the imbalance factor: they are one curve of each
     method. A study without confirmed runs has NaN and 0 seeds; one that nothing was asked of, as it
     only lends its encoders, has no line. `measured_factor` is the ratio of the largest to the
-    smallest training class that is not empty, which `natural` data have too.
+    smallest training class that is not empty, which `natural` data have too. The repeats of one
+    search have one line: the mean over searches, with the SD within one.
 
     Args:
         studies: Of any number of tasks.
@@ -73,22 +90,23 @@ def imbalance_frame(
     """
     names = STORED if store is None else (*STORED, *COMPUTED)
     lines: list[Line] = []
-    for study in studies:
-        selected = study.selected(rule)
-        if selected is None or not study.is_confirmed:
-            continue
-        runs = list(study.ok_runs(selected).values())
-        place = place_of(study, selected)
-        for name, score in metric_spreads(runs, names, store).items():
+    for place, repeats in _places(studies, rule):
+        of_searches = [
+            metric_spreads(list(study.ok_runs(study.selected(rule)).values()), names, store)
+            for study in repeats
+        ]
+        for name in names:
+            whole = pooled([scores[name].spread for scores in of_searches])
             lines.append(
                 {
                     **place,
                     "metric": name,
                     "higher_is_better": METRICS[name].higher_is_better,
-                    "mean": score.spread.mean,
-                    "sd": score.spread.sd,
-                    "n_seeds": score.spread.n,
-                    "n_undefined": score.n_undefined,
+                    "mean": whole.mean,
+                    "sd": whole.sd,
+                    "n_searches": len(repeats),
+                    "n_seeds": whole.n,
+                    "n_undefined": sum(scores[name].n_undefined for scores in of_searches),
                 }
             )
     frame = pd.DataFrame(lines, columns=pd.Index(COLUMNS))
@@ -102,6 +120,7 @@ def imbalance_text(frame: pd.DataFrame, metric: str, rule: SelectionRule) -> lis
         f"Test {metric}, {better} is better; mean ± SD over the retraining seeds of the "
         f"configuration that {rule.name} selects at each factor (fractions; nll in nats). Not the "
         "factor alone changes: below it stand the images of train and of its largest class."
+        + (_REPEATED if (frame["n_searches"] > 1).any() else "")
     ]
     chosen = frame[frame["metric"] == metric]
     for family, part in chosen.groupby("family", sort=False):
@@ -157,15 +176,16 @@ def factor_curves(
         store: Where logits lie, for a metric that is computed from them.
     """
     found: dict[str, dict[str, list[Point]]] = {}
-    for study in studies:
-        selected = study.selected(rule)
-        if selected is None or not study.is_confirmed:
-            continue
-        runs = study.ok_runs(selected)
-        scores = {seed: scores_on_test(row, (metric,), store)[metric] for seed, row in runs.items()}
-        place = place_of(study, selected)
-        point = Point(place["measured_factor"], measured_name(place), scores, study)
-        found.setdefault(place["family"], {}).setdefault(study.label, []).append(point)
+    for place, repeats in _places(studies, rule):
+        searches = tuple(
+            {
+                seed: scores_on_test(row, (metric,), store)[metric]
+                for seed, row in study.ok_runs(study.selected(rule)).items()
+            }
+            for study in repeats
+        )
+        point = Point(place["measured_factor"], measured_name(place), searches, repeats)
+        found.setdefault(place["family"], {}).setdefault(place["label"], []).append(point)
     return {
         family: {
             label: tuple(sorted(points, key=lambda point: point.factor))
@@ -173,6 +193,38 @@ def factor_curves(
         }
         for family, curves in sorted(found.items())
     }
+
+
+def _places(
+    studies: Sequence[StudyRows], rule: SelectionRule
+) -> list[tuple[Line, tuple[StudyRows, ...]]]:
+    """Return the place of each method at each factor, with the searches there that are one.
+
+    A label is the same at all factors, as it is what makes a curve: that of a study names its task.
+    """
+    known = [(study, study.selected(rule)) for study in studies if study.is_confirmed]
+    rows = {study: row for study, row in known if row is not None}
+    places = [
+        (place_of(repeats[0], rows[repeats[0]]), repeats)
+        for members in by_task(rows).values()
+        for repeats in repeated(members)
+    ]
+    at_once = Counter((place["task"], place["method"]) for place, _ in places)
+    several = {
+        (place["family"], place["method"])
+        for place, _ in places
+        if at_once[place["task"], place["method"]] > 1
+    }
+    labels: dict[tuple[str, ...], str] = {}
+    for place, repeats in places:
+        family, method = place["family"], place["method"]
+        place["label"] = method
+        if (family, method) in several:
+            # Searches of unlike kinds: what repeats one at another factor is of its kind.
+            kind = rows[repeats[0]].get("repeat_of") or repeats[0].label
+            name = study_label(method, repeats[0].study, len(places))
+            place["label"] = labels.setdefault((family, method, kind), name)
+    return places
 
 
 def _cell(row: Mapping[Any, Any]) -> str:

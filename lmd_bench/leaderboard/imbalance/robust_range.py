@@ -71,7 +71,7 @@ def robust_ranges(
     """
     all_ranges: list[RobustRange] = []
     for family, methods in curves.items():
-        points = {p.study.task: p for curve in methods.values() for p in curve}
+        points = {p.task: p for curve in methods.values() for p in curve}
         tasks = sorted(points, key=lambda task: points[task].factor)
         at: dict[str, list[tuple[float, float, Within]]] = {label: [] for label in methods}
         for task in tasks:
@@ -91,7 +91,7 @@ def robust_ranges(
 
 
 def _at(curve: Curve, task: str) -> Point | None:
-    return next((point for point in curve if point.study.task == task), None)
+    return next((point for point in curve if point.task == task), None)
 
 
 def _shortfall(

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from statistics import fmean
 from typing import Any, Literal
 
 import pandas as pd
@@ -26,7 +27,7 @@ from lmd_bench.leaderboard.studies.predictions import (
     Clusters,
     Judged,
     clusters_of,
-    read_judged,
+    read_repeats,
     same_images,
 )
 from lmd_bench.leaderboard.studies.rules import SelectionRule
@@ -103,8 +104,9 @@ def imbalance(
         blocks: list[list[Part]] = []
         if not frame.empty:
             blocks.append(imbalance_text(frame, metric, rule))
-            blocks.append(crossing_text(changes, metric))
-            blocks.append(range_text(ranges, metric, margin))
+            several = bool((frame["n_searches"] > 1).any())
+            blocks.append(crossing_text(changes, metric, several=several))
+            blocks.append(range_text(ranges, metric, margin, several=several))
         blocks += [block for block in (over_range.range_text(lines), share_text(surfaces)) if block]
         return [part for block in blocks for part in ("", *block)][1:]
 
@@ -121,13 +123,12 @@ def paired(
 
     Over retrainings alone where no logits were kept, or without a store.
     """
-    read: dict[str, Judged | None] = {}
+    read: dict[Point, Judged | None] = {}
 
     def judged(point: Point) -> Judged | None:
-        study = point.study
-        if store is not None and (name := f"{study.task}/{study.study}") not in read:
-            read[name] = read_judged(store, study, rule)
-        return read.get(f"{study.task}/{study.study}")
+        if store is not None and point not in read:
+            read[point] = read_repeats(store, point.repeats, rule)
+        return read.get(point)
 
     def difference(first: Point, other: Point) -> Joint:
         one, two = judged(first), judged(other)
@@ -137,8 +138,13 @@ def paired(
             same_images(pair, (one.image_ids, one.labels), (two.image_ids, two.labels))
             if seeds:
                 return measure([(1.0, one), (-1.0, two)], seeds, metric, clusters_of(one, clusters))
-        shared = [seed for seed in first.scores if seed in other.scores]
-        return joint([first.scores[seed] - other.scores[seed] for seed in shared], None, "")
+        of_searches = [
+            [value - other.scores[seed] for seed, value in scores.items() if seed in other.scores]
+            for scores in first.searches
+        ]
+        known = [differences for differences in of_searches if differences]
+        # Each of several searches is one draw, with the mean of its retrainings.
+        return joint(known[0] if len(known) == 1 else list(map(fmean, known)), None, "")
 
     return difference
 
@@ -186,8 +192,10 @@ def range_frame(ranges: Sequence[RobustRange], metric: str) -> pd.DataFrame:
     )
 
 
-def crossing_text(crossings: Sequence[Crossing], metric: str) -> list[Part]:
-    """Return the changes of order as text."""
+def crossing_text(
+    crossings: Sequence[Crossing], metric: str, *, several: bool = False
+) -> list[Part]:
+    """Return the changes of order as text; `several`: some searches were repeated."""
     if not crossings:
         return [f"No two methods change their order in mean test {metric} between factors."]
     beyond = [crossing for crossing in crossings if crossing.verdict == "beyond"]
@@ -195,10 +203,11 @@ def crossing_text(crossings: Sequence[Crossing], metric: str) -> list[Part]:
     said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ORDER if counts[verdict])
     lines: list[Part] = [
         f"Changes of order in mean test {metric} between factors: {said}. Beyond: on both sides "
-        "the 95 % interval of the difference over test images and retrainings together leaves 0 "
-        "out; not corrected for the number of pairs, and without the spread over searches, splits "
-        "and data sets. The first is better below, the other above; the factor is interpolated in "
-        "its logarithm. Those beyond are shown, all of them by --part crossings --format csv."
+        f"the 95 % interval of the difference over test images and {_over(several)} together "
+        "leaves 0 out; not corrected for the number of pairs, and without the spread over "
+        f"searches{' that were not repeated' if several else ''}, splits and data sets. The first "
+        "is better below, the other above; the factor is interpolated in its logarithm. Those "
+        "beyond are shown, all of them by --part crossings --format csv."
     ]
     families = {
         crossing.family: [other for other in beyond if other.family == crossing.family]
@@ -222,19 +231,26 @@ def crossing_text(crossings: Sequence[Crossing], metric: str) -> list[Part]:
     return lines
 
 
-def range_text(ranges: Sequence[RobustRange], metric: str, margin: float = MARGIN) -> list[Part]:
-    """Return the robust ranges as text."""
+def range_text(
+    ranges: Sequence[RobustRange], metric: str, margin: float = MARGIN, *, several: bool = False
+) -> list[Part]:
+    """Return the robust ranges as text; `several`: some searches were repeated."""
     allowed = f"{100 * margin:g} points" if METRICS[metric].percent else f"{margin:g}"
     lines: list[Part] = [
         f"Robust range: factors at which a method is shown to fall short of the best in test "
         f"{metric} by less than {allowed} (--margin), by the one-sided 95 % bound over test "
-        "images and retrainings; where it is not known, more images or retrainings would tell. "
-        "One search, one split; what lies between two factors was not measured."
+        f"images and {_over(several)}; where it is not known, more images or retrainings would "
+        f"tell. {'One' if several else 'One search, one'} split; what lies between two factors was "
+        "not measured."
     ]
     for family in dict.fromkeys(one.family for one in ranges):
         cells = [_range_cells(one) for one in ranges if one.family == family]
         lines += ["", family, Table(("method", "within at", "range", "not known"), cells)]
     return lines
+
+
+def _over(several: bool) -> str:
+    return "retrainings (searches, where repeated)" if several else "retrainings"
 
 
 def _range_cells(robust: RobustRange) -> list[str]:

@@ -11,6 +11,7 @@ from lmd_bench.leaderboard.imbalance.robust_range import RobustRange, robust_ran
 from lmd_bench.leaderboard.imbalance.text import (
     crossing_frame,
     crossing_text,
+    paired,
     range_frame,
     range_text,
 )
@@ -55,6 +56,65 @@ def planted(study):
                 row | {"class_counts": counts} for row in study(name, [0.3], {0: values}, task=task)
             ]
     return factor_curves(group_studies(rows), RULE, METRIC, None)
+
+
+@pytest.fixture
+def searched(study):
+    """Return a maker of curves from method -> factor -> test scores of each of its searches."""
+
+    def make(scores, repeat_of):
+        rows = []
+        for method, at in scores.items():
+            for factor, searches in at.items():
+                task = TaskSpec("toy", imbalance_factor=factor, image_size=32)
+                for number, values in enumerate(searches):
+                    place = {"study": f"if{factor:g}/{method}/{number}", "class_counts": [9, 2, 1]}
+                    place |= {"repeat_of": repeat_of(method, number)}
+                    for row in study(method, [0.3], {0: values}, task=task):
+                        # Retraining seeds are of their search.
+                        rows.append(row | place | {"seed": 10 * number + row["seed"]})
+        return factor_curves(group_studies(rows), RULE, METRIC, None)
+
+    return make
+
+
+SEVERAL = {
+    "crt": {10.0: [[0.7, 0.7], [0.9, 0.9]], 100.0: [[0.2, 0.4]]},
+    "lmd": {10.0: [[0.5, 0.5], [0.6, 0.6]], 100.0: [[0.5, 0.5]]},
+}
+
+
+def test_searches_of_one_method_are_one_curve_and_change_their_order_as_one(searched) -> None:
+    curves = searched(SEVERAL, lambda method, number: method)
+    (family,) = curves.values()
+
+    assert {label: len(curve) for label, curve in family.items()} == {"crt": 2, "lmd": 2}
+    assert [point.spread.mean for point in family["crt"]] == pytest.approx([0.8, 0.3])
+    (found,) = crossings(curves, 1, paired(None, RULE, METRIC))
+    assert (found.first, found.other) == ("crt", "lmd")
+    assert found.below.value == pytest.approx(0.8 - 0.55)
+    # of two searches, .2 and .3 apart, and not of four retrainings
+    assert found.below.joint.n_seeds == 2
+    assert found.below.joint.seeds.high == pytest.approx(0.25 + 12.706 * 0.05, abs=1e-3)
+    ranges = robust_ranges(curves, 1, paired(None, RULE, METRIC), 0.02)
+    assert [robust.label for robust in ranges] == ["crt", "lmd"]
+
+
+def test_searches_of_two_kinds_are_two_curves_over_all_factors(searched) -> None:
+    scores = {"crt": {10.0: [[0.7], [0.9]], 100.0: [[0.2], [0.4]]}}
+    (family,) = searched(scores, lambda method, number: f"kind {number}").values()
+
+    assert list(family) == ["crt [if10/crt/0]", "crt [if10/crt/1]"]
+    assert [[p.spread.mean for p in curve] for curve in family.values()] == [[0.7, 0.2], [0.9, 0.4]]
+
+
+def test_what_one_search_and_several_show_is_said(searched) -> None:
+    changes = crossings(searched(SEVERAL, lambda method, number: method), 1, _known(0.01))
+    text = crossing_text(changes, METRIC, several=True)[0]
+    assert "images and retrainings (searches, where repeated) together" in text
+    assert "without the spread over searches that were not repeated, splits and" in text
+    assert "One split;" in range_text([], METRIC, several=True)[0]
+    assert "One search, one split;" in range_text([], METRIC)[0]
 
 
 def test_a_sign_change_is_interpolated_in_the_logarithm_of_the_factor() -> None:

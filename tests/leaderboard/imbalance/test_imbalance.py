@@ -37,6 +37,22 @@ def test_each_method_has_a_line_for_each_factor_and_metric(study) -> None:
     assert at.loc[100.0, "measured_factor"] == 100  # 100 against 1 training image
 
 
+def test_the_repeats_of_one_search_are_one_line(study) -> None:
+    rows = []
+    for number, scores in enumerate(([0.5, 0.7], [0.8, 0.8])):
+        of_search = study("crt", [0.3], {0: scores})
+        rows += [row | {"study": f"crt/{number}", "repeat_of": "abc"} for row in of_search]
+
+    frame = imbalance_frame(group_studies(rows), RULE).set_index("metric")
+
+    assert len(frame) == len(STORED)
+    line = frame.loc["balanced_accuracy"]
+    assert (line["label"], line["n_searches"], line["n_seeds"]) == ("crt", 2, 4)
+    assert line["mean"] == pytest.approx(0.7)
+    assert line["sd"] == pytest.approx(0.1)  # within a search: of variances .02 and 0
+    assert "Where a search was repeated" in imbalance_text(frame.reset_index(), "nll", RULE)[0]
+
+
 def test_natural_data_have_a_measured_factor(study) -> None:
     frame = imbalance_frame(group_studies(study("crt", [0.3], {0: [0.5]}, task=_task(None))), RULE)
 
