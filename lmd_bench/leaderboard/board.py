@@ -30,6 +30,7 @@ from lmd_bench.leaderboard.studies.group import (
     outcomes,
     study_label,
     task_order,
+    versions_of,
 )
 from lmd_bench.leaderboard.studies.measure import measure_alone
 from lmd_bench.leaderboard.studies.predictions import Judged, judged_runs
@@ -182,7 +183,12 @@ def _build(
         Measured(line, study, runs)
         for line, (study, runs) in zip(_beside_others(lines, rule, budget), judged, strict=True)
     ]
-    lines = _with_best(pooled(measured))
+    versions = versions_of(study.rows[0] for study in studies)
+    lines = _with_best(pooled(measured, versions))
+    all_notes += [
+        f"of one split seed and unlike images or splits, so kept apart: {', '.join(tasks)}"
+        for tasks in versions.values()
+    ]
     all_notes += _unequal_epochs(lines)
     all_notes += _may_have_seen(studies)
     lines.sort(key=_place)

@@ -6,14 +6,14 @@ benchmarks, MLSys 2021, https://arxiv.org/abs/2103.03098.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan, nan, sqrt
 from statistics import fmean, variance
 from typing import Any
 
 from lmd_bench.leaderboard.line import BoardLine
-from lmd_bench.leaderboard.studies.group import StudyRows, over_splits_label
+from lmd_bench.leaderboard.studies.group import StudyRows, data_of, over_splits_label
 from lmd_bench.leaderboard.studies.measure import measure_alone
 from lmd_bench.leaderboard.studies.predictions import Judged, together
 from lmd_bench.leaderboard.studies.scores import MetricSpread
@@ -33,19 +33,26 @@ class Measured:
     judged: Judged | None
 
 
-def pooled(measured: Iterable[Measured]) -> list[Measured]:
+def pooled(
+    measured: Iterable[Measured], versions: Collection[tuple[Any, ...]] = ()
+) -> list[Measured]:
     """Return the lines, those of repeats of one search as one.
 
     A pooled score is the mean over splits of the mean over searches. Its SD is that over retraining
     seeds within a search, as in every line; those over searches and over splits stand beside it.
     Lines of rows that do not say which search they repeat stay as they are.
+
+    Args:
+        measured: The lines of all tasks.
+        versions: Data of which there are several versions; their tasks are not put together.
     """
     groups: dict[tuple[Any, ...], list[Measured]] = defaultdict(list)
     for one in measured:
         line = one.line
-        same = (line.dataset, line.protocol, line.imbalance_factor, line.image_size, line.n_max)
+        data = data_of(vars(line))
+        version = line.task_fingerprint if data in versions else ""
         # A line that repeats nothing is alone under the key of its study.
-        key = (line.repeat_of, *same) if line.repeat_of else (line.task, line.study)
+        key = (line.repeat_of, data, version) if line.repeat_of else (line.task, line.study)
         groups[key].append(one)
     return [_pool(members) if len(members) > 1 else members[0] for members in groups.values()]
 

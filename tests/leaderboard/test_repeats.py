@@ -8,6 +8,7 @@ import pytest
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.options import from_keywords, parse_seeds
 from lmd_bench.leaderboard.board import build
+from lmd_bench.leaderboard.studies.group import by_table, group_studies
 from lmd_bench.leaderboard.tables.render import render
 from lmd_bench.search.options import SearchOptions
 from tests.leaderboard.conftest import TASK
@@ -75,6 +76,26 @@ def test_searches_on_several_splits_have_both_spreads_and_every_split_counts_the
     assert isnan(line["test_balanced_accuracy_high"])  # rows alone do not know the images
     assert line["task"] == "toy · balanced · IF 100 · 32 px · 2 splits"
     assert "2 searches ± 14.1, 2 splits ± 14.1" in render(build(rows), width=200)
+
+
+def test_versions_of_a_data_set_are_no_splits(study) -> None:
+    """Of one split seed there are two tasks; which of them another split is of, nobody can tell."""
+    rows = repeat(study, 0, [0.5, 0.6]) + repeat(study, 1, [0.5, 0.6])
+    rows += repeat(study, 0, [0.7, 0.7], split=1)
+    others = [row | {"task_fingerprint": f"9{row['task_fingerprint']}"} for row in rows[:3]]
+    rows += others
+    board = build(rows)
+
+    assert len({*board.frame["task"]}) == 3
+    assert board.frame["n_splits"].tolist() == [1, 1, 1]
+    assert sorted(board.frame["n_searches"]) == [1, 1, 2]
+    (note,) = [note for note in board.notes if "kept apart" in note]
+    assert "00123456" in note
+    assert "90012345" in note
+    assert "split 1" not in note
+    tables = by_table(group_studies(rows))
+    assert {*tables} == {*board.frame["task"]}
+    assert not any("kept apart" in note for note in build(rows[:-3]).notes)
 
 
 def test_searches_that_repeat_nothing_stay_apart(study) -> None:

@@ -16,6 +16,7 @@ from lmd_bench.store.store import FOLDER
 
 FACTOR_RANGE = "factor_range"  # not empty in rows whose study draws the factor of each trial
 STUDY_COLUMNS = (*TASK_COLUMNS, "method", "study")  # rows with these equal are of one study
+_OF_DATA = ("dataset", "protocol", "imbalance_factor", "image_size", "n_max")
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,22 +190,42 @@ def by_table(studies: Iterable[StudyRows]) -> dict[str, list[StudyRows]]:
     Such tasks differ in their split alone, and are called by how many there are.
     """
     tasks = by_task(studies)
+    versions = versions_of(members[0].rows[0] for members in tasks.values())
     alike: dict[tuple[Any, ...], list[str]] = defaultdict(list)
     for task, members in tasks.items():
         row = members[0].rows[0]
-        parts = ("dataset", "protocol", "imbalance_factor", "image_size", "n_max")
-        alike[*(row[name] for name in parts), encoder_label(row)].append(task)
+        alike[data_of(row), encoder_label(row)].append(task)
     tables: dict[str, list[StudyRows]] = {}
-    for names in alike.values():
+    for (data, _), names in alike.items():
         members = [study for name in names for study in tasks[name]]
         repeats = any(len({study.task for study in of}) > 1 for of in repeated(members))
-        if repeats:
+        if repeats and data not in versions:
             row = members[0].rows[0]
             seed, print_ = row["split_seed"], row["task_fingerprint"]
             tables[over_splits_label(names[0], seed, print_, len(names))] = members
         else:
             tables |= {name: tasks[name] for name in names}
     return tables
+
+
+def data_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what the tasks have in common that are splits of one data set."""
+    return tuple(row[name] for name in _OF_DATA)
+
+
+def versions_of(rows: Iterable[Row]) -> dict[tuple[Any, ...], list[str]]:
+    """Return the data of which one split seed gave several tasks, with what these are called.
+
+    Such tasks are versions of the data and no splits. Of its other split seeds nobody can tell
+    which version they are of.
+    """
+    named: dict[tuple[tuple[Any, ...], int], dict[str, str]] = defaultdict(dict)
+    for row in rows:
+        named[data_of(row), row["split_seed"]][row["task_fingerprint"]] = task_label(row)
+    versions: dict[tuple[Any, ...], list[str]] = defaultdict(list)
+    for (data, _), tasks in named.items():
+        versions[data] += sorted(tasks.values()) if len(tasks) > 1 else []
+    return {data: tasks for data, tasks in versions.items() if tasks}
 
 
 def over_splits_label(task: str, split_seed: int, fingerprint: str, n_splits: int) -> str:
