@@ -11,7 +11,7 @@ import pytest
 from lmd_bench.cli import app
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import TaskSpec
-from lmd_bench.experiments.results import open_results
+from lmd_bench.experiments.results import Results, open_results
 from lmd_bench.leaderboard.compare import compare_methods
 from lmd_bench.leaderboard.comparison import comparison_frame
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
@@ -129,18 +129,24 @@ def test_mcnemar_is_in_the_csv_alone_and_holm_says_how_many_it_is_over(filled: P
     assert "mcnemar_p" in found.frame
 
 
-def test_repeats_of_one_search_are_one_method(tmp_path: Path, study) -> None:
-    store = open_store(tmp_path, create=True)
+def searched_three_times(root: Path, study: Callable[..., list[Row]], shared: str = "") -> None:
+    """Write two methods by three searches; the second of `shared` has the seeds of its first."""
+    store = open_store(root, create=True)
     for place, (name, search) in enumerate((m, s) for m in ("lmd", "crt") for s in range(3)):
         for number, row in enumerate(study(name, [0.3], {0: [0.5, 0.5]})):
             row |= {"repeat_of": f"{name}s", "study": f"{row['study']}/{search}"}
-            row |= {"seed": row["seed"] + 10 * search, "key": f"{search}{row['key'][1:]}"}
+            row["seed"] += 0 if name == shared and search == 1 else 10 * search
+            row["key"] = f"{search}{row['key'][1:]}"
             row["source_key"] = row["source_key"] and f"{search}{row['source_key'][1:]}"
             right = np.random.default_rng(10 * place + number).uniform(size=80) < 0.7
             logits = np.eye(4)[np.where(right, LABELS, (LABELS + 1) % 4)]
             images = zip(LABELS.tolist(), logits.tolist(), strict=True)
             kept = [(f"i{i}", "test", y, z) for i, (y, z) in enumerate(images)]
             store.write(row, kept if row["phase"] == "confirm" else ())
+
+
+def test_repeats_of_one_search_are_one_method(tmp_path: Path, study) -> None:
+    searched_three_times(tmp_path, study)
 
     ((pair,),) = [task.comparisons for task in compare_methods(tmp_path, ["lmd", "crt"], rule=RULE)]
 
@@ -149,3 +155,19 @@ def test_repeats_of_one_search_are_one_method(tmp_path: Path, study) -> None:
     text = " ".join(open_results(tmp_path).compare("lmd").render(width=200).split())
     assert "3 searches, each with its retrainings" in text
     assert "None of this holds the spread over splits or data sets" in text
+
+
+def test_searches_with_the_same_retraining_seeds_all_count(tmp_path: Path, study) -> None:
+    """`lmd-bench confirm` retrains what a second search chose on the seeds of the first."""
+    searched_three_times(tmp_path / "apart", study)
+    searched_three_times(tmp_path / "shared", study, "crt")
+    apart, shared = (open_results(tmp_path / name) for name in ("apart", "shared"))
+
+    def alone(results: Results) -> Row:
+        return results.intervals().frame.set_index("label").loc["crt"].to_dict()
+
+    assert alone(shared)["n_seeds"] == 3  # searches
+    assert alone(shared) == pytest.approx(alone(apart), nan_ok=True)
+    (found,) = compare_methods(shared.folder, ["lmd", "crt"], rule=RULE)
+    (pair,) = found.comparisons
+    assert (pair.tested.n_seeds, len(pair.seeds)) == (2, 4)  # two searches have pairs of seeds

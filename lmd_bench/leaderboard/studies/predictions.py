@@ -1,6 +1,6 @@
 """What the confirmed configuration of a study got right on test: the base of all comparisons."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int64
 
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import MISSING_VALUES, Row
+from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.csv_rows import read_rows
 from lmd_bench.leaderboard.studies.group import StudyRows, repeated
 from lmd_bench.leaderboard.studies.rules import SelectionRule
@@ -31,7 +32,7 @@ class Judged:
     """The selected configuration of one study, judged on test once for each retraining seed."""
 
     label: str
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...]  # each names a run; of several searches, see `_names_of_runs`
     image_ids: tuple[str, ...]  # in order, equal for all studies of a task
     labels: Int64[np.ndarray, " images"]
     right: Bool[np.ndarray, "images seeds"]
@@ -114,19 +115,34 @@ def _searches(known: Sequence[tuple[StudyRows, Judged]]) -> Judged:
         same_images(
             study.method, (first.image_ids, first.labels), (judged.image_ids, judged.labels)
         )
-    seeds = [seed for _, judged in known for seed in judged.seeds]
-    # A search has retraining seeds of its own; where two share some, they cannot be told apart.
-    if len(known) < 2 or len(set(seeds)) < len(seeds):
+    if len(known) < 2:
         return first
     return replace(
         first,
         label=known[0][0].method,
-        seeds=tuple(seeds),
+        seeds=_names_of_runs(known),
         right=np.hstack([judged.right for _, judged in known]),
         logits=tuple(z for _, judged in known for z in judged.logits),
         searches=tuple(study.study for study, judged in known for _ in judged.seeds),
         jackknifed={},
     )
+
+
+def _names_of_runs(searches: Sequence[tuple[StudyRows, Judged]]) -> tuple[int, ...]:
+    """Return a number for each run of several searches, by which those of two methods are paired.
+
+    A search has retraining seeds of its own, and these are the numbers. Where two share a seed, as
+    after `lmd-bench confirm`, the run of the later one is called by the seed and its place.
+    """
+    names: dict[tuple[str, int], int] = {}
+    n_before: Counter[int] = Counter()
+    # Studies are called by their search's seed, so their order is the same for all methods.
+    for study, judged in sorted(searches, key=lambda search: search[0].study):
+        for seed in judged.seeds:
+            place = n_before[seed]
+            names[study.study, seed] = derive_seed(seed, "search", place) if place else seed
+            n_before[seed] += 1
+    return tuple(names[study.study, seed] for study, judged in searches for seed in judged.seeds)
 
 
 def judged_runs(
