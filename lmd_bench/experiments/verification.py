@@ -19,6 +19,7 @@ from lmd_bench.core.text import task_label
 from lmd_bench.data.build import OnImages, prepare_dataset
 from lmd_bench.data.tasks.protocols import cut
 from lmd_bench.data.tasks.task import fingerprint
+from lmd_bench.experiments.peers import absent, astray
 from lmd_bench.methods.catalogue import named_methods
 from lmd_bench.store.hiding import hidden_ids
 from lmd_bench.store.packs import Fault, file_hash, unpack
@@ -95,7 +96,8 @@ def _verified(
         all_faults += _of_row(row)
         all_faults += _of_logits(row, judged.get(row["key"], {}))
     all_faults += _of_tasks(rows, judged, _tasks_here(rows, source, on_images))
-    all_faults += _absent(rows)
+    all_faults += astray(rows)
+    all_faults += absent(rows)
     n_ok = sum(row["status"] == "ok" for row in rows)
     notes = _copies(rows, judged)
     if len(judged) < n_ok:
@@ -223,38 +225,6 @@ def _split(logits: SplitLogits, task: str) -> Split:
 def _most(values: Sequence[Any]) -> Any:
     """Return the most frequent value, the first of equals; None of none."""
     return max(Counter(values).items(), key=lambda item: item[1])[0] if values else None
-
-
-def _absent(rows: Sequence[Row]) -> list[Fault]:
-    """Return what a set of rows lacks: trials between others, sources, seeds of one of two."""
-    faults: list[Fault] = []
-    keys = {row["key"] for row in rows}
-    numbers: dict[str, set[int]] = defaultdict(set)
-    seeds: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
-    for row in rows:
-        if row["phase"] == "search":
-            numbers[row["study"]].add(row["trial_number"])
-        if row["phase"] == "confirm":
-            seeds[row["study"]][row["source_key"]].add(row["seed"])
-    for study, of in numbers.items():
-        if gaps := sorted(set(range(max(of) + 1)) - of):
-            what = f"trial {', '.join(map(str, gaps[:5]))} is not there, and later ones are"
-            faults.append(Fault("absent", study, what))
-    for study, by_source in seeds.items():
-        if study not in numbers:
-            continue
-        faults += [
-            Fault("absent", source, "the trial whose configuration was confirmed is not there")
-            for source in by_source
-            if source and source not in keys
-        ]
-        every = set[int]().union(*by_source.values())
-        faults += [
-            Fault("absent", source, f"not confirmed on the seeds of the others: {lacking}")
-            for source, of in by_source.items()
-            if (lacking := sorted(every - of))
-        ]
-    return faults
 
 
 def _copies(rows: Sequence[Row], judged: Mapping[str, Mapping[str, SplitLogits]]) -> list[str]:

@@ -141,6 +141,31 @@ def wrong_groups(store: Store, rows: Rows) -> None:
     row["val_few_recall"], row["val_many_recall"] = row["val_many_recall"], None
 
 
+def swapped_sources(store: Store, rows: Rows) -> None:
+    """Count the runs of the tuned configuration as those of the default, and the other way."""
+    runs = [row for row in rows if row["phase"] == "confirm" and row["method"] == "crt"]
+    first, other = sorted({row["source_key"] for row in runs})
+    for row in runs:
+        row["source_key"] = other if row["source_key"] == first else first
+
+
+def failed_source(store: Store, rows: Rows) -> None:
+    key = next(row["source_key"] for row in rows if row["phase"] == "confirm")
+    row = next(row for row in rows if row["key"] == key)
+    row.update(status="diverged", cause="loss nan")
+
+
+def another_default(store: Store, rows: Rows) -> None:
+    for row in rows:
+        if row["phase"] == "search" and row["method"] == "crt":
+            row["is_default"] = row["trial_number"] == 1
+
+
+def default_of_the_sampler(store: Store, rows: Rows) -> None:
+    row = next(row for row in rows if row["phase"] == "search" and row["is_default"])
+    row["proposed_by"] = "sampler"
+
+
 def test_what_is_honest_passes_and_every_metric_is_computed_again(packed: Path) -> None:
     found = verify(packed)
 
@@ -166,6 +191,10 @@ def test_what_is_honest_passes_and_every_metric_is_computed_again(packed: Path) 
         (renamed_method, "method"),
         (peeked, "test"),
         (wrong_groups, "task"),
+        (swapped_sources, "source"),
+        (failed_source, "source"),
+        (another_default, "source"),
+        (default_of_the_sampler, "source"),
     ],
 )
 def test_a_forgery_is_found_though_its_manifest_fits(
