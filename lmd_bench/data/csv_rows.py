@@ -40,11 +40,12 @@ def read_rows(
         strip: take blanks off the ends of values.
 
     Raises:
-        UserError: the file is absent, not UTF-8, lacks one of `columns` or has it twice, holds no
-            row, or has a row that is longer or shorter than its header.
+        UserError: the file is absent, a folder, not UTF-8, lacks one of `columns` or has it twice,
+            holds no row, or has a row that is longer or shorter than its header.
     """
     if not file.is_file():
-        raise UserError(f"{file} does not exist. {how_to_get}")
+        wrong = "is a folder, not a CSV file" if file.is_dir() else "does not exist"
+        raise UserError(f"{file} {wrong}. {how_to_get}")
     try:
         text = file.read_bytes().decode("utf-8-sig")
         separator = delimiter or _delimiter(text, columns)

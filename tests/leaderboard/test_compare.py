@@ -186,6 +186,16 @@ def test_lesions_are_read_from_a_csv(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "sentence"),
+    [(".", "is a folder, not a CSV file"), ("lesions.csv", "lesions.csv does not exist")],
+)
+def test_a_folder_in_place_of_a_file_is_called_a_folder(tmp_path, name, sentence) -> None:
+    needs = "Give a CSV with the columns image_id and the one that --cluster-column names"
+    with pytest.raises(UserError, match=rf"{sentence}\. {needs}\.$"):
+        read_lesions(tmp_path / name, "lesion_id", ("a", "b"))
+
+
+@pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("image,lesion_id\na,1\n", "lacks the column image_id; .* has image, lesion_id"),

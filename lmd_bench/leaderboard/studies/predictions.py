@@ -254,7 +254,7 @@ def read_lesions(path: Path, column: str, image_ids: Sequence[str]) -> list[str]
     Raises:
         UserError: the file or a column is not there, or it names none of the images.
     """
-    known = _column(path, column, image_ids, "it needs image_id and the one that --cluster-column")
+    known = _column(path, column, image_ids, "image_id and the one that --cluster-column names")
     return [f"g:{known[i]}" if i in known else f"i:{i}" for i in image_ids]
 
 
@@ -264,7 +264,7 @@ def read_column(path: Path, column: str, image_ids: Sequence[str]) -> list[str]:
     Raises:
         UserError: as `read_lesions`.
     """
-    known = _column(path, column, image_ids, "it needs image_id and the one that --column")
+    known = _column(path, column, image_ids, "image_id and the one that --column names")
     return [known.get(image, "not known") for image in image_ids]
 
 
@@ -272,8 +272,8 @@ def _column(path: Path, column: str, image_ids: Sequence[str], needs: str) -> di
     rows = read_rows(
         path,
         ("image_id", column),
-        how_to_get=f"{needs} names.",
-        mend=f"name its columns as they are, or give another file ({needs} names)",
+        how_to_get=f"Give a CSV with the columns {needs}.",
+        mend=f"name its columns as they are, or give another file (it needs {needs})",
     )
     known = (row for row in rows if row[column] and row[column].lower() not in MISSING_VALUES)
     values = {row["image_id"]: row[column] for row in known}
