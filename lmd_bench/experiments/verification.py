@@ -120,10 +120,12 @@ def _of_row(row: Row) -> list[Fault]:
     if (named or "+" in row["method"]) and stages != pair:
         what = f"{row['method']} is {stages}, and the row ran {pair}"
         faults.append(Fault("method", row["key"], what))
-    if row["phase"] in ("search", "race") and row["test_balanced_accuracy"] is not None:
-        faults.append(
-            Fault("test", row["key"], f"a run of phase {row['phase']} was judged on test")
-        )
+    on_test, phase = row["test_balanced_accuracy"] is not None, row["phase"]
+    if phase in ("search", "race") and on_test:
+        faults.append(Fault("test", row["key"], f"a run of phase {phase} was judged on test"))
+    if phase in ("confirm", "transfer") and row["status"] == "ok" and not on_test:
+        what = f"a run of phase {phase} ended well and has no score on test"
+        faults.append(Fault("test", row["key"], what))
     return faults
 
 

@@ -342,7 +342,8 @@ def _ranked(study: StudyRows, rule: SelectionRule) -> list[tuple[float, Row]]:
 
 def _test_mean(study: StudyRows, row: Row) -> float:
     values = [run["test_balanced_accuracy"] for run in study.ok_runs(row).values()]
-    return float(np.mean(values)) if values else float("nan")
+    # as numbers, a null is NaN
+    return float(np.mean(np.array(values, dtype=np.float64))) if values else float("nan")
 
 
 def _moments(values: Sequence[float], weights: Sequence[float]) -> tuple[float, float]:

@@ -15,8 +15,9 @@ class Spread:
     n: int
 
 
-def spread(values: Sequence[float]) -> Spread:
-    """Return mean, standard deviation (ddof=1) and count; one NaN makes mean and SD NaN."""
+def spread(scores: Sequence[float | None]) -> Spread:
+    """Return mean, standard deviation (ddof=1) and count; one NaN or None makes both NaN."""
+    values = [nan if score is None else score for score in scores]
     n = len(values)  # a few seeds: for so few values NumPy takes ten times as long
     mean = fsum(values) / n if n > 0 else nan
     sd = sqrt(fsum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else nan

@@ -1,13 +1,14 @@
 """Whether the metrics of a row follow from its logits."""
 
 from collections.abc import Mapping
-from math import isclose, isnan
+from math import inf, isclose, isnan
 from typing import Any
 
 import numpy as np
 
 from lmd_bench.core.schema import Row
 from lmd_bench.stats.metrics import (
+    METRICS,
     evaluate,
     evaluate_further,
     evaluate_scaled,
@@ -23,13 +24,18 @@ _WHOLE = {"rel_tol": 1e-6, "abs_tol": 1e-7}  # another BLAS may round otherwise
 _ROUNDED = {"rel_tol": 5e-5, "abs_tol": 5e-5}  # equal at four digits
 _FITTED = {"rel_tol": 5e-4}  # a temperature is the lowest point of a flat curve
 _LISTED = 3
+# What rows of earlier versions hold as null, and every command takes from the logits.
+_LATER = frozenset(
+    ("val_counts", "test_counts", *(f"test_{m.name}" for m in METRICS.values() if not m.on_val))
+)
 
 
 def contradicted(row: Row, logits: Mapping[str, SplitLogits]) -> tuple[tuple[str, ...], str]:
     """Return the columns of a row that its logits contradict, and what is wrong, in words.
 
-    Metrics of rounded logits are compared at four digits. No columns and a text: the logits are
-    none of that row's classes. Neither: all follows.
+    Metrics of rounded logits are compared at four digits; one that is null does not follow, unless
+    earlier versions had none. No columns and a text: the logits are none of that row's classes.
+    Neither: all follows.
     """
     if not logits:
         return (), ""
@@ -42,13 +48,14 @@ def contradicted(row: Row, logits: Mapping[str, SplitLogits]) -> tuple[tuple[str
         if labels.max(initial=0) >= n_classes:
             return (), f"{split}: a label of no class"
         values |= _of_split(split, labels, z, row)
-    if "val" in logits and row["temperature"] is not None:
+    if "val" in logits:
         values |= _scaled(row, logits)
     rounded = all(are_rounded(z) for _, _, z in logits.values())
     wrong = {
         name: f"{name} is {row[name]}, the logits give {value}"
         for name, value in values.items()
-        if row[name] is not None and not _same(row[name], value, _tolerance(name, rounded=rounded))
+        if (row[name] is not None or name not in _LATER)
+        and not _same(row[name], value, _tolerance(name, rounded=rounded))
     }
     return tuple(wrong), "; ".join(list(wrong.values())[:_LISTED])
 
@@ -72,7 +79,10 @@ def _scaled(row: Row, logits: Mapping[str, SplitLogits]) -> dict[str, Any]:
     if "test" in logits:
         _, labels, z = logits["test"]
         weights = weights_of(row["protocol"], labels)
-        scaled = evaluate_scaled(labels, z, row["temperature"], weights)
+        told = row["temperature"]
+        # By the one that is told, as far as it is a temperature: the one found here is as good.
+        used = told if told is not None and 0 < told < inf else temperature
+        scaled = evaluate_scaled(labels, z, used, weights)
         columns |= {f"test_scaled_{name}": value for name, value in scaled.items()}
     return columns
 
@@ -89,5 +99,5 @@ def _same(stored: Any, value: Any, tolerance: Mapping[str, float]) -> bool:
         return len(stored) == len(value) and all(_same(*pair, tolerance) for pair in pairs)
     # An undefined recall is NaN in the logits' numbers, and NaN or null in the row.
     if stored is None or isnan(stored):
-        return value is None or isnan(value)
+        return value is None or (not isinstance(value, list) and isnan(value))
     return isclose(stored, value, **tolerance)

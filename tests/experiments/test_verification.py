@@ -141,6 +141,14 @@ def wrong_groups(store: Store, rows: Rows) -> None:
     row["val_few_recall"], row["val_many_recall"] = row["val_many_recall"], None
 
 
+def blanked_metrics(store: Store, rows: Rows) -> None:
+    confirmed(rows).update(val_recall=None, test_macro_f1=None, temperature=None)
+
+
+def blanked_score(store: Store, rows: Rows) -> None:
+    confirmed(rows)["test_balanced_accuracy"] = None
+
+
 def swapped_sources(store: Store, rows: Rows) -> None:
     """Count the runs of the tuned configuration as those of the default, and the other way."""
     runs = [row for row in rows if row["phase"] == "confirm" and row["method"] == "crt"]
@@ -191,6 +199,9 @@ def test_what_is_honest_passes_and_every_metric_is_computed_again(packed: Path) 
         (renamed_method, "method"),
         (peeked, "test"),
         (wrong_groups, "task"),
+        (blanked_metrics, "metric"),
+        (blanked_score, "metric"),
+        (blanked_score, "test"),
         (swapped_sources, "source"),
         (failed_source, "source"),
         (another_default, "source"),
@@ -212,6 +223,35 @@ def test_a_forgery_is_found_though_its_manifest_fits(
 
     assert kind in {fault.kind for fault in found.faults}
     assert "manifest" not in {fault.kind for fault in found.faults}
+
+
+def test_rows_of_earlier_versions_lack_what_every_command_takes_from_the_logits(
+    results: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    shutil.copytree(results, folder)
+    store = open_store(folder)
+    row = confirmed(store.rows())
+    row.update(val_counts=None, test_counts=None, test_kappa=None)
+    write_table(pa.Table.from_pylist([row], COLUMNS), store.trial_file(row["key"]))
+
+    assert verify(folder).faults == ()
+
+
+@pytest.mark.parametrize("command", ["leaderboard", "ranks", "intervals"])
+def test_a_run_without_its_score_ends_no_command_in_a_traceback(
+    results: Path, tmp_path: Path, command: str, capsys
+) -> None:
+    folder = tmp_path / "folder"
+    shutil.copytree(results, folder)
+    store = open_store(folder)
+    row = confirmed(store.rows())
+    row.update(test_balanced_accuracy=None, test_recall=None, test_counts=None)
+    write_table(pa.Table.from_pylist([row], COLUMNS), store.trial_file(row["key"]))
+
+    app([command, "--results", str(folder)], standalone_mode=False)
+
+    assert "crt" in capsys.readouterr().out
 
 
 def altered(packed: Path, to: Path, change: Callable[[dict[str, bytes]], None]) -> Path:

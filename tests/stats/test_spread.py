@@ -31,3 +31,7 @@ def test_nothing_has_neither_mean_nor_standard_deviation() -> None:
 
 def test_an_undefined_value_makes_the_mean_undefined() -> None:
     assert isnan(spread([0.5, nan]).mean)
+
+
+def test_a_value_that_is_missing_makes_the_mean_undefined() -> None:
+    assert isnan(spread([0.5, None]).mean)

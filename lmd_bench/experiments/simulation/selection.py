@@ -118,7 +118,7 @@ def _line(
                 else nan
                 for other in order[n_rounds:].tolist()
             ]
-            test[name].append(float(np.mean(judged)))
+            test[name].append(float(np.mean(np.array(judged, dtype=np.float64))))
     scores = {name: np.array(values) for name, values in test.items()}
     return {
         "task": study.task,

@@ -129,6 +129,7 @@ def _over_range(study: RangeStudy, rows: Iterable[Row]) -> StudyTable:
             float(row["test_balanced_accuracy"])
             for row in runs
             if row["status"] == "ok"
+            and row["test_balanced_accuracy"] is not None
             and (row["is_default"] if trial.is_default else row["source_key"] == trial.key)
         ]
         shift = (trial.value or 0.0) - value.get(trial.key, 0.0)

@@ -24,6 +24,7 @@ from lmd_bench.report.blocks import (
 from lmd_bench.report.blocks import row as table_row
 from lmd_bench.report.confirmed import Confirmed
 from lmd_bench.report.context import Context
+from lmd_bench.stats.spread import spread
 
 _INTRO = (
     "Recall on test in % of the configuration that each study selected, mean over its retraining "
@@ -124,7 +125,6 @@ def _intervals(context: Context, one: Confirmed) -> dict[str, str]:
 
 def _by_score(found: Sequence[Confirmed]) -> list[Confirmed]:
     def score(one: Confirmed) -> float:
-        values = [row["test_balanced_accuracy"] for row in one.runs]
-        return sum(values) / len(values)
+        return spread([row["test_balanced_accuracy"] for row in one.runs]).mean
 
     return sorted(found, key=lambda one: (-score(one), one.study.label))
