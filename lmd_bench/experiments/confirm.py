@@ -55,6 +55,8 @@ def confirm(
         context = replace(
             context_here(results, row["dataset"], source, command),
             trial_number=row["trial_number"],
+            repeat_of=row["repeat_of"] or "",
+            factor_range=row["factor_range"] or "",
             is_default=row["is_default"],
             encoder_rank=row["encoder_rank"],
             n_stage1_trials=row["n_stage1_trials"],
@@ -86,12 +88,18 @@ def checked_spec(row: Row) -> TrialSpec:
 def confirmation_seeds(rows: Iterable[Row], row: Row) -> list[int]:
     """Return the seeds that other configurations of the row's task are confirmed with.
 
+    They are those of its study; of a study without any, those of its search, which all methods
+    share; else those of all searches of the task.
+
     Raises:
         UserError: there are none yet.
     """
-    task = row["task_fingerprint"]
+    rows, task = list(rows), row["task_fingerprint"]
+    # A search trains all of its trials with one seed, and another search of the task with another.
+    search = {r["study"] for r in rows if r["phase"] == "search" and r["seed"] == row["seed"]}
     runs = [r for r in rows if r["phase"] == "confirm" and r["task_fingerprint"] == task]
-    own = [r for r in runs if r["study"] == row["study"]] or runs
+    own = [r for r in runs if r["study"] == row["study"]]
+    own = own or [r for r in runs if r["study"] in search] or runs
     if not own:
         raise UserError(
             f"Nothing of the task of trial {row['key']} is confirmed yet, so there are no seeds to "

@@ -28,7 +28,12 @@ TOY = TaskSpec(dataset="toy", imbalance_factor=10.0)
 
 
 def _row(
-    number: int = 0, source: str = "", seed: int = 0, task: TaskSpec = TOY, **measured
+    number: int = 0,
+    source: str = "",
+    seed: int = 0,
+    task: TaskSpec = TOY,
+    study: str = "toy/crt",
+    **measured,
 ) -> dict:
     spec = TrialSpec(
         task=task,
@@ -40,7 +45,7 @@ def _row(
         seed=seed,
         n_epochs=2,
         phase="confirm" if source else "search",
-        study="toy/crt",
+        study=study,
         versions={"crt": 1},
     )
     context = TrialContext(results=Path("unused"), trial_number=number, source_key=source)
@@ -111,6 +116,39 @@ def test_the_seeds_are_those_of_the_tasks_other_runs() -> None:
     assert confirmation_seeds([row, *runs], row) == [4, 9]
     with pytest.raises(UserError, match="no seeds to share"):
         confirmation_seeds([row], row)
+
+
+def test_the_seeds_are_those_of_the_same_search() -> None:
+    searches = [_row(0, study=f"toy/crt/{n}", seed=n) for n in (0, 1)]
+    runs = [
+        _row(0, source=row["key"], seed=10 * n + seed, study=row["study"])
+        for n, row in enumerate(searches)
+        for seed in (4, 9)
+    ]
+    lacking = _row(0, study="toy/vfc/1", seed=1)
+
+    assert confirmation_seeds([*searches, *runs, lacking], lacking) == [14, 19]
+    # of a search without any confirmation, those of all
+    other = _row(0, study="toy/vfc/2", seed=2)
+    assert confirmation_seeds([*searches, *runs, other], other) == [4, 9, 14, 19]
+
+
+def test_a_run_says_what_its_search_repeats_and_over_which_factors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tmp_path, create=True)
+    row = _row(0) | {"repeat_of": "453e093c24ec", "factor_range": "20:200"}
+    store.write(row)
+    store.write(_row(1, source="other", seed=4))
+    monkeypatch.setattr("lmd_bench.experiments.confirm.check_tasks", lambda *_: None)
+    monkeypatch.setattr(
+        "lmd_bench.training.trial.execute_trial",
+        lambda spec, context, _: make_row(spec, context, **FACTS),
+    )
+
+    (run,) = confirm(tmp_path, [row["key"]], DataSource(), "command")
+
+    assert (run["repeat_of"], run["factor_range"]) == ("453e093c24ec", "20:200")
 
 
 @pytest.mark.slow

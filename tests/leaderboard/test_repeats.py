@@ -8,7 +8,7 @@ import pytest
 from lmd_bench.core.errors import UserError
 from lmd_bench.core.options import from_keywords, parse_seeds
 from lmd_bench.leaderboard.board import build
-from lmd_bench.leaderboard.studies.group import by_table, group_studies
+from lmd_bench.leaderboard.studies.group import by_table, group_studies, repeated
 from lmd_bench.leaderboard.tables.render import render
 from lmd_bench.search.options import SearchOptions
 from tests.leaderboard.conftest import TASK
@@ -40,6 +40,17 @@ def test_searches_of_one_method_are_one_line_with_the_sd_over_them(study) -> Non
     assert isnan(line["sd_over_splits"])
     assert "3 searches ± 10.0" in render(board)
     assert not any("never searched" in note for note in board.notes)
+
+
+def test_searches_are_repeats_though_a_retraining_does_not_say_so(study) -> None:
+    rows = repeat(study, 0, [0.5, 0.6]) + repeat(study, 1, [0.6, 0.7])
+    for row in rows:
+        row["repeat_of"] = None if row["phase"] == "confirm" else row["repeat_of"]
+    rows.sort(key=lambda row: row["phase"])  # a retraining comes first
+
+    (repeats,) = repeated(group_studies(rows))
+
+    assert len(repeats) == 2
 
 
 def test_metrics_that_were_asked_for_are_means_over_the_searches_too(study) -> None:

@@ -240,7 +240,9 @@ def repeated(studies: Iterable[StudyRows]) -> list[tuple[StudyRows, ...]]:
     groups: dict[str, list[StudyRows]] = defaultdict(list)
     for study in studies:
         # Of one task each study has a label of its own; on another split it is the same method.
-        groups[study.rows[0].get("repeat_of") or study.label].append(study)
+        # Retrainings by `lmd-bench confirm` of earlier versions do not say what they repeat.
+        searched = (study.trials or study.rows)[0]
+        groups[searched.get("repeat_of") or study.label].append(study)
     return [tuple(members) for members in groups.values()]
 
 
