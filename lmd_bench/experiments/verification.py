@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from lmd_bench.core.errors import UserError
-from lmd_bench.core.schema import PIPELINE_VERSION, DataSource, Row, TaskSpec
+from lmd_bench.core.schema import PIPELINE_VERSION, DataSource, Row, TaskSpec, TrialSpec
 from lmd_bench.core.text import task_label
 from lmd_bench.data.build import OnImages, prepare_dataset
 from lmd_bench.data.tasks.protocols import cut
@@ -95,8 +95,9 @@ def _verified(
     for row in rows:
         all_faults += _of_row(row)
         all_faults += _of_logits(row, judged.get(row["key"], {}))
-    all_faults += _of_tasks(rows, judged, _tasks_here(rows, source, on_images))
-    all_faults += astray(rows)
+    readable = [row for row in rows if _spec(row) is not None]
+    all_faults += _of_tasks(rows, judged, _tasks_here(readable, source, on_images))
+    all_faults += astray(readable)
     all_faults += absent(rows)
     n_ok = sum(row["status"] == "ok" for row in rows)
     notes = _copies(rows, judged)
@@ -110,8 +111,11 @@ def _verified(
 def _of_row(row: Row) -> list[Fault]:
     """Return what a row alone shows: a key of other data, a name of another method."""
     faults: list[Fault] = []
-    spec = spec_of(row)
-    if row["key"] not in {spec.key_under(n) for n in range(1, PIPELINE_VERSION + 1)}:
+    spec = _spec(row)
+    if spec is None:
+        what = "its config_json, versions_json or imbalance_factor cannot be read"
+        faults.append(Fault("row", row["key"], what))
+    elif row["key"] not in {spec.key_under(n) for n in range(1, PIPELINE_VERSION + 1)}:
         what = "its method, task, settings, seed or study are not those that its key is the hash of"
         faults.append(Fault("key", row["key"], what))
     pair = f"{row['representation']}+{row['calibration']}"
@@ -127,6 +131,16 @@ def _of_row(row: Row) -> list[Fault]:
         what = f"a run of phase {phase} ended well and has no score on test"
         faults.append(Fault("test", row["key"], what))
     return faults
+
+
+def _spec(row: Row) -> TrialSpec | None:
+    """Return the trial that a row says it is of; None where what it says makes no key."""
+    try:
+        spec = spec_of(row)
+        assert spec.key
+    except (ValueError, TypeError, AttributeError):  # no JSON, no table, NaN
+        return None
+    return spec
 
 
 def _of_logits(row: Row, logits: Mapping[str, SplitLogits]) -> list[Fault]:

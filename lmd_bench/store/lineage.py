@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
+from lmd_bench.core.errors import UserError
 from lmd_bench.core.schema import OF_A_STUDY, Row
 from lmd_bench.core.text import clock, task_label
 from lmd_bench.stats.metrics import METRICS
@@ -33,7 +34,17 @@ class Lineage:
 
 
 def lineage(store: Store, row: Row) -> Lineage:
-    """Return what a row hangs together with."""
+    """Return what a row hangs together with.
+
+    Raises:
+        UserError: its settings or versions are no JSON.
+    """
+    for name in ("config_json", "versions_json", "library_versions_json"):
+        if not _is_table(row[name]):
+            raise UserError(
+                f"The {name} of row {row['key']} in {store.root} cannot be read; run lmd-bench "
+                "verify on the folder, and fetch the row anew."
+            )
     others: list[Row] = store.scan(_READ).table.to_pylist()
     others.sort(key=lambda other: (other["finished_at"], other["key"]))
     origin = row["source_key"] or row["key"]
@@ -71,6 +82,13 @@ def describe(related: Lineage) -> list[tuple[str, str]]:
         ("cost", _cost(row)),
         ("command", row["command"] or "not recorded"),
     ]
+
+
+def _is_table(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def _task(row: Row) -> str:

@@ -149,6 +149,18 @@ def blanked_score(store: Store, rows: Rows) -> None:
     confirmed(rows)["test_balanced_accuracy"] = None
 
 
+def settings_that_are_no_json(store: Store, rows: Rows) -> None:
+    confirmed(rows)["config_json"] = "{'training.lr': 0.5}"
+
+
+def settings_that_are_no_table(store: Store, rows: Rows) -> None:
+    confirmed(rows)["config_json"] = "3"
+
+
+def no_factor(store: Store, rows: Rows) -> None:
+    confirmed(rows)["imbalance_factor"] = float("nan")
+
+
 def swapped_sources(store: Store, rows: Rows) -> None:
     """Count the runs of the tuned configuration as those of the default, and the other way."""
     runs = [row for row in rows if row["phase"] == "confirm" and row["method"] == "crt"]
@@ -202,6 +214,9 @@ def test_what_is_honest_passes_and_every_metric_is_computed_again(packed: Path) 
         (blanked_metrics, "metric"),
         (blanked_score, "metric"),
         (blanked_score, "test"),
+        (settings_that_are_no_json, "row"),
+        (settings_that_are_no_table, "row"),
+        (no_factor, "row"),
         (swapped_sources, "source"),
         (failed_source, "source"),
         (another_default, "source"),

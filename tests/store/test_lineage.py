@@ -91,3 +91,12 @@ def test_the_command_prints_every_paragraph(store: Store, capsys) -> None:
     for name in NAMES:
         assert f"\n{name} " in "\n" + printed
     assert "command     not recorded" in printed
+
+
+@pytest.mark.parametrize("text", ["not json", "3"])
+def test_settings_that_are_no_table_are_named(store: Store, text: str) -> None:
+    row = make("crt", number=2)
+    store.write({**row, "config_json": text})
+
+    with pytest.raises(UserError, match=f"config_json of row {row['key']} .* cannot be read"):
+        texts(store, key=row["key"])
