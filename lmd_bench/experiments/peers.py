@@ -4,10 +4,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from lmd_bench.core.schema import Row
+from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY, score
 from lmd_bench.store.packs import Fault
 from lmd_bench.store.rows import spec_of
 
 _RETRAINED = ("confirm", "race", "transfer")  # phases that take their configuration from a trial
+_LEAST_RACING = 2  # of the best on val
+_LISTED = 3
 _TAKEN = ("representation", "calibration", "n_epochs", "trial_number", "is_default")
 
 
@@ -71,3 +74,64 @@ def absent(rows: Sequence[Row]) -> list[Fault]:
             if (lacking := sorted(every - of))
         ]
     return faults
+
+
+def without_rounds(rows: Sequence[Row]) -> list[Fault]:
+    """Return the configurations that lack runs of a race, which may be why they did not win it.
+
+    A race starts with the two best on val or more, and the default stays in it to the end. What
+    drops out has the first rounds of what stays.
+    """
+    trials: dict[str, list[Row]] = defaultdict(list)
+    raced: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        if row["phase"] == "search" and score(row, VAL_BALANCED_ACCURACY) is not None:
+            trials[row["study"]].append(row)
+        if row["phase"] == "race":
+            raced[row["study"]][row["source_key"]].append(row)
+    faults: list[Fault] = []
+    for study, runs in raced.items():
+        best = sorted(
+            trials[study], key=lambda row: (-row["val_balanced_accuracy"], row["trial_number"])
+        )
+        what = "it has no run of the race that its study's best on val and default were in"
+        faults += [
+            Fault("absent", row["key"], what)
+            for place, row in enumerate(best)
+            if (place < _LEAST_RACING or row["is_default"]) and row["key"] not in runs
+        ]
+        seeds = {key: {run["seed"] for run in of} for key, of in runs.items()}
+        every = set[int]().union(*seeds.values())
+        for key, own in seeds.items():
+            is_holed = any(own - of for of in seeds.values() if len(of) > len(own))
+            stays = all(run["is_default"] and run["status"] == "ok" for run in runs[key])
+            if is_holed or (stays and own != every):
+                faults.append(Fault("absent", key, "rounds of its race have gaps"))
+    return faults
+
+
+def fewer_seeds(rows: Sequence[Row]) -> list[str]:
+    """Return a note on studies that are confirmed on fewer seeds than others of their search.
+
+    A search may have been told to; so may whoever gives the results away have left some out.
+    """
+    search = {row["study"]: row["seed"] for row in rows if row["phase"] == "search"}
+    seeds: dict[tuple[str, int], dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for row in rows:
+        if row["phase"] == "confirm" and row["study"] in search:
+            group = row["task_fingerprint"], search[row["study"]]
+            seeds[group][row["study"]].add(row["seed"])
+    lacking = {
+        study: sorted(every - own)
+        for of in seeds.values()
+        for every in [set[int]().union(*of.values())]
+        for study, own in of.items()
+        if every - own
+    }
+    if not lacking:
+        return []
+    named = [f"{study} lacks {', '.join(map(str, of))}" for study, of in lacking.items()]
+    return [
+        f"{len(lacking)} studies are confirmed on fewer seeds than others of their search, or some "
+        f"were left out: {'; '.join(named[:_LISTED])}"
+    ]

@@ -19,7 +19,7 @@ from lmd_bench.core.text import task_label
 from lmd_bench.data.build import OnImages, prepare_dataset
 from lmd_bench.data.tasks.protocols import cut
 from lmd_bench.data.tasks.task import fingerprint
-from lmd_bench.experiments.peers import absent, astray
+from lmd_bench.experiments.peers import absent, astray, fewer_seeds, without_rounds
 from lmd_bench.methods.catalogue import named_methods
 from lmd_bench.store.hiding import hidden_ids
 from lmd_bench.store.packs import Fault, file_hash, unpack
@@ -99,8 +99,9 @@ def _verified(
     all_faults += _of_tasks(rows, judged, _tasks_here(readable, source, on_images))
     all_faults += astray(readable)
     all_faults += absent(rows)
+    all_faults += without_rounds(rows)
     n_ok = sum(row["status"] == "ok" for row in rows)
-    notes = _copies(rows, judged)
+    notes = _copies(rows, judged) + fewer_seeds(rows)
     if len(judged) < n_ok:
         notes += [f"{n_ok - len(judged)} rows have no logits, so their metrics are taken as told"]
     if source is None:

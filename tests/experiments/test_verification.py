@@ -161,6 +161,34 @@ def no_factor(store: Store, rows: Rows) -> None:
     confirmed(rows)["imbalance_factor"] = float("nan")
 
 
+def race(rows: Rows) -> list[dict[str, Any]]:
+    """Add the race of a study: the default and one other in three rounds, a third in one."""
+    trials = [row for row in rows if row["phase"] == "search" and row["method"] == "crt"]
+    runs = []
+    for place, trial in enumerate(trials):
+        for seed in (31, 32, 33)[: 1 if place == 2 else 3]:
+            spec = replace(spec_of(trial), phase="race", seed=seed)
+            run = {**trial, "phase": "race", "seed": seed, "source_key": trial["key"]}
+            runs.append({**run, "key": spec.key, "proposed_by": None})
+    rows += runs
+    return runs
+
+
+def best_without_its_race(store: Store, rows: Rows) -> None:
+    runs = race(rows)
+    best = max(runs, key=lambda row: row["val_balanced_accuracy"])["source_key"]
+    for row in [row for row in runs if row["source_key"] == best]:
+        rows.remove(row)
+
+
+def default_without_a_round(store: Store, rows: Rows) -> None:
+    rows.remove(next(row for row in race(rows) if row["is_default"]))
+
+
+def first_round_removed(store: Store, rows: Rows) -> None:
+    rows.remove(next(row for row in race(rows) if row["trial_number"] == 1))
+
+
 def swapped_sources(store: Store, rows: Rows) -> None:
     """Count the runs of the tuned configuration as those of the default, and the other way."""
     runs = [row for row in rows if row["phase"] == "confirm" and row["method"] == "crt"]
@@ -217,6 +245,9 @@ def test_what_is_honest_passes_and_every_metric_is_computed_again(packed: Path) 
         (settings_that_are_no_json, "row"),
         (settings_that_are_no_table, "row"),
         (no_factor, "row"),
+        (best_without_its_race, "absent"),
+        (default_without_a_round, "absent"),
+        (first_round_removed, "absent"),
         (swapped_sources, "source"),
         (failed_source, "source"),
         (another_default, "source"),
@@ -267,6 +298,32 @@ def test_a_run_without_its_score_ends_no_command_in_a_traceback(
     app([command, "--results", str(folder)], standalone_mode=False)
 
     assert "crt" in capsys.readouterr().out
+
+
+def test_a_race_that_is_whole_passes(packed: Path, tmp_path: Path) -> None:
+    unpack(packed, tmp_path)
+    store = open_store(tmp_path)
+    rows = store.scan().table.to_pylist()
+    race(rows)
+    put_rows(store, rows)
+
+    assert verify(tmp_path).faults == ()
+
+
+def test_a_seed_removed_from_a_whole_study_is_told_of(packed: Path, tmp_path: Path) -> None:
+    unpack(packed, tmp_path)
+    store = open_store(tmp_path)
+    rows = store.scan().table.to_pylist()
+    put_rows(
+        store, [r for r in rows if (r["phase"], r["method"], r["seed"]) != ("confirm", "crt", 2)]
+    )
+
+    found = verify(tmp_path)
+
+    assert found.faults == ()
+    assert "fewer seeds than others of their search" in " ".join(found.notes)
+    assert "synthetic/crt lacks 2" in " ".join(found.notes)
+    assert "fewer seeds" not in " ".join(verify(packed).notes)
 
 
 def altered(packed: Path, to: Path, change: Callable[[dict[str, bytes]], None]) -> Path:
