@@ -57,7 +57,7 @@ def verify(
         found = verification.verify(place, into=unpack, source=source, on_images=on_images)
     if found.sha256:
         print(f"SHA-256 {found.sha256}")
-    print(f"{place}: {found.n_rows} rows, metrics of {found.n_recomputed} computed again")
+    print(f"{place}: {found.n_rows} rows, all metrics of {found.n_recomputed} computed again")
     for fault in found.faults[:_LISTED]:
         print(f"{fault.kind}: {fault.where}: {fault.what}")
     if len(found.faults) > _LISTED:

@@ -40,7 +40,7 @@ class Verification:
     faults: tuple[Fault, ...]
     notes: tuple[str, ...]  # what could not be looked at
     n_rows: int
-    n_recomputed: int  # rows whose metrics follow from their logits
+    n_recomputed: int  # rows all of whose metrics were computed again from their logits
     sha256: str = ""  # of a pack
 
 
@@ -102,11 +102,17 @@ def _verified(
     all_faults += without_rounds(rows)
     n_ok = sum(row["status"] == "ok" for row in rows)
     notes = _copies(rows, judged) + fewer_seeds(rows)
+    whole = [row for row in rows if _is_covered(row, judged.get(row["key"], {}))]
+    if len(whole) < len(judged):
+        notes += [
+            f"{len(judged) - len(whole)} rows have logits of test alone: metrics on test were "
+            "computed again, those on val and at a temperature are taken as told"
+        ]
     if len(judged) < n_ok:
         notes += [f"{n_ok - len(judged)} rows have no logits, so their metrics are taken as told"]
     if source is None:
         notes += ["images and labels were compared between runs, not with the data"]
-    return Verification(tuple(all_faults), tuple(notes), len(rows), len(judged), sha256)
+    return Verification(tuple(all_faults), tuple(notes), len(rows), len(whole), sha256)
 
 
 def _of_row(row: Row) -> list[Fault]:
@@ -132,6 +138,13 @@ def _of_row(row: Row) -> list[Fault]:
         what = f"a run of phase {phase} ended well and has no score on test"
         faults.append(Fault("test", row["key"], what))
     return faults
+
+
+def _is_covered(row: Row, logits: Mapping[str, SplitLogits]) -> bool:
+    """Say whether there are logits of each split that a row tells metrics of."""
+    told = (row["val_balanced_accuracy"], row["test_balanced_accuracy"])
+    splits = zip(("val", "test"), told, strict=True)
+    return bool(logits) and all(split in logits for split, score in splits if score is not None)
 
 
 def _spec(row: Row) -> TrialSpec | None:

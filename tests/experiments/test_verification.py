@@ -300,6 +300,27 @@ def test_a_run_without_its_score_ends_no_command_in_a_traceback(
     assert "crt" in capsys.readouterr().out
 
 
+def test_metrics_on_val_without_its_logits_are_not_computed_again(
+    packed: Path, tmp_path: Path
+) -> None:
+    unpack(packed, tmp_path)
+    store = open_store(tmp_path)
+    rows = store.scan().table.to_pylist()
+    row = confirmed(rows)
+    row["val_balanced_accuracy"] = 0.99
+    put_rows(store, rows)
+
+    def leave_test(images: list[dict[str, Any]]) -> None:
+        images[:] = [image for image in images if image["split"] == "test"]
+
+    put_logits(store, row["key"], leave_test)
+
+    found = verify(tmp_path)
+
+    assert (found.faults, found.n_recomputed) == ((), 13)
+    assert "1 rows have logits of test alone" in " ".join(found.notes)
+
+
 def test_a_race_that_is_whole_passes(packed: Path, tmp_path: Path) -> None:
     unpack(packed, tmp_path)
     store = open_store(tmp_path)
@@ -469,7 +490,7 @@ def test_the_commands_pack_look_and_unpack(results: Path, tmp_path: Path, capsys
     app(["submit", str(results), "--to", str(file)], standalone_mode=False)
     app(["verify", str(file), "--unpack", str(into)], standalone_mode=False)
     printed = capsys.readouterr().out
-    assert "14 rows, metrics of 14 computed again" in printed
+    assert "14 rows, all metrics of 14 computed again" in printed
     assert printed.count("SHA-256") == 2
     assert np.array_equal(
         open_store(into).scan(["key"]).table["key"].to_numpy().sort(),
