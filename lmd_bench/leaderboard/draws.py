@@ -32,8 +32,8 @@ N_RESAMPLES = 2000
 class TaskDraws:
     """Balanced accuracy of each run of a task's methods on drawn images, and the runs drawn.
 
-    A run is a retraining seed that all methods have, drawn with all of its search where there are
-    several; over several splits, the mean of a split.
+    A run is a retraining seed that all of these methods have, drawn with all of its search where
+    there are several; over several splits, the mean of a split.
     """
 
     labels: tuple[str, ...]
@@ -42,9 +42,14 @@ class TaskDraws:
     observed: Float[np.ndarray, "methods runs"]
     n_classes: int  # that have test images
     n_seeds: int  # on each split
-    left_out: tuple[str, ...] = ()  # methods without a seed, or a split, that all the others have
+    left_out: tuple[str, ...] = ()  # methods that lack runs, or a split, of the others
     n_splits: int = 1
     n_searches: int = 1  # on each split
+
+    @property
+    def is_repeated(self) -> bool:
+        """Return whether there are several runs of each method, so that their spread is known."""
+        return self.n_seeds * self.n_splits > 1
 
 
 def draw_tasks(
@@ -104,11 +109,11 @@ def _over_splits(
     fullest = max(methods, key=lambda method: len(method.splits))
     names = {split.split for split in fullest.splits}
     kept = [method for method in methods if {split.split for split in method.splits} == names]
+    for name in sorted(names):
+        of_split = [next(s for s in method.splits if s.split == name) for method in kept]
+        with_runs, _ = _with_shared_seeds(of_split)
+        kept = [method for method, s in zip(kept, of_split, strict=True) if s in with_runs]
     parts = splits_of([with_clusters(kept[0], clusters), *kept[1:]])
-    if not parts:  # on no split do they share a seed
-        nothing = np.zeros((n_resamples, 0, 0))
-        left_out = tuple(method.label for method in methods)
-        return TaskDraws((), nothing, nothing[:, 0], nothing[0], 0, 0, left_out)
     scores: list[np.ndarray] = []
     observed: list[np.ndarray] = []
     lesions = [first.lesions or first.image_ids for (first, *_), _ in parts]
@@ -180,14 +185,22 @@ def _reweighted(
 
 
 def _with_shared_seeds(methods: Sequence[Judged]) -> tuple[list[Judged], tuple[int, ...]]:
-    """Return the methods that share seeds, and these: those of the most methods stay."""
-    commonest = max(methods, key=lambda m: sum(m.seeds == other.seeds for other in methods))
-    kept = [method for method in methods if set(method.seeds) & set(commonest.seeds)]
-    shared = set.intersection(*(set(method.seeds) for method in kept))
-    if not shared:
-        kept = [method for method in kept if set(method.seeds) >= set(commonest.seeds)]
-        shared = set(commonest.seeds)
-    return kept, tuple(sorted(shared))
+    """Return the methods that are drawn together, and the seeds that each of them has.
+
+    A method that lacks many seeds, or searches, would take them from all others. So of the sets of
+    seeds that methods share, that is taken which gives the most runs in all: two methods or more,
+    times their seeds.
+    """
+    of_methods = [frozenset(method.seeds) for method in methods]
+    shared = dict.fromkeys(one & other for one in of_methods for other in of_methods)
+
+    def n_runs(seeds: frozenset[int]) -> tuple[bool, int, int]:
+        n_methods = sum(seeds <= those for those in of_methods)
+        return n_methods > 1, n_methods * len(seeds), n_methods
+
+    chosen = max(filter(None, shared), key=n_runs)
+    kept = [m for m, seeds in zip(methods, of_methods, strict=True) if chosen <= seeds]
+    return kept, tuple(sorted(chosen))
 
 
 def _run_weights(

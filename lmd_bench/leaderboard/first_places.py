@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 from jaxtyping import Float
 
 from lmd_bench.leaderboard.draws import TaskDraws
 from lmd_bench.leaderboard.tables.text import Part, Table, percent
+
+ONE_RUN = "with one run of each method, how far retrainings lie apart is not known"
 
 
 @dataclass(frozen=True)
@@ -16,9 +19,9 @@ class FirstPlace:
 
     labels: tuple[str, ...]
     scores: tuple[float, ...]  # balanced accuracy, mean over the shared seeds
-    chances: tuple[float, ...]
+    chances: tuple[float, ...]  # NaN with one run of each, whose spread is not known
     n_seeds: int  # on each split
-    left_out: tuple[str, ...]  # methods without a seed, or a split, that all the others have
+    left_out: tuple[str, ...]  # methods that lack runs, or a split, of the others
     n_splits: int = 1
     n_searches: int = 1  # on each split
 
@@ -34,10 +37,10 @@ def first_places(tasks: Mapping[str, TaskDraws]) -> dict[str, FirstPlace]:
 
 def first_place(drawn: TaskDraws) -> FirstPlace:
     """Return how often each method of a task comes first."""
-    if not drawn.labels:
-        return FirstPlace((), (), (), 0, drawn.left_out)
     observed = drawn.observed.mean(axis=1)
-    chances = chances_of_first(np.einsum("rms,rs->rm", drawn.scores, drawn.weights))
+    chances = np.full(len(observed), np.nan)
+    if drawn.is_repeated:
+        chances = chances_of_first(np.einsum("rms,rs->rm", drawn.scores, drawn.weights))
     order = np.lexsort((-chances, -observed)).tolist()
     return FirstPlace(
         labels=tuple(drawn.labels[index] for index in order),
@@ -58,6 +61,11 @@ def chances_of_first(
     return (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
 
 
+def share(chance: float) -> str:
+    """Return a share of draws in percent; a dash where it is not known."""
+    return "–" if isnan(chance) else f"{100 * chance:.0f} %"
+
+
 def first_places_text(places: dict[str, FirstPlace]) -> list[Part]:
     """Return the chances of each task as text."""
     lines: list[Part] = [
@@ -66,7 +74,7 @@ def first_places_text(places: dict[str, FirstPlace]) -> list[Part]:
     ]
     for task, place in places.items():
         cells = [
-            (label, percent(score), f"{100 * chance:.0f} %")
+            (label, percent(score), share(chance))
             for label, score, chance in zip(place.labels, place.scores, place.chances, strict=True)
         ]
         seeds = f"{place.n_seeds} seed{'s' if place.n_seeds > 1 else ''}"
@@ -74,6 +82,9 @@ def first_places_text(places: dict[str, FirstPlace]) -> list[Part]:
             seeds += f" of {place.n_searches} searches, drawn by search"
         lines += ["", f"{task}, {seeds}", Table(("method", "bal. acc.", "first"), cells)]
         if place.left_out:
-            lacking = "seed" if place.n_splits == 1 else "seed or lack a split"
-            lines.append(f"Left out, as they share no {lacking}: {', '.join(place.left_out)}.")
+            split = "" if place.n_splits == 1 else "a split, or "
+            names = ", ".join(place.left_out)
+            lines.append(f"Left out, as they lack {split}seeds that the others share: {names}.")
+    if any(isnan(chance) for place in places.values() for chance in place.chances):
+        lines += ["", f"A dash: {ONE_RUN}."]
     return lines if places else ["No task has two methods whose logits of test were kept."]

@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from lmd_bench.leaderboard.draws import TaskDraws
-from lmd_bench.leaderboard.first_places import chances_of_first
+from lmd_bench.leaderboard.first_places import ONE_RUN, chances_of_first, share
 from lmd_bench.leaderboard.tables.text import Part, Table, with_bounds
 from lmd_bench.stats.aggregates import (
     FEWEST_RUNS,
@@ -34,7 +34,10 @@ UNIT = (
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A number of each method, and its 95 % bounds over test images and retrainings."""
+    """A number of each method, and its 95 % bounds over test images and retrainings.
+
+    Where a task has one run of each method, the spread over retrainings is not known: NaN.
+    """
 
     values: Float[np.ndarray, "methods ..."]
     low: Float[np.ndarray, "methods ..."]
@@ -49,7 +52,7 @@ class OverTasks:
     methods: tuple[str, ...]
     n_runs: int  # of each method, on all tasks
     iqm: Drawn
-    first: Float[np.ndarray, " methods"]  # share of draws in which its IQM is the highest
+    first: Float[np.ndarray, " methods"]  # share of draws in which its IQM is highest; NaN as there
     profiles: Drawn  # methods x THRESHOLDS
     left_out: tuple[str, ...]  # methods without runs on some task
 
@@ -91,6 +94,11 @@ class OverTasks:
             return ""
         return f"Of {self.n_runs} runs of each method, the interquartile mean is the mean."
 
+    @property
+    def said_of_spread(self) -> str:
+        """Return a sentence where the bounds are not known; else nothing."""
+        return f"A dash: on a task {ONE_RUN}." if np.isnan(self.first).any() else ""
+
 
 def over_tasks(tasks: Mapping[str, TaskDraws]) -> OverTasks | None:
     """Return the methods that have runs on every task; None for fewer than two tasks or no method.
@@ -113,16 +121,19 @@ def over_tasks(tasks: Mapping[str, TaskDraws]) -> OverTasks | None:
     order = np.lexsort((np.array(shared), -values)).tolist()
     methods = [shared[index] for index in order]
     iqm = np.stack([interquartile_mean(drawn[name], weights) for name in methods], axis=-1)
-    profiles = [performance_profile(drawn[name], weights, THRESHOLDS) for name in methods]
+    profiles = np.stack(
+        [performance_profile(drawn[name], weights, THRESHOLDS) for name in methods], axis=1
+    )
+    known_spread = all(task.is_repeated for task in parts)
     seen = [performance_profile(observed[name], evenly, THRESHOLDS) for name in methods]
     labels = (label for task in tasks.values() for label in (*task.labels, *task.left_out))
     return OverTasks(
         tasks=tuple(known),
         methods=tuple(methods),
         n_runs=len(evenly),
-        iqm=_with_bounds(values[order], iqm),
-        first=chances_of_first(iqm),
-        profiles=_with_bounds(np.array(seen), np.stack(profiles, axis=1)),
+        iqm=_with_bounds(values[order], iqm, known_spread),
+        first=chances_of_first(iqm) if known_spread else np.full(len(methods), np.nan),
+        profiles=_with_bounds(np.array(seen), profiles, known_spread),
         left_out=tuple(dict.fromkeys(label for label in labels if label not in shared)),
     )
 
@@ -135,7 +146,7 @@ def over_tasks_text(over: OverTasks) -> list[Part]:
         (
             name,
             with_bounds(float(over.iqm.values[i]), over.interval(i)),
-            f"{100 * over.first[i]:.0f} %",
+            share(float(over.first[i])),
             *(f"{100 * over.profiles.values[i, place]:.0f} %" for place in named),
         )
         for i, name in enumerate(over.methods)
@@ -153,7 +164,7 @@ def over_tasks_text(over: OverTasks) -> list[Part]:
         "IQM: mean of the middle half of the runs, each task weighing the same. First: share of "
         "draws in which a method's IQM is the highest. > 40: share of runs above 40. [ ]: 95 % "
         "over test images and retrainings of these tasks; of other tasks it says nothing.",
-        *([over.said_of_mean] if over.said_of_mean else []),
+        *filter(None, (over.said_of_mean, over.said_of_spread)),
     ]
 
 
@@ -170,7 +181,11 @@ def _scores(
 
 
 def _with_bounds(
-    values: Float[np.ndarray, "methods ..."], drawn: Float[np.ndarray, "draws methods ..."]
+    values: Float[np.ndarray, "methods ..."],
+    drawn: Float[np.ndarray, "draws methods ..."],
+    known_spread: bool,
 ) -> Drawn:
+    if not known_spread:
+        return Drawn(values, np.full_like(values, np.nan), np.full_like(values, np.nan))
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     return Drawn(values, low, high)

@@ -353,7 +353,10 @@ def _data(ranking: Ranking, places: dict[str, FirstPlace]) -> dict[str, Any]:
         else {"chi_squared": tests.friedman, "p": tests.friedman_p},
         "pairs": None if tests is None else [vars(pair) for pair in tests.pairs],
         "cliques": None if tests is None else tests.cliques,
-        "first_places": {task: vars(place) for task, place in places.items()},
+        "first_places": {
+            task: vars(place) | {"chances": _plain(np.array(place.chances))}
+            for task, place in places.items()
+        },
     }
 
 
@@ -365,10 +368,10 @@ def _over_tasks_data(over: OverTasks | None) -> dict[str, Any] | None:
         "methods": over.methods,
         "left_out": over.left_out,
         "n_runs": over.n_runs,
-        "iqm": {name: values.tolist() for name, values in vars(over.iqm).items()},
-        "first": over.first.tolist(),
+        "iqm": {name: _plain(values) for name, values in vars(over.iqm).items()},
+        "first": _plain(over.first),
         "thresholds": THRESHOLDS.tolist(),
-        "profiles": {name: values.tolist() for name, values in vars(over.profiles).items()},
+        "profiles": {name: _plain(values) for name, values in vars(over.profiles).items()},
     }
 
 

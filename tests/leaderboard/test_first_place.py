@@ -5,8 +5,14 @@ import pytest
 from scipy.stats import norm
 
 from lmd_bench.leaderboard.draws import draw
-from lmd_bench.leaderboard.first_places import FirstPlace, chances_of_first, first_place
+from lmd_bench.leaderboard.first_places import (
+    FirstPlace,
+    chances_of_first,
+    first_place,
+    first_places_text,
+)
 from lmd_bench.leaderboard.studies.predictions import Judged
+from lmd_bench.leaderboard.tables.text import lay_out
 
 RNG = np.random.default_rng
 LABELS = np.repeat(np.arange(4), 40)
@@ -46,12 +52,14 @@ def test_a_method_and_its_copy_are_first_half_of_the_time_each() -> None:
 
 
 def test_the_chance_is_that_of_a_normal_difference() -> None:
-    # one seed, one class: the chance that the mean of the drawn differences is above 0
+    # two equal seeds, one class: the chance that the mean of the drawn differences is above 0
     right = np.zeros((400, 2), dtype=bool)
     right[:20, 0] = True
     right[20:32, 1] = True  # 20 against 12 of 400 images
     ids, labels = tuple(f"{i:03}" for i in range(400)), np.zeros(400, dtype=np.int64)
-    methods = [Judged(n, (1,), ids, labels, right[:, [i]], ("many",)) for i, n in enumerate("ab")]
+    methods = [
+        Judged(n, (1, 2), ids, labels, right[:, [i, i]], ("many",)) for i, n in enumerate("ab")
+    ]
 
     found = placed(methods, n_resamples=40_000)
 
@@ -67,6 +75,59 @@ def test_seeds_are_those_that_all_have() -> None:
 
     assert found.n_seeds == 2
     assert found.left_out == ("c",)
+
+
+def test_a_method_with_few_runs_changes_nothing_for_the_others() -> None:
+    """One good seed of five, or one search of three: it is left out, and is said to be."""
+    seeds = tuple(range(15))
+    full = [judged(name, 0.6, number, seeds) for number, name in enumerate("abc")]
+    full = [replace(m, searches=tuple(f"{m.label}{s // 5}" for s in seeds)) for m in full]
+    one_seed = judged("few", 0.6, 3, seeds[:1])
+    one_search = judged("few", 0.6, 3, seeds[:5])
+
+    alone = placed(full)
+    for few in (one_seed, one_search):
+        found = placed([few, *full])
+        assert found.left_out == ("few",)
+        assert replace(found, left_out=()) == alone
+    assert (alone.n_seeds, alone.n_searches) == (15, 3)
+    text = str(first_places_text({"task": placed([one_seed, *full])}))
+    assert "Left out, as they lack seeds that the others share: few." in text
+
+
+def test_many_methods_are_not_left_out_for_one_with_more_seeds() -> None:
+    methods = [judged("more", 0.6, 0, tuple(range(10))), judged("a", 0.6, 1), judged("b", 0.6, 2)]
+
+    found = placed(methods)
+
+    assert (found.n_seeds, found.left_out) == (3, ())
+
+
+def test_few_runs_on_one_of_several_splits_change_nothing_for_the_others() -> None:
+    full = [
+        over_splits(name, [judged(name, 0.6, n), judged(name, 0.6, n + 10)])
+        for n, name in enumerate("abc")
+    ]
+    few = over_splits("few", [judged("few", 0.6, 5), judged("few", 0.6, 6, (1,))])
+
+    found = placed([*full, few])
+
+    assert found.left_out == ("few",)
+    assert replace(found, left_out=()) == placed(full)
+
+
+def test_with_one_run_of_each_no_chance_is_known() -> None:
+    """How far retrainings lie apart is in every chance, and one run does not show it."""
+    one_each = [judged(name, 0.6, number, (1,)) for number, name in enumerate("ab")]
+
+    found = placed(one_each)
+
+    assert np.isnan(found.chances).all()
+    assert found.scores[0] >= found.scores[1]
+    text = " ".join(lay_out(first_places_text({"task": found}), 80))
+    assert "A dash: with one run of each method" in text
+    assert "nan" not in text
+    assert not np.isnan(placed([over_splits(m.label, [m, m]) for m in one_each]).chances).any()
 
 
 def test_among_equal_methods_the_first_is_not_sure() -> None:

@@ -95,6 +95,18 @@ def test_of_fewer_than_four_runs_it_says_that_it_is_the_mean() -> None:
     assert few.iqm.values[0] == pytest.approx(few.profiles.values[0].mean(), abs=0.05)
 
 
+def test_with_one_run_of_each_on_a_task_no_bound_is_known() -> None:
+    methods = {"crt": 0.4, "lmd": 0.6}
+    over = over_tasks({"a": drawn(methods, 0, n=1), "b": drawn(methods, 10, "other")})
+    assert over is not None
+    assert np.isfinite(over.iqm.values).all()
+    for unknown in (over.iqm.low, over.iqm.high, over.first, over.profiles.low, over.profiles.high):
+        assert np.isnan(unknown).all()
+    text = " ".join(lay_out(over_tasks_text(over), 80))
+    assert "A dash: on a task with one run of each method" in text
+    assert "nan" not in text
+
+
 def covered(n_simulations: int, n_resamples: int = 200) -> float:
     """Return how often the interval holds the interquartile mean of all runs and images there are.
 

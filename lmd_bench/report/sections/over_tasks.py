@@ -1,7 +1,10 @@
 """Methods over all tasks, run by run: interquartile means and performance profiles."""
 
+import numpy as np
+
 from lmd_bench.core.errors import UserError
 from lmd_bench.leaderboard.draws import TaskDraws, draw
+from lmd_bench.leaderboard.first_places import share
 from lmd_bench.leaderboard.over_tasks import THRESHOLDS, UNIT, OverTasks, over_tasks
 from lmd_bench.leaderboard.tables.text import bounds
 from lmd_bench.report.blocks import (
@@ -13,6 +16,7 @@ from lmd_bench.report.blocks import (
     Table,
     TableRow,
     Text,
+    missing,
     notes,
     percent,
     words,
@@ -42,7 +46,7 @@ def section(context: Context) -> Section | None:
     command = context.command("ranks")
     lines = [f"Left out, as they lack runs of a task: {', '.join(over.left_out)}."]
     blocks: list[Block] = [
-        Text((_intro(over), *([over.said_of_mean] if over.said_of_mean else []))),
+        Text((_intro(over), *filter(None, (over.said_of_mean, over.said_of_spread)))),
         Listing(_table(over), command),
         *notes(lines if over.left_out else []),
         _figure(context, over),
@@ -64,7 +68,9 @@ def _table(over: OverTasks) -> Table:
             words(name),
             percent(float(over.iqm.values[place])),
             words(bounds(over.interval(place))),
-            Cell(f"{100 * over.first[place]:.0f} %", float(over.first[place])),
+            missing()
+            if np.isnan(over.first[place])
+            else Cell(share(float(over.first[place])), float(over.first[place])),
             method=name,
         )
         for place, name in enumerate(over.methods)
@@ -114,7 +120,9 @@ def _numbers(over: OverTasks) -> Table:
             Cell(
                 f"{100 * over.profiles.values[place, at]:.0f}",
                 float(over.profiles.values[place, at]),
-                note=f"{100 * over.profiles.low[place, at]:.0f} to "
+                note=""
+                if np.isnan(over.profiles.low[place, at])
+                else f"{100 * over.profiles.low[place, at]:.0f} to "
                 f"{100 * over.profiles.high[place, at]:.0f}",
             )
             for at in named
