@@ -45,6 +45,7 @@ from lmd_bench.store.from_logits import columns_of_metrics
 from lmd_bench.store.row_files import ORDER
 from lmd_bench.store.store import Store
 
+CHOSEN_ON_TEST = " (chosen on test)"  # ends labels where a rule looked at test
 _READ = (
     *(
         *STUDY_COLUMNS,
@@ -382,7 +383,7 @@ def _beside_others(
         largest[line.task] = max(largest[line.task], line.n_stage1_trials + line.n_trials)
     # hours pay for as many trials as they do
     counts_trials = budget is None or budget.unit == "trials"
-    watermark = " (chosen on test)" if rule.watermark else ""
+    watermark = CHOSEN_ON_TEST if rule.watermark else ""
     return [
         replace(
             line,

@@ -13,6 +13,7 @@ from lmd_bench.experiments.results import open_results
 from lmd_bench.leaderboard.board import build
 from lmd_bench.leaderboard.ranking import picture, rank, run_frame
 from lmd_bench.leaderboard.studies.group import group_studies
+from lmd_bench.leaderboard.studies.rules import RULES
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
 from lmd_bench.store.merging import merge
 from lmd_bench.store.store import open_store
@@ -133,6 +134,8 @@ def test_json_holds_the_tests_of_enough_data_sets(tmp_path: Path, study, capsys)
     assert len(data["pairs"]) == 3
     assert data["average_ranks"][2] == 3.0
     assert len(data["first_places"]) == 6
+    (place, *_) = data["first_places"].values()
+    assert place["chances"] == [None] * 3  # of one run each
 
 
 def test_the_text_of_six_data_sets_says_that_no_pair_could_differ(
@@ -162,6 +165,19 @@ def test_runs_of_repeated_searches_are_of_one_method(study) -> None:
     frame = run_frame(group_studies(rows), RULE)
 
     assert frame["method"].value_counts().to_dict() == {"crt": 4, "lmd": 1}
+
+
+def test_methods_chosen_on_test_have_their_chance_to_be_better(study) -> None:
+    """Labels of such a leaderboard say so at their end, and those of runs do not."""
+    rows, rule = _rows(study, 2), RULES["oracle_test"]
+    ranking = rank(build(rows, rule), run_frame(group_studies(rows), rule))
+    usual = rank(build(rows), run_frame(group_studies(rows), RULE))
+
+    assert {name.partition(" (")[0] for name in ranking.methods} == {*usual.methods}
+    assert ranking.methods != usual.methods
+    better = ranking.aggregates["improvement_probability"].values
+    assert better.tolist() == usual.aggregates["improvement_probability"].values.tolist()
+    assert better[-1] == 0  # the worst method
 
 
 def _in_two_folders(tmp_path: Path, study) -> tuple[Path, Path, list[dict]]:
