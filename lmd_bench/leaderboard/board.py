@@ -185,7 +185,8 @@ def _build(
         for line, (study, runs) in zip(_beside_others(lines, rule, budget), judged, strict=True)
     ]
     versions = versions_of(study.rows[0] for study in studies)
-    lines = _with_best(pooled(measured, versions))
+    lines, not_compared = _with_best(pooled(measured, versions))
+    all_notes += not_compared
     all_notes += [
         f"of one split seed and unlike images or splits, so kept apart: {', '.join(tasks)}"
         for tasks in versions.values()
@@ -290,18 +291,30 @@ def _joint(study: StudyRows, selected: Row, judged: Judged | None) -> Joint:
     return joint([nan if score is None else score for score in scores], None, "")
 
 
-def _with_best(measured: Sequence[Measured]) -> list[BoardLine]:
-    """Return the lines, with which of each task leads or is not told apart from what leads."""
+def _with_best(measured: Sequence[Measured]) -> tuple[list[BoardLine], list[str]]:
+    """Return the lines, with which of each task leads or is not told apart from what leads.
+
+    A note names what could not be compared with what leads: it bears no mark.
+    """
     of_task: dict[str, list[Judged]] = defaultdict(list)
     for one in measured:
         of_task[one.line.task] += [] if one.judged is None else [one.judged]
-    behind = {leader.task: leader.behind for leader in leaders_of(of_task)}
-    return [
-        replace(one.line, with_best=one.judged.label not in behind[one.line.task])
-        if one.judged is not None and one.line.task in behind
-        else one.line
+    leaders = leaders_of(of_task)
+    marked = {leader.task: leader.marked for leader in leaders}
+    lines = [
+        replace(
+            one.line,
+            with_best=one.judged is not None and one.judged.label in marked.get(one.line.task, ()),
+        )
         for one in measured
     ]
+    notes = [
+        f"not compared with {leader.best.label}, which leads on {leader.task}, for lack of two "
+        f"seeds or splits in common: {', '.join(leader.unknown)}"
+        for leader in leaders
+        if leader.unknown
+    ]
+    return lines, notes
 
 
 def _stored(trials: Sequence[Row], name: str) -> int | None:

@@ -17,7 +17,7 @@ class Leader:
     task: str
     best: Judged
     others: tuple[Judged, ...]  # best first
-    against: tuple[Comparison, ...]  # the best less each other, Holm over those of all tasks
+    against: tuple[Comparison, ...]  # the best less each that shares a seed, Holm over all tasks
 
     @property
     def score(self) -> float:
@@ -26,13 +26,24 @@ class Leader:
 
     @property
     def together(self) -> list[str]:
-        """Return the methods that are not told apart from the best."""
-        return [pair.other for pair in self.against if not pair.p_holm <= LEVEL]
+        """Return the methods that were compared with the best and are not told apart from it."""
+        return [pair.other for pair in self.against if pair.p_holm > LEVEL or _is_equal(pair)]
 
     @property
     def behind(self) -> list[str]:
         """Return the methods that are told apart from the best."""
         return [pair.other for pair in self.against if pair.p_holm <= LEVEL]
+
+    @property
+    def unknown(self) -> list[str]:
+        """Return the methods of which nothing is known: they share one seed with it, or none."""
+        known = {*self.together, *self.behind}
+        return [other.label for other in self.others if other.label not in known]
+
+    @property
+    def marked(self) -> list[str]:
+        """Return what bears the mark; nothing where none of the others could be compared."""
+        return [self.best.label, *self.together] if self.together or self.behind else []
 
 
 def leaders_of(tasks: Mapping[str, Sequence[Judged]]) -> list[Leader]:
@@ -55,6 +66,11 @@ def leaders_of(tasks: Mapping[str, Sequence[Judged]]) -> list[Leader]:
     return [
         replace(leader, against=tuple(next(family) for _ in leader.against)) for leader in found
     ]
+
+
+def _is_equal(pair: Comparison) -> bool:
+    """Return whether two methods were right on the same images in several runs: that has no p."""
+    return pair.tested.n_seeds > 1 and pair.only_first == pair.only_other == 0
 
 
 def score_of(judged: Judged) -> float:

@@ -1,11 +1,12 @@
 """The first section: who leads, who is not told apart, what the data cannot show."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lmd_bench.leaderboard.leaders import leaders_of
+from lmd_bench.leaderboard.leaders import Leader, leaders_of
 from lmd_bench.leaderboard.line import SCORES
 from lmd_bench.leaderboard.studies.predictions import Judged
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY
@@ -131,6 +132,35 @@ def test_who_leads_is_computed_alike_for_leaderboard_and_summary(three: Context)
     frame = three.board.frame
 
     assert set(frame["label"][~frame["with_best"]]) == {*leader.behind} == {"poor"}
+
+
+def moved(leader: Leader, seeds: tuple[int, ...], place: int) -> list[Judged]:
+    """Return the methods of a leader, one of them with other seeds; the best is at place 0."""
+    methods = [leader.best, *leader.others]
+    methods[place] = replace(methods[place], seeds=seeds)
+    return methods
+
+
+def test_what_shares_no_two_seeds_with_the_best_is_named_and_not_marked(three: Context) -> None:
+    (leader,) = leaders_of(three.judged)
+    for seeds in ((6, 7, 8, 9, 10), (5, 6, 7, 8, 9)):
+        (found,) = leaders_of({"task": moved(leader, seeds, 1)})
+        assert (found.marked, found.unknown) == ([leader.best.label], [leader.together[0]])
+        assert (found.together, found.behind) == ([], ["poor"])
+        assert "1 of 2 others could not be compared" in summary._sentence(found)
+
+        (found,) = leaders_of({"task": moved(leader, seeds, 0)})
+        assert (found.marked, len(found.unknown)) == ([], 2)
+        assert "told apart" not in summary._sentence(found)
+
+
+def test_a_method_with_the_same_predictions_as_the_best_bears_its_mark(three: Context) -> None:
+    """Equal predictions in several runs have no p, and need none."""
+    (leader,) = leaders_of(three.judged)
+    copy = replace(leader.best, label="copy")
+    (found,) = leaders_of({"task": [leader.best, copy, *leader.others]})
+    assert {leader.best.label, "copy"} <= {*found.marked}
+    assert not found.unknown
 
 
 def test_the_recall_of_each_class_has_its_interval(three: Context) -> None:

@@ -50,11 +50,16 @@ def section(context: Context) -> Section | None:
 
 
 def _sentence(leader: Leader) -> str:
-    together, n = leader.together, len(leader.against)
+    together, n = leader.together, len(leader.together) + len(leader.behind)
     # A sentence is read without the fingerprint, which stands in the heading below.
     parts = leader.task.split(" · ")
     where = " · ".join(part for part in parts if not re.fullmatch(_FINGERPRINT, part))
     lead = f"{where}: {leader.best.label} leads with {100 * leader.score:.1f} %"
+    unknown = len(leader.unknown)
+    if unknown:
+        lead += f" ({unknown} of {len(leader.others)} others could not be compared with it)"
+    if not n:
+        return f"{lead}."
     if not together:
         return f"{lead}, and all {n} others are told apart from it."
     if len(together) == n:
@@ -69,7 +74,7 @@ def _power(found: Sequence[Leader]) -> str:
     known = [pair.detectable for one in found for pair in one.against if not isnan(pair.detectable)]
     if not known:
         return "How large a difference must be to show is not known with one retraining of each."
-    n_tests = found[0].against[0].n_tests
+    n_tests = next(pair.n_tests for one in found for pair in one.against)
     return (
         f"With 80 % power (Holm over {n_tests} comparisons), true differences show from "
         f"{100 * min(known):.1f} points on; in the median pair from {100 * median(known):.1f}."
