@@ -1,7 +1,7 @@
 """Methods whose searches were repeated on several splits: one line, one comparison, one chance."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import isnan
 from pathlib import Path
@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from lmd_bench.experiments.results import open_results
-from lmd_bench.leaderboard.studies.predictions import Clusters
+from lmd_bench.leaderboard.studies.measure import measure_alone, quiet_note
+from lmd_bench.leaderboard.studies.predictions import Clusters, Judged
+from lmd_bench.stats.proportions import jeffreys
 from lmd_bench.store.store import open_store
 from tests.leaderboard.conftest import TASK
 
@@ -101,3 +103,33 @@ def test_lesions_of_a_file_are_those_of_every_split(filled: Path) -> None:
 def test_the_board_is_the_same_as_json(filled: Path) -> None:
     lines = json.loads(open_results(filled).leaderboard().frame.to_json(orient="records"))
     assert {line["n_seeds"] for line in lines} == {6}
+
+
+def _always_right(split: int, ids: Sequence[str]) -> Judged:
+    """Return a model that has 60 % of 400 images of `a` right, and all of four of `b`."""
+    labels = np.repeat([0, 1], [400, 4])
+    of_a = np.random.default_rng(split).uniform(size=(400, 5)) < 0.6
+    right = np.vstack([of_a, np.ones((4, 5), dtype=bool)])
+    classes = {"groups": ("many", "few"), "class_names": ("a", "b")}
+    return Judged("m", (0, 1, 2, 3, 4), tuple(ids), labels, right, split=str(split), **classes)
+
+
+@pytest.mark.parametrize(("shared", "n_images"), [(True, 4), (False, 12)])
+def test_a_class_that_is_always_right_has_jeffreys_limits_over_splits_too(
+    shared: bool, n_images: int
+) -> None:
+    parts = [
+        _always_right(split, [f"{0 if shared else split}-{n:03}" for n in range(404)])
+        for split in range(3)
+    ]
+    over = replace(parts[0], splits=tuple(parts))
+
+    n = np.array(float(n_images))
+    low = float(jeffreys(n, n)[0])
+    of_class = measure_alone(over, "recall:b")
+    assert (of_class.interval.low, of_class.interval.high) == pytest.approx((low, 1.0))
+    score = measure_alone(over)
+    # Half of the score is of class b; what is known of a is little beside it.
+    assert score.images.low < score.value - (1 - low) / 2
+    assert score.images.high < score.value + 0.02
+    assert "few images, or nearly all or none right" in quiet_note(over)

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int64
 
 from lmd_bench.core.errors import unknown
 from lmd_bench.leaderboard.studies.predictions import Judged
-from lmd_bench.stats.bootstrap import mean_recall
+from lmd_bench.stats.bootstrap import cluster_numbers, mean_recall
 from lmd_bench.stats.calibration import Estimate
 from lmd_bench.stats.influence import (
     Influence,
@@ -86,7 +86,8 @@ def measure_splits(sides: Sides, metric: str = PRIMARY.name) -> Joint:
 
     Splits take the place of retrainings. A lesion that is in the test set of several moves the
     score of each, and by how much is known of recalls; of other metrics, the share of images that
-    two test sets have in common stands for it (`stats.splits`).
+    two test sets have in common stands for it (`stats.splits`). Jeffreys' limits of a class are
+    those of the lesions of all test sets.
 
     Args:
         sides: Weights and models, each over several splits of one data set.
@@ -115,8 +116,29 @@ def measure_splits(sides: Sides, metric: str = PRIMARY.name) -> Joint:
         pulls[[place[unit] for unit in units], number] = influence.of_units.mean(axis=1)
         values.append(float(np.mean(by_seed)))
         df = max(df, influence.df)
+    influence = Influence(pulls, df)
+    if len(sides) == 1:
+        labels, right, lesions = _of_all_splits(sides[0][1])
+        n_classes = len(sides[0][1].groups)
+        weights = mean_weights(labels, n_classes, _classes(sides[0][1], metric))
+        # The pulls know best what varies within each split; a quiet class has next to none.
+        if weights[quiet_classes(labels, right, n_classes, lesions)].any():
+            influence = with_tails(influence, labels, right, weights, lesions)
     over = over_images(sides[0][1].clusters)
-    return joint(values, Influence(pulls, df), over, "splits, each with its searches and runs")
+    return joint(values, influence, over, "splits, each with its searches and runs")
+
+
+def _of_all_splits(
+    judged: Judged,
+) -> tuple[Int64[np.ndarray, " images"], Float[np.ndarray, " images"], Lesions]:
+    """Return label, how right on average and lesion of the test images of all splits together.
+
+    An image that is in several test sets is there several times, as one lesion.
+    """
+    labels = np.concatenate([split.labels for split in judged.splits])
+    right = np.concatenate([split.right.mean(axis=1) for split in judged.splits])
+    names = [name for split in judged.splits for name in split.lesions or split.image_ids]
+    return labels, right, cluster_numbers(names)
 
 
 def splits_of(models: Sequence[Judged]) -> list[tuple[list[Judged], tuple[int, ...]]]:
@@ -202,10 +224,13 @@ def measure_estimates(
 def quiet_note(judged: Judged, lesions: Lesions = None) -> str:
     """Return a note on classes of few images, or nearly all or none right; else nothing.
 
-    Differences in such a class hardly show, whatever interval one takes.
+    Differences in such a class hardly show, whatever interval one takes. Over several splits it is
+    of the images of all of them, each with the lesions that it knows.
     """
-    right = judged.right.mean(axis=1)
-    found = quiet_classes(judged.labels, right, len(judged.groups), lesions)
+    labels, right = judged.labels, judged.right.mean(axis=1)
+    if judged.splits:
+        labels, right, lesions = _of_all_splits(judged)
+    found = quiet_classes(labels, right, len(judged.groups), lesions)
     if not found:
         return ""
     names = [judged.class_names[i] if judged.class_names else str(i) for i in found]
