@@ -12,7 +12,7 @@ import pytest
 
 from lmd_bench.experiments.results import open_results
 from lmd_bench.leaderboard.studies.measure import measure_alone, quiet_note
-from lmd_bench.leaderboard.studies.predictions import Clusters, Judged
+from lmd_bench.leaderboard.studies.predictions import Clusters, Judged, judged_runs
 from lmd_bench.stats.proportions import jeffreys
 from lmd_bench.store.store import open_store
 from tests.leaderboard.conftest import TASK
@@ -103,6 +103,23 @@ def test_lesions_of_a_file_are_those_of_every_split(filled: Path) -> None:
 def test_the_board_is_the_same_as_json(filled: Path) -> None:
     lines = json.loads(open_results(filled).leaderboard().frame.to_json(orient="records"))
     assert {line["n_seeds"] for line in lines} == {6}
+
+
+def test_an_image_without_a_lesion_is_the_same_one_in_every_test_set(tmp_path: Path, study) -> None:
+    store = open_store(tmp_path, create=True)
+    lesions = []
+    for split, ids in enumerate(("abcd", "dcba")):
+        source, *runs = study("crt", [0.3], {0: [0.5, 0.6]}, task=replace(TASK, split_seed=split))
+        for run in runs:
+            groups = ["g" if image == "a" else None for image in ids]
+            store.write(
+                run,
+                [(*of, 0, [1.0] * 4, g) for *of, g in zip(ids, ["test"] * 4, groups, strict=True)],
+            )
+        judged = judged_runs(store, "crt", {run["seed"]: run for run in runs}, source)
+        assert judged is not None
+        lesions.append(judged.lesions)
+    assert lesions == [("g", "image:b", "image:c", "image:d")] * 2
 
 
 def _always_right(split: int, ids: Sequence[str]) -> Judged:

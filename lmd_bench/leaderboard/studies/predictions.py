@@ -178,7 +178,7 @@ def judged_runs(
             same_images(label, seen, images)
         seen = images
         if not lesions:
-            lesions = _stored_lesions(store, row["key"], order, split)
+            lesions = _stored_lesions(store, row["key"], ids, order, split)
         of_seeds[seed] = logits[order]
     if seen is None:
         return None
@@ -283,9 +283,10 @@ def _column(path: Path, column: str, image_ids: Sequence[str], needs: str) -> di
 
 
 def _stored_lesions(
-    store: Store, key: str, order: Int64[np.ndarray, " images"], split: str
+    store: Store, key: str, ids: Sequence[str], order: Int64[np.ndarray, " images"], split: str
 ) -> list[str]:
     groups = store.read_groups(key).get(split, ())
     if not any(groups):
         return []
-    return [groups[index] or f"image:{index}" for index in order]
+    # Named by its id, so that an image that two test sets share is one in both.
+    return [groups[index] or f"image:{ids[index]}" for index in order]
