@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import isnan, sqrt
+from statistics import fmean
 
 import numpy as np
 import pandas as pd
@@ -174,10 +175,10 @@ def methods_text(frame: pd.DataFrame, rule: SelectionRule) -> list[Part]:
         "alone, by Student's t (number of retrainings). A dash: not known. *: some class has "
         "few images, or nearly all or none right (n p (1 - p) below 3); its limits are Jeffreys'.",
         f"Search: mean ± SD of the selected {rule.name} over the searches that were run or, of one "
-        "search, had its trials been drawn again, and how often what would be selected is "
-        "confirmed; of those, the SD on test. Drawing again knows nothing of trials that were "
-        "never run, so the true SD is as large or larger (simulations: up to 1.7 times), and "
-        "nothing of configurations that were not confirmed.",
+        "search on each split, had its trials been drawn again, and how often what would be "
+        "selected is confirmed; of those, the SD on test. Drawing again knows nothing of trials "
+        "that were never run, so the true SD is as large or larger (simulations: up to 1.7 times), "
+        "and nothing of configurations that were not confirmed.",
     ]
     header = ("method", "bal. acc.", "images", "seeds", "search", "con-\nfirmed", "SD on\ntest")
     for task, part in frame.groupby("task", sort=False):
@@ -255,7 +256,10 @@ def procedure_spread(study: StudyRows, rule: SelectionRule) -> ProcedureSpread |
 
 
 def spread_of_repeats(repeats: Sequence[StudyRows], rule: SelectionRule) -> ProcedureSpread | None:
-    """Return the spread over searches of one split that were run; of a single one, replayed."""
+    """Return the spread over searches of one split that were run; of single ones, replayed.
+
+    Over several splits it is the mean of theirs, and their SD in common.
+    """
     chosen: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for study in repeats:
         row = study.selected(rule)
@@ -263,13 +267,26 @@ def spread_of_repeats(repeats: Sequence[StudyRows], rule: SelectionRule) -> Proc
             chosen[row["task_fingerprint"]].append((value, _test_mean(study, row)))
     several = [np.array(of_split) for of_split in chosen.values() if len(of_split) > 1]
     if not several:
-        return procedure_spread(repeats[0], rule)
+        replayed = [spread for s in repeats if (spread := procedure_spread(s, rule)) is not None]
+        return _in_common(replayed) if len(replayed) > 1 else next(iter(replayed), None)
     df = sum(len(of_split) - 1 for of_split in several)
     sums = np.sum([((one - one.mean(axis=0)) ** 2).sum(axis=0) for one in several], axis=0)
     score_sd, test_sd = np.sqrt(sums / df).tolist()
     score_mean, test_mean = np.mean([one.mean(axis=0) for one in several], axis=0).tolist()
     n_trials = sum(len(study.trials) for study in repeats)
     return ProcedureSpread(n_trials, score_mean, score_sd, 1.0, test_mean, test_sd)
+
+
+def _in_common(splits: Sequence[ProcedureSpread]) -> ProcedureSpread:
+    """Return the replays of the search of each split as one; NaN for what one does not know."""
+    return ProcedureSpread(
+        n_trials=sum(split.n_trials for split in splits),
+        score_mean=fmean(split.score_mean for split in splits),
+        score_sd=sqrt(fmean(split.score_sd**2 for split in splits)),
+        known=fmean(split.known for split in splits),
+        test_mean=fmean(split.test_mean for split in splits),
+        test_sd=sqrt(fmean(split.test_sd**2 for split in splits)),
+    )
 
 
 def _recall_and_images(

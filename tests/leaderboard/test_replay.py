@@ -1,9 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lmd_bench.leaderboard.studies.group import group_studies
 from lmd_bench.leaderboard.studies.rules import VAL_BALANCED_ACCURACY as RULE
-from lmd_bench.leaderboard.uncertainty import procedure_spread, selection_chances
+from lmd_bench.leaderboard.uncertainty import (
+    procedure_spread,
+    selection_chances,
+    spread_of_repeats,
+)
+from tests.leaderboard.conftest import TASK
 
 
 def test_chances_by_hand() -> None:
@@ -30,6 +37,24 @@ def test_the_default_is_always_tried(study) -> None:
     assert spread.score_sd == pytest.approx(0.1 * (0.75 * 0.25) ** 0.5)
     assert spread.test_mean == pytest.approx(0.75 * 0.7 + 0.25 * 0.6)
     assert spread.known == pytest.approx(1.0)
+
+
+def test_over_splits_the_replays_of_all_of_them_count_and_not_one_by_chance(study) -> None:
+    # As above, so .475 +- .043, and on the other split .875 +- .130; on test SDs of .043 and .087.
+    first = study("crt", [0.4, 0.5, 0.3], {0: [0.6], 1: [0.7]})
+    other = study("crt", [0.65, 0.95, 0.3], {0: [0.5], 1: [0.7]}, task=replace(TASK, split_seed=1))
+    other = [row | {"task_fingerprint": f"1{row['task_fingerprint']}"} for row in other]
+    splits = group_studies(first + other)
+
+    spread = spread_of_repeats(splits, RULE)
+
+    assert spread is not None
+    assert spread.score_mean == pytest.approx((0.475 + 0.875) / 2)
+    shared = (0.75 * 0.25) ** 0.5
+    assert spread.score_sd == pytest.approx(shared * ((0.1**2 + 0.3**2) / 2) ** 0.5)
+    assert spread.test_sd == pytest.approx(shared * ((0.1**2 + 0.2**2) / 2) ** 0.5)
+    assert (spread.n_trials, spread.known) == (6, pytest.approx(1.0))
+    assert spread_of_repeats(splits[::-1], RULE) == spread
 
 
 def test_what_is_not_confirmed_is_counted_and_has_no_score(study) -> None:
