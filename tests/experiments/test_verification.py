@@ -165,8 +165,8 @@ def race(rows: Rows) -> list[dict[str, Any]]:
     """Add the race of a study: the default and one other in three rounds, a third in one."""
     trials = [row for row in rows if row["phase"] == "search" and row["method"] == "crt"]
     runs = []
-    for place, trial in enumerate(trials):
-        for seed in (31, 32, 33)[: 1 if place == 2 else 3]:
+    for trial in trials:
+        for seed in (31, 32, 33)[: 1 if trial["trial_number"] == 2 else 3]:
             spec = replace(spec_of(trial), phase="race", seed=seed)
             run = {**trial, "phase": "race", "seed": seed, "source_key": trial["key"]}
             runs.append({**run, "key": spec.key, "proposed_by": None})
