@@ -159,7 +159,7 @@ def _spec(row: Row) -> TrialSpec | None:
 
 def _of_logits(row: Row, logits: Mapping[str, SplitLogits]) -> list[Fault]:
     """Return the columns of a row that do not follow from its logits."""
-    wrong, what = contradicted(row, logits)
+    wrong, what = contradicted(row, logits, complete=True)
     return [Fault("metric" if wrong else "logits", row["key"], what)] if what else []
 
 

@@ -30,11 +30,14 @@ _LATER = frozenset(
 )
 
 
-def contradicted(row: Row, logits: Mapping[str, SplitLogits]) -> tuple[tuple[str, ...], str]:
+def contradicted(
+    row: Row, logits: Mapping[str, SplitLogits], *, complete: bool = False
+) -> tuple[tuple[str, ...], str]:
     """Return the columns of a row that its logits contradict, and what is wrong, in words.
 
-    Metrics of rounded logits are compared at four digits; one that is null does not follow, unless
-    earlier versions had none. No columns and a text: the logits are none of that row's classes.
+    Metrics of rounded logits are compared at four digits. Where a row has to be `complete`, one
+    that is null does not follow, unless earlier versions had none. No columns and a text: the
+    logits are none of that row's classes.
     Neither: all follows.
     """
     if not logits:
@@ -48,13 +51,13 @@ def contradicted(row: Row, logits: Mapping[str, SplitLogits]) -> tuple[tuple[str
         if labels.max(initial=0) >= n_classes:
             return (), f"{split}: a label of no class"
         values |= _of_split(split, labels, z, row)
-    if "val" in logits:
+    if "val" in logits and (complete or row["temperature"] is not None):
         values |= _scaled(row, logits)
     rounded = all(are_rounded(z) for _, _, z in logits.values())
     wrong = {
         name: f"{name} is {row[name]}, the logits give {value}"
         for name, value in values.items()
-        if (row[name] is not None or name not in _LATER)
+        if (row[name] is not None or (complete and name not in _LATER))
         and not _same(row[name], value, _tolerance(name, rounded=rounded))
     }
     return tuple(wrong), "; ".join(list(wrong.values())[:_LISTED])

@@ -45,7 +45,10 @@ def test_predictions_on_the_test_images_equal_the_stored_logits_bit_for_bit(
     np.testing.assert_array_equal(predictions.logits, stored)
 
 
-def test_a_model_predicts_in_the_precision_of_its_run(confirmed, results: Path, pictures: Path):
+def test_a_model_predicts_in_the_precision_of_its_run(
+    confirmed, results: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     settings = {"training.precision": "bfloat16"}
     key = confirmed("cross_entropy", **settings)["key"]
     predictions = open_model(results, key).predict(_test_files(results, key, pictures))
