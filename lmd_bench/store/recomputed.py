@@ -37,8 +37,7 @@ def contradicted(
 
     Metrics of rounded logits are compared at four digits. Where a row has to be `complete`, one
     that is null does not follow, unless earlier versions had none. No columns and a text: the
-    logits are none of that row's classes.
-    Neither: all follows.
+    logits are none of that row's classes. Neither: all follows.
     """
     if not logits:
         return (), ""

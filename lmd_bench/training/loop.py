@@ -93,8 +93,8 @@ def train(
         batches = epoch_batches(train_set.labels_on_cpu, batch_size, order_seed, weights)
         steps = closing(feed.steps(batches, step, n_parts()))
         trained = nn.ModuleList([model, method.extra])
-        drawn = own_draws(derive_seed(seed, "dropout", epoch - 1), device)
-        with put_in(model.encoder, forward), recomputing(trained), drawn, steps as fed:
+        of_layers = own_draws(derive_seed(seed, "dropout", epoch - 1), device)
+        with put_in(model.encoder, forward), recomputing(trained), of_layers, steps as fed:
             for parts in fed:
                 total += _step(feed, optimiser, scaler, parts, step).detach()
                 scheduler.step()

@@ -271,15 +271,20 @@ def test_a_forgery_is_found_though_its_manifest_fits(
     assert "manifest" not in {fault.kind for fault in found.faults}
 
 
-def test_rows_of_earlier_versions_lack_what_every_command_takes_from_the_logits(
-    results: Path, tmp_path: Path
-) -> None:
+def without(results: Path, tmp_path: Path, *columns: str) -> Path:
+    """Return a copy of a results folder in which a confirmed run lacks these columns."""
     folder = tmp_path / "folder"
     shutil.copytree(results, folder)
     store = open_store(folder)
-    row = confirmed(store.rows())
-    row.update(val_counts=None, test_counts=None, test_kappa=None)
+    row = confirmed(store.rows()) | dict.fromkeys(columns)
     write_table(pa.Table.from_pylist([row], COLUMNS), store.trial_file(row["key"]))
+    return folder
+
+
+def test_rows_of_earlier_versions_lack_what_every_command_takes_from_the_logits(
+    results: Path, tmp_path: Path
+) -> None:
+    folder = without(results, tmp_path, "val_counts", "test_counts", "test_kappa")
 
     assert verify(folder).faults == ()
 
@@ -288,12 +293,7 @@ def test_rows_of_earlier_versions_lack_what_every_command_takes_from_the_logits(
 def test_a_run_without_its_score_ends_no_command_in_a_traceback(
     results: Path, tmp_path: Path, command: str, capsys
 ) -> None:
-    folder = tmp_path / "folder"
-    shutil.copytree(results, folder)
-    store = open_store(folder)
-    row = confirmed(store.rows())
-    row.update(test_balanced_accuracy=None, test_recall=None, test_counts=None)
-    write_table(pa.Table.from_pylist([row], COLUMNS), store.trial_file(row["key"]))
+    folder = without(results, tmp_path, "test_balanced_accuracy", "test_recall", "test_counts")
 
     app([command, "--results", str(folder)], standalone_mode=False)
 

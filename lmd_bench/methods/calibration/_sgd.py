@@ -17,6 +17,7 @@ from lmd_bench.core.seeding import derive_seed
 from lmd_bench.data.batches import generator
 from lmd_bench.methods.best_epoch import BestOnVal
 from lmd_bench.methods.calibration._base import Stage1
+from lmd_bench.methods.draws import own_draws
 
 Loss = Callable[[Float[Tensor, "batch classes"], Int64[Tensor, " batch"]], Float[Tensor, ""]]
 STEPS_OF_AN_EPOCH = 32
@@ -99,8 +100,7 @@ def fitted_batch(batch_size: int, n_draws: int) -> int:
 
 def fresh_head(n_features: int, n_classes: int, seed: int, device: torch.device) -> nn.Linear:
     """Return a linear head initialised from `seed`, the same on every device."""
-    with torch.random.fork_rng(devices=[]):  # built on the CPU
-        torch.manual_seed(seed)
+    with own_draws(seed):  # built on the CPU, whatever the device
         return nn.Linear(n_features, n_classes).to(device)
 
 

@@ -257,8 +257,8 @@ class _EmLoop:
         batch_size = min(config.batch_size, len(train_set))
         n_steps = config.estep_steps or steps_per_epoch(len(train_set), batch_size)
         total = torch.zeros((), device=train_set.labels.device)
-        drawn = own_draws(derive_seed(self.stage1.seed, "dropout", epoch), total.device)
-        with recomputing(self.model.encoder), drawn:
+        of_layers = own_draws(derive_seed(self.stage1.seed, "dropout", epoch), total.device)
+        with recomputing(self.model.encoder), of_layers:
             for step, indices in enumerate(islice(self._order(epoch, batch_size), n_steps)):
                 seed = derive_seed(self.stage1.seed, "view", epoch, step)
                 self.encoder_optimiser.zero_grad(set_to_none=True)

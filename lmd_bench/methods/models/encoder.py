@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lmd_bench.core.errors import UserError
 from lmd_bench.methods.backbones import check_backbone, encoder_version, plugin_of, source_of
 from lmd_bench.methods.config import TrainingConfig
+from lmd_bench.methods.draws import own_draws
 from lmd_bench.methods.models.encoders._base import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -163,8 +164,7 @@ def load_encoder(
     Raises:
         UserError: no such encoder, or weights that cannot be had.
     """
-    with torch.random.fork_rng(devices=[]):  # built on the CPU
-        torch.manual_seed(seed)
+    with own_draws(seed):
         return draw_encoder(training, image_size, with_weights=with_weights)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lmd_bench.data.batches import ImageSet
 from lmd_bench.data.views import Views, make_view
 from lmd_bench.methods.config import TrainingConfig
+from lmd_bench.methods.draws import own_draws
 from lmd_bench.methods.limits import in_blocks, n_parts
 from lmd_bench.methods.models.encoder import draw_encoder
 from lmd_bench.methods.models.fixed import AnyEncoder, FixedEncoder, StoredFacts
@@ -72,8 +73,7 @@ def build_model(
     Raises:
         UserError: no such encoder, or weights that can neither be found nor downloaded.
     """
-    with torch.random.fork_rng(devices=[]):  # built on the CPU
-        torch.manual_seed(seed)
+    with own_draws(seed):
         if stored is None:
             encoder = draw_encoder(training, image_size, with_weights=with_weights)
             signed = encoder.facts.signed

@@ -6,6 +6,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from lmd_bench.methods.class_weights import class_counts
+from lmd_bench.methods.draws import own_draws
 
 Embeddings = Float[Tensor, "anchors dims"]
 
@@ -67,8 +68,7 @@ class Projection(nn.Module):
     def __init__(self, n_features: int, n_dims: int, seed: int) -> None:
         """Draw the weights; the same for the same seed and sizes."""
         super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with own_draws(seed):
             self.layers = nn.Sequential(
                 nn.Linear(n_features, n_features),
                 nn.BatchNorm1d(n_features),
